@@ -1,0 +1,41 @@
+"""How much mass each label may have: shares (K,) float64, positive, summing to 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def uniform(K: int) -> Tensor:
+    """Equal shares: SeLa's equipartition."""
+    return torch.full((K,), 1 / K, dtype=torch.float64)
+
+
+def gaussian(K: int, generator: torch.Generator, sd: float = 0.1) -> Tensor:
+    """Shares (1 + sd * normal) / K, none below a tenth of the mean (SeLaVi, section 3.2)."""
+    sizes = (1 + sd * torch.randn(K, generator=generator, dtype=torch.float64)).clamp(min=0.1)
+    return sizes / sizes.sum()
+
+
+def zipf(K: int, power: float = 1.0) -> Tensor:
+    """Shares falling as rank ** -power."""
+    sizes = torch.arange(1, K + 1, dtype=torch.float64) ** -power
+    return sizes / sizes.sum()
+
+
+def matched(shares: Tensor, current: Tensor) -> Tensor:
+    """The shares dealt out by rank: the label that has most mass now may have most.
+
+    Example:
+        >>> matched(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.1, 0.2, 0.7])).tolist()
+        [0.2, 0.3, 0.5]
+    """
+    dealt = torch.empty_like(shares)
+    dealt[current.argsort()] = shares.sort().values
+    return dealt
+
+
+def estimated(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:
+    """The shares that labels have, with `prior` items added to each so that none is zero."""
+    counts = torch.bincount(labels, minlength=K).double() + prior
+    return counts / counts.sum()

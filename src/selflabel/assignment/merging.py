@@ -1,0 +1,110 @@
+"""How good a labelling is without truth, and how to merge a fine one into a coarse one.
+
+Neighbours mostly share a class. So a labelling is judged by the mutual information between an item's label and the
+label of its neighbour (the quantity IIC maximises over augmented pairs; Ji et al., 2019): merged classes lose entropy,
+split ones lose agreement, and neither pays. The same quantity says which two labels to merge at least loss: the
+agglomerative information bottleneck (Slonim & Tishby, 1999), symmetric in the two sides.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
+    """(K, K) symmetric shares of (label of an item, label of its neighbour), float64."""
+    pairs = labels[:, None] * K + labels[neighbours_Nk]
+    counts = torch.bincount(pairs.reshape(-1), minlength=K * K).double().view(K, K)
+    counts = counts + counts.T
+    return counts / counts.sum()
+
+
+def mutual_information(joint: Tensor) -> float:
+    """In nats, of a (K, K) table of shares.
+
+    Example:
+        >>> round(mutual_information(torch.eye(4).double() / 4), 4)  # ln 4
+        1.3863
+    """
+    rows, columns = joint.sum(dim=1, keepdim=True), joint.sum(dim=0, keepdim=True)
+    return float((x_log_x(joint).sum() - x_log_x(rows).sum() - x_log_x(columns).sum()).clamp(min=0))
+
+
+def neighbour_information(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
+    """The label-free merit of a labelling: mutual information of label and neighbour's label, in nats, 0 to ln K."""
+    return mutual_information(neighbour_joint(labels, neighbours_Nk, K))
+
+
+def paired_sums(joint: Tensor) -> Tensor:
+    """(K, K) entries sum_c f(J_ac + J_bc), f(x) = x log x, built a column at a time so that memory stays K x K."""
+    total = torch.zeros_like(joint)
+    for column in joint.T:
+        total += x_log_x(column[:, None] + column[None, :])
+    return total
+
+
+def merge_losses(joint: Tensor, sums: Tensor) -> Tensor:
+    """(K, K) nats of mutual information lost if labels a and b became one; infinite on the diagonal.
+
+    `sums` is `paired_sums(joint)`. Rows and columns a and b change together, so the four entries among a and b are
+    counted apart from the rest of the two rows.
+    """
+    p, own, f = joint.sum(dim=0), joint.diagonal(), x_log_x(joint)
+    rows, inner = f.sum(dim=1), f.diagonal()
+    inner_before = inner[:, None] + inner[None, :] + 2 * f
+    outer_before = rows[:, None] + rows[None, :] - inner_before
+    outer_after = sums - x_log_x(own[:, None] + joint) - x_log_x(joint + own[None, :])
+    inner_after = x_log_x(own[:, None] + own[None, :] + 2 * joint)
+    lost_by_joint = 2 * (outer_before - outer_after) + inner_before - inner_after
+    lost_by_marginals = 2 * (x_log_x(p)[:, None] + x_log_x(p)[None, :] - x_log_x(p[:, None] + p[None, :]))
+    return (lost_by_joint - lost_by_marginals).fill_diagonal_(torch.inf)
+
+
+def merge_down(joint: Tensor, K: int) -> tuple[Tensor, list[float]]:
+    """Merge labels two by two, each time at least loss, until K are left. Costs F^3 operations and F^2 memory.
+
+    Args:
+        joint: (F, F) from `neighbour_joint`.
+        K: labels to keep.
+
+    Returns:
+        ((F,) int64 new label of each old one, the loss of every merge in nats, first merge first).
+
+    Example:
+        >>> joint = torch.tensor([[0.2, 0.1, 0.0], [0.1, 0.2, 0.0], [0.0, 0.0, 0.4]]).double()
+        >>> merge_down(joint, 2)[0].tolist()
+        [0, 0, 1]
+    """
+    joint, sums = joint.clone(), paired_sums(joint)
+    mapping = torch.arange(len(joint))
+    lost = []
+    while len(joint) > K:
+        losses = merge_losses(joint, sums)
+        a, b = sorted(divmod(int(losses.argmin()), len(joint)))
+        lost.append(float(losses[a, b]))
+        joint, sums = merged_pair(joint, sums, a, b)
+        mapping[mapping == b] = a
+        mapping[mapping > b] -= 1
+    return mapping, lost
+
+
+def merged_pair(joint: Tensor, sums: Tensor, a: int, b: int) -> tuple[Tensor, Tensor]:
+    """The table and its paired sums after label b has become label a."""
+
+    def of_column(x: Tensor) -> Tensor:
+        return x_log_x(x[:, None] + x[None, :])
+
+    sums = sums - of_column(joint[:, a]) - of_column(joint[:, b]) + of_column(joint[:, a] + joint[:, b])
+    joint = joint.clone()
+    joint[a] += joint[b]
+    joint[:, a] += joint[:, b]
+    keep = [i for i in range(len(joint)) if i != b]
+    joint, sums = joint[keep][:, keep], sums[keep][:, keep]
+    row = x_log_x(joint + joint[a][None, :]).sum(dim=1)
+    sums[a], sums[:, a] = row, row
+    return joint, sums
+
+
+def x_log_x(x: Tensor) -> Tensor:
+    return torch.special.xlogy(x, x)

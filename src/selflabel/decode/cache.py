@@ -1,0 +1,217 @@
+"""The store of decoded items: one memory-mapped uint8 array a set, written by worker processes, reused by the next run.
+
+A store is a folder named by its settings and its items' stamps (path, size, time). It holds `images.npy` (N, C, px, px),
+`stamps.npy` (a 16-byte digest an item) and `bad.json`. A set that shares files with an older one takes those rows from
+the older store, so nothing is decoded twice. The oldest stores go when the cap is passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from selflabel.decode.image import Undecodable, decode_square
+from selflabel.items import Blob, Items
+
+VERSION = 1
+DEFAULT_CAP_GB = 50.0
+CHUNK = 64  # items a worker decodes at a time
+DIGEST = np.dtype("V16")
+
+
+def default_cache() -> Path:
+    """SELFLABEL_CACHE, or selflabel/ in the user's cache folder."""
+    named = os.environ.get("SELFLABEL_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(named) if named else Path(base) / "selflabel"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Decoded items on disk: `images` is a read-only memory map (N, C, px, px) uint8; `bad` maps a row to its reason."""
+
+    folder: Path
+    images: np.ndarray
+    bad: dict[int, str]
+    decoded: int  # items that had to be decoded now, and were not found in the cache
+
+
+def decoded_items(
+    items: Items, px: int, channels: int, cache: Path, workers: int = 0, progress: Callable[[int, int], None] | None = None
+) -> Store:
+    """All items of a set, decoded: from the cache where they are known, by worker processes where they are not.
+
+    Args:
+        items: files or stretches of tars.
+        px: side of the square, pixels.
+        channels: 1 (grey) or 3 (RGB).
+        cache: the folder that holds the stores.
+        workers: processes; 0 means one a core.
+        progress: called with (done, total).
+    """
+    assert items.blobs is not None
+    stamps = np.array([hashlib.blake2b(s.encode(), digest_size=16).digest() for s in map(stamp_of, items.blobs)], DIGEST)
+    settings = hashlib.blake2b(f"{VERSION}|{px}|{channels}".encode(), digest_size=6).hexdigest()
+    name = f"{settings}-{hashlib.blake2b(stamps.tobytes(), digest_size=10).hexdigest()}"
+    folder = cache / name
+    if not (folder / "bad.json").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        make_room(cache, len(items) * channels * px * px)
+        fresh = build(items.blobs, stamps, (channels, px, px), cache, settings, workers, progress)
+        decoded = fresh[1]
+        settle(fresh[0], folder)
+    else:
+        decoded = 0
+        os.utime(folder)
+    bad = {int(i): reason for i, reason in json.loads((folder / "bad.json").read_text()).items()}
+    return Store(folder, np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False), bad, decoded)
+
+
+def stamp_of(blob: Blob) -> str:
+    try:
+        return blob.stamp()
+    except OSError:
+        return f"{blob.file}|missing"
+
+
+def settle(built: Path, folder: Path) -> None:
+    """Rename a finished store into place; another run may have been quicker, then theirs is used."""
+    try:
+        built.rename(folder)
+    except OSError:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def build(blobs, stamps, shape, cache: Path, settings: str, workers: int, progress) -> tuple[Path, int]:
+    folder = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
+    try:
+        images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(len(blobs), *shape))
+        missing, bad = take_known(images, stamps, cache, settings)
+        images.flush()
+        bad |= decode_rows(blobs, missing, folder / "images.npy", workers, progress)
+        np.save(folder / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
+        (folder / "bad.json").write_text(json.dumps(bad))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder, len(missing)
+
+
+def take_known(images: np.ndarray, stamps: np.ndarray, cache: Path, settings: str) -> tuple[list[int], dict[int, str]]:
+    """Copy rows that an older store of the same settings has; returns the rows still missing and the known bad ones."""
+    wanted = {s.tobytes(): i for i, s in enumerate(stamps)}
+    missing, bad = set(range(len(stamps))), {}
+    for other in sorted(cache.glob(f"{settings}-*")):
+        try:
+            known = np.load(other / "stamps.npy", allow_pickle=False)
+            pixels = np.load(other / "images.npy", mmap_mode="r", allow_pickle=False)
+            was_bad = json.loads((other / "bad.json").read_text())
+        except (OSError, ValueError):
+            continue
+        for j, stamp in enumerate(known):
+            i = wanted.get(stamp.tobytes())
+            if i is not None and i in missing:
+                missing.discard(i)
+                images[i] = pixels[j]
+                if str(j) in was_bad:
+                    bad[i] = was_bad[str(j)]
+    return sorted(missing), bad
+
+
+def decode_rows(blobs: list[Blob], rows: list[int], file: Path, workers: int, progress) -> dict[int, str]:
+    """Decode rows into the array on disk. A worker that dies costs only the item that killed it."""
+    chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
+    tasks = [[(i, blobs[i]) for i in chunk] for chunk in chunks]
+    workers = min(workers or os.cpu_count() or 1, len(tasks))
+    if workers <= 1:
+        return decode_here(tasks, file, len(rows), progress)
+    bad: dict[int, str] = {}
+    done, broken = 0, []
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for task, future in [(task, pool.submit(decode_chunk, task, str(file))) for task in tasks]:
+            try:
+                bad |= future.result()
+            except BrokenProcessPool:
+                broken.append(task)
+            done += len(task)
+            if progress:
+                progress(done, len(rows))
+    for item in (one for task in broken for one in task):
+        bad |= decode_alone(item, file)
+    return bad
+
+
+def decode_here(tasks, file: Path, total: int, progress) -> dict[int, str]:
+    bad: dict[int, str] = {}
+    done = 0
+    for task in tasks:
+        bad |= decode_chunk(task, str(file))
+        done += len(task)
+        if progress:
+            progress(done, total)
+    return bad
+
+
+def decode_alone(item: tuple[int, Blob], file: Path) -> dict[int, str]:
+    """One item in a process of its own, after its chunk killed a worker."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(decode_chunk, [item], str(file)).result()
+        except BrokenProcessPool:
+            return {item[0]: "the decoder crashed on it"}
+
+
+def decode_chunk(task: list[tuple[int, Blob]], file: str) -> dict[int, str]:
+    """Runs in a worker: decode items straight into their rows on disk; returns the bad ones with the reason."""
+    images = np.load(file, mmap_mode="r+", allow_pickle=False)
+    _, channels, px, _ = images.shape
+    bad = {}
+    for row, blob in task:
+        try:
+            images[row] = decode_square(blob.read(), px, channels)
+        except Undecodable as error:
+            bad[row] = str(error)
+        except OSError as error:
+            bad[row] = f"cannot be read ({error.strerror or error})"
+    return bad
+
+
+# ------------------------------------------------------------------------------------------------------ size and room
+
+
+def stores(cache: Path) -> list[tuple[float, int, Path]]:
+    """(last use, bytes, folder) of every store, oldest first."""
+    found = []
+    for folder in cache.glob("[0-9a-f]*"):
+        if folder.is_dir():
+            found.append((folder.stat().st_mtime, sum(f.stat().st_size for f in folder.iterdir()), folder))
+    return sorted(found)
+
+
+def make_room(cache: Path, coming: int) -> None:
+    """Drop the least recently used stores until `coming` bytes fit under SELFLABEL_CACHE_GB (50 unless set)."""
+    cap = float(os.environ.get("SELFLABEL_CACHE_GB", DEFAULT_CAP_GB)) * 1e9
+    kept = stores(cache)
+    while kept and sum(size for _, size, _ in kept) + coming > cap:
+        shutil.rmtree(kept.pop(0)[2], ignore_errors=True)
+
+
+def clear(cache: Path) -> int:
+    """Delete every store; returns the bytes freed."""
+    kept = stores(cache)
+    for _, _, folder in kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in cache.glob(".building-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return sum(size for _, size, _ in kept)

@@ -1,0 +1,94 @@
+"""One image's bytes to one square uint8 array. Imports no torch, so that worker processes start in a moment."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+WHITE = (255, 255, 255, 255)
+
+
+class Undecodable(Exception):
+    """The bytes are no image that can be read; the text says why."""
+
+
+def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
+    """Decode to 'L' or 'RGB': first frame, upright by its EXIF, 16-bit scaled to 8, transparency laid over white.
+
+    Args:
+        data: the encoded bytes.
+        draft_px: let JPEG decode at a reduced scale that still has a short side of this many pixels.
+
+    Raises:
+        Undecodable: empty, truncated, too large, or not an image.
+    """
+    if not data:
+        raise Undecodable("the file is empty (zero bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+            if draft_px:
+                image.draft(None, (draft_px, draft_px))
+            image.load()
+            return as_grey_or_rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Undecodable(f"more than {MAX_PIXELS:,} pixels: taken for a decompression bomb") from error
+    except Image.UnidentifiedImageError as error:
+        raise Undecodable("not an image, whatever its name says") from error
+    except Exception as error:  # Pillow's readers raise whatever the bytes drive them to
+        raise Undecodable(f"cannot be decoded ({type(error).__name__}: {error})") from error
+
+
+def as_grey_or_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(to_eight_bits(np.asarray(image, np.float64)))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, WHITE), over).convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """16-bit and float pictures to 0..255: by 257 when they are 16-bit, as they are when they fit eight bits."""
+    top = values.max(initial=0)
+    scaled = values / 257 if top > 255 else values * 255 if 0 < top <= 1 else values
+    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+
+
+def to_square(image: Image.Image, px: int) -> Image.Image:
+    """Short side to `px`, middle square kept; a picture already of that size is left as it is."""
+    if image.size == (px, px):
+        return image
+    w, h = image.size
+    side = min(w, h)
+    left, top = (w - side) / 2, (h - side) / 2
+    return image.resize((px, px), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side), reducing_gap=2.0)
+
+
+def decode_square(data: bytes, px: int, channels: int) -> np.ndarray:
+    """Bytes to (channels, px, px) uint8."""
+    image = to_square(open_image(data, draft_px=px), px).convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether an (H, W[, C]) array shows no colour (JPEG's rounding apart)."""
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return True
+    rgb = pixels[..., :3].astype(np.int16)
+    return bool((np.ptp(rgb, axis=2) <= 8).mean() > 0.99)
+
+
+def paper_share(pixels: np.ndarray) -> float:
+    """Share of pixels within 16 levels of the commonest level: written signs lie on paper, photographs do not."""
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2).astype(np.uint8)
+    counts = np.bincount(grey.reshape(-1), minlength=256)
+    return float(np.convolve(counts, np.ones(33), "same").max() / grey.size)

@@ -1,0 +1,1 @@
+"""Read a finished labelling: against truth (metrics), and without it (diagnostics)."""

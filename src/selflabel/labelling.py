@@ -1,0 +1,423 @@
+"""THE MAIN JOB, step by step: open, look, decode, encode, train, label, describe, write."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import selflabel
+from selflabel.assignment.neighbours import nearest
+from selflabel.decode.cache import decoded_items, default_cache, make_room
+from selflabel.decode.look import Look, look_at
+from selflabel.encoders import FROZEN, Encoder, GivenFeatures, make_encoder, timm_px
+from selflabel.errors import UserError
+from selflabel.evaluation.diagnostics import Signs, estimated_accuracy, histogram, signs_of
+from selflabel.evaluation.sheet import contact_sheet
+from selflabel.files import write_whole
+from selflabel.items import Items, open_items, read_rows
+from selflabel.methods import find_method
+from selflabel.methods.base import Final, Method, Task
+from selflabel.run import Labelling, Run
+from selflabel.settings import Settings, without_none
+from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Ranks, join, pick_device
+from selflabel.training.loop import Watch, train
+from selflabel.views import PRESETS
+
+GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
+TOP = 5
+RUN_NEIGHBOURS = 10
+ENCODE_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Notices:
+    """Who is told what: a sentence, progress (what, done, total), and the loop's watch."""
+
+    say: Callable[[str], None] = lambda text: None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    watch: Watch = field(default_factory=Watch)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The set, ready to train on: the items that could be decoded, their tensor, and a frozen backbone where one made it."""
+
+    items: Items
+    tensor: Any
+    look: Look
+    px: int
+    channels: int
+    encoder: str
+    backbone: Encoder | None = None
+
+
+def label(
+    settings: Settings, out: Path | None, resume: bool = False, overwrite: bool = False, notices: Notices | None = None, data: Any = None
+) -> dict[str, Any]:
+    """Label a source and write the run folder.
+
+    Args:
+        settings: what was asked.
+        out: the run folder; None writes nothing.
+        resume, overwrite: what to do with a run that is there.
+        notices: who is told.
+        data: an array instead of `settings.source`.
+
+    Returns:
+        The report, as in report.json; with `labelling`, `method` and `prepared` where `out` is None.
+
+    Raises:
+        UserError: see its text. Interrupted: stopped from outside, saved, resumable.
+    """
+    notices = notices or Notices()
+    started = time.perf_counter()
+    device = pick_device(settings.device)
+    ranks = join(device)
+    entry = find_method(settings.method)
+    run = Run(out) if out is not None else None
+    if run is not None and ranks.is_first:
+        run.claim(settings, resume, overwrite)
+    ranks.barrier()
+    if run is not None and run.is_finished:
+        notices.say(f"{run.folder} is finished; nothing to do.")
+        return run.report
+    prepared = prepare(settings, device, notices, data)
+    seconds = {"prepare": time.perf_counter() - started}
+    task = make_task(settings, prepared, device)
+    method = make_method(entry.make, settings, task, prepared, device)
+    dataset = ResidentData({"image": prepared.tensor}, prepared.px, device, ranks, settings.seed)
+    dataset.encoders = method.encoders
+    if run is not None and ranks.is_first:
+        run.write_record(record(settings, task, prepared, device, ranks))
+    watch = notices.watch if ranks.is_first or ranks.world > 1 else Watch()
+    place = train(method, dataset, out, settings.seed, watch)
+    seconds["train"] = time.perf_counter() - started - sum(seconds.values())
+    method.eval()
+    with torch.no_grad():
+        final = method.final(dataset, torch.Generator().manual_seed(settings.seed))
+        found, signs = describe(method, dataset, prepared.items, final, task)
+    seconds["label"] = time.perf_counter() - started - sum(seconds.values())
+    report = make_report(settings, prepared, found, final, signs, place.history, seconds)
+    if run is not None and ranks.is_first:
+        write_run(run, method, prepared, found, report)
+    ranks.barrier()
+    return report if run is not None else report | {"labelling": found, "method": method, "prepared": prepared}
+
+
+# ---------------------------------------------------------------------------------------------------------- preparing
+
+
+def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None) -> Prepared:
+    """Open the source, look at it, decode it, and run a frozen backbone over it where one was asked for."""
+    items = open_items(settings.source if data is None else data)
+    look = look_at(items)
+    name = choose_encoder(settings, look, device)
+    if look.kind == "features":
+        return Prepared(items, np.asarray(items.array), look, 0, 0, FROZEN)
+    px, channels = choose_px(settings, look, name, device), look.channels
+    backbone_name = name.removeprefix(f"{FROZEN}:")
+    fixed = name != backbone_name
+    stored_px = min(px, max(look.short_px, 1)) if fixed else px
+    kept, images, place = pixels(items, stored_px, channels, settings, notices)
+    if not fixed:
+        return Prepared(kept, images, look, px, channels, name)
+    weights = Path(settings.weights) if settings.weights else None
+    torch.manual_seed(settings.seed)
+    backbone = make_encoder(backbone_name, channels, px, weights).to(device).eval()
+    features = frozen_features(backbone, images, px, device, place, backbone_name, notices)
+    return Prepared(kept, features, Look("features"), px, channels, name, backbone)
+
+
+def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
+    asked = settings.encoder
+    if look.kind == "features":
+        if asked not in ("auto", FROZEN):
+            raise UserError(f"--encoder {asked}: the source holds features, which need no encoder; leave it out or use frozen.")
+        return FROZEN
+    if asked == FROZEN:
+        raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
+    if asked != "auto":
+        return asked
+    if settings.preset == "paper":
+        return "alexnet"
+    return "conv4" if look.kind == "glyph" else "resnet18" if device.type == "cuda" else "resnet9"
+
+
+def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device) -> int:
+    """The side of the pictures as the encoder sees them."""
+    if settings.px:
+        return settings.px
+    own = timm_px(encoder.removeprefix(f"{FROZEN}:"))
+    if own:
+        return own
+    if settings.preset == "paper":
+        return PAPER_PX
+    most = GLYPH_PX if look.kind == "glyph" else GPU_PHOTO_PX if device.type == "cuda" else CPU_PHOTO_PX
+    return min(most, max(look.short_px, 8))
+
+
+def pixels(items: Items, px: int, channels: int, settings: Settings, notices: Notices) -> tuple[Items, np.ndarray, Path]:
+    """The items that decode, their (N, C, px, px) uint8 pictures, and the cache folder that belongs to them."""
+    cache = Path(settings.cache) if settings.cache else default_cache()
+    if items.array is not None:
+        return items, squares(items.array, px, channels), cache / f"{digest_of(items.array)}-array"
+
+    def told(done: int, total: int) -> None:
+        notices.progress("decoding", done, total)
+
+    store = decoded_items(items, px, channels, cache, settings.workers, told)
+    good = [i for i in range(len(items)) if i not in store.bad]
+    skipped = [(items.paths[i], store.bad[i]) for i in sorted(store.bad)]
+    if not good:
+        path, reason = skipped[0]
+        raise UserError(f"{items.source}: none of its {len(items)} images can be decoded; the first, {path}: {reason}.")
+    if skipped:
+        notices.say(f"skipped {len(skipped)} of {len(items)} items; the first, {skipped[0][0]}: {skipped[0][1]}")
+    kept = items.take(good, skipped)
+    return kept, store.images if len(good) == len(items) else store.images[good], store.folder
+
+
+def squares(array: np.ndarray, px: int, channels: int) -> np.ndarray:
+    """Arrays of pictures (N, H, W[, C]) as (N, channels, px, px) uint8: middle square, resized."""
+    x = array[..., None] if array.ndim == 3 else array[..., :3]
+    side = min(x.shape[1:3])
+    top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
+    x = x[:, top : top + side, left : left + side]
+    if channels == 1 and x.shape[3] == 3:
+        x = x[..., :1]
+    elif channels == 3 and x.shape[3] == 1:
+        x = np.repeat(x, 3, axis=3)
+    x = np.moveaxis(x, 3, 1)
+    if side == px:
+        return np.ascontiguousarray(x)
+    made = np.empty((len(x), channels, px, px), np.uint8)
+    for start in range(0, len(x), 1024):
+        block = torch.from_numpy(np.ascontiguousarray(x[start : start + 1024])).float()
+        small = F.interpolate(block, size=(px, px), mode="bilinear", antialias=True, align_corners=False)
+        made[start : start + 1024] = small.add(0.5).clamp(0, 255).to(torch.uint8).numpy()
+    return made
+
+
+@torch.no_grad()
+def frozen_features(
+    backbone: Encoder, images: np.ndarray, px: int, device: torch.device, place: Path, name: str, notices: Notices
+) -> np.ndarray:
+    """Features of a fixed backbone, computed once and kept beside the decoded items: (N, D) float32."""
+    key = hashlib.blake2b(f"{name}|{px}|{state_digest(backbone)}|{len(images)}".encode(), digest_size=10).hexdigest()
+    file = place / f"features-{key}.npy"
+    if file.exists():
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    shown = ResidentData({"image": images}, px, device, Ranks(), 0)
+    made = np.empty((len(images), backbone.dim), np.float32)
+    backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for rows in torch.arange(len(images)).split(ENCODE_BATCH):
+        with shown.autocast():
+            block = backbone(shown.view("image", rows, "centre", 0))
+        made[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
+        notices.progress("encoding", int(rows[-1]) + 1, len(images))
+    make_room(place.parent, made.nbytes)
+    write_whole(file, lambda p: np.save(p, made, allow_pickle=False))
+    return made
+
+
+def digest_of(array: np.ndarray) -> str:
+    text = hashlib.blake2b(str(array.shape).encode(), digest_size=10)
+    for start in range(0, len(array), 4096):
+        text.update(np.ascontiguousarray(array[start : start + 4096]))
+    return text.hexdigest()
+
+
+def state_digest(module: nn.Module) -> str:
+    text = hashlib.blake2b(digest_size=10)
+    for name, tensor in sorted(module.state_dict().items()):
+        text.update(name.encode())
+        text.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()))
+    return text.hexdigest()
+
+
+# ----------------------------------------------------------------------------------------------------------- building
+
+
+def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> Task:
+    n = len(prepared.items)
+    if settings.clusters is not None and settings.clusters > n:
+        raise UserError(f"--clusters {settings.clusters}: there are only {n} items; ask for at most as many clusters.")
+    if settings.views != "auto" and settings.views not in PRESETS:
+        raise UserError(f"--views {settings.views}: there is no preset of that name; there are {', '.join(PRESETS)}.")
+    given, clusters = None, settings.clusters
+    if settings.labels is not None:
+        given = given_labels(Path(settings.labels), prepared.items)
+        clusters = int(given.max()) + 1
+    return Task(
+        n_items=n,
+        clusters=clusters,
+        kind=prepared.look.kind,
+        px=0 if prepared.look.kind == "features" else prepared.px,
+        channels=prepared.channels,
+        mass=settings.mass,
+        preset=settings.preset,
+        epochs=settings.epochs,
+        gpu=device.type == "cuda",
+        seed=settings.seed,
+        views=settings.views,
+        given_labels=given,
+        pretrained=bool(settings.weights) or prepared.encoder.startswith("timm:"),
+    )
+
+
+def given_labels(file: Path, items: Items) -> torch.Tensor:
+    """(N,) labels to train on, from a run's labels.csv or any table with path and label."""
+    if not file.exists():
+        raise UserError(f"--labels {file}: there is no such file.")
+    rows = read_rows(file)
+    if not rows or "path" not in rows[0] or "label" not in rows[0]:
+        raise UserError(f"--labels {file}: needs the columns 'path' and 'label', as in a run's labels.csv.")
+    known = {str(row["path"]): str(row["label"]) for row in rows}
+    missing = [p for p in items.paths if p not in known]
+    if missing:
+        raise UserError(f"--labels {file}: has no label for {len(missing)} items, the first {missing[0]}.")
+    values = [known[p] for p in items.paths]
+    whole = all(v.isdigit() for v in values)
+    names = sorted(set(values), key=int if whole else str)  # type: ignore[arg-type]
+    code = {name: int(name) if whole and int(names[-1]) < 10 * len(names) else i for i, name in enumerate(names)}
+    return torch.tensor([code[v] for v in values])
+
+
+def make_method(make: type[Method], settings: Settings, task: Task, prepared: Prepared, device: torch.device) -> Method:
+    """The method, built around its encoder, on the device."""
+    torch.manual_seed(settings.seed)
+    method = make(task, make_options(make, settings))
+    if task.given_labels is not None and settings.method != "sela":
+        raise UserError(f"--labels: method {settings.method} solves its own labels; training on fixed ones is --method sela.")
+    if task.kind == "features":
+        encoder: nn.Module = GivenFeatures(prepared.tensor.shape[1]).fit(torch.from_numpy(np.array(prepared.tensor, np.float32)))
+    else:
+        weights = Path(settings.weights) if settings.weights else None
+        encoder = make_encoder(prepared.encoder, task.channels, task.px, weights)
+    method.build(nn.ModuleDict({"image": encoder}))
+    return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def make_options(make: type[Method], settings: Settings) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return make.Options(**settings.options)  # type: ignore[attr-defined]
+    except (ValidationError, TypeError) as error:
+        known = ", ".join(make.Options.__dataclass_fields__)  # type: ignore[attr-defined]
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            text = f"{first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
+        else:
+            text = str(error)
+        raise UserError(f"--set {text}; options of {settings.method} are {known}.") from error
+
+
+# --------------------------------------------------------------------------------------------------------- describing
+
+
+def describe(method: Method, data: ResidentData, items: Items, final: Final, task: Task) -> tuple[Labelling, Signs]:
+    """Read the finished labelling off: best labels, features, neighbours and the label-free signs."""
+    probs = final.probabilities.float().cpu()
+    top = probs.topk(min(TOP, probs.shape[1]), dim=1)
+    features = data.features("image")
+    neighbours = nearest(features, RUN_NEIGHBOURS).rows.numpy()
+    labels = final.labels[final.head].cpu().numpy()
+    view = {"features": "dropout"}.get(task.kind, task.kind)
+    turned = method.predict({"image": data.features("image", view=view, draw=1)}).log_probs[final.head]
+    heads = [x.cpu().numpy() for x in final.labels]
+    signs = signs_of(heads, final.head, turned.argmax(dim=1).cpu().numpy(), neighbours, top.values[:, 0].numpy())
+    found = Labelling(
+        items.paths, labels, top.indices.numpy(), top.values.numpy(), features.cpu().numpy(), neighbours, items.skipped, items.truth
+    )
+    return found, signs
+
+
+def make_report(settings, prepared: Prepared, found: Labelling, final: Final, signs: Signs, history: list, seconds: dict) -> dict[str, Any]:
+    K = int(final.probabilities.shape[1])
+    sizes = np.bincount(found.labels, minlength=K)
+    return {
+        "n_items": len(found.paths),
+        "n_skipped": len(found.skipped),
+        "n_clusters": K,
+        "clusters_chosen_by": "the user" if settings.clusters else "the method, without truth",
+        "sizes": sizes.tolist(),
+        "method": settings.method,
+        "encoder": prepared.encoder,
+        "head": final.head,
+        **final.notes,
+        "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
+        "median_confidence": round(float(np.median(found.top_probs[:, 0])), 4),
+        "confidence_histogram": histogram(found.top_probs[:, 0]),
+        "estimated_accuracy": estimated_accuracy(signs),
+        "collapsed": bool(sizes.max() > max(0.5 * sizes.sum(), 5 * sizes.sum() / K)) if K > 1 else False,
+        "epochs": len(history),
+        "items_per_s": float(np.median([line["items_per_s"] for line in history])) if history else None,
+        "seconds": {k: round(v, 2) for k, v in seconds.items()},
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def record(settings: Settings, task: Task, prepared: Prepared, device: torch.device, ranks: Ranks) -> dict[str, Any]:
+    """run.toml: every setting, what was worked out from them, and the versions."""
+    known = {k: v for k, v in asdict(task).items() if k != "given_labels"}
+    return {
+        "settings": without_none(asdict(settings)),
+        "task": without_none(known),
+        "worked_out": {"encoder": prepared.encoder, "px": prepared.px, "channels": prepared.channels, "kind": prepared.look.kind},
+        "machine": {"device": str(device), "ranks": ranks.world, "threads": torch.get_num_threads(), "python": platform.python_version()},
+        "versions": {"selflabel": selflabel.__version__, "torch": torch.__version__, "commit": os.environ.get("SELFLABEL_COMMIT", "")},
+    }
+
+
+def write_run(run: Run, method: Method, prepared: Prepared, found: Labelling, report: dict[str, Any]) -> None:
+    save_model(run, method, prepared.backbone, report["head"])
+    run.write_labelling(found)
+    picture = pictures(prepared)
+    if picture is not None:
+        sheet = contact_sheet(found.labels, found.top_probs[:, 0], picture)
+        write_whole(run.folder / "clusters.png", lambda p: sheet.save(p))
+    run.write_report(report)
+
+
+def pictures(prepared: Prepared) -> Callable[[int], np.ndarray] | None:
+    """How to get an item's picture for the sheet; None for feature input."""
+    items = prepared.items
+    if items.are_features:
+        return None
+    if items.array is not None:
+        array = items.array
+        return lambda row: np.asarray(array[row]).squeeze()
+    blobs = items.blobs
+    assert blobs is not None
+    from selflabel.decode.image import decode_square
+
+    return lambda row: decode_square(blobs[row].read(), 96, 3).transpose(1, 2, 0)
+
+
+def save_model(run: Run, method: Method, backbone: nn.Module | None, head: int) -> None:
+    """model.safetensors: what `predict` needs, and no row an item."""
+    import json
+
+    from safetensors.torch import save_file
+
+    tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
+    if backbone is not None:
+        tensors |= {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    text = json.dumps({"head": head, "method": method.extra_state()})
+    write_whole(run.folder / "model.safetensors", lambda p: save_file(tensors, p, metadata={"state": text}))

@@ -1,0 +1,32 @@
+"""ONE PAPER PER FILE. METHODS is the only list of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selflabel.errors import UserError
+from selflabel.methods.base import Method
+from selflabel.methods.sela import SeLa
+from selflabel.methods.sela_nn import SeLaNN
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What `selflabel methods` prints, and the class."""
+
+    make: type[Method]
+    paper: str
+    cost: str
+
+
+METHODS: dict[str, Entry] = {
+    "sela-nn": Entry(SeLaNN, "this project's default: SeLa with neighbours, exchange of stuck heads, relaxed masses", "a label turn an epoch"),
+    "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
+}
+
+
+def find_method(name: str) -> Entry:
+    """Raises UserError where there is none of that name."""
+    if name not in METHODS:
+        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(METHODS)}.")
+    return METHODS[name]

@@ -1,0 +1,204 @@
+"""The contract of a method: what a paper decides, and nothing else.
+
+A method says its phases, how items are drawn, its loss and its labelling turn. It never sees files, devices or truth.
+Everything it learns lives in parameters, buffers and `extra_state`, so that a checkpoint holds it whole: `build` makes
+every module of every phase, and buffers may change their shape later.
+
+Axes: N items, B items of a batch, G items of a group (a pair, a clique), H heads, K labels, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An optimiser and the shape of its learning rate: `shape` maps progress through the phase, 0 to 1, to a factor."""
+
+    lr: float
+    shape: Callable[[float], float]
+    kind: str = "sgd"  # or "adamw"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+
+def cosine(progress: float) -> float:
+    """From 1 to 0 along half a cosine (Loshchilov & Hutter, 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def one_cycle(progress: float, warm: float = 0.1) -> float:
+    """Linear to 1 over the first tenth, then half a cosine to 0."""
+    return progress / warm if progress < warm else cosine((progress - warm) / (1 - warm))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training.
+
+    views: modality to the presets of its views, one tensor each. relabel_at: when labels are solved anew, in epochs from
+    the start of the phase, known before the loop. learns: prefixes of the parameters that are trained.
+    """
+
+    name: str
+    epochs: int
+    views: dict[str, tuple[Any, ...]]
+    recipe: Recipe
+    batch: int = 128
+    relabel_at: tuple[float, ...] = ()
+    learns: tuple[str, ...] = ("",)
+
+
+class Data(Protocol):
+    """All that a method sees of the set."""
+
+    n_items: int
+    present: dict[str, Tensor]
+
+    def features(
+        self, modality: str, *, layer: str = "pooled", view: Any = "centre", draw: int = 0, encoder: nn.Module | None = None
+    ) -> Tensor:
+        """(N, D) features of every item in order, on the CPU or the device: in eval mode, streamed, each rank its shard, then gathered.
+
+        layer: "input" (what the encoder is shown, flattened and shrunk), "pooled", or "map" (N, D, h, w).
+        view: a preset; `draw` keys its randomness. encoder: another than the method's own, such as a momentum copy.
+        """
+        ...
+
+
+@dataclass
+class Batch:
+    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), group by group. progress: 0 to 1 in the phase."""
+
+    rows_BG: Tensor
+    views: dict[str, list[Tensor]]
+    progress: float
+    aligned: dict[str, list[Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Relabelling:
+    """What a labelling turn did: labels a head (N,), and how the solve went. renewed: prefixes of parameters made anew."""
+
+    labels: list[Tensor]
+    error: float = 0.0
+    turns: int = 0
+    converged: bool = True
+    renewed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """log_probs: a tensor (B, K) a head. maps: optional localisation, (B, h, w) a head."""
+
+    log_probs: list[Tensor]
+    maps: list[Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Final:
+    """The finished labelling: labels a head (N,), the reported head, and its soft rows (N, K) float16."""
+
+    labels: list[Tensor]
+    head: int
+    probabilities: Tensor
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is known before the loop. kind: "glyph", "photo" or "features". clusters None: the method chooses K."""
+
+    n_items: int
+    clusters: int | None
+    kind: str
+    px: int
+    channels: int
+    mass: str = "auto"
+    preset: str | None = None
+    epochs: int | None = None
+    gpu: bool = False
+    seed: int = 0
+    views: str = "auto"
+    given_labels: Tensor | None = None
+    pretrained: bool = False
+
+
+class Method(nn.Module, ABC):
+    """The base of every method; see the module's docstring for the contract."""
+
+    modalities: frozenset[str] = frozenset({"image"})
+    per_item: tuple[str, ...] = ()  # buffers with a row an item: kept in checkpoints, left out of the finished model
+    encoders: nn.ModuleDict
+
+    def __init__(self, task: Task, options: Any):
+        super().__init__()
+        self.task, self.options = task, options
+
+    @abstractmethod
+    def build(self, encoders: nn.ModuleDict) -> None:
+        """Take the encoders (modality to module) and make every head, copy and buffer of every phase."""
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """The phases in order, worked out from the task alone."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars by name, means over the batch; their sum is minimised."""
+
+    @abstractmethod
+    def predict(self, block: dict[str, Tensor]) -> Prediction:
+        """Log-probabilities a head from pooled features (modality to (B, D)), in eval mode."""
+
+    @abstractmethod
+    def final(self, data: Data, generator: torch.Generator) -> Final:
+        """The finished labelling, with the reported head chosen without truth."""
+
+    def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
+        """Called once when a phase begins: mine neighbours, refill buffers, reset a head."""
+
+    def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """(M, G) rows of one epoch, in order; batches are cut from it and no row is dropped."""
+        n = self.task.n_items
+        order = torch.randperm(n, generator=generator)
+        return (order if n > 1 else order.repeat(2))[:, None]  # batch norm needs two
+
+    def after_step(self) -> None:
+        """Called after every optimiser step: momentum copies, queues."""
+
+    def relabel(self, data: Data, generator: torch.Generator) -> Relabelling | None:
+        """The labelling turn."""
+        return None
+
+    def current_labels(self) -> list[Tensor]:
+        """The labels trained on now, (N,) a head; empty where there are none yet."""
+        return []
+
+    def extra_state(self) -> dict:
+        """What the method knows that is no tensor; must survive JSON."""
+        return {}
+
+    def load_extra_state(self, state: dict) -> None:
+        """Take back what `extra_state` gave."""
+
+
+def scaled_epochs(published: list[int], asked: int | None) -> list[int]:
+    """The phases' epochs scaled in proportion to `asked` in all, at least one each.
+
+    Example:
+        >>> scaled_epochs([100, 300], 8), scaled_epochs([100, 300], None)
+        ([2, 6], [100, 300])
+    """
+    if asked is None:
+        return list(published)
+    total = sum(published)
+    return [max(1, round(e * asked / total)) for e in published]

@@ -1,0 +1,317 @@
+"""sela-nn: SeLa with neighbours, this project's own method and its default.
+
+As in SeLa, training on labels alternates with solving for the labels as optimal transport. Four things are added.
+
+1. **Neighbours.** Before the transport step an item's posterior is averaged with those of its nearest neighbours, in
+   the input at first and in the learned features later. Neighbours mostly share a class, so noise averages out and a
+   random network's first labels already follow the data.
+2. **A label-free merit.** A head is judged by the mutual information between an item's label and its neighbour's
+   (`assignment.merging`). Over heads it ranks as accuracy does; it chooses the reported head.
+3. **Exchange.** Heads get stuck with one class split and two merged, and gradient steps do not free them. Over-clustering
+   heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
+   head takes a proposal that beats it.
+4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
+   proposal takes its sizes as the target. The merit then chooses the strength. With `--mass uniform` all stay fixed.
+
+Photographs without pretrained features first pass a contrastive phase (SimCLR's loss; Chen et al., 2020), since
+neighbours in pixels say nothing there. With `clusters` unknown, K is where merging the over-clustering heads starts to
+cost: the largest jump in the loss of a merge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+from torch import Tensor, nn
+
+from selflabel.assignment import marginals, sinkhorn
+from selflabel.assignment.kmeans import kmeans
+from selflabel.assignment.merging import merge_down, neighbour_information, neighbour_joint
+from selflabel.assignment.neighbours import nearest
+from selflabel.heads import LinearHeads, MLPHeads
+from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, one_cycle, scaled_epochs
+
+MOST_FINE = 256  # labels of an over-clustering head
+UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
+MOST_TURNS = 200  # of one transport solve
+TOLERANCE = 2e-2  # of its masses: labels between solves move by more
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
+    neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
+    relax: relaxation of each head in turn, 0 fixed to 1 free. remine: label turns between searches for neighbours.
+    pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the learning rates.
+    """
+
+    heads: int | None = None
+    fine: tuple[float, ...] | None = None
+    neighbours: int | None = None
+    smooth: int = 3
+    epsilon: float = 0.2
+    relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
+    remine: int = 5
+    pretext: int | None = None
+    temperature: float = 0.2
+    lr_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a kind of data gets. budget: items shown in all, from which the epochs follow, between least and most."""
+
+    heads: int
+    fine: tuple[float, ...]
+    neighbours: int
+    recipe: Recipe
+    batch: int
+    budget: int
+    least: int
+    most: int
+
+
+GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 90_000, 8, 60)
+PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
+FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
+PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
+
+
+class SeLaNN(Method):
+    """See the module's docstring."""
+
+    Options = Options
+    per_item = ("labels_HN", "neighbours_Nk")
+    labels_HN: Tensor
+    neighbours_Nk: Tensor
+    mass_HK: Tensor
+
+    def __init__(self, task, options: Options):
+        super().__init__(task, options)
+        self.plan = PLANS[task.kind]
+        self.n_main = options.heads or self.plan.heads
+        self.clusters = task.clusters or min(10, task.n_items)
+        self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
+        self.turn = 0
+        self.chosen = task.clusters is not None
+        self.merits = [0.0] * self.n_main
+
+    def fine_sizes(self) -> list[int]:
+        """Sizes of the over-clustering heads: no more than one label for every five items."""
+        wanted = self.options.fine if self.options.fine is not None else self.plan.fine
+        sizes = [round(f * self.clusters) for f in wanted] if self.task.clusters else list(UNKNOWN_FINE)
+        most = min(MOST_FINE, self.task.n_items // 5)
+        return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
+
+    def relaxations(self) -> list[float]:
+        """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
+        if self.task.mass == "uniform":
+            return [0.0] * len(self.head_sizes)
+        ladder = self.options.relax
+        return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        self.encoders = encoders
+        dim, widest = encoders["image"].dim, max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
+        if self.task.kind == "features":
+            self.heads: LinearHeads | MLPHeads = LinearHeads(dim, self.head_sizes, widest)
+        else:
+            self.heads = MLPHeads(dim, self.head_sizes, widest=widest)
+        if self.pretext_epochs():
+            self.projector = nn.Sequential(nn.Linear(dim, 256), nn.BatchNorm1d(256), nn.ReLU(inplace=True), nn.Linear(256, 128))
+        n, H = self.task.n_items, len(self.head_sizes)
+        self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
+        self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
+        self.register_buffer("mass_HK", torch.full((H, widest), 1.0, dtype=torch.float64))
+
+    # ------------------------------------------------------------------------------------------------------- phases
+
+    def pretext_epochs(self) -> int:
+        """Contrastive epochs: for photographs seen by an encoder that starts from nothing."""
+        if self.options.pretext is not None:
+            return self.options.pretext
+        return self.epochs() if self.task.kind == "photo" and not self.task.pretrained else 0
+
+    def epochs(self) -> int:
+        p = self.plan
+        budget = p.budget * (20 if self.task.gpu else 1)
+        return min(p.most, max(p.least, round(budget / self.task.n_items)))
+
+    def phases(self) -> list[Phase]:
+        o, p = self.options, self.plan
+        pretext = self.pretext_epochs()
+        lengths = scaled_epochs([*([pretext] if pretext else []), self.epochs()], self.task.epochs)
+        view = self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(self.task.kind, self.task.kind)
+        recipe = Recipe(p.recipe.lr * o.lr_scale, p.recipe.shape, p.recipe.kind, p.recipe.weight_decay)
+        turns = tuple(float(t) for t in range(lengths[-1]))
+        last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, p.batch, turns, ("encoders", "heads"))
+        if not pretext:
+            return [last]
+        first = Phase("pretext", lengths[0], {"image": (view, view)}, recipe, 2 * p.batch, (), ("encoders", "projector"))
+        return [first, last]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        views = batch.views["image"]
+        if len(views) == 2:
+            return {"contrast": self.contrast(views)}
+        features = self.encoders["image"](views[0])
+        labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
+        terms = [F.cross_entropy(s.float(), y) for s, y in zip(self.heads(features), labels)]
+        return {"label": torch.stack(terms).mean()}
+
+    def contrast(self, views: list[Tensor]) -> Tensor:
+        """NT-Xent: each view finds its item's other view among all views of the batch (Chen et al., 2020, equation 1)."""
+        z = F.normalize(self.projector(self.encoders["image"](torch.cat(views))).float(), dim=1)
+        n = len(views[0])
+        similarity = z @ z.T / self.options.temperature
+        similarity.fill_diagonal_(-math.inf)
+        partner = torch.arange(2 * n, device=z.device).roll(n)
+        return F.cross_entropy(similarity, partner)
+
+    # ----------------------------------------------------------------------------------------------- the label turn
+
+    def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
+        """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features."""
+        if phase.name != "self-label":
+            return
+        learned = self.pretext_epochs() > 0 or self.task.kind == "features" or self.task.pretrained
+        x = F.normalize(data.features("image", layer="pooled" if learned else "input"), dim=1)
+        self.mine(x)
+        x = self.smoothed(x)
+        for h, k in enumerate(self.head_sizes):
+            self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
+
+    def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
+        if self.turn == 0:  # the network knows nothing yet: the first labels stand
+            self.turn += 1
+            return Relabelling(self.current_labels())
+        features = data.features("image")
+        if self.turn % self.options.remine == 0 and self.task.kind != "features":
+            self.mine(features)
+        solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features))]
+        for h, a in enumerate(solved):
+            self.labels_HN[h] = a.labels.to(self.labels_HN)
+        self.judge()
+        turns = len(self.phases()[-1].relabel_at)
+        if not self.chosen and self.turn >= 0.3 * turns:
+            self.choose_clusters()
+        if 2 < self.turn <= 0.8 * turns:
+            self.exchange()
+        self.turn += 1
+        worst = max(solved, key=lambda a: a.error)
+        return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
+
+    def mine(self, features: Tensor) -> None:
+        self.neighbours_Nk = nearest(features, self.neighbours_Nk.shape[1]).rows.to(self.neighbours_Nk)
+
+    def log_posteriors(self, features: Tensor) -> list[Tensor]:
+        """log of every head's posterior (N, K), each averaged over neighbours."""
+        parts = [[torch.softmax(s.float(), dim=1) for s in self.heads(block)] for block in features.split(4096)]
+        return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
+
+    def smoothed(self, x: Tensor) -> Tensor:
+        """Rows averaged with their neighbours', `smooth` times over."""
+        for _ in range(self.options.smooth):
+            total = x.clone()
+            for column in self.neighbours_Nk.T:
+                total += x[column.long()]
+            x = total / (1 + self.neighbours_Nk.shape[1])
+        return x
+
+    def solve(self, log_p: Tensor, head: int):
+        k, relax = self.head_sizes[head], self.relaxations()[head]
+        mass = self.mass_HK[head, :k]
+        return sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MOST_TURNS)
+
+    def judge(self) -> None:
+        """The merit of every main head."""
+        rows = self.neighbours_Nk.long()
+        self.merits = [neighbour_information(self.labels_HN[h].long(), rows, self.head_sizes[h]) for h in range(self.n_main)]
+
+    def proposals(self) -> list[tuple[float, Tensor]]:
+        """(merit, labels) of every over-clustering head merged down to K, best first."""
+        rows, found = self.neighbours_Nk.long(), []
+        for h in range(self.n_main, len(self.head_sizes)):
+            fine = self.labels_HN[h].long()
+            joint = neighbour_joint(fine, rows, self.head_sizes[h])
+            merged = merge_down(joint.cpu(), self.clusters)[0].to(fine.device)[fine]
+            found.append((neighbour_information(merged, rows, self.clusters), merged))
+        return sorted(found, key=lambda pair: -pair[0])
+
+    def exchange(self) -> None:
+        """The worst heads take proposals that beat them."""
+        worst_first = sorted(range(self.n_main), key=lambda h: self.merits[h])
+        for (merit, labels), h in zip(self.proposals(), worst_first):
+            if merit > self.merits[h]:
+                self.take(h, labels, merit)
+
+    def take(self, head: int, labels: Tensor, merit: float) -> None:
+        self.labels_HN[head] = labels.to(self.labels_HN)
+        self.merits[head] = merit
+        if self.relaxations()[head] > 0:
+            self.mass_HK[head, : self.clusters] = marginals.estimated(labels, self.clusters).to(self.mass_HK)
+
+    def choose_clusters(self) -> None:
+        """Find K, and give every main head K labels merged from an over-clustering head."""
+        rows, losses = self.neighbours_Nk.long(), []
+        for h in range(self.n_main, len(self.head_sizes)):
+            joint = neighbour_joint(self.labels_HN[h].long(), rows, self.head_sizes[h])
+            losses.append(merge_down(joint.cpu(), 1)[1])
+        self.clusters, self.chosen = (largest_jump(losses) if losses else self.clusters), True
+        self.resize()
+        for h, (merit, labels) in zip(range(self.n_main), self.proposals() * self.n_main):
+            self.take(h, labels, merit)
+
+    def resize(self) -> None:
+        self.head_sizes[: self.n_main] = [self.clusters] * self.n_main
+        self.heads.head_sizes = list(self.head_sizes)
+
+    # ------------------------------------------------------------------------------------------------------- the end
+
+    def predict(self, block: dict[str, Tensor]) -> Prediction:
+        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block["image"])[: self.n_main]])
+
+    def final(self, data: Data, generator: torch.Generator) -> Final:
+        """A last solve on the finished features; the head of the highest merit is reported."""
+        features = data.features("image")
+        if self.task.kind != "features":
+            self.mine(features)
+        log_ps = self.log_posteriors(features)[: self.n_main]
+        solved = [self.solve(log_p, h) for h, log_p in enumerate(log_ps)]
+        for h, a in enumerate(solved):
+            self.labels_HN[h] = a.labels.to(self.labels_HN)
+        self.judge()
+        head = max(range(self.n_main), key=lambda h: (round(self.merits[h], 6), -h))
+        rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
+        relax = self.relaxations()[head]
+        mass = "uniform (equipartition)" if relax == 0 else f"KL-relaxed, strength {relax:g} of 0 (fixed) to 1 (free)"
+        notes = {"mass": mass, "merits": self.merits, "mass_error": solved[head].error, "converged": solved[head].converged}
+        return Final([a.labels for a in solved], head, rows, notes)
+
+    def current_labels(self) -> list[Tensor]:
+        return [row.long() for row in self.labels_HN[: self.n_main]]
+
+    def extra_state(self) -> dict:
+        return {"turn": self.turn, "clusters": self.clusters, "chosen": self.chosen, "merits": self.merits}
+
+    def load_extra_state(self, state: dict) -> None:
+        self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
+        self.merits = state["merits"]
+        self.resize()
+
+
+def largest_jump(losses: list[list[float]]) -> int:
+    """K from the losses of merging down to one label, one list an over-clustering head: the last K before merging costs most more.
+
+    The merge from K to K - 1 labels costs c_K; the chosen K has the largest mean log(c_K / c_{K+1}), K from 2.
+    """
+    most = min(len(x) for x in losses) // 2
+    floor = 1e-6
+    costs = torch.tensor([[max(floor, x[-k]) for k in range(1, most + 2)] for x in losses])  # merge from k+1 to k, k = 1...
+    jumps = (costs[:, :-1] / costs[:, 1:]).log().mean(dim=0)
+    return int(jumps.argmax()) + 2

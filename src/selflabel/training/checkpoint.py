@@ -1,0 +1,65 @@
+"""A checkpoint: one safetensors file with the method, the optimiser and where the loop stood. No pickle, no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from selflabel.files import write_whole
+
+NAME = "last.safetensors"
+
+
+def save(folder: Path, method: nn.Module, optimiser: torch.optim.Optimizer | None, state: dict[str, Any]) -> None:
+    """Write the checkpoint whole. `state` must survive JSON."""
+    from safetensors.torch import save_file
+
+    tensors = {f"method.{k}": v.detach().cpu().contiguous().clone() for k, v in method.state_dict().items()}
+    numbers: dict[str, Any] = {}
+    if optimiser is not None:
+        for i, entry in optimiser.state_dict()["state"].items():
+            for name, value in entry.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser.{i}.{name}"] = value.detach().cpu().contiguous().clone()
+                elif value is not None:
+                    numbers[f"{i}.{name}"] = value
+    text = json.dumps({"loop": state, "method": method.extra_state(), "optimiser": numbers})  # type: ignore[operator]
+    write_whole(folder / NAME, lambda p: save_file(tensors, p, metadata={"state": text}))
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) of the last checkpoint, or None where there is none."""
+    from safetensors import safe_open
+
+    if not (folder / NAME).exists():
+        return None
+    with safe_open(folder / NAME, "pt") as f:
+        return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()["state"])  # noqa: SIM118
+
+
+def restore_method(method: nn.Module, tensors: dict[str, Tensor], extra: dict[str, Any], prefix: str = "method.") -> None:
+    """Put saved tensors back. A buffer takes the saved shape, whatever its own."""
+    own = dict(method.named_buffers())
+    modules = dict(method.named_modules())
+    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    for name, value in state.items():
+        if name in own and own[name].shape != value.shape:
+            owner, _, leaf = name.rpartition(".")
+            setattr(modules[owner], leaf, value.to(own[name].device))
+    method.load_state_dict(state)
+    method.load_extra_state(extra)  # type: ignore[operator]
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Put the optimiser's saved state back."""
+    entries: dict[int, dict[str, Any]] = {}
+    for key, value in [*((k, v) for k, v in tensors.items() if k.startswith("optimiser.")), *numbers.items()]:
+        i, name = key.removeprefix("optimiser.").split(".", 1)
+        entries.setdefault(int(i), {})[name] = value
+    state = optimiser.state_dict()
+    state["state"] = entries
+    optimiser.load_state_dict(state)

@@ -1,0 +1,116 @@
+"""The set as a method sees it: rows shown as views, and features of all items."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from selflabel.training.distributed import Ranks, fast_bfloat16
+from selflabel.views import PRESETS, Preset, key_of, show, uniforms
+
+RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
+INPUT_PX = 16  # side to which pictures shrink before their pixels are compared
+EVAL_BATCH = 512
+FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
+
+
+class ResidentData:
+    """One modality a tensor: uint8 images (N, C, H, W) or float features (N, D), resident on the device where they fit."""
+
+    def __init__(self, items: dict[str, Any], px: int, device: torch.device, ranks: Ranks, seed: int):
+        self.items = {m: resident(x, device) for m, x in items.items()}
+        self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
+        self.n_items = len(next(iter(self.items.values())))
+        self.present = {m: torch.ones(self.n_items, dtype=torch.bool) for m in self.items}
+        self.encoders: nn.ModuleDict | None = None
+
+    def rows(self, modality: str, rows: Tensor) -> Tensor:
+        """The items' tensors on the device."""
+        store = self.items[modality]
+        return store[rows.to(store.device)].to(self.device, non_blocking=True)
+
+    def view(self, modality: str, rows: Tensor, preset: str | Preset, key: int) -> Tensor:
+        """A random view of these items, drawn from (key, item)."""
+        x = self.rows(modality, rows)
+        chosen = PRESETS[preset] if isinstance(preset, str) else preset
+        if x.ndim == 2:
+            if chosen.is_still:
+                return x.float()
+            return x.float() * (uniforms(key, rows.to(self.device), x.shape[1]) >= FEATURE_DROP)
+        return show(x, chosen, key, rows, self.px)
+
+    @torch.no_grad()
+    def features(
+        self, modality: str, *, layer: str = "pooled", view: Any = "centre", draw: int = 0, encoder: nn.Module | None = None
+    ) -> Tensor:
+        """See `methods.base.Data.features`."""
+        assert self.encoders is not None
+        net = encoder if encoder is not None else self.encoders[modality]
+        was = net.training
+        net.eval()
+        shard = self.ranks.shard(self.n_items)
+        parts = []
+        for rows in torch.arange(shard.start, shard.stop).split(EVAL_BATCH):
+            x = self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))
+            parts.append(self.layer_of(net, x, layer))
+        net.train(was)
+        if not parts:  # more ranks than items
+            parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer)[:0]]
+        return self.ranks.gather_rows(torch.cat(parts), self.n_items)
+
+    def layer_of(self, net: nn.Module, x: Tensor, layer: str) -> Tensor:
+        if layer == "input":
+            return shrunk(x)
+        with self.autocast():
+            made = net.map(x) if layer == "map" else net(x)  # type: ignore[operator]
+        return made.float()
+
+    def autocast(self):
+        """bfloat16 where the device is fast at it."""
+        if fast_bfloat16(self.device):
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+
+def shrunk(x: Tensor) -> Tensor:
+    """Pictures as short vectors: at most 16 x 16 pixels, flattened. Features are left as they are."""
+    if x.ndim == 2:
+        return x
+    if x.shape[-1] > INPUT_PX:
+        x = F.adaptive_avg_pool2d(x, INPUT_PX)
+    return x.flatten(1)
+
+
+def resident(x: Any, device: torch.device) -> Tensor:
+    """The set on the device when it fits, else memory-mapped on the host."""
+    if isinstance(x, np.ndarray):
+        fits_host = x.nbytes < RESIDENT_SHARE * free_memory(torch.device("cpu"))
+        x = torch.from_numpy(np.ascontiguousarray(x) if fits_host and isinstance(x, np.memmap) else as_writable(x))
+    if device.type == "cpu" or x.numel() * x.element_size() > RESIDENT_SHARE * free_memory(device):
+        return x
+    return x.to(device)
+
+
+def as_writable(x: np.ndarray) -> np.ndarray:
+    """torch wants to be able to write; a read-only map is opened again copy-on-write, and is never written."""
+    if x.flags.writeable:
+        return x
+    if isinstance(x, np.memmap) and x.filename is not None:
+        return np.memmap(x.filename, x.dtype, "c", x.offset, x.shape)
+    return x.copy()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes free on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = open("/proc/meminfo").read()  # noqa: PTH123, SIM115
+        return int(lines.split("MemAvailable:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return 4 << 30

@@ -1,0 +1,114 @@
+"""Ranks under torchrun. Alone, everything here does nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which process this is, of how many; `wrap` is True when gradients must be averaged."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def shard(self, n: int) -> slice:
+        """This rank's stretch of n rows; the stretches differ by one row at most and none is dropped."""
+        return slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
+
+    def gather_rows(self, part: Tensor, n: int) -> Tensor:
+        """All n rows, in order, from every rank's shard."""
+        if self.world == 1:
+            return part
+        import torch.distributed as dist
+
+        sizes = [(r + 1) * n // self.world - r * n // self.world for r in range(self.world)]
+        padded = part.new_zeros(max(sizes), *part.shape[1:])
+        padded[: len(part)] = part
+        parts = [torch.empty_like(padded) for _ in range(self.world)]
+        dist.all_gather(parts, padded)
+        return torch.cat([p[:size] for p, size in zip(parts, sizes)])
+
+    def same_everywhere(self, module: nn.Module) -> None:
+        """Give every rank the first rank's parameters and buffers."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        for tensor in module.state_dict().values():
+            dist.broadcast(tensor, 0)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank, so that all ranks stop together."""
+        if self.world == 1:
+            return flag
+        gathered: list = [None] * self.world
+        torch.distributed.all_gather_object(gathered, flag)
+        return any(gathered)
+
+    def average_gradients(self, module: nn.Module, weight: float) -> None:
+        """Gradients of the mean over the whole batch: each rank's, times its share of the batch, summed."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        learning = [p for p in module.parameters() if p.requires_grad]
+        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) * weight for p in learning])
+        dist.all_reduce(flat)
+        for p, grad in zip(learning, flat.split([p.numel() for p in learning])):
+            p.grad = grad.view_as(p)
+
+    def barrier(self) -> None:
+        if self.world > 1:
+            torch.distributed.barrier()
+
+
+def join(device: torch.device) -> Ranks:
+    """Join the processes that torchrun started; alone when it started none."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks()
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def pick_device(asked: str) -> torch.device:
+    """The device for `--device auto|cpu|cuda|mps`; each rank takes its own GPU."""
+    from selflabel.errors import UserError
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no CUDA device here; use --device auto or cpu.")
+    if asked == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: torch finds no Apple GPU here; use --device auto or cpu.")
+    if asked not in ("cpu", "cuda", "mps"):
+        raise UserError(f"--device {asked}: use auto, cpu, cuda or mps.")
+    return torch.device(f"cuda:{local}" if asked == "cuda" else asked)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
+    try:
+        flags = open("/proc/cpuinfo").read(20_000)  # noqa: PTH123, SIM115
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

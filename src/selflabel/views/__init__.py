@@ -1,0 +1,6 @@
+"""HOW AN ITEM IS SHOWN: batched random changes on the device, each drawn from (seed, epoch, item, use)."""
+
+from selflabel.views.image import PRESETS, Preset, show
+from selflabel.views.random import key_of, uniforms
+
+__all__ = ["PRESETS", "Preset", "key_of", "show", "uniforms"]

@@ -1,0 +1,66 @@
+"""Random numbers that belong to an item, not to a worker, a rank or an order.
+
+A counter-based generator: the finaliser of SplitMix64 (Steele et al., 2014) over (key, item, counter). The same item
+in the same epoch under the same seed draws the same numbers on any device, in any batch, on any number of ranks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MASK = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def signed(value: int) -> int:
+    """The int64 with these 64 bits: torch has no unsigned arithmetic."""
+    value &= MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def mix(value: int) -> int:
+    """SplitMix64's finaliser on one Python int."""
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & MASK
+    return value ^ (value >> 31)
+
+
+def key_of(*parts: int) -> int:
+    """One 64-bit key from whole numbers such as (seed, epoch, use)."""
+    key = 0
+    for part in parts:
+        key = mix((key + GOLDEN) ^ mix(part & MASK))
+    return key
+
+
+def shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical shift of an int64 tensor."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def uniforms(key: int, rows: Tensor, count: int) -> Tensor:
+    """`count` numbers in [0, 1) for each item.
+
+    Args:
+        key: from `key_of`.
+        rows: (B,) int64 item rows.
+        count: numbers an item.
+
+    Returns:
+        (B, count) float32 on the device of `rows`.
+
+    Example:
+        >>> import torch
+        >>> a = uniforms(key_of(0, 1), torch.tensor([4, 2]), 3)
+        >>> b = uniforms(key_of(0, 1), torch.tensor([2]), 3)
+        >>> bool((a[1] == b[0]).all())
+        True
+    """
+    counters = torch.arange(1, count + 1, device=rows.device, dtype=torch.int64) * signed(GOLDEN)
+    items = (rows.to(torch.int64) + 1) * signed(0xD1342543DE82EF95)
+    x = (items[:, None] ^ signed(key)) + counters
+    x = (x ^ shift_right(x, 30)) * signed(0xBF58476D1CE4E5B9)
+    x = (x ^ shift_right(x, 27)) * signed(0x94D049BB133111EB)
+    x = x ^ shift_right(x, 31)
+    return shift_right(x, 40).to(torch.float32) / (1 << 24)
