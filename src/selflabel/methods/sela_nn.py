@@ -76,7 +76,7 @@ class Plan:
     most: int
 
 
-GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 90_000, 8, 60)
+GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 65_000, 8, 40)
 PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
@@ -90,6 +90,7 @@ class SeLaNN(Method):
     labels_HN: Tensor
     neighbours_Nk: Tensor
     mass_HK: Tensor
+    potentials_HK: Tensor
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -127,6 +128,7 @@ class SeLaNN(Method):
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
+        self.register_buffer("potentials_HK", torch.zeros(H, widest, dtype=torch.float64))
         self.register_buffer("mass_HK", torch.full((H, widest), 1.0, dtype=torch.float64))
 
     # ------------------------------------------------------------------------------------------------------- phases
@@ -225,8 +227,10 @@ class SeLaNN(Method):
 
     def solve(self, log_p: Tensor, head: int):
         k, relax = self.head_sizes[head], self.relaxations()[head]
-        mass = self.mass_HK[head, :k]
-        return sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MOST_TURNS)
+        mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
+        solved = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MOST_TURNS, start)
+        self.potentials_HK[head, :k] = solved.potentials.to(start)
+        return solved
 
     def judge(self) -> None:
         """The merit of every main head."""
@@ -252,6 +256,7 @@ class SeLaNN(Method):
 
     def take(self, head: int, labels: Tensor, merit: float) -> None:
         self.labels_HN[head] = labels.to(self.labels_HN)
+        self.potentials_HK[head] = 0
         self.merits[head] = merit
         if self.relaxations()[head] > 0:
             self.mass_HK[head, : self.clusters] = marginals.estimated(labels, self.clusters).to(self.mass_HK)

@@ -239,7 +239,7 @@ def choose_parameters(method: Method, phase: Phase) -> list[torch.nn.Parameter]:
 
 def make_optimiser(recipe: Recipe, parameters: list) -> torch.optim.Optimizer:
     if recipe.kind == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 

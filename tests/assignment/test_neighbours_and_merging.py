@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selflabel.assignment import marginals
+from selflabel.assignment.alignment import contingency, hungarian
+from selflabel.assignment.kmeans import kmeans
+from selflabel.assignment.merging import merge_down, mutual_information, neighbour_information, neighbour_joint
+from selflabel.assignment.neighbours import approximate, exact, nearest, projected
+
+
+def plain_information(joint):
+    joint = np.asarray(joint)
+    outer = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    there = joint > 0
+    return float((joint[there] * np.log(joint[there] / outer[there])).sum())
+
+
+def random_joint(seed, k):
+    joint = torch.rand(k, k, generator=torch.Generator().manual_seed(seed)).double() ** 3
+    joint = joint + joint.T + torch.eye(k).double()
+    return joint / joint.sum()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 9))
+def test_each_merge_loses_exactly_what_it_says_and_the_least_there_is(seed, k):
+    joint = random_joint(seed, k)
+    assert mutual_information(joint) == pytest.approx(plain_information(joint))
+    mapping, lost = merge_down(joint, k - 1)
+    onto = torch.nn.functional.one_hot(mapping, k - 1).double()
+    assert mutual_information(joint) - plain_information(onto.T @ joint @ onto) == pytest.approx(lost[0], abs=1e-9)
+    for a in range(k):
+        for b in range(a + 1, k):
+            other = torch.arange(k)
+            other[b] = a
+            keep = torch.nn.functional.one_hot(other, k).double()
+            assert mutual_information(joint) - plain_information(keep.T @ joint @ keep) >= lost[0] - 1e-9
+
+
+def test_merging_split_classes_brings_them_back():
+    truth = torch.arange(400) % 4
+    neighbours = torch.stack([(torch.arange(400) + 4 * j) % 400 for j in range(1, 6)], dim=1)
+    fine = truth * 3 + torch.randint(3, (400,), generator=torch.Generator().manual_seed(0))
+    mapping, _ = merge_down(neighbour_joint(fine, neighbours, 12), 4)
+    assert contingency(truth.numpy(), mapping[fine].numpy())[hungarian(contingency(truth.numpy(), mapping[fine].numpy()))].sum() == 400
+    assert neighbour_information(truth, neighbours, 4) == pytest.approx(np.log(4))
+    assert neighbour_information(truth // 2, neighbours, 2) < neighbour_information(truth, neighbours, 4)
+
+
+def test_neighbours_equal_the_plain_formula_and_never_name_the_item_itself():
+    x = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    unit = torch.nn.functional.normalize(x - x.mean(0), dim=1)
+    similarity = unit @ unit.T
+    similarity.fill_diagonal_(-9)
+    assert torch.equal(nearest(x, 4).rows, similarity.topk(4, dim=1).indices)
+
+
+def test_faiss_and_the_blocked_product_agree_and_duplicates_leave_the_item_out():
+    x = projected(torch.randn(9000, 16, generator=torch.Generator().manual_seed(0)), 16)
+    own = torch.arange(9000)
+    by_faiss, by_product = exact(x, x, 5, own), exact(x[:2000], x[:2000], 5, own[:2000])
+    assert (by_faiss != own[:, None]).all()
+    assert (by_product != own[:2000, None]).all()
+    same = torch.ones(9000, 3)
+    assert (nearest(same, 3).rows != own[:, None]).all()
+
+
+def test_above_the_limit_the_search_is_approximate_with_its_recall_stated():
+    x = torch.randn(6000, 8, generator=torch.Generator().manual_seed(0))
+    found = nearest(x, 5, exact_limit=5000)
+    assert 0.5 < found.recall <= 1.0
+    assert (found.rows != torch.arange(6000)[:, None]).all()
+    rows, recall = approximate(projected(x, 8), 5)
+    assert rows.shape == (6000, 5) and recall == pytest.approx(found.recall)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_fewer_items_than_neighbours_repeat_the_last(n):
+    assert nearest(torch.randn(n, 4), 5).rows.shape == (n, 5)
+
+
+def test_marginals_are_shares_and_match_in_the_right_direction():
+    g = torch.Generator().manual_seed(0)
+    for shares in (marginals.uniform(7), marginals.gaussian(7, g), marginals.zipf(7), marginals.estimated(torch.tensor([0, 0, 3]), 7)):
+        assert shares.sum() == pytest.approx(1) and shares.min() > 0
+    current = torch.rand(50, generator=g).double()
+    matched = marginals.matched(marginals.gaussian(50, g, 0.3), current)
+    assert np.corrcoef(matched.argsort().argsort(), current.argsort().argsort())[0, 1] > 0.999
+
+
+def test_kmeans_finds_separated_centres_and_copes_with_few_items():
+    x = torch.cat([torch.zeros(20, 2), torch.full((20, 2), 9.0)])
+    centres, labels = kmeans(x, 2, seed=0)
+    assert sorted(centres[:, 0].round().tolist()) == [0, 9]
+    assert len(set(labels[:20].tolist())) == 1
+    assert kmeans(x[:2], 5, seed=0)[0].shape == (5, 2)

@@ -1,0 +1,87 @@
+"""Shared fixtures: real pictures made on the spot, a cache of its own, and the command line in a process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Every test decodes into a cache of its own, never the user's."""
+    monkeypatch.setenv("SELFLABEL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def selflabel():
+    """Run the command line in a process of its own: selflabel("label", folder, "-k", 2) -> CompletedProcess."""
+
+    def call(*words, cwd=None, timeout=300):
+        command = [sys.executable, "-m", "selflabel.cli", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
+
+    return call
+
+
+def draw_sign(rng, kind, px=16):
+    """A grey picture of a bar or of a square on black paper, shaken."""
+    image = np.zeros((px, px), np.uint8)
+    y, x = rng.integers(2, px // 2, 2)
+    if kind == 0:
+        image[1 : px - 1, x : x + 3] = 220
+    else:
+        image[y : y + 6, x : x + 6] = 220
+    noise = rng.integers(0, 25, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def signs():
+    """(images (N, 16, 16) uint8, truth (N,)): two kinds of drawn signs."""
+
+    def make(n=120, seed=0):
+        rng = np.random.default_rng(seed)
+        truth = np.arange(n) % 2
+        return np.stack([draw_sign(rng, k) for k in truth]), truth
+
+    return make
+
+
+@pytest.fixture
+def sign_folder(tmp_path, signs):
+    """A folder of real PNG files, their truth.csv beside it."""
+    images, truth = signs()
+    folder = tmp_path / "items"
+    folder.mkdir()
+    lines = ["path,label"]
+    for i, (image, label) in enumerate(zip(images, truth)):
+        Image.fromarray(image).save(folder / f"{i:04d}.png")
+        lines.append(f"{i:04d}.png,{label}")
+    (tmp_path / "truth.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def blobs():
+    """(features (N, D) float32, truth): well separated Gaussian blobs."""
+
+    def make(n=90, k=3, d=8, seed=0):
+        rng = np.random.default_rng(seed)
+        truth = np.arange(n) % k
+        centres = 6 * np.eye(d, dtype=np.float32)[:k]
+        return (centres[truth] + rng.normal(size=(n, d))).astype(np.float32), truth
+
+    return make
+
+
+def real_data() -> Path | None:
+    """The folder of real data sets named by SELFLABEL_DATA, where there is one."""
+    named = os.environ.get("SELFLABEL_DATA")
+    return Path(named) if named and Path(named).is_dir() else None
+
+
+needs_real_data = pytest.mark.skipif(real_data() is None, reason="SELFLABEL_DATA names no folder of real data sets")

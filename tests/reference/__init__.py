@@ -1,0 +1,1 @@
+"""The papers' formulas, written the slow, plain way, to hold the package against."""
