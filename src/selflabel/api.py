@@ -111,7 +111,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
     def _checked(self, X: Any, reset: bool) -> Any:
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
-        if np.ndim(X) in (3, 4) and not hasattr(X, "toarray"):
+        if getattr(X, "ndim", 2) in (3, 4):
             return np.asarray(X)
         return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), np.float32)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from selflabel.assignment import marginals
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, mutual_information, neighbour_information, neighbour_joint
+from selflabel.assignment.merging import merge_down, merit_of, mutual_information, neighbour_joint, neighbour_merit
 from selflabel.assignment.neighbours import approximate, exact, nearest, projected
 
 
@@ -46,8 +46,12 @@ def test_merging_split_classes_brings_them_back():
     fine = truth * 3 + torch.randint(3, (400,), generator=torch.Generator().manual_seed(0))
     mapping, _ = merge_down(neighbour_joint(fine, neighbours, 12), 4)
     assert contingency(truth.numpy(), mapping[fine].numpy())[hungarian(contingency(truth.numpy(), mapping[fine].numpy()))].sum() == 400
-    assert neighbour_information(truth, neighbours, 4) == pytest.approx(np.log(4))
-    assert neighbour_information(truth // 2, neighbours, 2) < neighbour_information(truth, neighbours, 4)
+    assert neighbour_merit(truth, neighbours, 4) == pytest.approx(np.log(4))
+    assert neighbour_merit(truth // 2, neighbours, 2) < neighbour_merit(truth, neighbours, 4)
+    assert neighbour_merit(torch.zeros(400, dtype=torch.int64), neighbours, 4) == 0
+    half = merit_of(torch.tensor([[0.4, 0.1], [0.1, 0.4]]).double())
+    information = plain_information([[0.4, 0.1], [0.1, 0.4]])
+    assert half == pytest.approx(information * (information / np.log(2)) ** 2)
 
 
 def test_neighbours_equal_the_plain_formula_and_never_name_the_item_itself():

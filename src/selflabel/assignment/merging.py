@@ -4,6 +4,10 @@ Neighbours mostly share a class. So a labelling is judged by the mutual informat
 label of its neighbour (the quantity IIC maximises over augmented pairs; Ji et al., 2019): merged classes lose entropy,
 split ones lose agreement, and neither pays. The same quantity says which two labels to merge at least loss: the
 agglomerative information bottleneck (Slonim & Tishby, 1999), symmetric in the two sides.
+
+Mutual information is H(label) - H(label | neighbour's label), so among labellings that neighbours support equally it
+prefers the one of equal sizes. Real classes are not equal in size. The merit is therefore the information times the
+square of the share of the label entropy that it explains: I (I / H)^2. It is nought for a collapse.
 """
 
 from __future__ import annotations
@@ -31,9 +35,15 @@ def mutual_information(joint: Tensor) -> float:
     return float((x_log_x(joint).sum() - x_log_x(rows).sum() - x_log_x(columns).sum()).clamp(min=0))
 
 
-def neighbour_information(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
-    """The label-free merit of a labelling: mutual information of label and neighbour's label, in nats, 0 to ln K."""
-    return mutual_information(neighbour_joint(labels, neighbours_Nk, K))
+def merit_of(joint: Tensor) -> float:
+    """I (I / H)^2 in nats, of a symmetric (K, K) table of shares: I its mutual information, H the entropy of its labels."""
+    information, entropy = mutual_information(joint), -float(x_log_x(joint.sum(dim=0)).sum())
+    return information * (information / entropy) ** 2 if entropy > 0 else 0.0
+
+
+def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
+    """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K."""
+    return merit_of(neighbour_joint(labels, neighbours_Nk, K))
 
 
 def paired_sums(joint: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from selflabel.assignment import marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, neighbour_information, neighbour_joint
+from selflabel.assignment.merging import merge_down, neighbour_merit, neighbour_joint
 from selflabel.assignment.neighbours import nearest
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, one_cycle, scaled_epochs
@@ -235,7 +235,7 @@ class SeLaNN(Method):
     def judge(self) -> None:
         """The merit of every main head."""
         rows = self.neighbours_Nk.long()
-        self.merits = [neighbour_information(self.labels_HN[h].long(), rows, self.head_sizes[h]) for h in range(self.n_main)]
+        self.merits = [neighbour_merit(self.labels_HN[h].long(), rows, self.head_sizes[h]) for h in range(self.n_main)]
 
     def proposals(self) -> list[tuple[float, Tensor]]:
         """(merit, labels) of every over-clustering head merged down to K, best first."""
@@ -244,7 +244,7 @@ class SeLaNN(Method):
             fine = self.labels_HN[h].long()
             joint = neighbour_joint(fine, rows, self.head_sizes[h])
             merged = merge_down(joint.cpu(), self.clusters)[0].to(fine.device)[fine]
-            found.append((neighbour_information(merged, rows, self.clusters), merged))
+            found.append((neighbour_merit(merged, rows, self.clusters), merged))
         return sorted(found, key=lambda pair: -pair[0])
 
     def exchange(self) -> None:

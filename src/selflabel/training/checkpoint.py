@@ -55,10 +55,14 @@ def restore_method(method: nn.Module, tensors: dict[str, Tensor], extra: dict[st
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Put the optimiser's saved state back."""
+    """Put the optimiser's saved state back, each tensor in the memory layout of its parameter."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Any]] = {}
     for key, value in [*((k, v) for k, v in tensors.items() if k.startswith("optimiser.")), *numbers.items()]:
         i, name = key.removeprefix("optimiser.").split(".", 1)
+        p = parameters[int(i)]
+        if isinstance(value, Tensor) and value.shape == p.shape:
+            value = torch.empty_like(p, dtype=value.dtype).copy_(value)
         entries.setdefault(int(i), {})[name] = value
     state = optimiser.state_dict()
     state["state"] = entries

@@ -90,7 +90,7 @@ def resident(x: Any, device: torch.device) -> Tensor:
     """The set on the device when it fits, else memory-mapped on the host."""
     if isinstance(x, np.ndarray):
         fits_host = x.nbytes < RESIDENT_SHARE * free_memory(torch.device("cpu"))
-        x = torch.from_numpy(np.ascontiguousarray(x) if fits_host and isinstance(x, np.memmap) else as_writable(x))
+        x = torch.from_numpy(np.array(x) if fits_host and isinstance(x, np.memmap) else as_writable(x))
     if device.type == "cpu" or x.numel() * x.element_size() > RESIDENT_SHARE * free_memory(device):
         return x
     return x.to(device)

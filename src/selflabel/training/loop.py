@@ -74,7 +74,7 @@ def train(method: Method, data: ResidentData, run: Path | None, seed: int, watch
     while place.phase < len(phases):
         phase = phases[place.phase]
         if not place.started:
-            method.start(phase, data, generator(seed, place, use=1))
+            method.start(phase, data, generator(seed, place.phase, 1))
             data.ranks.same_everywhere(method)
             place.started = True
         run_phase(method, data, phase, place, saved, run, seed, watch)
@@ -90,7 +90,7 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
         checkpoint.restore_optimiser(optimiser, saved[0], saved[1]["optimiser"])
     last_save = time.monotonic()
     while place.epoch < phase.epochs:
-        order = method.draw(place.epoch, generator(seed, place, use=2))
+        order = method.draw(place.epoch, generator(seed, place.phase, 2, place.epoch))
         batches = evenly_split(order, phase.batch)
         due = relabel_steps(phase, len(batches))
         method.train()
@@ -170,7 +170,7 @@ def relabel(method, data, optimiser, learning: list, place: Place, seed: int) ->
     method.eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an unconverged solve is in the metrics
-        result: Relabelling | None = method.relabel(data, generator(seed, place, use=5))
+        result: Relabelling | None = method.relabel(data, generator(seed, place.phase, 5, place.epoch, place.step))
     data.ranks.same_everywhere(method)
     if result is None:
         return
@@ -243,9 +243,9 @@ def make_optimiser(recipe: Recipe, parameters: list) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
-def generator(seed: int, place: Place, use: int) -> torch.Generator:
-    """A CPU generator for this place and use."""
-    return torch.Generator().manual_seed(key_of(seed, place.phase, place.epoch, place.step, use) >> 1)
+def generator(seed: int, *place_and_use: int) -> torch.Generator:
+    """A CPU generator keyed by the seed, where the loop stands and what it is for."""
+    return torch.Generator().manual_seed(key_of(seed, *place_and_use) >> 1)
 
 
 # ----------------------------------------------------------------------------------------------------- save and resume

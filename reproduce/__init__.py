@@ -1,0 +1,1 @@
+"""One script a published number: from a bare machine to a row of results/ and of README's tables."""

@@ -1,0 +1,31 @@
+"""digits and MNIST-5k: sela-nn over five seeds, sela over three, k-means on pixels.
+
+    python -m reproduce.small_sets
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reproduce.common import kmeans_rows, measured, summary, write_results
+from selflabel.items import open_items
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+def main() -> None:
+    for name in ("mnist5k", "digits"):
+        rows = [measured(name, None, clusters=10, seed=seed) for seed in SEEDS]
+        items = open_items(name)
+        baseline = kmeans_rows(items.array.reshape(len(items), -1).astype(np.float32), items.truth, 10, SEEDS)
+        write_results(
+            name,
+            {
+                "data": f"{name}, {len(items)} images",
+                "methods": {"sela-nn": {"summary": summary(rows), "rows": rows}, "k-means on pixels": {"summary": summary(baseline), "rows": baseline}},
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()

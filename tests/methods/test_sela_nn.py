@@ -1,0 +1,60 @@
+import numpy as np
+import torch
+
+from selflabel.evaluation.metrics import accuracy
+from selflabel.labelling import label
+from selflabel.methods.base import Task
+from selflabel.methods.sela_nn import Options, SeLaNN, largest_jump
+from selflabel.settings import make_settings
+
+
+def labelled(x, k=None, **given):
+    return label(make_settings(source="array", clusters=k, device="cpu", **given), None, data=x)
+
+
+def test_the_number_of_clusters_is_found_without_truth(blobs):
+    for k in (3, 5):
+        x, truth = blobs(n=400, k=k, d=8)
+        report = labelled(x)
+        assert report["n_clusters"] == k and report["clusters_chosen_by"] == "the method, without truth"
+        assert accuracy(truth, report["labelling"].labels) > 0.98
+
+
+def test_unequal_classes_keep_their_sizes_unless_uniform_is_asked():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [300, 60, 40])
+    x = (5 * np.eye(6)[truth] + rng.normal(size=(400, 6))).astype(np.float32)
+    relaxed, uniform = labelled(x, 3), labelled(x, 3, mass="uniform")
+    assert accuracy(truth, relaxed["labelling"].labels) > 0.97
+    assert "KL-relaxed" in relaxed["mass"] and "uniform" in uniform["mass"]
+    assert max(uniform["sizes"]) < 200 < max(relaxed["sizes"])
+
+
+def test_the_jump_in_merging_losses_is_the_number_of_classes():
+    losses = [[0.001] * 30 + [0.2, 0.25, 0.3, 0.35]]  # 35 labels: from 5 on every merge costs
+    assert largest_jump(losses) == 5
+
+
+def test_photographs_pass_a_contrastive_phase_first():
+    photo = SeLaNN(Task(5000, 10, "photo", 128, 3), Options())
+    assert [p.name for p in photo.phases()] == ["pretext", "self-label"]
+    assert [p.name for p in SeLaNN(Task(5000, 10, "photo", 128, 3, pretrained=True), Options()).phases()] == ["self-label"]
+    assert [p.name for p in SeLaNN(Task(5000, 10, "glyph", 28, 1), Options()).phases()] == ["self-label"]
+
+
+def test_photographs_run_both_phases():
+    rng = np.random.default_rng(0)
+    truth = np.arange(80) % 2
+    x = rng.integers(0, 120, (80, 24, 24, 3)).astype(np.uint8)
+    x[truth == 1, :, :, 0] += 120
+    report = labelled(x, 2, epochs=4)
+    assert report["encoder"] == "resnet9" and report["epochs"] == 4
+    assert accuracy(truth, report["labelling"].labels) > 0.9
+
+
+def test_smoothing_is_the_plain_average_over_neighbours():
+    method = SeLaNN(Task(4, 2, "features", 0, 0), Options(smooth=1, neighbours=2))
+    method.register_buffer("neighbours_Nk", torch.tensor([[1, 2], [0, 2], [0, 1], [0, 1]], dtype=torch.int32))
+    x = torch.rand(4, 3)
+    expected = torch.stack([(x[i] + x[a] + x[b]) / 3 for i, (a, b) in enumerate(method.neighbours_Nk.tolist())])
+    assert torch.allclose(method.smoothed(x), expected)

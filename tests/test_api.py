@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from selflabel import SelfLabeler
+from selflabel.evaluation.metrics import accuracy
+
+
+@parametrize_with_checks([SelfLabeler(n_clusters=3, epochs=2, options={"heads": 2})])
+def test_scikit_learns_checks_pass(estimator, check):
+    check(estimator)
+
+
+def test_images_fit_predict_and_transform(signs):
+    x, truth = signs(160)
+    model = SelfLabeler(n_clusters=2, random_state=0, epochs=16).fit(x[:120])
+    assert accuracy(truth[:120], model.labels_) > 0.95
+    assert accuracy(truth[120:], model.predict(x[120:])) > 0.85
+    assert model.predict_proba(x[120:]).sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
+    assert model.transform(x[120:]).shape[0] == 40 and model.report_["n_clusters"] == 2
+
+
+def test_a_path_is_labelled_too(sign_folder):
+    model = SelfLabeler(n_clusters=2, epochs=3).fit(str(sign_folder))
+    assert len(model.labels_) == 120
+    assert len(model.predict(str(sign_folder))) == 120
