@@ -45,7 +45,12 @@ def measured(source, truth: dict[str, str] | None, **given) -> dict:
         known = truth or run.truth
         found = score([known[p] for p in table["path"].to_pylist()], table["label"].to_numpy()) if known else {}
         lines = [json.loads(x) for x in (Path(folder) / "run/metrics.jsonl").read_text().splitlines()]
-    print(given, {k: round(v, 4) for k, v in found.items() if isinstance(v, float)}, f"{time.perf_counter() - started:.0f} s", flush=True)
+    print(
+        given,
+        {k: round(v, 4) for k, v in found.items() if isinstance(v, float)},
+        f"{time.perf_counter() - started:.0f} s",
+        flush=True,
+    )
     return {
         "seed": given.get("seed", 0),
         **{k: found.get(k) for k in ("accuracy", "nmi", "ari", "n_clusters")},
@@ -67,7 +72,14 @@ def kmeans_rows(x: np.ndarray, truth, k: int, seeds) -> list[dict]:
     for seed in seeds:
         started = time.perf_counter()
         found = score(truth, KMeans(k, n_init=10, random_state=seed).fit_predict(x))
-        rows.append({"seed": seed, "accuracy": found["accuracy"], "nmi": found["nmi"], "seconds": round(time.perf_counter() - started, 1)})
+        rows.append(
+            {
+                "seed": seed,
+                "accuracy": found["accuracy"],
+                "nmi": found["nmi"],
+                "seconds": round(time.perf_counter() - started, 1),
+            }
+        )
     return rows
 
 

@@ -1,6 +1,6 @@
 """digits and MNIST-5k: sela-nn over five seeds, sela over three, k-means on pixels.
 
-    python -m reproduce.small_sets
+python -m reproduce.small_sets
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ def main() -> None:
             name,
             {
                 "data": f"{name}, {len(items)} images",
-                "methods": {"sela-nn": {"summary": summary(rows), "rows": rows}, "k-means on pixels": {"summary": summary(baseline), "rows": baseline}},
+                "methods": {
+                    "sela-nn": {"summary": summary(rows), "rows": rows},
+                    "k-means on pixels": {"summary": summary(baseline), "rows": baseline},
+                },
             },
         )
 

@@ -6,7 +6,7 @@ import json as jsonlib
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -19,11 +19,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[str, typer.Argument(help="A folder, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, digits or mnist5k.")]
+Source = Annotated[
+    str,
+    typer.Argument(help="A folder, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, digits or mnist5k."),
+]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Cache = Annotated[Optional[str], typer.Option(help="Folder for decoded items. [default: ~/.cache/selflabel]")]
+Cache = Annotated[str | None, typer.Option(help="Folder for decoded items. [default: ~/.cache/selflabel]")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 
 
@@ -49,22 +52,28 @@ def demo(
 @app.command()
 def label(
     source: Source,
-    clusters: Annotated[Optional[int], typer.Option("--clusters", "-k", help="Labels; left out, their number is chosen without truth.")] = None,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", "-k", help="Labels; left out, their number is chosen without truth.")
+    ] = None,
     method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",
     encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
-    weights: Annotated[Optional[str], typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
     mass: Annotated[str, typer.Option(help="auto, uniform (equipartition) or relaxed.")] = "auto",
     views: Annotated[str, typer.Option(help="Preset of the random views: photo, glyph, ...; auto is by the data.")] = "auto",
-    out: Annotated[Optional[Path], typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
-    epochs: Annotated[Optional[int], typer.Option(help="Epochs of all phases together.")] = None,
-    preset: Annotated[Optional[str], typer.Option(help="paper: the published network and length.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of all phases together.")] = None,
+    preset: Annotated[str | None, typer.Option(help="paper: the published network and length.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     cache: Cache = None,
-    labels: Annotated[Optional[str], typer.Option(help="Train anew on the fixed labels of this CSV (method sela).")] = None,
-    config: Annotated[Optional[str], typer.Option(help="Settings from a TOML file.")] = None,
-    set_: Annotated[Optional[list[str]], typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder; start anew where there is none.")] = False,
+    labels: Annotated[str | None, typer.Option(help="Train anew on the fixed labels of this CSV (method sela).")] = None,
+    config: Annotated[str | None, typer.Option(help="Settings from a TOML file.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder; start anew where there is none.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -102,7 +111,7 @@ def label(
 def predict(
     run: RunFolder,
     source: Source,
-    out: Annotated[Optional[Path], typer.Option(help="CSV to write. [default: printed]")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
@@ -128,7 +137,9 @@ def predict(
 @app.command()
 def score(
     run: RunFolder,
-    truth: Annotated[Optional[str], typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")] = None,
+    truth: Annotated[
+        str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Score a finished run against labels that people gave.
@@ -168,7 +179,7 @@ def encoders() -> None:
 
 @app.command()
 def cache(
-    folder: Cache = None,
+    folder: Annotated[Optional[str], typer.Option("--cache", help="The folder. [default: ~/.cache/selflabel]")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded items.")] = False,
 ) -> None:
     """Say where decoded items are kept and how large they are, or clear them.
@@ -225,8 +236,13 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("run folder", str(out)),
     ]
     lines = "\n".join(f"{name:15} {value}" for name, value in rows)
-    warning = "\nWarning: one label holds far more than its share; more epochs, other views or --mass uniform may help." if report["collapsed"] else ""
-    return f"{lines}{warning}\n\nlook at   {out / 'clusters.png'}\nnext      selflabel score {out} --truth truth.csv\n          selflabel predict {out} MORE_IMAGES"
+    warning = (
+        "\nWarning: one label holds far more than its share; more epochs, other views or --mass uniform may help."
+        if report["collapsed"]
+        else ""
+    )
+    after = f"look at   {out / 'clusters.png'}\nnext      selflabel score {out} --truth truth.csv"
+    return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
 
 
 def score_run(folder: Path, truth: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, then rename: a reader sees the old file or the new one, never half.
 
     The temporary name keeps the suffix, because numpy and Pillow read the format from it.
@@ -27,4 +27,4 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole."""
-    write_whole(path, lambda p: p.write_bytes(text.encode()) and None)
+    write_whole(path, lambda p: p.write_bytes(text.encode()))

@@ -39,7 +39,7 @@ class Blob:
 
     def stamp(self) -> str:
         """What changes when the bytes change: place, size and time."""
-        status = os.stat(self.file)
+        status = Path(self.file).stat()
         return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}"
 
 
@@ -248,7 +248,7 @@ def tar_shards(name: str) -> list[Path]:
         first, last = span.groups()
         names = [name.replace(span.group(), f"{i:0{len(first)}d}") for i in range(int(first), int(last) + 1)]
     else:
-        names = sorted(glob.glob(name)) if glob.has_magic(name) else [name]
+        names = sorted(glob.glob(name)) if glob.has_magic(name) else [name]  # noqa: PTH207
     missing = [n for n in names if not Path(n).is_file()]
     if missing or not names:
         raise UserError(f"{(missing or [name])[0]}: there is no such tar shard.")

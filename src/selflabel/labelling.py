@@ -64,7 +64,12 @@ class Prepared:
 
 
 def label(
-    settings: Settings, out: Path | None, resume: bool = False, overwrite: bool = False, notices: Notices | None = None, data: Any = None
+    settings: Settings,
+    out: Path | None,
+    resume: bool = False,
+    overwrite: bool = False,
+    notices: Notices | None = None,
+    data: Any = None,
 ) -> dict[str, Any]:
     """Label a source and write the run folder.
 
@@ -235,7 +240,7 @@ def frozen_features(
 def digest_of(array: np.ndarray) -> str:
     text = hashlib.blake2b(str(array.shape).encode(), digest_size=10)
     for start in range(0, len(array), 4096):
-        text.update(np.ascontiguousarray(array[start : start + 4096]))
+        text.update(np.ascontiguousarray(array[start : start + 4096]).tobytes())
     return text.hexdigest()
 
 
@@ -243,7 +248,7 @@ def state_digest(module: nn.Module) -> str:
     text = hashlib.blake2b(digest_size=10)
     for name, tensor in sorted(module.state_dict().items()):
         text.update(name.encode())
-        text.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()))
+        text.update(tensor.detach().cpu().float().numpy().tobytes())
     return text.hexdigest()
 
 
@@ -314,9 +319,9 @@ def make_options(make: type[Method], settings: Settings) -> Any:
     from pydantic import ValidationError
 
     try:
-        return make.Options(**settings.options)  # type: ignore[attr-defined]
+        return make.options_type(**settings.options)
     except (ValidationError, TypeError) as error:
-        known = ", ".join(make.Options.__dataclass_fields__)  # type: ignore[attr-defined]
+        known = ", ".join(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             text = f"{first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
@@ -340,12 +345,21 @@ def describe(method: Method, data: ResidentData, items: Items, final: Final, tas
     heads = [x.cpu().numpy() for x in final.labels]
     signs = signs_of(heads, final.head, turned.argmax(dim=1).cpu().numpy(), neighbours, top.values[:, 0].numpy())
     found = Labelling(
-        items.paths, labels, top.indices.numpy(), top.values.numpy(), features.cpu().numpy(), neighbours, items.skipped, items.truth
+        items.paths,
+        labels,
+        top.indices.numpy(),
+        top.values.numpy(),
+        features.cpu().numpy(),
+        neighbours,
+        items.skipped,
+        items.truth,
     )
     return found, signs
 
 
-def make_report(settings, prepared: Prepared, found: Labelling, final: Final, signs: Signs, history: list, seconds: dict) -> dict[str, Any]:
+def make_report(
+    settings, prepared: Prepared, found: Labelling, final: Final, signs: Signs, history: list, seconds: dict
+) -> dict[str, Any]:
     K = int(final.probabilities.shape[1])
     sizes = np.bincount(found.labels, minlength=K)
     return {
@@ -378,9 +392,23 @@ def record(settings: Settings, task: Task, prepared: Prepared, device: torch.dev
     return {
         "settings": without_none(asdict(settings)),
         "task": without_none(known),
-        "worked_out": {"encoder": prepared.encoder, "px": prepared.px, "channels": prepared.channels, "kind": prepared.look.kind},
-        "machine": {"device": str(device), "ranks": ranks.world, "threads": torch.get_num_threads(), "python": platform.python_version()},
-        "versions": {"selflabel": selflabel.__version__, "torch": torch.__version__, "commit": os.environ.get("SELFLABEL_COMMIT", "")},
+        "worked_out": {
+            "encoder": prepared.encoder,
+            "px": prepared.px,
+            "channels": prepared.channels,
+            "kind": prepared.look.kind,
+        },
+        "machine": {
+            "device": str(device),
+            "ranks": ranks.world,
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+        },
+        "versions": {
+            "selflabel": selflabel.__version__,
+            "torch": torch.__version__,
+            "commit": os.environ.get("SELFLABEL_COMMIT", ""),
+        },
     }
 
 

@@ -19,7 +19,13 @@ class Terminal:
 
     def __init__(self, quiet: bool):
         self.console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[news]}"),
+        )
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.quiet, self.stopping = quiet, False
         self.tasks: dict[str, Any] = {}

@@ -45,7 +45,10 @@ def test_merging_split_classes_brings_them_back():
     neighbours = torch.stack([(torch.arange(400) + 4 * j) % 400 for j in range(1, 6)], dim=1)
     fine = truth * 3 + torch.randint(3, (400,), generator=torch.Generator().manual_seed(0))
     mapping, _ = merge_down(neighbour_joint(fine, neighbours, 12), 4)
-    assert contingency(truth.numpy(), mapping[fine].numpy())[hungarian(contingency(truth.numpy(), mapping[fine].numpy()))].sum() == 400
+    assert (
+        contingency(truth.numpy(), mapping[fine].numpy())[hungarian(contingency(truth.numpy(), mapping[fine].numpy()))].sum()
+        == 400
+    )
     assert neighbour_merit(truth, neighbours, 4) == pytest.approx(np.log(4))
     assert neighbour_merit(truth // 2, neighbours, 2) < neighbour_merit(truth, neighbours, 4)
     assert neighbour_merit(torch.zeros(400, dtype=torch.int64), neighbours, 4) == 0
@@ -88,7 +91,12 @@ def test_fewer_items_than_neighbours_repeat_the_last(n):
 
 def test_marginals_are_shares_and_match_in_the_right_direction():
     g = torch.Generator().manual_seed(0)
-    for shares in (marginals.uniform(7), marginals.gaussian(7, g), marginals.zipf(7), marginals.estimated(torch.tensor([0, 0, 3]), 7)):
+    for shares in (
+        marginals.uniform(7),
+        marginals.gaussian(7, g),
+        marginals.zipf(7),
+        marginals.estimated(torch.tensor([0, 0, 3]), 7),
+    ):
         assert shares.sum() == pytest.approx(1) and shares.min() > 0
     current = torch.rand(50, generator=g).double()
     matched = marginals.matched(marginals.gaussian(50, g, 0.3), current)

@@ -53,7 +53,11 @@ def test_weights_that_do_not_fit_or_could_run_code_are_refused(tmp_path):
     save_file({"other": torch.zeros(1)}, tmp_path / "w.safetensors")
     (tmp_path / "w.pth").write_bytes(b"\x80\x04")
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
-    for name, message in [("w.safetensors", "no weights of"), ("w.pth", "run code"), ("junk.safetensors", "safetensors")]:
+    for name, message in [
+        ("w.safetensors", "no weights of"),
+        ("w.pth", "run code"),
+        ("junk.safetensors", "safetensors"),
+    ]:
         with pytest.raises(UserError, match=message):
             load_weights(encoder, tmp_path / name, "conv4")
 

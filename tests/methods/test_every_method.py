@@ -76,7 +76,9 @@ def test_a_run_killed_at_a_random_moment_resumes_to_the_same_labels(method, sign
     kills, started = 0, time.monotonic()
     while not (tmp_path / "cut" / "report.json").exists():
         assert time.monotonic() - started < 240
-        process = subprocess.Popen([*command, str(tmp_path / "cut"), "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "cut"), "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         checkpoint = tmp_path / "cut" / "checkpoint" / "last.safetensors"
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         while kills < 2 and process.poll() is None:

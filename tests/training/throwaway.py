@@ -16,7 +16,7 @@ K = 2
 
 
 class Throwaway(Method):
-    Options = SimpleNamespace
+    options_type = SimpleNamespace
     modalities = frozenset({"image", "audio"})
     per_item = ("labels_N", "partner_N")
 
@@ -52,7 +52,10 @@ class Throwaway(Method):
         a, b = self.encoders["image"](weak), self.slow(plain)
         joint = torch.cat([a, self.encoders["audio"](sound)], dim=1)
         labels = self.labels_N[batch.rows_BG.reshape(-1)]
-        return {"pull": (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().mean(), "label": F.cross_entropy(self.head(joint), labels)}
+        return {
+            "pull": (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().mean(),
+            "label": F.cross_entropy(self.head(joint), labels),
+        }
 
     def after_step(self):
         with torch.no_grad():

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 
-def kmeans(features_ND: Tensor, K: int, seed: int, turns: int = 25, restarts: int = 1, spherical: bool = False) -> tuple[Tensor, Tensor]:
+def kmeans(
+    features_ND: Tensor, K: int, seed: int, turns: int = 25, restarts: int = 1, spherical: bool = False
+) -> tuple[Tensor, Tensor]:
     """Cluster rows into K centres.
 
     Args:
@@ -28,8 +30,8 @@ def kmeans(features_ND: Tensor, K: int, seed: int, turns: int = 25, restarts: in
     if len(x) <= K:  # faiss refuses more centres than items
         centres = np.concatenate([x, np.repeat(x[-1:], K - len(x), axis=0)])
         return torch.from_numpy(centres), torch.arange(len(x))
-    options = dict(niter=turns, nredo=restarts, seed=seed % (1 << 31), spherical=spherical)
+    options = {"niter": turns, "nredo": restarts, "seed": seed % (1 << 31), "spherical": spherical}
     clustering = faiss.Kmeans(x.shape[1], K, min_points_per_centroid=1, max_points_per_centroid=256, **options)
     clustering.train(x)
     labels = clustering.index.search(x, 1)[1][:, 0]
-    return torch.from_numpy(clustering.centroids.copy()), torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(np.array(clustering.centroids)), torch.from_numpy(labels.astype(np.int64))

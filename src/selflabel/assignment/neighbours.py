@@ -41,7 +41,7 @@ def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project
         return Neighbours(torch.zeros(1, k, dtype=torch.int64), 1.0)
     found = min(k, N - 1)
     x = projected(features_ND, project_to)
-    if N > exact_limit and x.device.type == "cpu":
+    if exact_limit < N and x.device.type == "cpu":
         rows, recall = approximate(x, found)
     else:
         rows, recall = exact(x, x, found, own=torch.arange(N, device=x.device)), 1.0
@@ -54,7 +54,7 @@ def projected(features_ND: Tensor, most: int) -> Tensor:
     """Centred, projected to at most `most` principal directions, unit rows."""
     mean = block_mean(features_ND)
     D = features_ND.shape[1]
-    if D > most:
+    if most < D:
         sample = features_ND[:: max(1, len(features_ND) // 20_000)].float() - mean
         covariance = (sample.T @ sample / len(sample)).double().cpu()
         basis = torch.linalg.eigh(covariance).eigenvectors[:, -most:].float().to(features_ND.device)

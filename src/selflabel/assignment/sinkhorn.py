@@ -134,7 +134,7 @@ def sinkhorn(
     give = 1.0 - (relax or 0.0)
 
     error, turns, converged = math.inf, 0, False
-    for turns in range(max_iter + 1):  # noqa: B007
+    for turns in range(max_iter + 1):
         log_mass = log_masses(source, v, epsilon, group, check=turns == 0)
         log_target = relaxed_target(log_r, v, epsilon, give)
         error = float((torch.exp(log_mass - log_target) - 1).abs().max())

@@ -48,7 +48,12 @@ class Store:
 
 
 def decoded_items(
-    items: Items, px: int, channels: int, cache: Path, workers: int = 0, progress: Callable[[int, int], None] | None = None
+    items: Items,
+    px: int,
+    channels: int,
+    cache: Path,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Store:
     """All items of a set, decoded: from the cache where they are known, by worker processes where they are not.
 

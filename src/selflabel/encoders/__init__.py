@@ -147,7 +147,9 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
     if name.startswith("timm:"):
         return make_timm(name.removeprefix("timm:"), channels, px, weights, fetch)
     if name not in ENCODERS:
-        raise UserError(f"--encoder {name}: there is none of that name; there are {', '.join(ENCODERS)}, timm:NAME and frozen:NAME.")
+        raise UserError(
+            f"--encoder {name}: there is none of that name; there are {', '.join(ENCODERS)}, timm:NAME and frozen:NAME."
+        )
     encoder = ENCODERS[name].make(channels, px)
     if weights:
         load_weights(encoder, weights, name)
@@ -180,7 +182,7 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
         raise cannot_fetch(name, error) from error
     if weights:
         load_weights(net, weights, f"timm:{name}")
-    config = net.pretrained_cfg
+    config: dict = net.pretrained_cfg  # type: ignore[assignment]
     mean, std = list(config.get("mean", [0.5] * 3)), list(config.get("std", [0.5] * 3))
     if channels == 1:
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
@@ -189,7 +191,9 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
 
 def cannot_fetch(name: str, error: Exception) -> UserError:
     reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-    return UserError(f"timm:{name}: its pretrained weights cannot be fetched ({reason}); give them with --weights FILE.safetensors.")
+    return UserError(
+        f"timm:{name}: its pretrained weights cannot be fetched ({reason}); give them with --weights FILE.safetensors."
+    )
 
 
 class TimmTrunk(nn.Module):
@@ -229,5 +233,7 @@ def load_weights(net: nn.Module, file: Path, name: str) -> None:
     missing = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
     missing = [k for k in missing if not k.startswith(("fc.", "classifier.", "head."))]
     if missing:
-        raise UserError(f"--weights {file}: these are no weights of {name}; {len(missing)} tensors do not fit, the first {missing[0]}.")
+        raise UserError(
+            f"--weights {file}: these are no weights of {name}; {len(missing)} tensors do not fit, the first {missing[0]}."
+        )
     net.load_state_dict(fitting, strict=False)

@@ -12,7 +12,13 @@ LEAST_PX = 63
 
 
 def convolutions(channels: int) -> nn.Sequential:
-    plan = [(96, 11, 4, 2, True), (256, 5, 1, 2, True), (384, 3, 1, 1, False), (384, 3, 1, 1, False), (256, 3, 1, 1, True)]
+    plan = [
+        (96, 11, 4, 2, True),
+        (256, 5, 1, 2, True),
+        (384, 3, 1, 1, False),
+        (384, 3, 1, 1, False),
+        (256, 3, 1, 1, True),
+    ]
     layers: list[nn.Module] = []
     c_in = channels
     for c_out, kernel, stride, padding, pooled in plan:

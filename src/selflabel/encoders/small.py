@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ def conv_block(c_in: int, c_out: int) -> nn.Sequential:
 
 
 class Conv4(nn.Sequential):
-    """Four 3 x 3 convolutions (32, 32, 64, 128), max-pooled by two after the second, third and fourth while there is something to pool."""
+    """Four 3 x 3 convolutions (32, 32, 64, 128), max-pooled by two after all but the first while there is something to pool."""
 
     def __init__(self, channels: int, px: int):
         layers: list[nn.Module] = [conv_block(channels, 32)]
@@ -49,7 +51,7 @@ class ResNet9(nn.Module):
             nn.ReLU(inplace=True),
         )
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        self.stages = nn.ModuleList(Residual(a, b) for a, b in zip(widths, widths[1:]))
+        self.stages = nn.ModuleList(Residual(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)

@@ -14,7 +14,9 @@ LABEL_PX = 72
 GAP = 2
 
 
-def contact_sheet(labels: np.ndarray, confidence: np.ndarray, picture: Callable[[int], np.ndarray], across: int = ACROSS) -> Image.Image:
+def contact_sheet(
+    labels: np.ndarray, confidence: np.ndarray, picture: Callable[[int], np.ndarray], across: int = ACROSS
+) -> Image.Image:
     """Draw the sheet.
 
     Args:

@@ -20,7 +20,11 @@ class Entry:
 
 
 METHODS: dict[str, Entry] = {
-    "sela-nn": Entry(SeLaNN, "this project's default: SeLa with neighbours, exchange of stuck heads, relaxed masses", "a label turn an epoch"),
+    "sela-nn": Entry(
+        SeLaNN,
+        "this project's default: SeLa with neighbours, exchange of stuck heads, relaxed masses",
+        "a label turn an epoch",
+    ),
     "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
 }
 

@@ -64,9 +64,15 @@ class Data(Protocol):
     present: dict[str, Tensor]
 
     def features(
-        self, modality: str, *, layer: str = "pooled", view: Any = "centre", draw: int = 0, encoder: nn.Module | None = None
+        self,
+        modality: str,
+        *,
+        layer: str = "pooled",
+        view: Any = "centre",
+        draw: int = 0,
+        encoder: nn.Module | None = None,
     ) -> Tensor:
-        """(N, D) features of every item in order, on the CPU or the device: in eval mode, streamed, each rank its shard, then gathered.
+        """(N, D) features of every item in order: in eval mode, streamed, each rank its shard, then gathered.
 
         layer: "input" (what the encoder is shown, flattened and shrunk), "pooled", or "map" (N, D, h, w).
         view: a preset; `draw` keys its randomness. encoder: another than the method's own, such as a momentum copy.
@@ -76,7 +82,7 @@ class Data(Protocol):
 
 @dataclass
 class Batch:
-    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), group by group. progress: 0 to 1 in the phase."""
+    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase."""
 
     rows_BG: Tensor
     views: dict[str, list[Tensor]]
@@ -136,6 +142,7 @@ class Method(nn.Module, ABC):
     """The base of every method; see the module's docstring for the contract."""
 
     modalities: frozenset[str] = frozenset({"image"})
+    options_type: type = type(None)
     per_item: tuple[str, ...] = ()  # buffers with a row an item: kept in checkpoints, left out of the finished model
     encoders: nn.ModuleDict
 
@@ -178,6 +185,10 @@ class Method(nn.Module, ABC):
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling | None:
         """The labelling turn."""
         return None
+
+    def dim(self, modality: str) -> int:
+        """The length of a modality's features."""
+        return int(self.encoders[modality].dim)  # type: ignore[arg-type]
 
     def current_labels(self) -> list[Tensor]:
         """The labels trained on now, (N,) a head; empty where there are none yet."""

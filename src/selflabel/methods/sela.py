@@ -11,7 +11,6 @@ softmax**lambda cannot underflow; no item is dropped; the reported head is the o
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,8 +20,8 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.assignment import LinearScores, marginals, plan, sinkhorn
-from selflabel.evaluation.metrics import nmi_of
 from selflabel.assignment.alignment import contingency
+from selflabel.evaluation.metrics import nmi_of
 from selflabel.heads import LinearHeads
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs
 
@@ -95,7 +94,7 @@ def solve_times(epochs: int, solves: int, power: float) -> tuple[float, ...]:
 class SeLa(Method):
     """See the module's docstring."""
 
-    Options = Options
+    options_type = Options
     per_item = ("labels_HN",)
     labels_HN: Tensor
 
@@ -109,7 +108,7 @@ class SeLa(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        dim = encoders["image"].dim
+        dim = self.dim("image")
         self.heads = LinearHeads(dim, self.head_sizes)
         if self.options.rotation:
             self.rotation = nn.Linear(dim, 4)
@@ -141,7 +140,7 @@ class SeLa(Method):
         return [Phase("self-label", epochs, {"image": (preset,)}, recipe, batch, times)]
 
     def view_preset(self) -> str:
-        """The paper's views for photographs; written signs are neither mirrored nor cropped away, and features are as they are."""
+        """The paper's views for photographs; written signs are not mirrored, and features are shown as they are."""
         if self.task.views != "auto":
             return self.task.views
         return {"photo": self.published.view, "glyph": "glyph", "features": "centre"}[self.task.kind]
@@ -173,7 +172,10 @@ class SeLa(Method):
         for h, a in zip(chosen, solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         return Relabelling(
-            self.current_labels(), max(a.error for a in solved), max(a.n_iter for a in solved), all(a.converged for a in solved)
+            self.current_labels(),
+            max(a.error for a in solved),
+            max(a.n_iter for a in solved),
+            all(a.converged for a in solved),
         )
 
     def pass_features(self, data: Data) -> Tensor:
@@ -184,7 +186,7 @@ class SeLa(Method):
         return LinearScores(features, *self.heads.of(head))
 
     def solve(self, features: Tensor, head: int):
-        """The head's labels: transport at lambda with equal (or `--mass`) shares; kernel softmax ** lambda, so epsilon = 1 / lambda."""
+        """The head's labels by transport with equal (or `--mass`) shares; the kernel softmax ** lambda is epsilon = 1 / lambda."""
         tol = self.options.tol or self.published.tol
         relax = None if self.task.mass in ("auto", "uniform") else 0.3
         mass = marginals.uniform(self.head_sizes[head])

@@ -31,10 +31,21 @@ from torch import Tensor, nn
 
 from selflabel.assignment import marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, neighbour_merit, neighbour_joint
+from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit
 from selflabel.assignment.neighbours import nearest
 from selflabel.heads import LinearHeads, MLPHeads
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, one_cycle, scaled_epochs
+from selflabel.methods.base import (
+    Batch,
+    Data,
+    Final,
+    Method,
+    Phase,
+    Prediction,
+    Recipe,
+    Relabelling,
+    one_cycle,
+    scaled_epochs,
+)
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
@@ -85,7 +96,7 @@ PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
 class SeLaNN(Method):
     """See the module's docstring."""
 
-    Options = Options
+    options_type = Options
     per_item = ("labels_HN", "neighbours_Nk")
     labels_HN: Tensor
     neighbours_Nk: Tensor
@@ -118,7 +129,7 @@ class SeLaNN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        dim, widest = encoders["image"].dim, max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
+        dim, widest = self.dim("image"), max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
         if self.task.kind == "features":
             self.heads: LinearHeads | MLPHeads = LinearHeads(dim, self.head_sizes, widest)
         else:
@@ -295,7 +306,12 @@ class SeLaNN(Method):
         rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
         relax = self.relaxations()[head]
         mass = "uniform (equipartition)" if relax == 0 else f"KL-relaxed, strength {relax:g} of 0 (fixed) to 1 (free)"
-        notes = {"mass": mass, "merits": self.merits, "mass_error": solved[head].error, "converged": solved[head].converged}
+        notes = {
+            "mass": mass,
+            "merits": self.merits,
+            "mass_error": solved[head].error,
+            "converged": solved[head].converged,
+        }
         return Final([a.labels for a in solved], head, rows, notes)
 
     def current_labels(self) -> list[Tensor]:
@@ -311,7 +327,7 @@ class SeLaNN(Method):
 
 
 def largest_jump(losses: list[list[float]]) -> int:
-    """K from the losses of merging down to one label, one list an over-clustering head: the last K before merging costs most more.
+    """K from the losses of merging down to one label, a list an over-clustering head: where merging begins to cost.
 
     The merge from K to K - 1 labels costs c_K; the chosen K has the largest mean log(c_K / c_{K+1}), K from 2.
     """

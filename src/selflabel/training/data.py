@@ -46,7 +46,13 @@ class ResidentData:
 
     @torch.no_grad()
     def features(
-        self, modality: str, *, layer: str = "pooled", view: Any = "centre", draw: int = 0, encoder: nn.Module | None = None
+        self,
+        modality: str,
+        *,
+        layer: str = "pooled",
+        view: Any = "centre",
+        draw: int = 0,
+        encoder: nn.Module | None = None,
     ) -> Tensor:
         """See `methods.base.Data.features`."""
         assert self.encoders is not None

@@ -79,10 +79,7 @@ def show(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None 
     if preset.is_still:
         return resized(x, px)
     u = uniforms(key, rows.to(images.device), DRAWS)
-    if has_geometry(preset):
-        x = warp(x, geometry(preset, u), px)
-    else:
-        x = resized(x, px)
+    x = warp(x, geometry(preset, u), px) if has_geometry(preset) else resized(x, px)
     if any(preset.jitter) or preset.grey:
         x = coloured(x, preset, u)
     if preset.blur:

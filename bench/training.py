@@ -1,0 +1,94 @@
+"""Training throughput with everything (views, heads, label solves, logging, checkpoints) over a bare loop.
+
+The bare loop trains the same encoder with one linear layer by cross-entropy on the same resident tensors: gather a batch,
+scale it to [0, 1], forward, backward, step, with the same optimiser, batch size and autocast. Both are measured in turns,
+several times, in one process.
+
+    python -m bench.training [mnist5k | FOLDER] [repeats]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from selflabel.labelling import Notices, make_method, make_task, prepare
+from selflabel.methods import find_method
+from selflabel.methods.base import Phase
+from selflabel.settings import make_settings
+from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Ranks, pick_device
+from selflabel.training.loop import make_optimiser, train
+
+EPOCHS = 4
+
+
+def built(source: str):
+    """(method, data, phase) as `label` would make them."""
+    settings = make_settings(source=source, clusters=10, epochs=EPOCHS, options={"pretext": 0})
+    device = pick_device("auto")
+    prepared = prepare(settings, device, Notices())
+    task = make_task(settings, prepared, device)
+    method = make_method(find_method("sela-nn").make, settings, task, prepared, device)
+    data = ResidentData({"image": prepared.tensor}, prepared.px, device, Ranks(), 0)
+    data.encoders = method.encoders
+    return method, data, method.phases()[-1]
+
+
+def everything(source: str) -> float:
+    """Items a second of the package's loop, all of it."""
+    method, data, phase = built(source)
+    with tempfile.TemporaryDirectory() as run:
+        started = time.perf_counter()
+        train(method, data, Path(run), 0)
+        return data.n_items * phase.epochs / (time.perf_counter() - started)
+
+
+def bare(source: str) -> float:
+    """Items a second of the bare loop."""
+    method, data, phase = built(source)
+    net = nn.Sequential(method.encoders["image"], nn.Linear(method.dim("image"), 10)).to(data.device).train()
+    labels = torch.arange(data.n_items, device=data.device) % 10
+    optimiser = make_optimiser(phase.recipe, list(net.parameters()))
+    started = time.perf_counter()
+    for _ in range(phase.epochs):
+        bare_epoch(net, data, phase, labels, optimiser)
+    if data.device.type == "cuda":
+        torch.cuda.synchronize()
+    return data.n_items * phase.epochs / (time.perf_counter() - started)
+
+
+def bare_epoch(net: nn.Module, data: ResidentData, phase: Phase, labels: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
+    for rows in torch.randperm(data.n_items).split(phase.batch):
+        x = data.rows("image", rows).float().div_(255)
+        with data.autocast():
+            loss = F.cross_entropy(net(x).float(), labels[rows])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+
+def main() -> None:
+    source = sys.argv[1] if len(sys.argv) > 1 else "mnist5k"
+    repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    bare(source)  # warm: code, caches, clocks
+    pairs = [(everything(source), bare(source)) for _ in range(repeats)]
+    found = {
+        "source": source,
+        "everything_items_per_s": round(statistics.median(a for a, _ in pairs), 1),
+        "bare_items_per_s": round(statistics.median(b for _, b in pairs), 1),
+        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The user's path and every bad input, through the command line in a process of its own."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selflabel.methods import METHODS
+from tests.decode.test_image import bomb
+
+RUN_FILES = [
+    "run.toml", "labels.csv", "labels.parquet", "top.parquet", "features.npy", "neighbours.npy", "model.safetensors",
+    "report.json", "clusters.png", "metrics.jsonl", "skipped.csv", "checkpoint/last.safetensors",
+]  # fmt: skip
+
+
+def fails(done, *words):
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_folder, tmp_path):
+    whole = (sign_folder / "0000.png").read_bytes()
+    bad = {"cut.png": whole[: len(whole) // 2], "empty.jpg": b"", "text.jpg": b"hello", "bomb.png": bomb()}
+    (sign_folder / "sub").mkdir()
+    for name, data in bad.items():
+        (sign_folder / "sub" / name).write_bytes(data)
+    run = tmp_path / "run"
+    done = selflabel("label", sign_folder, "-k", 2, "--epochs", 12, "--out", run)
+    assert done.returncode == 0, done.stderr
+    for words in ("head agreement", "median", "est. accuracy", "selflabel score", str(run), "4 skipped"):
+        assert words in done.stdout
+    assert all((run / name).exists() for name in RUN_FILES)
+    skipped = list(csv.DictReader((run / "skipped.csv").open()))
+    assert sorted(r["path"] for r in skipped) == sorted(f"sub/{n}" for n in bad)
+    assert all(r["reason"] for r in skipped)
+    rows = list(csv.DictReader((run / "labels.csv").open()))
+    assert [r["id"] for r in rows] == [str(i) for i in range(120)] and list(rows[0]) == ["id", "path", "label", "confidence"]
+    assert Image.open(run / "clusters.png").size[0] > 400
+    scored = json.loads(selflabel("score", run, "--truth", tmp_path / "truth.csv", "--json").stdout)
+    assert list(scored) == ["n_items", "n_clusters", "accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"]
+    assert scored["accuracy"] > 0.95
+    assert json.loads(selflabel("score", run, "--json").stdout)["accuracy"] is None
+    assert json.loads(selflabel("score", run, "--truth", "folders", "--json").stdout)["accuracy"] is not None
+    done = selflabel("predict", run, sign_folder, "--out", tmp_path / "new.csv")
+    assert done.returncode == 0 and done.stderr.count("skipped") == 4
+    new = {r["path"]: r["label"] for r in csv.DictReader((tmp_path / "new.csv").open())}
+    assert np.mean([new[r["path"]] == r["label"] for r in rows]) > 0.95
+
+
+def test_a_run_is_never_mixed_with_another(selflabel, sign_folder, tmp_path):
+    run = tmp_path / "run"
+    words = ["label", sign_folder, "-k", 2, "--epochs", 2, "--out", run]
+    assert selflabel(*words).returncode == 0
+    fails(selflabel(*words), "finished run", "--resume", "--overwrite")
+    first = (run / "labels.csv").read_bytes()
+    assert "nothing to do" in selflabel(*words, "--resume").stderr
+    fails(selflabel(*words, "--resume", "--seed", 4), "other settings", "seed: 0, now 4")
+    assert selflabel(*words, "--overwrite").returncode == 0
+    assert (run / "labels.csv").read_bytes() == first
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious.txt").write_text("mine")
+    fails(selflabel("label", sign_folder, "-k", 2, "--out", other), "other things")
+    fails(selflabel("label", sign_folder, "-k", 2, "--out", other, "--overwrite"), "only replaces a run folder")
+    assert (other / "precious.txt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_run_goes_on_later(sign_folder, tmp_path, number):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "selflabel.cli", "label", str(sign_folder), "-k", "2", "--epochs", "60", "--out", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 90
+    while not (run / "checkpoint" / "last.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in said and "Traceback" not in said
+    done = len((run / "metrics.jsonl").read_text().splitlines())
+    assert 0 < done < 60
+    finished = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 0
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 60
+
+
+def test_every_wrong_word_is_one_sentence_and_exit_code_two(selflabel, sign_folder, tmp_path):
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    fails(selflabel("label", nothing, "-k", 2), "no images")
+    (nothing / "a.jpg").write_text("no image")
+    fails(selflabel("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 images can be decoded")
+    out = ["--out", tmp_path / "r1"]
+    fails(selflabel("label", tmp_path / "gone", "-k", 2), "gone")
+    fails(selflabel("label", sign_folder, "-k", 2, "--method", "magic", *out), "magic", "sela-nn")
+    fails(selflabel("label", sign_folder, "-k", 2, "--encoder", "magic", *out), "magic", "conv4")
+    fails(selflabel("label", sign_folder, "-k", 2, "--views", "magic", *out), "magic", "glyph")
+    fails(selflabel("label", sign_folder, "-k", 0, *out), "clusters = 0")
+    fails(selflabel("label", sign_folder, "-k", 999, *out), "only 120 items")
+    fails(selflabel("label", sign_folder, "-k", 2, "--mass", "heavy", *out), "mass", "uniform")
+    fails(selflabel("label", sign_folder, "-k", 2, "--set", "epsilom=1", *out), "epsilom", "epsilon")
+    fails(selflabel("label", sign_folder, "-k", 2, "--set", "epsilon", *out), "key=value")
+    fails(selflabel("label", sign_folder, "-k", 2, "--config", tmp_path / "no.toml", *out), "no.toml")
+    fails(selflabel("label", sign_folder, "-k", 2, "--device", "tpu", *out), "tpu")
+    fails(selflabel("label", sign_folder, "-k", 2, "--labels", tmp_path / "no.csv", *out), "no.csv")
+    fails(selflabel("label", sign_folder, "--encoder", "frozen", "-k", 2, *out), "frozen")
+    fails(selflabel("score", tmp_path), "holds no run")
+    fails(selflabel("predict", tmp_path, sign_folder), "holds no run")
+
+
+def test_settings_come_from_a_file_and_from_words(selflabel, sign_folder, tmp_path):
+    (tmp_path / "s.toml").write_text("clusters = 2\nepochs = 2\n[options]\nheads = 3\n")
+    done = selflabel(
+        "label", sign_folder, "--config", tmp_path / "s.toml", "--set", "smooth=1", "--out", tmp_path / "r", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_clusters"] == 2
+    text = (tmp_path / "r/run.toml").read_text()
+    assert "heads = 3" in text and "smooth = 1" in text
+
+
+def test_help_answers_at_once_and_torch_is_not_imported():
+    def seconds(*words):
+        best = 9.0
+        for _ in range(3):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *words], check=True, capture_output=True)
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert seconds("-m", "selflabel.cli", "--help") < 0.5
+    assert seconds("-c", "import selflabel") < 0.5
+    code = "import selflabel.cli, selflabel, sys; assert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_there_is_can_be_listed(selflabel, tmp_path):
+    assert all(name in selflabel("methods").stdout for name in METHODS)
+    assert "timm:NAME" in selflabel("encoders").stdout
+    assert "0 sets" in selflabel("cache", "--cache", tmp_path).stdout
+    assert "freed" in selflabel("cache", "--cache", tmp_path, "--clear").stdout
