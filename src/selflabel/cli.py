@@ -179,7 +179,7 @@ def encoders() -> None:
 
 @app.command()
 def cache(
-    folder: Annotated[Optional[str], typer.Option("--cache", help="The folder. [default: ~/.cache/selflabel]")] = None,
+    folder: Annotated[str | None, typer.Option("--cache", help="The folder. [default: ~/.cache/selflabel]")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded items.")] = False,
 ) -> None:
     """Say where decoded items are kept and how large they are, or clear them.

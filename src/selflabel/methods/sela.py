@@ -186,7 +186,7 @@ class SeLa(Method):
         return LinearScores(features, *self.heads.of(head))
 
     def solve(self, features: Tensor, head: int):
-        """The head's labels by transport with equal (or `--mass`) shares; the kernel softmax ** lambda is epsilon = 1 / lambda."""
+        """The head's labels by transport with equal (or `--mass`) shares; kernel softmax ** lambda is epsilon = 1 / lambda."""
         tol = self.options.tol or self.published.tol
         relax = None if self.task.mass in ("auto", "uniform") else 0.3
         mass = marginals.uniform(self.head_sizes[head])
