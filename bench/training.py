@@ -1,8 +1,8 @@
 """Training throughput with everything (views, heads, label solves, logging, checkpoints) over a bare loop.
 
-The bare loop trains the same encoder with one linear layer by cross-entropy on the same resident tensors: gather a batch,
-scale it to [0, 1], forward, backward, step, with the same optimiser, batch size and autocast. Both are measured in turns,
-several times, in one process.
+The bare loop trains the same network, encoder and heads, by cross-entropy on the same resident tensors: gather a batch, scale it
+to [0, 1], forward, backward, step, with the same optimiser, batch size and autocast, labels fixed. Both run as many epochs as
+`label` would and are measured in turns, several times, in one process.
 
     python -m bench.training [mnist5k | FOLDER] [repeats]
 """
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from selflabel.labelling import Notices, make_method, make_task, prepare
 from selflabel.methods import find_method
@@ -28,12 +27,10 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
 from selflabel.training.loop import make_optimiser, train
 
-EPOCHS = 4
-
 
 def built(source: str):
     """(method, data, phase) as `label` would make them."""
-    settings = make_settings(source=source, clusters=10, epochs=EPOCHS, options={"pretext": 0})
+    settings = make_settings(source=source, clusters=10, options={"pretext": 0})
     device = pick_device("auto")
     prepared = prepare(settings, device, Notices())
     task = make_task(settings, prepared, device)
@@ -55,22 +52,23 @@ def everything(source: str) -> float:
 def bare(source: str) -> float:
     """Items a second of the bare loop."""
     method, data, phase = built(source)
-    net = nn.Sequential(method.encoders["image"], nn.Linear(method.dim("image"), 10)).to(data.device).train()
+    method.train()
     labels = torch.arange(data.n_items, device=data.device) % 10
-    optimiser = make_optimiser(phase.recipe, list(net.parameters()))
+    optimiser = make_optimiser(phase.recipe, list(method.parameters()))
     started = time.perf_counter()
     for _ in range(phase.epochs):
-        bare_epoch(net, data, phase, labels, optimiser)
+        bare_epoch(method, data, phase, labels, optimiser)
     if data.device.type == "cuda":
         torch.cuda.synchronize()
     return data.n_items * phase.epochs / (time.perf_counter() - started)
 
 
-def bare_epoch(net: nn.Module, data: ResidentData, phase: Phase, labels: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
+def bare_epoch(method, data: ResidentData, phase: Phase, labels: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
     for rows in torch.randperm(data.n_items).split(phase.batch):
         x = data.rows("image", rows).float().div_(255)
         with data.autocast():
-            loss = F.cross_entropy(net(x).float(), labels[rows])
+            scores = method.heads(method.encoders["image"](x))
+            loss = torch.stack([F.cross_entropy(s.float(), labels[rows]) for s in scores]).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

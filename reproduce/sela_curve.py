@@ -22,8 +22,8 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch, train
 
-SEEDS = (0, 1, 2)
-EPOCHS = {"sela": 80, "sela-nn": 13}
+SEEDS = (0, 1)
+EPOCHS = {"sela": 60, "sela-nn": 13}
 
 
 def curve(name: str, seed: int) -> list[dict]:

@@ -1,6 +1,7 @@
 """Shared fixtures: real pictures made on the spot, a cache of its own, and the command line in a process."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,28 @@ def selflabel():
     def call(*words, cwd=None, timeout=300):
         command = [sys.executable, "-m", "selflabel.cli", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
+
+    return call
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """The same command line in this process, for the many calls that end in a sentence: torch is imported once."""
+    from selflabel.cli import main
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["selflabel", *map(str, words)])
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
 
     return call
 

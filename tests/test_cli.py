@@ -57,21 +57,21 @@ def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_f
     assert np.mean([new[r["path"]] == r["label"] for r in rows]) > 0.95
 
 
-def test_a_run_is_never_mixed_with_another(selflabel, sign_folder, tmp_path):
+def test_a_run_is_never_mixed_with_another(here, sign_folder, tmp_path):
     run = tmp_path / "run"
     words = ["label", sign_folder, "-k", 2, "--epochs", 2, "--out", run]
-    assert selflabel(*words).returncode == 0
-    fails(selflabel(*words), "finished run", "--resume", "--overwrite")
+    assert here(*words).returncode == 0
+    fails(here(*words), "finished run", "--resume", "--overwrite")
     first = (run / "labels.csv").read_bytes()
-    assert "nothing to do" in selflabel(*words, "--resume").stderr
-    fails(selflabel(*words, "--resume", "--seed", 4), "other settings", "seed: 0, now 4")
-    assert selflabel(*words, "--overwrite").returncode == 0
+    assert "nothing to do" in here(*words, "--resume").stderr
+    fails(here(*words, "--resume", "--seed", 4), "other settings", "seed: 0, now 4")
+    assert here(*words, "--overwrite").returncode == 0
     assert (run / "labels.csv").read_bytes() == first
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious.txt").write_text("mine")
-    fails(selflabel("label", sign_folder, "-k", 2, "--out", other), "other things")
-    fails(selflabel("label", sign_folder, "-k", 2, "--out", other, "--overwrite"), "only replaces a run folder")
+    fails(here("label", sign_folder, "-k", 2, "--out", other), "other things")
+    fails(here("label", sign_folder, "-k", 2, "--out", other, "--overwrite"), "only replaces a run folder")
     assert (other / "precious.txt").exists()
 
 
@@ -93,35 +93,33 @@ def test_a_signal_saves_and_the_run_goes_on_later(sign_folder, tmp_path, number)
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 60
 
 
-def test_every_wrong_word_is_one_sentence_and_exit_code_two(selflabel, sign_folder, tmp_path):
+def test_every_wrong_word_is_one_sentence_and_exit_code_two(here, sign_folder, tmp_path):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    fails(selflabel("label", nothing, "-k", 2), "no images")
+    fails(here("label", nothing, "-k", 2), "no images")
     (nothing / "a.jpg").write_text("no image")
-    fails(selflabel("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 images can be decoded")
+    fails(here("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 images can be decoded")
     out = ["--out", tmp_path / "r1"]
-    fails(selflabel("label", tmp_path / "gone", "-k", 2), "gone")
-    fails(selflabel("label", sign_folder, "-k", 2, "--method", "magic", *out), "magic", "sela-nn")
-    fails(selflabel("label", sign_folder, "-k", 2, "--encoder", "magic", *out), "magic", "conv4")
-    fails(selflabel("label", sign_folder, "-k", 2, "--views", "magic", *out), "magic", "glyph")
-    fails(selflabel("label", sign_folder, "-k", 0, *out), "clusters = 0")
-    fails(selflabel("label", sign_folder, "-k", 999, *out), "only 120 items")
-    fails(selflabel("label", sign_folder, "-k", 2, "--mass", "heavy", *out), "mass", "uniform")
-    fails(selflabel("label", sign_folder, "-k", 2, "--set", "epsilom=1", *out), "epsilom", "epsilon")
-    fails(selflabel("label", sign_folder, "-k", 2, "--set", "epsilon", *out), "key=value")
-    fails(selflabel("label", sign_folder, "-k", 2, "--config", tmp_path / "no.toml", *out), "no.toml")
-    fails(selflabel("label", sign_folder, "-k", 2, "--device", "tpu", *out), "tpu")
-    fails(selflabel("label", sign_folder, "-k", 2, "--labels", tmp_path / "no.csv", *out), "no.csv")
-    fails(selflabel("label", sign_folder, "--encoder", "frozen", "-k", 2, *out), "frozen")
-    fails(selflabel("score", tmp_path), "holds no run")
-    fails(selflabel("predict", tmp_path, sign_folder), "holds no run")
+    fails(here("label", tmp_path / "gone", "-k", 2), "gone")
+    fails(here("label", sign_folder, "-k", 2, "--method", "magic", *out), "magic", "sela-nn")
+    fails(here("label", sign_folder, "-k", 2, "--encoder", "magic", *out), "magic", "conv4")
+    fails(here("label", sign_folder, "-k", 2, "--views", "magic", *out), "magic", "glyph")
+    fails(here("label", sign_folder, "-k", 0, *out), "clusters = 0")
+    fails(here("label", sign_folder, "-k", 999, *out), "only 120 items")
+    fails(here("label", sign_folder, "-k", 2, "--mass", "heavy", *out), "mass", "uniform")
+    fails(here("label", sign_folder, "-k", 2, "--set", "epsilom=1", *out), "epsilom", "epsilon")
+    fails(here("label", sign_folder, "-k", 2, "--set", "epsilon", *out), "key=value")
+    fails(here("label", sign_folder, "-k", 2, "--config", tmp_path / "no.toml", *out), "no.toml")
+    fails(here("label", sign_folder, "-k", 2, "--device", "tpu", *out), "tpu")
+    fails(here("label", sign_folder, "-k", 2, "--labels", tmp_path / "no.csv", *out), "no.csv")
+    fails(here("label", sign_folder, "--encoder", "frozen", "-k", 2, *out), "frozen")
+    fails(here("score", tmp_path), "holds no run")
+    fails(here("predict", tmp_path, sign_folder), "holds no run")
 
 
-def test_settings_come_from_a_file_and_from_words(selflabel, sign_folder, tmp_path):
+def test_settings_come_from_a_file_and_from_words(here, sign_folder, tmp_path):
     (tmp_path / "s.toml").write_text("clusters = 2\nepochs = 2\n[options]\nheads = 3\n")
-    done = selflabel(
-        "label", sign_folder, "--config", tmp_path / "s.toml", "--set", "smooth=1", "--out", tmp_path / "r", "--json"
-    )
+    done = here("label", sign_folder, "--config", tmp_path / "s.toml", "--set", "smooth=1", "--out", tmp_path / "r", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n_clusters"] == 2
     text = (tmp_path / "r/run.toml").read_text()
@@ -143,8 +141,8 @@ def test_help_answers_at_once_and_torch_is_not_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_there_is_can_be_listed(selflabel, tmp_path):
-    assert all(name in selflabel("methods").stdout for name in METHODS)
-    assert "timm:NAME" in selflabel("encoders").stdout
-    assert "0 sets" in selflabel("cache", "--cache", tmp_path).stdout
-    assert "freed" in selflabel("cache", "--cache", tmp_path, "--clear").stdout
+def test_what_there_is_can_be_listed(here, tmp_path):
+    assert all(name in here("methods").stdout for name in METHODS)
+    assert "timm:NAME" in here("encoders").stdout
+    assert "0 sets" in here("cache", "--cache", tmp_path).stdout
+    assert "freed" in here("cache", "--cache", tmp_path, "--clear").stdout

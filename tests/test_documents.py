@@ -58,19 +58,19 @@ def test_readmes_python_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-def test_readmes_commands_are_understood(selflabel, sign_folder, tmp_path):
+def test_readmes_commands_are_understood(here, sign_folder, tmp_path):
     commands = re.findall(r"^(selflabel [^#\n]*)", README, re.M)
     verbs = {command.split()[1] for command in commands}
     assert {"label", "predict", "score"} <= verbs
     for command in commands:
         options = set(re.findall(r"(--[a-z-]+|-k)\b", command))
-        help_text = selflabel(command.split()[1], "--help").stdout
+        help_text = here(command.split()[1], "--help").stdout
         assert all(option in help_text for option in options), command
 
 
-def test_every_command_has_help_with_an_example(selflabel):
+def test_every_command_has_help_with_an_example(here):
     for command in app.registered_commands:
-        text = selflabel(command.callback.__name__, "--help").stdout
+        text = here(command.callback.__name__, "--help").stdout
         assert "Example" in text and command.callback.__name__ in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -205,6 +206,7 @@ def run_label(given: dict[str, Any], out: Path, resume: bool, overwrite: bool, q
     from selflabel.settings import make_settings
 
     settings = make_settings(**given)
+    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process speaks
     from selflabel.labelling import label as label_items
     from selflabel.terminal import Terminal
 

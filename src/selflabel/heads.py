@@ -56,17 +56,3 @@ class MLPHeads(Heads):
         hidden = F.relu(self.norm(self.hidden(features_BD)))
         split = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
         return self.cut(torch.baddbmm(self.bias, split, self.weight).transpose(0, 1))
-
-
-class PrototypeHeads(nn.Module):
-    """Cosine scores against prototypes on the sphere, over a temperature (SwAV, section 3.1)."""
-
-    def __init__(self, dim: int, head_sizes: list[int], temperature: float = 0.1):
-        super().__init__()
-        self.head_sizes = list(head_sizes)
-        self.temperature = temperature
-        self.prototypes = nn.Parameter(F.normalize(torch.randn(sum(head_sizes), dim), dim=1))
-
-    def forward(self, features_BD: Tensor) -> list[Tensor]:
-        scores = F.linear(F.normalize(features_BD, dim=1), F.normalize(self.prototypes, dim=1)) / self.temperature
-        return list(scores.split(self.head_sizes, dim=1))

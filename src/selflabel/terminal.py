@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from selflabel.errors import Interrupted
 from selflabel.labelling import Notices
 from selflabel.methods.base import Phase
 from selflabel.training.loop import Place, Watch
@@ -54,6 +55,8 @@ class Terminal:
             self.console.print(text, highlight=False, markup=False)
 
     def progress(self, what: str, done: int, total: int) -> None:
+        if self.stopping:
+            raise Interrupted
         if what not in self.tasks:
             self.tasks[what] = self.bar.add_task(what, total=total, news="")
         self.bar.update(self.tasks[what], completed=done, total=total, news=f"{done:,} of {total:,}")

@@ -27,8 +27,8 @@ def matched(shares: Tensor, current: Tensor) -> Tensor:
     """The shares dealt out by rank: the label that has most mass now may have most.
 
     Example:
-        >>> matched(torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.1, 0.2, 0.7])).tolist()
-        [0.2, 0.3, 0.5]
+        >>> matched(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.1, 0.2, 0.7])).tolist()
+        [0.25, 0.25, 0.5]
     """
     dealt = torch.empty_like(shares)
     dealt[current.argsort()] = shares.sort().values

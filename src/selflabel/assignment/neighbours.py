@@ -56,12 +56,20 @@ def projected(features_ND: Tensor, most: int) -> Tensor:
     D = features_ND.shape[1]
     if most < D:
         sample = features_ND[:: max(1, len(features_ND) // 20_000)].float() - mean
-        covariance = (sample.T @ sample / len(sample)).double().cpu()
-        basis = torch.linalg.eigh(covariance).eigenvectors[:, -most:].float().to(features_ND.device)
+        basis = leading_directions(sample, most)
     else:
         basis = torch.eye(D, device=features_ND.device)
     parts = [F.normalize((block.float() - mean) @ basis, dim=1) for block in features_ND.split(65_536)]
     return torch.cat(parts)
+
+
+def leading_directions(sample: Tensor, most: int, turns: int = 4) -> Tensor:
+    """(D, most) orthonormal, near the span of the leading principal directions, by subspace iteration (Halko et al., 2011)."""
+    start = torch.randn(sample.shape[1], most, generator=torch.Generator().manual_seed(0)).to(sample.device)
+    basis = torch.linalg.qr(start).Q
+    for _ in range(turns):
+        basis = torch.linalg.qr(sample.T @ (sample @ basis)).Q
+    return basis
 
 
 def block_mean(features_ND: Tensor) -> Tensor:

@@ -12,7 +12,9 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +29,7 @@ from selflabel.items import Blob, Items
 VERSION = 1
 DEFAULT_CAP_GB = 50.0
 CHUNK = 64  # items a worker decodes at a time
+ABANDONED_S = 86_400  # a store still unfinished after a day was left by a killed run
 DIGEST = np.dtype("V16")
 
 
@@ -143,7 +146,7 @@ def decode_rows(blobs: list[Blob], rows: list[int], file: Path, workers: int, pr
         return decode_here(tasks, file, len(rows), progress)
     bad: dict[int, str] = {}
     done, broken = 0, []
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes(workers) as pool:
         for task, future in [(task, pool.submit(decode_chunk, task, str(file))) for task in tasks]:
             try:
                 bad |= future.result()
@@ -155,6 +158,12 @@ def decode_rows(blobs: list[Blob], rows: list[int], file: Path, workers: int, pr
     for item in (one for task in broken for one in task):
         bad |= decode_alone(item, file)
     return bad
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes that leave Ctrl-C to their parent."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
 
 
 def decode_here(tasks, file: Path, total: int, progress) -> dict[int, str]:
@@ -170,7 +179,7 @@ def decode_here(tasks, file: Path, total: int, progress) -> dict[int, str]:
 
 def decode_alone(item: tuple[int, Blob], file: Path) -> dict[int, str]:
     """One item in a process of its own, after its chunk killed a worker."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes(1) as pool:
         try:
             return pool.submit(decode_chunk, [item], str(file)).result()
         except BrokenProcessPool:
@@ -207,6 +216,9 @@ def stores(cache: Path) -> list[tuple[float, int, Path]]:
 def make_room(cache: Path, coming: int) -> None:
     """Drop the least recently used stores until `coming` bytes fit under SELFLABEL_CACHE_GB (50 unless set)."""
     cap = float(os.environ.get("SELFLABEL_CACHE_GB", DEFAULT_CAP_GB)) * 1e9
+    for folder in cache.glob(".building-*"):
+        if time.time() - folder.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
     kept = stores(cache)
     while kept and sum(size for _, size, _ in kept) + coming > cap:
         shutil.rmtree(kept.pop(0)[2], ignore_errors=True)

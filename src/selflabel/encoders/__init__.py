@@ -43,29 +43,31 @@ class Encoder(nn.Module):
 
 
 class GivenFeatures(nn.Module):
-    """The encoder of feature input: rows brought to unit length about their common mean, and nothing learned.
+    """The encoder of feature input: rows about their common mean, over their mean length, and nothing learned.
 
-    Centred first, because the cosine between raw features of a ReLU network is dominated by what all items share.
+    Centred, because what all items share says nothing of their labels and dominates raw features of a ReLU network.
+    Lengths are kept: rows brought to unit length lose a cluster that lies at the origin.
     """
 
     mean: Tensor
+    scale: Tensor
 
     def __init__(self, dim: int):
         super().__init__()
         self.dim, self.px = dim, 0
         self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
 
     def fit(self, features_ND: Tensor) -> GivenFeatures:
-        """Take the mean of the unit rows, block by block."""
-        total = torch.zeros(self.dim, dtype=torch.float64)
-        for block in features_ND.split(65536):
-            total += nn.functional.normalize(block.float(), dim=1).double().sum(dim=0).cpu()
-        self.mean.copy_(total / len(features_ND))
+        """Take the mean and the mean length, block by block."""
+        blocks, n = features_ND.split(65_536), len(features_ND)
+        self.mean.copy_(torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / n)
+        length = sum(float((block.float() - self.mean).norm(dim=1).double().sum()) for block in blocks) / n
+        self.scale.fill_(length if length > 0 else 1.0)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        unit = nn.functional.normalize(x.float(), dim=1)
-        return nn.functional.normalize(unit - self.mean, dim=1)
+        return (x.float() - self.mean) / self.scale
 
 
 def dimension(encoder: nn.Module, channels: int, px: int) -> int:

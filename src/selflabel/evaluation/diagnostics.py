@@ -54,5 +54,40 @@ def histogram(confidence: np.ndarray) -> list[int]:
     return np.histogram(np.clip(confidence, 0, 1), bins=BINS, range=(0, 1))[0].tolist()
 
 
+# How the signs make an accuracy, from reproduce/estimate.py: constants of `features_of`, and the band that held 90 %.
+CONSTANTS = (0.0, 1.0, 0.0, 0.0)
+BAND = 0.1
+
+
+def features_of(signs: Signs) -> np.ndarray:
+    """What the estimate is linear in, on the logit scale: one, and the logits of neighbours, support and confidence."""
+    values = np.array([signs.neighbours, signs.support, signs.confidence])
+    return np.concatenate([[1.0], logit(values)])
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 0.02, 0.99)
+    return np.log(p / (1 - p))
+
+
+def fitted(signs: list[Signs], truth: np.ndarray) -> np.ndarray:
+    """Constants by least squares on accuracies, few and held towards even weights by a ridge."""
+    from scipy.optimize import minimize
+
+    x, prior = np.stack([features_of(s) for s in signs]), np.array([0.0, 1 / 3, 1 / 3, 1 / 3])
+
+    def error(c: np.ndarray) -> float:
+        return float(np.abs(1 / (1 + np.exp(-x @ c)) - truth).mean() + 0.01 * np.square(c - prior).sum())
+
+    return minimize(error, prior, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-8}).x
+
+
+def predicted(signs: Signs, constants: np.ndarray) -> float:
+    """The estimate for given constants."""
+    return float(1 / (1 + np.exp(-features_of(signs) @ np.asarray(constants))))
+
+
 def estimated_accuracy(signs: Signs) -> dict[str, float]:
-    return {"value": signs.support, "low": 0.0, "high": 1.0}
+    """One accuracy with its band, from the signs alone."""
+    value = predicted(signs, np.array(CONSTANTS))
+    return {"value": round(value, 4), "low": round(max(0.0, value - BAND), 4), "high": round(min(1.0, value + BAND), 4)}

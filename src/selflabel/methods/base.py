@@ -61,7 +61,6 @@ class Data(Protocol):
     """All that a method sees of the set."""
 
     n_items: int
-    present: dict[str, Tensor]
 
     def features(
         self,
@@ -87,7 +86,6 @@ class Batch:
     rows_BG: Tensor
     views: dict[str, list[Tensor]]
     progress: float
-    aligned: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from selflabel.views import PRESETS, Preset, key_of, show, uniforms
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
 INPUT_PX = 16  # side to which pictures shrink before their pixels are compared
-EVAL_BATCH = 512
+CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
 FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
 
 
@@ -26,7 +26,6 @@ class ResidentData:
         self.items = {m: resident(x, device) for m, x in items.items()}
         self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
         self.n_items = len(next(iter(self.items.values())))
-        self.present = {m: torch.ones(self.n_items, dtype=torch.bool) for m in self.items}
         self.encoders: nn.ModuleDict | None = None
 
     def rows(self, modality: str, rows: Tensor) -> Tensor:
@@ -61,13 +60,16 @@ class ResidentData:
         net.eval()
         shard = self.ranks.shard(self.n_items)
         parts = []
-        for rows in torch.arange(shard.start, shard.stop).split(EVAL_BATCH):
+        for rows in torch.arange(shard.start, shard.stop).split(self.eval_batch()):
             x = self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))
             parts.append(self.layer_of(net, x, layer))
         net.train(was)
         if not parts:  # more ranks than items
             parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer)[:0]]
         return self.ranks.gather_rows(torch.cat(parts), self.n_items)
+
+    def eval_batch(self) -> int:
+        return CPU_EVAL_BATCH if self.device.type == "cpu" else GPU_EVAL_BATCH
 
     def layer_of(self, net: nn.Module, x: Tensor, layer: str) -> Tensor:
         if layer == "input":

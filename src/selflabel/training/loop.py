@@ -100,7 +100,7 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
             if absolute in due:
                 relabel(method, data, optimiser, learning, place, seed)
                 method.train()
-            torch.manual_seed(key_of(seed, place.phase, absolute, 3) >> 1)
+            seed_global(key_of(seed, place.phase, absolute, 3) >> 1, data.device)
             progress = absolute / (phase.epochs * len(batches))
             learn(method, data, phase, optimiser, batches[place.step], progress, place, seed)
             place.step += 1
@@ -241,6 +241,15 @@ def make_optimiser(recipe: Recipe, parameters: list) -> torch.optim.Optimizer:
     if recipe.kind == "adamw":
         return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def seed_global(key: int, device: torch.device) -> None:
+    """torch's own generator, which dropout draws from; the other devices' are left alone, since seeding them takes time."""
+    torch.default_generator.manual_seed(key)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(key)
+    elif device.type == "mps":
+        torch.mps.manual_seed(key)
 
 
 def generator(seed: int, *place_and_use: int) -> torch.Generator:
