@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from selflabel.labelling import Notices, make_method, make_task, prepare
+from selflabel.labelling import make_method, make_task
 from selflabel.methods import find_method
 from selflabel.methods.base import Phase
+from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device

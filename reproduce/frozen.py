@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from reproduce.common import kmeans_rows, measured, summary, unpacked, write_results
-from selflabel.labelling import Notices, prepare
+from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
 
 SEEDS = (0, 1, 2, 3, 4)

@@ -1,6 +1,6 @@
-"""Photographs from scratch, end to end from folders of JPEG files: CIFAR-10 and Imagenette-128 for a few epochs on this machine.
+"""Photographs from scratch, end to end from folders of JPEG files: CIFAR-10 and Imagenette-128 for a few epochs.
 
-On two cores this shows that the route runs and how fast; it is no quality claim. On a GPU, `--full` trains CIFAR-10 for as long as
+On two cores this shows that the route runs and how fast; it is no quality claim. `--full`, for a GPU, trains CIFAR-10 as long as
 the defaults say.
 
     SELFLABEL_DATA=... python -m reproduce.photos [--full]

@@ -15,8 +15,9 @@ import torch
 from reproduce.common import write_results
 from selflabel.evaluation.metrics import accuracy
 from selflabel.items import open_items
-from selflabel.labelling import Notices, make_method, make_task, prepare
+from selflabel.labelling import make_method, make_task
 from selflabel.methods import find_method
+from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks

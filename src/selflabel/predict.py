@@ -15,9 +15,10 @@ from selflabel.decode.look import look_at
 from selflabel.encoders import FROZEN, Encoder, GivenFeatures, make_encoder
 from selflabel.errors import UserError
 from selflabel.items import open_items
-from selflabel.labelling import Notices, make_options, pixels
+from selflabel.labelling import make_options
 from selflabel.methods import find_method
 from selflabel.methods.base import Method, Task
+from selflabel.preparing import Notices, pixels
 from selflabel.run import Run
 from selflabel.settings import Settings, make_settings
 from selflabel.training.checkpoint import restore_method

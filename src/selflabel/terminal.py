@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from selflabel.errors import Interrupted
-from selflabel.labelling import Notices
 from selflabel.methods.base import Phase
+from selflabel.preparing import Notices
 from selflabel.training.loop import Place, Watch
 
 

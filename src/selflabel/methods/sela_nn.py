@@ -327,7 +327,7 @@ class SeLaNN(Method):
 
 
 def label_turns(epochs: int, dense: bool) -> tuple[float, ...]:
-    """When labels are solved: at gaps that grow like Fibonacci's, since labels settle; every epoch where features cost nothing (`dense`).
+    """When labels are solved: at gaps that grow like Fibonacci's, as labels settle; every epoch where features cost nothing.
 
     Example:
         >>> label_turns(20, dense=False)
