@@ -4,7 +4,7 @@ import torch
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
-from selflabel.methods.sela_nn import Options, SeLaNN, largest_jump
+from selflabel.methods.sela_nn import Options, SeLaNN, where_merging_costs
 from selflabel.settings import make_settings
 
 
@@ -32,7 +32,9 @@ def test_unequal_classes_keep_their_sizes_unless_uniform_is_asked():
 
 def test_the_jump_in_merging_losses_is_the_number_of_classes():
     losses = [[0.001] * 30 + [0.2, 0.25, 0.3, 0.35]]  # 35 labels: from 5 on every merge costs
-    assert largest_jump(losses) == 5
+    equal = [[0.3 / k for k in range(40, 10, -1)] + [1.3 / k for k in range(10, 1, -1)]]
+    assert where_merging_costs(equal) == 10
+    assert where_merging_costs(losses) == 5
 
 
 def test_photographs_pass_a_contrastive_phase_first():

@@ -15,7 +15,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
 
 Photographs without pretrained features first pass a contrastive phase (SimCLR's loss; Chen et al., 2020), since
 neighbours in pixels say nothing there. With `clusters` unknown, K is where merging the over-clustering heads starts to
-cost: the largest jump in the loss of a merge.
+cost.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class SeLaNN(Method):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         self.judge()
         turns = len(self.phases()[-1].relabel_at)
-        if not self.chosen and self.turn >= 0.3 * turns:
+        if not self.chosen and self.turn >= 0.5 * turns:
             self.choose_clusters()
         if 2 < self.turn < turns - 1:
             self.exchange()
@@ -278,7 +278,7 @@ class SeLaNN(Method):
         for h in range(self.n_main, len(self.head_sizes)):
             joint = neighbour_joint(self.labels_HN[h].long(), rows, self.head_sizes[h])
             losses.append(merge_down(joint.cpu(), 1)[1])
-        self.clusters, self.chosen = (largest_jump(losses) if losses else self.clusters), True
+        self.clusters, self.chosen = (where_merging_costs(losses) if losses else self.clusters), True
         self.resize()
         for h, (merit, labels) in zip(range(self.n_main), self.proposals() * self.n_main):
             self.take(h, labels, merit)
@@ -341,13 +341,16 @@ def label_turns(epochs: int, dense: bool) -> tuple[float, ...]:
     return tuple(float(t) for t in turns if t < max(1, epochs))
 
 
-def largest_jump(losses: list[list[float]]) -> int:
+def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
     """K from the losses of merging down to one label, a list an over-clustering head: where merging begins to cost.
 
-    The merge from K to K - 1 labels costs c_K; the chosen K has the largest mean log(c_K / c_{K+1}), K from 2.
+    A merge of two equal, separate labels among k costs 2 ln 2 / k, so losses are multiplied by k to be compared. The chosen K has
+    the largest drop between the mean log-loss of the merges that start from K, K - 1, K - 2 labels and of those that start from
+    K + 1, K + 2, K + 3; heads are averaged.
     """
     most = min(len(x) for x in losses) // 2
     floor = 1e-6
-    costs = torch.tensor([[max(floor, x[-k]) for k in range(1, most + 2)] for x in losses])  # merge from k+1 to k, k = 1...
-    jumps = (costs[:, :-1] / costs[:, 1:]).log().mean(dim=0)
-    return int(jumps.argmax()) + 2
+    costs = [[max(floor, x[-i]) * (i + 1) for i in range(1, most + 1)] for x in losses]  # entry i - 1: from i + 1 labels to i
+    logs = torch.tensor(costs).log().mean(dim=0)
+    drops = [float(logs[max(0, k - 1 - window) : k - 1].mean() - logs[k - 1 : k - 1 + window].mean()) for k in range(2, most)]
+    return max(range(len(drops)), key=lambda i: drops[i]) + 2 if drops else 2
