@@ -24,7 +24,7 @@ from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch, train
 
 SEEDS = (0, 1)
-EPOCHS = {"sela": 60, "sela-nn": 13}
+EPOCHS = {"sela": 40, "sela-nn": 13}
 
 
 def curve(name: str, seed: int) -> list[dict]:

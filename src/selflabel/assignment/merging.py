@@ -19,7 +19,7 @@ from torch import Tensor
 def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
     """(K, K) symmetric shares of (label of an item, label of its neighbour), float64."""
     pairs = labels[:, None] * K + labels[neighbours_Nk]
-    counts = torch.bincount(pairs.reshape(-1), minlength=K * K).double().view(K, K)
+    counts = torch.bincount(pairs.reshape(-1), minlength=K * K).cpu().double().view(K, K)
     counts = counts + counts.T
     return counts / counts.sum()
 

@@ -173,7 +173,7 @@ def log_masses(source: Tensor | LinearScores, v: Tensor, epsilon: float, group: 
             refuse_bad(block, first)
         first += len(block)
         log_q = torch.log_softmax((block + shifted(v, block)) / epsilon, dim=1)
-        part = torch.logsumexp(log_q, dim=0).double().cpu()
+        part = torch.logsumexp(log_q, dim=0).cpu().double()
         total = part if total is None else torch.logaddexp(total, part)
         count += len(block)
     assert total is not None
@@ -201,7 +201,7 @@ def relaxed_target(log_r: Tensor, v: Tensor, epsilon: float, give: float) -> Ten
 
 
 def shifted(v: Tensor, block: Tensor) -> Tensor:
-    return v.to(block.device, torch.float32) if block.device.type == "mps" else v.to(block.device).float()
+    return v.float().to(block.device)
 
 
 def as_source(scores: Scores) -> Tensor | LinearScores:

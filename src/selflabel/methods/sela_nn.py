@@ -50,6 +50,7 @@ from selflabel.methods.base import (
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
 MOST_TURNS = 200  # of one transport solve
+LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -139,8 +140,8 @@ class SeLaNN(Method):
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
-        self.register_buffer("potentials_HK", torch.zeros(H, widest, dtype=torch.float64))
-        self.register_buffer("mass_HK", torch.full((H, widest), 1.0, dtype=torch.float64))
+        self.register_buffer("potentials_HK", torch.zeros(H, widest))
+        self.register_buffer("mass_HK", torch.ones(H, widest))
 
     # ------------------------------------------------------------------------------------------------------- phases
 
@@ -254,7 +255,7 @@ class SeLaNN(Method):
         for h in range(self.n_main, len(self.head_sizes)):
             fine = self.labels_HN[h].long()
             joint = neighbour_joint(fine, rows, self.head_sizes[h])
-            merged = merge_down(joint.cpu(), self.clusters)[0].to(fine.device)[fine]
+            merged = merge_down(joint, self.clusters)[0].to(fine.device)[fine]
             found.append((neighbour_merit(merged, rows, self.clusters), merged))
         return sorted(found, key=lambda pair: -pair[0])
 
@@ -277,7 +278,7 @@ class SeLaNN(Method):
         rows, losses = self.neighbours_Nk.long(), []
         for h in range(self.n_main, len(self.head_sizes)):
             joint = neighbour_joint(self.labels_HN[h].long(), rows, self.head_sizes[h])
-            losses.append(merge_down(joint.cpu(), 1)[1])
+            losses.append(merge_down(joint, 1)[1])
         self.clusters, self.chosen = (where_merging_costs(losses) if losses else self.clusters), True
         self.resize()
         for h, (merit, labels) in zip(range(self.n_main), self.proposals() * self.n_main):
@@ -349,8 +350,7 @@ def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
     K + 1, K + 2, K + 3; heads are averaged.
     """
     most = min(len(x) for x in losses) // 2
-    floor = 1e-6
-    costs = [[max(floor, x[-i]) * (i + 1) for i in range(1, most + 1)] for x in losses]  # entry i - 1: from i + 1 labels to i
+    costs = [[max(LEAST_COST, x[-i] * (i + 1)) for i in range(1, most + 1)] for x in losses]  # entry i - 1: from i + 1 labels to i
     logs = torch.tensor(costs).log().mean(dim=0)
     drops = [float(logs[max(0, k - 1 - window) : k - 1].mean() - logs[k - 1 : k - 1 + window].mean()) for k in range(2, most)]
     return max(range(len(drops)), key=lambda i: drops[i]) + 2 if drops else 2

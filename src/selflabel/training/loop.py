@@ -79,6 +79,7 @@ def train(method: Method, data: ResidentData, run: Path | None, seed: int, watch
             place.started = True
         run_phase(method, data, phase, place, saved, run, seed, watch)
         saved = None
+        data.ranks.same_everywhere(method)  # batch statistics differ by rank
         place.phase, place.epoch, place.step, place.started = place.phase + 1, 0, 0, False
     return place
 
@@ -139,17 +140,17 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     data.ranks.average_gradients(method, share)
+    lr = phase.recipe.lr * phase.recipe.shape(progress)
     for group in optimiser.param_groups:
-        group["lr"] = phase.recipe.lr * phase.recipe.shape(progress)
-    optimiser.step()
-    method.after_step()
+        group["lr"] = lr
     value = loss.item()
     if not math.isfinite(value):
-        lr = optimiser.param_groups[0]["lr"]
         raise UserError(
             f"the loss became {value} in epoch {place.epochs_done + 1}, step {place.step + 1}, at a learning rate of {lr:.3g}: "
             "start again with a smaller one, e.g. --set lr_scale=0.3 --overwrite, and look for items without content."
         )
+    optimiser.step()
+    method.after_step()
     place.sums["loss"] = place.sums.get("loss", 0.0) + value * len(rows_BG)
     for name, part in losses.items() if len(losses) > 1 else ():
         place.sums[name] = place.sums.get(name, 0.0) + float(part.detach()) * len(rows_BG)

@@ -1,0 +1,44 @@
+"""The main job on real files: the embedded demo, and real sets where SELFLABEL_DATA names them."""
+
+import csv
+import json
+import subprocess
+import sys
+
+from selflabel.evaluation.metrics import accuracy
+from selflabel.run import Run, read_truth
+from tests.conftest import needs_real_data, real_data
+
+
+def unpacked(name, out, limit):
+    words = [sys.executable, str(real_data() / "unpack.py"), name, str(out), "--limit", str(limit)]
+    subprocess.run(words, check=True, timeout=120)
+    return out / "items", read_truth(out / "truth.csv")
+
+
+def test_the_demo_labels_mnist_and_says_how_well(selflabel, tmp_path):
+    done = selflabel("demo", "--seed", 7, "--out", tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["score"]["accuracy"] > 0.95 and found["n_items"] == 5000
+    guess = found["estimated_accuracy"]
+    assert guess["low"] <= found["score"]["accuracy"] <= guess["high"]
+    assert (tmp_path / "demo" / "truth.csv").exists()
+
+
+@needs_real_data
+def test_real_digits_from_png_files_are_labelled_well(selflabel, tmp_path):
+    items, truth = unpacked("mnist", tmp_path / "mnist", 2000)
+    assert selflabel("label", items, "-k", 10, "--out", tmp_path / "run").returncode == 0
+    rows = list(csv.DictReader((tmp_path / "run/labels.csv").open()))
+    assert accuracy([truth[r["path"]] for r in rows], [r["label"] for r in rows]) > 0.85
+
+
+@needs_real_data
+def test_real_photographs_run_from_their_folder_to_labels(selflabel, tmp_path):
+    items, _ = unpacked("imagenette128", tmp_path / "photos", 150)
+    done = selflabel("label", items, "-k", 5, "--epochs", 2, "--set", "px=64", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    run = Run.open(tmp_path / "run")
+    assert run.labels.num_rows == 150 and run.report["encoder"] == "resnet9"
+    assert selflabel("predict", tmp_path / "run", items).stdout.count("\n") == 151
