@@ -12,7 +12,7 @@ import sys
 
 from reproduce.common import measured, unpacked, write_results
 
-LIMITS = {"cifar10": 10_000, "imagenette128": 2_000}
+LIMITS = {"cifar10": 5_000, "imagenette128": 1_000}
 
 
 def main() -> None:
