@@ -9,6 +9,7 @@ is what `evaluation/diagnostics.py` holds. `--refit` fits anew to the rows that 
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 

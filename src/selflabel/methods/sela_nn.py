@@ -350,9 +350,7 @@ def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
     K + 1, K + 2, K + 3; heads are averaged.
     """
     most = min(len(x) for x in losses) // 2
-    costs = [
-        [max(LEAST_COST, x[-i] * (i + 1)) for i in range(1, most + 1)] for x in losses
-    ]  # entry i - 1: from i + 1 labels to i
+    costs = [[max(LEAST_COST, x[-i] * (i + 1)) for i in range(1, most + 1)] for x in losses]  # from i + 1 labels to i
     logs = torch.tensor(costs).log().mean(dim=0)
     drops = [float(logs[max(0, k - 1 - window) : k - 1].mean() - logs[k - 1 : k - 1 + window].mean()) for k in range(2, most)]
     return max(range(len(drops)), key=lambda i: drops[i]) + 2 if drops else 2
