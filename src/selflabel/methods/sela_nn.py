@@ -51,6 +51,7 @@ MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
 MOST_TURNS = 200  # of one transport solve
 LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
+FIRST_GAP = 5_000  # items between the first label turns
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -88,7 +89,7 @@ class Plan:
     most: int
 
 
-GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 15, 60)
+GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 8, 60)
 PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
@@ -162,7 +163,7 @@ class SeLaNN(Method):
         lengths = scaled_epochs([*([pretext] if pretext else []), self.epochs()], self.task.epochs)
         view = self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(self.task.kind, self.task.kind)
         recipe = Recipe(p.recipe.lr * o.lr_scale, p.recipe.shape, p.recipe.kind, p.recipe.weight_decay)
-        turns = label_turns(lengths[-1], dense=self.task.kind == "features")
+        turns = label_turns(lengths[-1], self.task.n_items, dense=self.task.kind == "features")
         last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, p.batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
@@ -327,19 +328,25 @@ class SeLaNN(Method):
         self.resize()
 
 
-def label_turns(epochs: int, dense: bool) -> tuple[float, ...]:
-    """When labels are solved: at gaps that grow like Fibonacci's, as labels settle; every epoch where features cost nothing.
+def label_turns(epochs: int, n_items: int, dense: bool = False) -> tuple[float, ...]:
+    """When labels are solved, in epochs: at gaps that grow like Fibonacci's, as labels settle.
+
+    The first gap is 5,000 items, or an epoch where that is shorter: a network left for long on first labels learns their
+    mistakes by heart. With `dense`, where features cost nothing, every epoch.
 
     Example:
-        >>> label_turns(20, dense=False)
+        >>> label_turns(20, 5_000)
         (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
+        >>> label_turns(4, 50_000)
+        (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.1)
     """
     if dense:
         return tuple(float(t) for t in range(epochs))
+    gap = min(1.0, FIRST_GAP / n_items)
     turns = [0, 1, 2, 3]
-    while turns[-1] + turns[-2] < epochs - 1:
+    while (turns[-1] + turns[-2]) * gap < epochs - 1:
         turns.append(turns[-1] + turns[-2])
-    return tuple(float(t) for t in turns if t < max(1, epochs))
+    return tuple(round(t * gap, 4) for t in turns if t * gap < max(1, epochs))
 
 
 def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
