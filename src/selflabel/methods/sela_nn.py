@@ -164,7 +164,8 @@ class SeLaNN(Method):
         view = self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(self.task.kind, self.task.kind)
         recipe = Recipe(p.recipe.lr * o.lr_scale, p.recipe.shape, p.recipe.kind, p.recipe.weight_decay)
         turns = label_turns(lengths[-1], self.task.n_items, dense=self.task.kind == "features")
-        last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, p.batch, turns, ("encoders", "heads"))
+        batch = min(p.batch, max(16, self.task.n_items // 8))  # a small set needs steps too
+        last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
         first = Phase("pretext", lengths[0], {"image": (view, view)}, recipe, 2 * p.batch, (), ("encoders", "projector"))
