@@ -5,6 +5,8 @@ python -m reproduce.small_sets
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from reproduce.common import kmeans_rows, measured, summary, write_results
@@ -14,7 +16,7 @@ SEEDS = (0, 1, 2, 3, 4)
 
 
 def main() -> None:
-    for name in ("mnist5k", "digits"):
+    for name in sys.argv[1:] or ("mnist5k", "digits"):
         rows = [measured(name, None, clusters=10, seed=seed) for seed in SEEDS]
         items = open_items(name)
         baseline = kmeans_rows(items.array.reshape(len(items), -1).astype(np.float32), items.truth, 10, SEEDS)

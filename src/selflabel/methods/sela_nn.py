@@ -21,7 +21,7 @@ cost.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ from selflabel.methods.base import (
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
-MOST_TURNS = 200  # of one transport solve
+MOST_TURNS = 60  # of one transport solve
 LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 FIRST_GAP = 5_000  # items between the first label turns
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
@@ -69,7 +69,7 @@ class Options:
     smooth: int = 3
     epsilon: float = 0.2
     relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
-    remine: int = 2
+    remine: int | None = None
     pretext: int | None = None
     temperature: float = 0.2
     lr_scale: float = 1.0
@@ -77,7 +77,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a kind of data gets. budget: items shown in all, from which the epochs follow, between least and most."""
+    """What a kind of data gets. budget: items shown in all, from which the epochs follow, between least and most.
+    remine: label turns between searches for neighbours. longest_gap: between label turns, in epochs.
+    """
 
     heads: int
     fine: tuple[float, ...]
@@ -87,11 +89,16 @@ class Plan:
     budget: int
     least: int
     most: int
+    remine: int = 2
+    longest_gap: int = 1000
 
 
 GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 8, 60)
 PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
+# few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
+FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
+FEW = 4_000
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
 
 
@@ -107,7 +114,7 @@ class SeLaNN(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.plan = PLANS[task.kind]
+        self.plan = FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW else PLANS[task.kind]
         self.n_main = options.heads or self.plan.heads
         self.clusters = task.clusters or min(10, task.n_items)
         self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
@@ -163,7 +170,7 @@ class SeLaNN(Method):
         lengths = scaled_epochs([*([pretext] if pretext else []), self.epochs()], self.task.epochs)
         view = self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(self.task.kind, self.task.kind)
         recipe = Recipe(p.recipe.lr * o.lr_scale, p.recipe.shape, p.recipe.kind, p.recipe.weight_decay)
-        turns = label_turns(lengths[-1], self.task.n_items, dense=self.task.kind == "features")
+        turns = label_turns(lengths[-1], self.task.n_items, p.longest_gap, dense=self.task.kind == "features")
         batch = min(p.batch, max(16, self.task.n_items // 8))  # a small set needs steps too
         last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
@@ -207,7 +214,7 @@ class SeLaNN(Method):
             self.turn += 1
             return Relabelling(self.current_labels())
         features = data.features("image")
-        if self.turn % self.options.remine == 0 and self.task.kind != "features":
+        if self.turn % (self.options.remine or self.plan.remine) == 0 and self.task.kind != "features":
             self.mine(features)
         solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features))]
         for h, a in enumerate(solved):
@@ -329,7 +336,7 @@ class SeLaNN(Method):
         self.resize()
 
 
-def label_turns(epochs: int, n_items: int, dense: bool = False) -> tuple[float, ...]:
+def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:
     """When labels are solved, in epochs: at gaps that grow like Fibonacci's, as labels settle.
 
     The first gap is 5,000 items, or an epoch where that is shorter: a network left for long on first labels learns their
@@ -345,8 +352,8 @@ def label_turns(epochs: int, n_items: int, dense: bool = False) -> tuple[float, 
         return tuple(float(t) for t in range(epochs))
     gap = min(1.0, FIRST_GAP / n_items)
     turns = [0, 1, 2, 3]
-    while (turns[-1] + turns[-2]) * gap < epochs - 1:
-        turns.append(turns[-1] + turns[-2])
+    while (turns[-1] + min(turns[-2], longest_gap)) * gap < epochs - 1:
+        turns.append(turns[-1] + min(turns[-2], longest_gap))
     return tuple(round(t * gap, 4) for t in turns if t * gap < max(1, epochs))
 
 
