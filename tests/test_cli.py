@@ -115,6 +115,7 @@ def test_every_wrong_word_is_one_sentence_and_exit_code_two(here, sign_folder, t
     fails(here("label", sign_folder, "--encoder", "frozen", "-k", 2, *out), "frozen")
     fails(here("score", tmp_path), "holds no run")
     fails(here("predict", tmp_path, sign_folder), "holds no run")
+    assert not (tmp_path / "r0").exists() and not (tmp_path / "r1").exists()  # what failed at once leaves no folder
 
 
 def test_settings_come_from_a_file_and_from_words(here, sign_folder, tmp_path):

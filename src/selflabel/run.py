@@ -121,7 +121,6 @@ class Run:
                     raise UserError(f"{self.folder}: --resume with other settings ({text}); use the old ones, or --overwrite.")
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise UserError(f"{self.folder}: is a folder of other things; give an empty or new one with --out.")
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     def clear(self) -> None:
         """Delete what a run wrote, and only if a run did write it."""
