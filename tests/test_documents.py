@@ -55,7 +55,9 @@ def test_readmes_table_is_that_of_results():
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
 def test_readmes_python_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["labels"]) == 1797 if "labels" in names else names["soft"].shape == (1000, 10)
 
 
 def test_readmes_commands_are_understood(here, sign_folder, tmp_path):
