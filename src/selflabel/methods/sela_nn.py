@@ -239,11 +239,10 @@ class SeLaNN(Method):
 
     def smoothed(self, x: Tensor) -> Tensor:
         """Rows averaged with their neighbours', `smooth` times over."""
+        itself = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
+        bags = torch.cat([itself, self.neighbours_Nk], dim=1)
         for _ in range(self.options.smooth):
-            total = x.clone()
-            for column in self.neighbours_Nk.T:
-                total += x[column.long()]
-            x = total / (1 + self.neighbours_Nk.shape[1])
+            x = F.embedding_bag(bags, x, mode="mean")
         return x
 
     def solve(self, log_p: Tensor, head: int):
