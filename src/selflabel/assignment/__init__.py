@@ -1,5 +1,6 @@
-"""SCORES TO LABELS: pure arithmetic on tensors, no networks and no files."""
+"""SCORES TO LABELS: pure arithmetic on tensors, no networks, no files."""
 
-from selflabel.assignment.sinkhorn import Assignment, LinearScores, plan, sinkhorn
+from selflabel.assignment.scores import LinearScores
+from selflabel.assignment.sinkhorn import Assignment, plan, sinkhorn
 
 __all__ = ["Assignment", "LinearScores", "plan", "sinkhorn"]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.views import PRESETS, Preset, key_of, show, uniforms
 
@@ -111,14 +112,3 @@ def as_writable(x: np.ndarray) -> np.ndarray:
     if isinstance(x, np.memmap) and x.filename is not None:
         return np.memmap(x.filename, x.dtype, "c", x.offset, x.shape)
     return x.copy()
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes free on the device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = open("/proc/meminfo").read()  # noqa: PTH123, SIM115
-        return int(lines.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return 4 << 30

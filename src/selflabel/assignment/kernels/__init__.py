@@ -1,0 +1,30 @@
+"""PASSES OVER SCORES: the same four, written for speed on each device. Nothing here decides anything.
+
+Each module has
+
+- `score_turn(block, v, epsilon, labels)`: from scores themselves, in logarithms;
+- `dense_kernel`, `dense_turn`: exponentials stored once in bfloat16, then multiply-adds;
+- `sparse_kernel`, `sparse_turn`: the same of those entries alone that can matter.
+
+A turn returns the (K,) sum over rows of the soft labels, float64 on the host, and the sum of the rows' log-sums.
+`reference` is plain torch and runs anywhere; `cpu` is numba and wins on large blocks; `gpu` is Triton.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+
+LARGE = 1 << 22  # scores from which compiled passes pay for their loading
+
+
+def passes(device: torch.device, entries: int) -> ModuleType:
+    """The module of passes for scores on this device, this many of them."""
+    from selflabel.assignment.kernels import reference
+
+    if device.type == "cpu" and entries >= LARGE:
+        from selflabel.assignment.kernels import cpu
+
+        return cpu
+    return reference

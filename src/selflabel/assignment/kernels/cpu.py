@@ -1,0 +1,309 @@
+"""The passes in numba: one read of memory a turn, row by row in the first cache, over all cores.
+
+A row of scores is added to the potentials, exponentiated, normalised and added to the column sums while it lies in the
+cache. The exponential is written out (a polynomial and a shift of the exponent bits), because the library's keeps a loop
+from being vectorised; so is the maximum, on the order-keeping integers of the floats, for the same reason. Relative
+error below 1e-6. Threads are Python's own: the loops release the lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit, types
+from numba.extending import intrinsic
+from torch import Tensor
+
+from selflabel.assignment.kernels.reference import column_type
+
+FAST = {"reassoc", "nsz", "contract", "arcp", "nnan", "ninf"}
+FLUSH = 256  # rows summed in float32 before they are added to the float64 sums
+LEAP = 32  # columns that are left out together when none of them is kept
+f32, i32 = np.float32, np.int32
+
+LOG2E = f32(1.4426950408889634)
+P1, P2, P3, P4, P5, P6 = (f32(math.log(2) ** n / math.factorial(n)) for n in range(1, 7))  # of 2^f on [-1/2, 1/2]
+
+
+@intrinsic
+def float_of_bits(typing_context, x):
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def bits_of_float(typing_context, x):
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.int32))
+
+    return types.int32(types.float32), generate
+
+
+@njit(inline="always")
+def exponential(x):
+    """exp(x) for x <= 0; below -87 the least normal float32."""
+    y = max(x * LOG2E, f32(-126.0))
+    n = i32(y - f32(0.5))
+    f = y - f32(n)
+    p = f32(1) + f * (P1 + f * (P2 + f * (P3 + f * (P4 + f * (P5 + f * P6)))))
+    return p * float_of_bits((n + i32(127)) << i32(23))
+
+
+@njit(inline="always")
+def ordered(x):
+    """Integers in the order of the floats."""
+    bits = bits_of_float(x)
+    return bits ^ ((bits >> i32(31)) & i32(0x7FFFFFFF))
+
+
+@njit(inline="always")
+def of_ordered(j):
+    return float_of_bits(j ^ ((j >> i32(31)) & i32(0x7FFFFFFF)))
+
+
+@njit(inline="always")
+def of_bfloat16(u):
+    return float_of_bits(i32(u) << i32(16))
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def score_rows(scores, v, per_epsilon, sums, labels):
+    n, K = scores.shape
+    row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
+    for i in range(n):
+        top = i32(-2147483648)
+        for k in range(K):
+            x = scores[i, k] + v[k]
+            row[k] = x
+            top = max(top, ordered(x))
+        peak = of_ordered(top)
+        if len(labels):
+            first = i32(2147483647)
+            for k in range(K):
+                first = min(first, i32(k) if row[k] >= peak else i32(2147483647))
+            labels[i] = first
+        z = f32(0)
+        for k in range(K):
+            e = exponential((row[k] - peak) * per_epsilon)
+            row[k] = e
+            z += e
+        share = f32(1) / z
+        for k in range(K):
+            part[k] += row[k] * share
+        logs += peak * per_epsilon + math.log(z)
+        if i % FLUSH == FLUSH - 1:
+            for k in range(K):
+                sums[k] += part[k]
+                part[k] = f32(0)
+    for k in range(K):
+        sums[k] += part[k]
+    return logs
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def fill_dense(scores, v, per_epsilon, out):
+    n, K = scores.shape
+    row, peaks = np.empty(K, f32), 0.0
+    for i in range(n):
+        top = i32(-2147483648)
+        for k in range(K):
+            x = scores[i, k] + v[k]
+            row[k] = x
+            top = max(top, ordered(x))
+        peak = of_ordered(top)
+        for k in range(K):
+            bits = bits_of_float(exponential((row[k] - peak) * per_epsilon))
+            out[i, k] = np.uint16((bits + i32(0x8000)) >> i32(16))
+        peaks += peak * per_epsilon
+    return peaks
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def dense_rows(kernel, b, sums):
+    n, K = kernel.shape
+    part, logs, i = np.zeros(K, f32), 0.0, 0
+    while i + 4 <= n:  # four rows share the loads of b and of the sums
+        z0, z1, z2, z3 = f32(0), f32(0), f32(0), f32(0)
+        for k in range(K):
+            z0 += of_bfloat16(kernel[i, k]) * b[k]
+            z1 += of_bfloat16(kernel[i + 1, k]) * b[k]
+            z2 += of_bfloat16(kernel[i + 2, k]) * b[k]
+            z3 += of_bfloat16(kernel[i + 3, k]) * b[k]
+        logs += math.log(z0) + math.log(z1) + math.log(z2) + math.log(z3)
+        z0, z1, z2, z3 = f32(1) / z0, f32(1) / z1, f32(1) / z2, f32(1) / z3
+        for k in range(K):
+            part[k] += (
+                of_bfloat16(kernel[i, k]) * z0
+                + of_bfloat16(kernel[i + 1, k]) * z1
+                + of_bfloat16(kernel[i + 2, k]) * z2
+                + of_bfloat16(kernel[i + 3, k]) * z3
+            )
+        i += 4
+        if i % FLUSH == 0:
+            for k in range(K):
+                sums[k] += part[k]
+                part[k] = f32(0)
+    while i < n:
+        z = f32(0)
+        for k in range(K):
+            z += of_bfloat16(kernel[i, k]) * b[k]
+        logs += math.log(z)
+        z = f32(1) / z
+        for k in range(K):
+            part[k] += of_bfloat16(kernel[i, k]) * z
+        i += 1
+    for k in range(K):
+        sums[k] = (sums[k] + part[k]) * b[k]
+    return logs
+
+
+@njit(inline="always")
+def highest(scores_K, v, tops):
+    """The highest s + v of every LEAP columns, those left over being one more stretch; and of all."""
+    K, whole = len(v), len(v) // LEAP
+    for c in range(whole):
+        top = i32(-2147483648)
+        for j in range(LEAP):
+            top = max(top, ordered(scores_K[c * LEAP + j] + v[c * LEAP + j]))
+        tops[c] = top
+    tops[whole] = i32(-2147483648)
+    for k in range(whole * LEAP, K):
+        tops[whole] = max(tops[whole], ordered(scores_K[k] + v[k]))
+    top = i32(-2147483648)
+    for c in range(whole + 1):
+        top = max(top, tops[c])
+    return of_ordered(top)
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def count_sparse(scores, v, margin, counts, peaks):
+    n, K = scores.shape
+    tops = np.empty(K // LEAP + 1, i32)
+    for i in range(n):
+        peak = highest(scores[i], v, tops)
+        least, kept = peak - margin, 0
+        for c in range(len(tops)):
+            if of_ordered(tops[c]) > least:
+                for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
+                    if scores[i, k] + v[k] > least:
+                        kept += 1
+        counts[i], peaks[i] = kept, peak
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def fill_sparse(scores, v, per_epsilon, margin, starts, peaks, columns, values):
+    n, K = scores.shape
+    tops = np.empty(K // LEAP + 1, i32)
+    for i in range(n):
+        at, peak = starts[i], peaks[i]
+        least = peak - margin
+        highest(scores[i], v, tops)
+        for c in range(len(tops)):
+            if of_ordered(tops[c]) > least:
+                for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
+                    x = scores[i, k] + v[k]
+                    if x > least:
+                        columns[at], values[at] = k, exponential((x - peak) * per_epsilon)
+                        at += 1
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def sparse_rows(starts, columns, values, b, sums):
+    logs = 0.0
+    for i in range(len(starts) - 1):
+        z = f32(0)
+        for j in range(starts[i], starts[i + 1]):
+            z += values[j] * b[columns[j]]
+        logs += math.log(z)
+        share = f32(1) / z
+        for j in range(starts[i], starts[i + 1]):
+            sums[columns[j]] += values[j] * share
+    for k in range(len(b)):
+        sums[k] *= b[k]
+    return logs
+
+
+# ----------------------------------------------------------------------------------- the same calls as in `reference`
+
+
+def score_turn(block: Tensor, v: Tensor, epsilon: float, labels: Tensor | None = None) -> tuple[Tensor, float]:
+    scores, shift, scale = array(block), v.float().numpy(), f32(1 / epsilon)
+    found = np.empty(0, np.int64) if labels is None else labels.numpy()
+
+    def part(rows: slice, sums: np.ndarray) -> float:
+        return score_rows(scores[rows], shift, scale, sums, found[rows])
+
+    return summed(part, len(scores), len(v))
+
+
+def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float:
+    scores, shift, stored, scale = array(block), v.float().numpy(), halves(out), f32(1 / epsilon)
+    return sum(in_threads(lambda rows: fill_dense(scores[rows], shift, scale, stored[rows]), len(scores)))
+
+
+def dense_turn(kernel: Tensor, b: Tensor) -> tuple[Tensor, float]:
+    stored, scale = halves(kernel), b.float().numpy()
+    return summed(lambda rows, sums: dense_rows(stored[rows], scale, sums), len(stored), len(b))
+
+
+def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
+    scores, shift, scale, margin = array(block), v.float().numpy(), f32(1 / epsilon), f32(depth * epsilon)
+    counts, peaks = np.empty(len(scores), np.int64), np.empty(len(scores), f32)
+    in_threads(lambda rows: count_sparse(scores[rows], shift, margin, counts[rows], peaks[rows]), len(scores))
+    starts = np.concatenate([[0], counts.cumsum()])
+    columns = torch.empty(int(starts[-1]), dtype=column_type(block.shape[1]))
+    values = torch.empty(int(starts[-1]))
+    c, x = columns.numpy(), values.numpy()
+    in_threads(lambda rows: fill_sparse(scores[rows], shift, scale, margin, starts[rows], peaks[rows], c, x), len(scores))
+    return torch.from_numpy(counts), columns, values, float(peaks.sum(dtype=np.float64)) / epsilon
+
+
+def sparse_turn(starts: Tensor, columns: Tensor, values: Tensor, b: Tensor) -> tuple[Tensor, float]:
+    s, c, x, scale = starts.numpy(), columns.numpy(), values.numpy(), b.float().numpy()
+
+    def part(rows: slice, sums: np.ndarray) -> float:
+        return sparse_rows(s[rows.start : rows.stop + 1], c, x, scale, sums)
+
+    return summed(part, len(s) - 1, len(b))
+
+
+def summed(part: Callable[[slice, np.ndarray], float], n: int, K: int) -> tuple[Tensor, float]:
+    """Sums and logs of all stretches of rows, each with sums of its own."""
+
+    def alone(rows: slice) -> tuple[np.ndarray, float]:
+        sums = np.zeros(K)
+        return sums, part(rows, sums)
+
+    found = in_threads(alone, n)
+    return torch.from_numpy(sum(s for s, _ in found)), sum(logs for _, logs in found)
+
+
+def in_threads(work: Callable[[slice], Any], n: int) -> list[Any]:
+    """work(rows) for as many stretches of the rows as there are threads."""
+    threads = max(1, min(torch.get_num_threads(), n))
+    stretches = [slice(t * n // threads, (t + 1) * n // threads) for t in range(threads)]
+    if threads == 1:
+        return [work(stretches[0])]
+    return list(pool(threads).map(work, stretches))
+
+
+@cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="assignment")
+
+
+def array(block: Tensor) -> np.ndarray:
+    return block.detach().float().numpy()
+
+
+def halves(x: Tensor) -> np.ndarray:
+    """bfloat16 as the unsigned integers that numba can read."""
+    return x.view(torch.int16).numpy().view(np.uint16)

@@ -1,0 +1,84 @@
+"""The passes in plain torch: what the others must equal."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def score_turn(block: Tensor, v: Tensor, epsilon: float, labels: Tensor | None = None) -> tuple[Tensor, float]:
+    """One turn from scores.
+
+    Args:
+        block: (n, K) scores.
+        v: (K,) float64 potentials on the host.
+        epsilon: temperature.
+        labels: (n,) int64, filled with each row's argmax of s + v, or None.
+
+    Returns:
+        (K,) float64 sums of the soft labels, and the sum of the rows' logsumexp((s + v) / epsilon).
+    """
+    x = shifted(block, v)
+    if labels is not None:
+        labels.copy_(x.argmax(dim=1))
+    peak = x.amax(dim=1, keepdim=True)
+    soft = ((x - peak) / epsilon).exp_()
+    z = soft.sum(dim=1, keepdim=True)
+    return on_host((soft / z).sum(dim=0)), total(peak) / epsilon + total(z.log())
+
+
+def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float:
+    """Fill out (n, K) bfloat16 with exp((s + v - peak) / epsilon); the sum of peak / epsilon."""
+    x = shifted(block, v)
+    peak = x.amax(dim=1, keepdim=True)
+    out.copy_(((x - peak) / epsilon).exp_())
+    return total(peak) / epsilon
+
+
+def dense_turn(kernel: Tensor, b: Tensor) -> tuple[Tensor, float]:
+    """One turn from a stored kernel whose columns are scaled by b (K,), in row blocks."""
+    b = b.to(kernel.device, torch.float32)
+    sums, logs = torch.zeros(len(b), dtype=torch.float64), 0.0
+    for rows in kernel.split(max(1, (1 << 21) // len(b))):
+        soft = rows.float() * b
+        z = soft.sum(dim=1, keepdim=True)
+        sums += on_host((soft / z).sum(dim=0))
+        logs += total(z.log())
+    return sums, logs
+
+
+def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
+    """The entries of the kernel above exp(-depth): (n,) counts, columns, values, and the sum of peak / epsilon."""
+    x = shifted(block, v)
+    peak = x.amax(dim=1, keepdim=True)
+    logs = (x - peak) / epsilon
+    keep = logs > -depth
+    columns = keep.nonzero()[:, 1].to(column_type(block.shape[1]))
+    return keep.sum(dim=1), columns, logs[keep].exp(), total(peak) / epsilon
+
+
+def sparse_turn(starts: Tensor, columns: Tensor, values: Tensor, b: Tensor) -> tuple[Tensor, float]:
+    """One turn from kept entries; row i has those from starts[i] to starts[i + 1]."""
+    where, scale = columns.long(), b.to(values.device, torch.float32)
+    soft = values * scale[where]
+    z = torch.segment_reduce(soft, "sum", offsets=starts.to(values.device))
+    soft = soft / z.repeat_interleave(starts.diff().to(values.device))
+    sums = torch.zeros(len(b), device=values.device).index_add_(0, where, soft)
+    return on_host(sums), total(z.log())
+
+
+def column_type(K: int) -> torch.dtype:
+    return torch.int16 if K < 1 << 15 else torch.int32
+
+
+def shifted(block: Tensor, v: Tensor) -> Tensor:
+    return block.float() + v.to(block.device, torch.float32)
+
+
+def on_host(x: Tensor) -> Tensor:
+    return x.cpu().double()
+
+
+def total(x: Tensor) -> float:
+    """A sum that does not lose small parts: by rows in float32, then float64 on the host."""
+    return float(x.cpu().double().sum())
