@@ -18,8 +18,10 @@ from torch import Tensor
 from selflabel.assignment.kernels import passes, reference
 from selflabel.assignment.scores import LinearScores, Source, blocks, rows_of
 
-SPARSE = 1 / 16  # share of entries that can matter, below which they are kept aside
-REACH = 8.0  # how far, in epsilons, potentials may move before entries are chosen anew
+SPARSE = 1 / 64  # share of entries that can matter, below which they are kept aside
+REACHES = (200.0, 100.0, 50.0)  # how far, in epsilons, a label may rise above the mean before entries are chosen anew
+RANGE = 70.0  # how far apart potentials may move before scaled exponentials leave float32's range
+DROPPED = 0.05  # of the tolerance: the share of a row that may be dropped
 SAMPLE = 512  # rows by which shares are estimated
 HALF_PRECISION = 2e-3  # tolerance from which on a kernel in bfloat16 is fine enough
 
@@ -66,51 +68,65 @@ class Everyone:
 
 
 class Store(Protocol):
-    """The kernel exp((s + v - peak) / epsilon) at some potentials, held so that a turn need not exponentiate."""
+    """The kernel exp((s + v - peak) / epsilon) at some potentials, held so that a turn costs less than from scores."""
 
-    reach: float
+    peaks: float  # the sum of the rows' peaks / epsilon
 
-    def turn(self, b: Tensor) -> tuple[Tensor, float]:
-        """Sums and logs after columns are scaled by b."""
+    def turn(self, x: Tensor) -> tuple[Tensor, float]:
+        """Sums and logs when potentials have moved by x (K,) epsilons since."""
+        ...
+
+    def reaches(self, x: Tensor) -> bool:
+        """Whether it still holds so far from where it was made."""
         ...
 
 
 class Dense:
     """All entries in bfloat16: half the memory of the scores, and multiply-adds alone. Sums are float32."""
 
-    reach = 40.0  # so that no scaled entry leaves float32's range
-
     def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
         self.work, self.peaks = work, 0.0
-        self.kernel = torch.empty(source.shape, dtype=torch.bfloat16, device=source.device)
+        self.kernel = empty(source.shape, source.device)
         for rows, block in blocks(source, whole=work is not reference):
             self.peaks += work.dense_kernel(block, v, epsilon, self.kernel[rows])
 
-    def turn(self, b: Tensor) -> tuple[Tensor, float]:
-        return self.work.dense_turn(self.kernel, b)
+    def turn(self, x: Tensor) -> tuple[Tensor, float]:
+        return self.work.dense_turn(self.kernel, x)
+
+    def reaches(self, x: Tensor) -> bool:
+        return float(x.max() - x.min()) <= RANGE
+
+
+def empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Room for a kernel in bfloat16; on the host from numpy, which asks for large pages and so takes it up quicker."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.empty(shape, np.int16)).view(torch.bfloat16)
+    return torch.empty(shape, dtype=torch.bfloat16, device=device)
 
 
 class Sparse:
-    """The entries above exp(-depth) of their row's highest.
+    """The entries above exp(-depth) of their row's highest, kept as logarithms, so that nothing leaves float32's range.
 
-    While potentials differ from those at the choice by at most `reach` epsilons, lowest to highest, what was dropped of a row is below
-    K exp(reach - depth) of it.
+    Where no label has risen over an item's best by more than `reach` epsilons since, what was dropped of the item's row is below
+    K exp(reach - depth) of it. The reading watches the rise over the mean label, which is cheap; the solve's last pass over all scores
+    is what certifies the error.
     """
 
-    reach = REACH
-
-    def __init__(self, source: Source, v: Tensor, epsilon: float, depth: float, work: Any):
-        self.work, self.peaks = work, 0.0
-        counts, columns, values = [], [], []
+    def __init__(self, source: Source, v: Tensor, epsilon: float, depth: float, reach: float, work: Any):
+        self.work, self.reach, self.peaks = work, reach, 0.0
+        counts, columns, logs = [], [], []
         for _, block in blocks(source, whole=work is not reference):
             found = work.sparse_kernel(block, v, epsilon, depth)
-            counts.append(found[0]), columns.append(found[1]), values.append(found[2])
+            counts.append(found[0]), columns.append(found[1]), logs.append(found[2])
             self.peaks += found[3]
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cpu().cumsum(0)])
-        self.columns, self.values = torch.cat(columns), torch.cat(values)
+        self.columns, self.logs = torch.cat(columns), torch.cat(logs)
 
-    def turn(self, b: Tensor) -> tuple[Tensor, float]:
-        return self.work.sparse_turn(self.starts, self.columns, self.values, b)
+    def turn(self, x: Tensor) -> tuple[Tensor, float]:
+        return self.work.sparse_turn(self.starts, self.columns, self.logs, x)
+
+    def reaches(self, x: Tensor) -> bool:
+        return float(x.max() - x.mean()) <= self.reach
 
 
 class Reading:
@@ -123,7 +139,7 @@ class Reading:
         self.source, self.epsilon, self.tol, self.everyone, self.memory = source, epsilon, tol, everyone, memory
         N, K = source.shape
         self.work = passes(source.device, N * K)
-        self.store: Dense | Sparse | None = None
+        self.store: Store | None = None
         self.at = torch.zeros(K, dtype=torch.float64)
         self.fresh = True
         self.turns = self.passes = 0
@@ -133,15 +149,13 @@ class Reading:
         self.turns += 1
         potentials = torch.from_numpy(v)
         x = (potentials - self.at) / self.epsilon
-        if self.fresh or (self.store is not None and float(x.max() - x.min()) > self.store.reach):
+        if self.fresh or (self.store is not None and not self.store.reaches(x)):
             self.store, self.at, self.fresh = self.made(potentials), potentials.clone(), False
             x = torch.zeros_like(x)
         if self.store is None:
             return self.exactly(v)
-        top = float(x.max())
-        sums, logs = self.store.turn(torch.exp(x - top))
-        n = len(self.source.features) if isinstance(self.source, LinearScores) else len(self.source)
-        return self.everyone.mean(sums, logs + self.store.peaks + n * top, n)
+        sums, logs = self.store.turn(x)
+        return self.everyone.mean(sums, logs + self.store.peaks, self.source.shape[0])
 
     def exactly(self, v: np.ndarray, labels: Tensor | None = None) -> Turn:
         """Masses at v from the float32 scores themselves, and each row's label where asked for."""
@@ -153,27 +167,29 @@ class Reading:
             sums, logs = sums + part[0], logs + part[1]
         return self.everyone.mean(sums, logs, N)
 
-    def made(self, v: Tensor) -> Dense | Sparse | None:
+    def made(self, v: Tensor) -> Store | None:
         """What to hold at these potentials: nothing for few scores, which are as quick to read as they are."""
         N, K = self.source.shape
         if self.work is reference and not isinstance(self.source, LinearScores) and self.source.device.type == "cpu":
             return None
-        depth = math.log(K / (0.05 * self.tol)) + REACH
-        share = self.share_within(v, depth)
-        if share < SPARSE and share * N * K * 8 < self.memory:
-            self.passes += 1
-            return Sparse(self.source, v, self.epsilon, depth, self.work)
-        if isinstance(self.source, LinearScores) and self.tol >= HALF_PRECISION and 2 * N * K < self.memory:
+        least = math.log(K / (DROPPED * self.tol))
+        below = self.sample_below(v)
+        for reach in REACHES:
+            share = float((below < least + reach).float().mean())
+            if share < SPARSE and share * N * K * 8 < self.memory:
+                self.passes += 1
+                return Sparse(self.source, v, self.epsilon, least + reach, reach, self.work)
+        if self.tol >= HALF_PRECISION and 2 * N * K < self.memory:
             self.passes += 1
             return Dense(self.source, v, self.epsilon, self.work)
         return None
 
-    def share_within(self, v: Tensor, depth: float) -> float:
-        """The share of entries above exp(-depth) of their row's highest, in a sample of rows."""
+    def sample_below(self, v: Tensor) -> Tensor:
+        """How far, in epsilons, entries lie below their row's highest, in a sample of rows."""
         n = self.source.shape[0]
         block = rows_of(self.source, torch.arange(0, n, max(1, n // SAMPLE)))
         x = block + v.to(block)
-        return float(((x - x.amax(dim=1, keepdim=True)) > -depth * self.epsilon).float().mean())
+        return (x.amax(dim=1, keepdim=True) - x) / self.epsilon
 
     def lifted(self, v: np.ndarray, dead: np.ndarray) -> np.ndarray:
         """v with the dead labels raised until each is level with the highest label of one item."""

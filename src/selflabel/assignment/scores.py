@@ -52,10 +52,12 @@ def as_source(scores: Scores) -> Source:
 
 
 def thinned(source: Source, step: int) -> Source:
-    """Every step-th row."""
+    """Every step-th row, laid out afresh."""
+    if step == 1:
+        return source
     if isinstance(source, LinearScores):
-        return LinearScores(source.features[::step], source.weight, source.bias)
-    return source[::step]
+        return LinearScores(torch.as_tensor(source.features[::step]).contiguous(), source.weight, source.bias)
+    return source[::step].contiguous()
 
 
 def rows_of(source: Source, rows: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from selflabel.machine import free_memory
 
 FALL = 4.0  # of epsilon from one stage to the next
 ROUGH = 0.5  # mass error at which a stage that is not the last ends
-THIN_ITEMS, THIN_PER_LABEL = 5_000, 50  # least items of a thinned set, in all and for each label
+THIN_ITEMS, THIN_PER_LABEL = 5_000, 25  # least items of a thinned set, in all and for each label
 SPREAD_ROWS = 2_000  # rows that tell how sharp scores are
 INNER = 0.8  # of the tolerance is asked of kept entries, so that all of them meet it
 ROUNDS = 3  # of climbing on kept entries before scores are read themselves

@@ -4,7 +4,7 @@ Each module has
 
 - `score_turn(block, v, epsilon, labels)`: from scores themselves, in logarithms;
 - `dense_kernel`, `dense_turn`: exponentials stored once in bfloat16, then multiply-adds;
-- `sparse_kernel`, `sparse_turn`: the same of those entries alone that can matter.
+- `sparse_kernel`, `sparse_turn`: those entries alone that can matter, kept as logarithms.
 
 A turn returns the (K,) sum over rows of the soft labels, float64 on the host, and the sum of the rows' log-sums.
 `reference` is plain torch and runs anywhere; `cpu` is numba and wins on large blocks; `gpu` is Triton.

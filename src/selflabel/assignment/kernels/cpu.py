@@ -199,7 +199,7 @@ def count_sparse(scores, v, margin, counts, peaks):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def fill_sparse(scores, v, per_epsilon, margin, starts, peaks, columns, values):
+def fill_sparse(scores, v, per_epsilon, margin, starts, peaks, columns, logs):
     n, K = scores.shape
     tops = np.empty(K // LEAP + 1, i32)
     for i in range(n):
@@ -211,23 +211,30 @@ def fill_sparse(scores, v, per_epsilon, margin, starts, peaks, columns, values):
                 for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
                     x = scores[i, k] + v[k]
                     if x > least:
-                        columns[at], values[at] = k, exponential((x - peak) * per_epsilon)
+                        columns[at], logs[at] = k, (x - peak) * per_epsilon
                         at += 1
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def sparse_rows(starts, columns, values, b, sums):
-    logs = 0.0
+def sparse_rows(starts, columns, kept, x, sums):
+    logs, longest = 0.0, 1
     for i in range(len(starts) - 1):
+        longest = max(longest, starts[i + 1] - starts[i])
+    row = np.empty(longest, f32)
+    for i in range(len(starts) - 1):
+        first, last = starts[i], starts[i + 1]
+        peak = f32(-np.inf)
+        for j in range(first, last):
+            row[j - first] = kept[j] + x[columns[j]]
+            peak = max(peak, row[j - first])
         z = f32(0)
-        for j in range(starts[i], starts[i + 1]):
-            z += values[j] * b[columns[j]]
-        logs += math.log(z)
+        for j in range(last - first):
+            row[j] = exponential(row[j] - peak)
+            z += row[j]
         share = f32(1) / z
-        for j in range(starts[i], starts[i + 1]):
-            sums[columns[j]] += values[j] * share
-    for k in range(len(b)):
-        sums[k] *= b[k]
+        for j in range(first, last):
+            sums[columns[j]] += row[j - first] * share
+        logs += peak + math.log(z)
     return logs
 
 
@@ -249,9 +256,11 @@ def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float
     return sum(in_threads(lambda rows: fill_dense(scores[rows], shift, scale, stored[rows]), len(scores)))
 
 
-def dense_turn(kernel: Tensor, b: Tensor) -> tuple[Tensor, float]:
-    stored, scale = halves(kernel), b.float().numpy()
-    return summed(lambda rows, sums: dense_rows(stored[rows], scale, sums), len(stored), len(b))
+def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
+    top = float(x.max())
+    stored, scale = halves(kernel), torch.exp(x - top).float().numpy()
+    sums, logs = summed(lambda rows, sums: dense_rows(stored[rows], scale, sums), len(stored), len(x))
+    return sums, logs + len(stored) * top
 
 
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
@@ -260,19 +269,19 @@ def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tup
     in_threads(lambda rows: count_sparse(scores[rows], shift, margin, counts[rows], peaks[rows]), len(scores))
     starts = np.concatenate([[0], counts.cumsum()])
     columns = torch.empty(int(starts[-1]), dtype=column_type(block.shape[1]))
-    values = torch.empty(int(starts[-1]))
-    c, x = columns.numpy(), values.numpy()
+    logs = torch.empty(int(starts[-1]))
+    c, x = columns.numpy(), logs.numpy()
     in_threads(lambda rows: fill_sparse(scores[rows], shift, scale, margin, starts[rows], peaks[rows], c, x), len(scores))
-    return torch.from_numpy(counts), columns, values, float(peaks.sum(dtype=np.float64)) / epsilon
+    return torch.from_numpy(counts), columns, logs, float(peaks.sum(dtype=np.float64)) / epsilon
 
 
-def sparse_turn(starts: Tensor, columns: Tensor, values: Tensor, b: Tensor) -> tuple[Tensor, float]:
-    s, c, x, scale = starts.numpy(), columns.numpy(), values.numpy(), b.float().numpy()
+def sparse_turn(starts: Tensor, columns: Tensor, logs: Tensor, x: Tensor) -> tuple[Tensor, float]:
+    s, c, kept, shift = starts.numpy(), columns.numpy(), logs.numpy(), x.float().numpy()
 
     def part(rows: slice, sums: np.ndarray) -> float:
-        return sparse_rows(s[rows.start : rows.stop + 1], c, x, scale, sums)
+        return sparse_rows(s[rows.start : rows.stop + 1], c, kept, shift, sums)
 
-    return summed(part, len(s) - 1, len(b))
+    return summed(part, len(s) - 1, len(x))
 
 
 def summed(part: Callable[[slice, np.ndarray], float], n: int, K: int) -> tuple[Tensor, float]:

@@ -35,12 +35,13 @@ def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float
     return total(peak) / epsilon
 
 
-def dense_turn(kernel: Tensor, b: Tensor) -> tuple[Tensor, float]:
-    """One turn from a stored kernel whose columns are scaled by b (K,), in row blocks."""
-    b = b.to(kernel.device, torch.float32)
-    sums, logs = torch.zeros(len(b), dtype=torch.float64), 0.0
-    for rows in kernel.split(max(1, (1 << 21) // len(b))):
-        soft = rows.float() * b
+def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
+    """One turn from a stored kernel, potentials having moved by x (K,) epsilons since, in row blocks."""
+    top = float(x.max())
+    scale = torch.exp(x - top).to(kernel.device, torch.float32)
+    sums, logs = torch.zeros(len(x), dtype=torch.float64), len(kernel) * top
+    for rows in kernel.split(max(1, (1 << 21) // len(x))):
+        soft = rows.float() * scale
         z = soft.sum(dim=1, keepdim=True)
         sums += on_host((soft / z).sum(dim=0))
         logs += total(z.log())
@@ -48,23 +49,25 @@ def dense_turn(kernel: Tensor, b: Tensor) -> tuple[Tensor, float]:
 
 
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
-    """The entries of the kernel above exp(-depth): (n,) counts, columns, values, and the sum of peak / epsilon."""
+    """The entries of the kernel above exp(-depth): (n,) counts, columns, logs of the entries, and the sum of peak / epsilon."""
     x = shifted(block, v)
     peak = x.amax(dim=1, keepdim=True)
     logs = (x - peak) / epsilon
     keep = logs > -depth
     columns = keep.nonzero()[:, 1].to(column_type(block.shape[1]))
-    return keep.sum(dim=1), columns, logs[keep].exp(), total(peak) / epsilon
+    return keep.sum(dim=1), columns, logs[keep], total(peak) / epsilon
 
 
-def sparse_turn(starts: Tensor, columns: Tensor, values: Tensor, b: Tensor) -> tuple[Tensor, float]:
-    """One turn from kept entries; row i has those from starts[i] to starts[i + 1]."""
-    where, scale = columns.long(), b.to(values.device, torch.float32)
-    soft = values * scale[where]
-    z = torch.segment_reduce(soft, "sum", offsets=starts.to(values.device))
-    soft = soft / z.repeat_interleave(starts.diff().to(values.device))
-    sums = torch.zeros(len(b), device=values.device).index_add_(0, where, soft)
-    return on_host(sums), total(z.log())
+def sparse_turn(starts: Tensor, columns: Tensor, logs: Tensor, x: Tensor) -> tuple[Tensor, float]:
+    """One turn from kept entries, in logarithms; row i has those from starts[i] to starts[i + 1]."""
+    where, offsets = columns.long(), starts.to(logs.device)
+    row = logs + x.to(logs.device, torch.float32)[where]
+    peak = torch.segment_reduce(row, "max", offsets=offsets)
+    soft = (row - peak.repeat_interleave(offsets.diff())).exp_()
+    z = torch.segment_reduce(soft, "sum", offsets=offsets)
+    soft = soft / z.repeat_interleave(offsets.diff())
+    sums = torch.zeros(len(x), device=logs.device).index_add_(0, where, soft)
+    return on_host(sums), total(peak) + total(z.log())
 
 
 def column_type(K: int) -> torch.dtype:
