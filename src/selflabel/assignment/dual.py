@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from selflabel.assignment.reading import Turn
 
-MEMORY = 10  # pairs of steps and gradient changes that curvature is learned from
+MEMORY = 20  # pairs of steps and gradient changes that curvature is learned from
 LONGEST = 8.0  # of a quasi-Newton step, in epsilons
 SHORTEN, TRIES = 0.4, 4
 SLACK = 1e-7  # of height, in epsilons: what float32 sums cannot tell
@@ -55,6 +55,24 @@ class Problem:
         return np.sqrt(point.mass * point.target) + point.target * (self.epsilon / self.strength)
 
 
+@dataclass
+class Curvature:
+    """What steps at one epsilon have taught: pairs of a step and the change of the gradient along it, oldest first.
+
+    It is as good on more items of the same set.
+    """
+
+    steps: list[np.ndarray] = field(default_factory=list)
+    changes: list[np.ndarray] = field(default_factory=list)
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        if step @ change > 1e-14:
+            self.steps, self.changes = [*self.steps[1 - MEMORY :], step], [*self.changes[1 - MEMORY :], change]
+
+    def forget(self) -> None:
+        self.steps, self.changes = [], []
+
+
 @dataclass(frozen=True)
 class Point:
     """Where the climb stands. error: max |mass / target - 1|."""
@@ -77,7 +95,9 @@ def look(problem: Problem, turn: Turn, v: np.ndarray) -> Point:
     return Point(v, problem.height(v, turn.lse), mass, target, float(np.abs(mass / target - 1).max()))
 
 
-def climb(ask: Callable[[np.ndarray], Turn], problem: Problem, v: np.ndarray, tol: float, most: int) -> tuple[Point, int]:
+def climb(
+    ask: Callable[[np.ndarray], Turn], problem: Problem, v: np.ndarray, tol: float, most: int, learned: Curvature
+) -> tuple[Point, int]:
     """Climb from v until the error is at most tol or `most` turns are taken.
 
     Returns:
@@ -88,37 +108,31 @@ def climb(ask: Callable[[np.ndarray], Turn], problem: Problem, v: np.ndarray, to
         return look(problem, ask(v), v)
 
     here, turns, best, since = at(v), 0, math.inf, 0
-    steps: list[np.ndarray] = []
-    changes: list[np.ndarray] = []
     while here.error > tol and turns < most and since < PATIENCE:
-        there = None
-        if steps:
-            step = quasi_newton(here, steps, changes, problem)
-            there, tried = searched(at, here, step, problem, min(TRIES, most - turns))
+        if learned.steps:
+            there, tried = searched(at, here, quasi_newton(here, learned, problem), problem, min(TRIES, most - turns))
             turns += tried
             if there is None:
-                steps, changes = [], []
+                learned.forget()
                 continue
         else:
             there, turns = at(here.v + problem.epsilon * problem.plain_step(here)), turns + 1
-        step, change = (there.v - here.v) / problem.epsilon, here.slope - there.slope
-        if step @ change > 1e-14:
-            steps, changes = [*steps[1 - MEMORY :], step], [*changes[1 - MEMORY :], change]
+        learned.learn((there.v - here.v) / problem.epsilon, here.slope - there.slope)
         here = there
         best, since = (here.error, 0) if here.error < 0.99 * best else (best, since + 1)
     return here, turns
 
 
-def quasi_newton(here: Point, steps: list[np.ndarray], changes: list[np.ndarray], problem: Problem) -> np.ndarray:
+def quasi_newton(here: Point, learned: Curvature, problem: Problem) -> np.ndarray:
     """The two-loop recursion of limited-memory BFGS (Nocedal & Wright, algorithm 7.4)."""
     q, weights = here.slope.copy(), []
     inverse = 1 / problem.curvature(here)
-    for s, y in zip(reversed(steps), reversed(changes)):
+    for s, y in zip(reversed(learned.steps), reversed(learned.changes)):
         weights.append((s @ q) / (s @ y))
         q -= weights[-1] * y
-    s, y = steps[-1], changes[-1]
+    s, y = learned.steps[-1], learned.changes[-1]
     z = (s @ y) / (y @ (y * inverse)) * inverse * q
-    for s, y, weight in zip(steps, changes, reversed(weights)):
+    for s, y, weight in zip(learned.steps, learned.changes, reversed(weights)):
         z += s * (weight - (y @ z) / (s @ y))
     return z - z.mean() if math.isinf(problem.strength) else z
 

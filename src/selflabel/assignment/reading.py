@@ -18,7 +18,7 @@ from torch import Tensor
 from selflabel.assignment.kernels import passes, reference
 from selflabel.assignment.scores import LinearScores, Source, blocks, rows_of
 
-SPARSE = 1 / 64  # share of entries that can matter, below which they are kept aside
+SPARSE, SPARSE_LINEAR = 1 / 64, 1 / 16  # share of entries that can matter, below which they are kept aside; where scores are made
 REACHES = (200.0, 100.0, 50.0)  # how far, in epsilons, a label may rise above the mean before entries are chosen anew
 RANGE = 70.0  # how far apart potentials may move before scaled exponentials leave float32's range
 DROPPED = 0.05  # of the tolerance: the share of a row that may be dropped
@@ -86,7 +86,7 @@ class Dense:
 
     def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
         self.work, self.peaks = work, 0.0
-        self.kernel = empty(source.shape, source.device)
+        self.kernel = empty(source.shape, source.device).view(torch.bfloat16)
         for rows, block in blocks(source, whole=work is not reference):
             self.peaks += work.dense_kernel(block, v, epsilon, self.kernel[rows])
 
@@ -98,10 +98,30 @@ class Dense:
 
 
 def empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Room for a kernel in bfloat16; on the host from numpy, which asks for large pages and so takes it up quicker."""
+    """Room for two-byte numbers; on the host from numpy, which asks for large pages and so takes it up quicker."""
     if device.type == "cpu":
-        return torch.from_numpy(np.empty(shape, np.int16)).view(torch.bfloat16)
-    return torch.empty(shape, dtype=torch.bfloat16, device=device)
+        return torch.from_numpy(np.empty(shape, np.int16))
+    return torch.empty(shape, dtype=torch.int16, device=device)
+
+
+class Packed:
+    """The scores themselves in 16 bits, in even steps between each row's lowest and highest. It holds at any potentials.
+
+    A step is a 65,535th of the row's range: half of one, over epsilon, is the largest error of an exponent, and errors of different
+    items average out in a label's mass.
+    """
+
+    def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
+        self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
+        self.scores, self.scales = empty(source.shape, source.device), torch.empty(source.shape[0], device=source.device)
+        for rows, block in blocks(source):
+            work.pack(block, self.scores[rows], self.scales[rows])
+
+    def turn(self, x: Tensor) -> tuple[Tensor, float]:
+        return self.work.packed_turn(self.scores, self.scales, self.at + self.epsilon * x, self.epsilon)
+
+    def reaches(self, x: Tensor) -> bool:
+        return True
 
 
 class Sparse:
@@ -170,19 +190,21 @@ class Reading:
     def made(self, v: Tensor) -> Store | None:
         """What to hold at these potentials: nothing for few scores, which are as quick to read as they are."""
         N, K = self.source.shape
-        if self.work is reference and not isinstance(self.source, LinearScores) and self.source.device.type == "cpu":
+        linear = isinstance(self.source, LinearScores)
+        if self.work is reference and not linear and self.source.device.type == "cpu":
             return None
-        least = math.log(K / (DROPPED * self.tol))
-        below = self.sample_below(v)
-        for reach in REACHES:
-            share = float((below < least + reach).float().mean())
-            if share < SPARSE and share * N * K * 8 < self.memory:
+        least, below = math.log(K / (DROPPED * self.tol)), self.sample_below(v)
+        shares = {reach: float((below < least + reach).float().mean()) for reach in REACHES}
+        fits = self.tol >= HALF_PRECISION and 2 * N * K < self.memory
+        most = SPARSE_LINEAR if linear and not fits else SPARSE
+        for reach in REACHES[:1] if linear and fits else REACHES:
+            if shares[reach] < most and shares[reach] * N * K * 8 < self.memory:
                 self.passes += 1
                 return Sparse(self.source, v, self.epsilon, least + reach, reach, self.work)
-        if self.tol >= HALF_PRECISION and 2 * N * K < self.memory:
-            self.passes += 1
-            return Dense(self.source, v, self.epsilon, self.work)
-        return None
+        if not fits:
+            return None
+        self.passes += 1
+        return (Packed if linear else Dense)(self.source, v, self.epsilon, self.work)
 
     def sample_below(self, v: Tensor) -> Tensor:
         """How far, in epsilons, entries lie below their row's highest, in a sample of rows."""

@@ -86,8 +86,9 @@ def blocks(source: Source, whole: bool = False) -> Iterator[tuple[slice, Tensor]
 
 def product(source: LinearScores, features: Tensor, out: Tensor | None = None) -> Tensor:
     part, weight = features.to(source.device, torch.float32), source.weight.float()
-    made = torch.mm(part, weight.T, out=out)
-    return made if source.bias is None else made.add_(source.bias.float())
+    if source.bias is None:
+        return torch.mm(part, weight.T, out=out)
+    return torch.addmm(source.bias.float(), part, weight.T, out=out)
 
 
 def refuse_bad(source: Source) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selflabel.assignment.dual import LEAST_MASS, Problem, climb, look
+from selflabel.assignment.dual import LEAST_MASS, Curvature, Problem, climb, look
 from selflabel.assignment.reading import Everyone, Reading, Turn
 from selflabel.assignment.rounding import exact_labels
 from selflabel.assignment.scores import LinearScores, Scores, Source, as_source, blocks, refuse_bad, rows_of, thinned
@@ -36,6 +36,7 @@ from selflabel.machine import free_memory
 FALL = 4.0  # of epsilon from one stage to the next
 ROUGH = 0.5  # mass error at which a stage that is not the last ends
 THIN_ITEMS, THIN_PER_LABEL = 5_000, 25  # least items of a thinned set, in all and for each label
+THICKEN = 4  # times as many items in the next set
 SPREAD_ROWS = 2_000  # rows that tell how sharp scores are
 INNER = 0.8  # of the tolerance is asked of kept entries, so that all of them meet it
 ROUNDS = 3  # of climbing on kept entries before scores are read themselves
@@ -163,6 +164,7 @@ class Solve:
     def __init__(self, source: Source, problem: Problem, tol: float | None, most: int, everyone: Everyone, memory: int):
         self.source, self.problem, self.tol, self.most = source, problem, tol, most
         self.everyone, self.memory = everyone, memory
+        self.learned: dict[float, Curvature] = {}
         self.turns = self.passes = 0
 
     def reading(self, source: Source, epsilon: float, tol: float) -> Reading:
@@ -187,13 +189,16 @@ class Solve:
     def climbed(self, v: np.ndarray, cold: bool) -> tuple[np.ndarray, Tensor, float]:
         """Climb to the tolerance: roughly on thinned items, on kept entries, and until all scores agree."""
         assert self.tol is not None
-        N, K = self.everyone.sum(self.source.shape[0], 0)[0], self.source.shape[1]
-        step = max(1, int(N // max(THIN_ITEMS, THIN_PER_LABEL * K)))
-        thin = thinned(self.source, step)
-        for epsilon in self.falling(thin, v) if cold else ():
-            v = self.stage(thin, epsilon, v, ROUGH, exact=False)
-        if cold and step > 1:
-            v = self.stage(thin, self.problem.epsilon, v, ROUGH, exact=False)
+        if cold:
+            N, K = self.everyone.sum(self.source.shape[0])[0], self.source.shape[1]
+            step = max(1, int(N // max(THIN_ITEMS, THIN_PER_LABEL * K)))
+            thin = thinned(self.source, step)
+            for epsilon in self.falling(thin, v):
+                v = self.stage(thin, epsilon, v, ROUGH, exact=False)
+            while step > 1:
+                v = self.stage(thin, self.problem.epsilon, v, max(self.tol, math.sqrt(K * step / N)), exact=False)
+                step //= THICKEN
+                thin = thinned(self.source, max(1, step))
         labels, error = None, math.inf
         for attempt in range(ROUNDS + 1):
             v = self.stage(self.source, self.problem.epsilon, v, self.tol * (1.0 if attempt == ROUNDS else INNER), attempt == ROUNDS)
@@ -223,7 +228,8 @@ class Solve:
         dead = first.mass <= LEAST_MASS * 1e10
         if dead.any():
             v = reading.lifted(v, dead)
-        point, turns = climb(reading.turn, problem, v, tol, self.most - self.turns)
+        learned = self.learned.setdefault(epsilon, Curvature())
+        point, turns = climb(reading.turn, problem, v, tol, self.most - self.turns, learned)
         self.turns += turns
         self.passes += math.ceil(reading.passes * len_of(source) / len_of(self.source))
         return point.v

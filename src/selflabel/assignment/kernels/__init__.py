@@ -1,8 +1,9 @@
-"""PASSES OVER SCORES: the same four, written for speed on each device. Nothing here decides anything.
+"""PASSES OVER SCORES: the same ones, written for speed on each device. Nothing here decides anything.
 
 Each module has
 
 - `score_turn(block, v, epsilon, labels)`: from scores themselves, in logarithms;
+- `pack`, `packed_turn`: the same from scores kept in 16 bits;
 - `dense_kernel`, `dense_turn`: exponentials stored once in bfloat16, then multiply-adds;
 - `sparse_kernel`, `sparse_turn`: those entries alone that can matter, kept as logarithms.
 

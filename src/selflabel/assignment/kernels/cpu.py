@@ -74,38 +74,93 @@ def of_bfloat16(u):
     return float_of_bits(i32(u) << i32(16))
 
 
+@njit(inline="always")
+def loaded(scores_K, v, row):
+    """Fill row with s + v; the highest."""
+    top = i32(-2147483648)
+    for k in range(len(row)):
+        x = scores_K[k] + v[k]
+        row[k] = x
+        top = max(top, ordered(x))
+    return of_ordered(top)
+
+
+@njit(inline="always")
+def unpacked(packed_K, scale, v, row):
+    """The same from 16 bits a score."""
+    top = i32(-2147483648)
+    for k in range(len(row)):
+        x = f32(i32(packed_K[k])) * scale + v[k]
+        row[k] = x
+        top = max(top, ordered(x))
+    return of_ordered(top)
+
+
+@njit(inline="always")
+def given_away(row, peak, per_epsilon, part):
+    """Add the row's soft label to part; its logsumexp."""
+    z = f32(0)
+    for k in range(len(row)):
+        e = exponential((row[k] - peak) * per_epsilon)
+        row[k] = e
+        z += e
+    share = f32(1) / z
+    for k in range(len(row)):
+        part[k] += row[k] * share
+    return peak * per_epsilon + math.log(z)
+
+
+@njit(inline="always")
+def flushed(part, sums):
+    for k in range(len(part)):
+        sums[k] += part[k]
+        part[k] = f32(0)
+
+
 @njit(nogil=True, fastmath=FAST, cache=True)
 def score_rows(scores, v, per_epsilon, sums, labels):
     n, K = scores.shape
     row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
     for i in range(n):
-        top = i32(-2147483648)
-        for k in range(K):
-            x = scores[i, k] + v[k]
-            row[k] = x
-            top = max(top, ordered(x))
-        peak = of_ordered(top)
+        peak = loaded(scores[i], v, row)
         if len(labels):
             first = i32(2147483647)
             for k in range(K):
                 first = min(first, i32(k) if row[k] >= peak else i32(2147483647))
             labels[i] = first
-        z = f32(0)
-        for k in range(K):
-            e = exponential((row[k] - peak) * per_epsilon)
-            row[k] = e
-            z += e
-        share = f32(1) / z
-        for k in range(K):
-            part[k] += row[k] * share
-        logs += peak * per_epsilon + math.log(z)
+        logs += given_away(row, peak, per_epsilon, part)
         if i % FLUSH == FLUSH - 1:
-            for k in range(K):
-                sums[k] += part[k]
-                part[k] = f32(0)
-    for k in range(K):
-        sums[k] += part[k]
+            flushed(part, sums)
+    flushed(part, sums)
     return logs
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def packed_rows(packed, scales, v, per_epsilon, sums):
+    n, K = packed.shape
+    row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
+    for i in range(n):
+        peak = unpacked(packed[i], scales[i], v, row)
+        logs += given_away(row, peak, per_epsilon, part)
+        if i % FLUSH == FLUSH - 1:
+            flushed(part, sums)
+    flushed(part, sums)
+    return logs
+
+
+@njit(nogil=True, fastmath=FAST, cache=True)
+def fill_packed(scores, out, scales):
+    n, K = scores.shape
+    for i in range(n):
+        top, bottom = i32(-2147483648), i32(2147483647)
+        for k in range(K):
+            x = ordered(scores[i, k])
+            top, bottom = max(top, x), min(bottom, x)
+        least = of_ordered(bottom)
+        scales[i] = max((of_ordered(top) - least) / f32(65535), f32(1e-30))
+        steps = f32(1) / scales[i]
+        for k in range(K):
+            out[i, k] = np.uint16(i32((scores[i, k] - least) * steps + f32(0.5)))
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
@@ -113,12 +168,7 @@ def fill_dense(scores, v, per_epsilon, out):
     n, K = scores.shape
     row, peaks = np.empty(K, f32), 0.0
     for i in range(n):
-        top = i32(-2147483648)
-        for k in range(K):
-            x = scores[i, k] + v[k]
-            row[k] = x
-            top = max(top, ordered(x))
-        peak = of_ordered(top)
+        peak = loaded(scores[i], v, row)
         for k in range(K):
             bits = bits_of_float(exponential((row[k] - peak) * per_epsilon))
             out[i, k] = np.uint16((bits + i32(0x8000)) >> i32(16))
@@ -263,6 +313,20 @@ def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
     return sums, logs + len(stored) * top
 
 
+def pack(block: Tensor, out: Tensor, scales: Tensor) -> None:
+    scores, stored, steps = array(block), halves(out), scales.numpy()
+    in_threads(lambda rows: fill_packed(scores[rows], stored[rows], steps[rows]), len(scores))
+
+
+def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tuple[Tensor, float]:
+    stored, steps, shift, per_epsilon = halves(packed), scales.numpy(), v.float().numpy(), f32(1 / epsilon)
+
+    def part(rows: slice, sums: np.ndarray) -> float:
+        return packed_rows(stored[rows], steps[rows], shift, per_epsilon, sums)
+
+    return summed(part, len(stored), len(v))
+
+
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
     scores, shift, scale, margin = array(block), v.float().numpy(), f32(1 / epsilon), f32(depth * epsilon)
     counts, peaks = np.empty(len(scores), np.int64), np.empty(len(scores), f32)
@@ -314,5 +378,5 @@ def array(block: Tensor) -> np.ndarray:
 
 
 def halves(x: Tensor) -> np.ndarray:
-    """bfloat16 as the unsigned integers that numba can read."""
+    """Two-byte numbers as the unsigned integers that numba can read."""
     return x.view(torch.int16).numpy().view(np.uint16)

@@ -48,6 +48,24 @@ def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
     return sums, logs
 
 
+def pack(block: Tensor, out: Tensor, scales: Tensor) -> None:
+    """Fill out (n, K) int16, read as 0 to 65,535, with scores in even steps from their row's lowest to its highest."""
+    least = block.amin(dim=1, keepdim=True)
+    scales.copy_(((block.amax(dim=1) - least[:, 0]) / 65535).clamp(min=1e-30))
+    steps = ((block - least) / scales[:, None]).round_().to(torch.int32)
+    out.copy_(torch.where(steps > 32767, steps - 65536, steps))
+
+
+def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tuple[Tensor, float]:
+    """`score_turn` from packed scores; the logs lack each row's lowest score, which is the same at every v."""
+    sums, logs = torch.zeros(len(v), dtype=torch.float64), 0.0
+    rows = max(1, (1 << 21) // len(v))
+    for part, scale in zip(packed.split(rows), scales.split(rows)):
+        found = score_turn((part.int() & 0xFFFF).float() * scale[:, None], v, epsilon)
+        sums, logs = sums + found[0], logs + found[1]
+    return sums, logs
+
+
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
     """The entries of the kernel above exp(-depth): (n,) counts, columns, logs of the entries, and the sum of peak / epsilon."""
     x = shifted(block, v)
