@@ -107,8 +107,8 @@ def empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
 class Packed:
     """The scores themselves in 16 bits, in even steps between each row's lowest and highest. It holds at any potentials.
 
-    A step is a 65,535th of the row's range: half of one, over epsilon, is the largest error of an exponent, and errors of different
-    items average out in a label's mass.
+    A step is a 65,535th of the row's range: half of one, over epsilon, is the largest error of an exponent, and errors of
+    different items average out in a label's mass.
     """
 
     def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
@@ -128,8 +128,8 @@ class Sparse:
     """The entries above exp(-depth) of their row's highest, kept as logarithms, so that nothing leaves float32's range.
 
     Where no label has risen over an item's best by more than `reach` epsilons since, what was dropped of the item's row is below
-    K exp(reach - depth) of it. The reading watches the rise over the mean label, which is cheap; the solve's last pass over all scores
-    is what certifies the error.
+    K exp(reach - depth) of it. The reading watches the rise over the mean label, which is cheap; the solve's last pass over
+    all scores is what certifies the error.
     """
 
     def __init__(self, source: Source, v: Tensor, epsilon: float, depth: float, reach: float, work: Any):
@@ -137,7 +137,9 @@ class Sparse:
         counts, columns, logs = [], [], []
         for _, block in blocks(source, whole=work is not reference):
             found = work.sparse_kernel(block, v, epsilon, depth)
-            counts.append(found[0]), columns.append(found[1]), logs.append(found[2])
+            counts.append(found[0])
+            columns.append(found[1])
+            logs.append(found[2])
             self.peaks += found[3]
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cpu().cumsum(0)])
         self.columns, self.logs = torch.cat(columns), torch.cat(logs)
@@ -195,7 +197,7 @@ class Reading:
             return None
         least, below = math.log(K / (DROPPED * self.tol)), self.sample_below(v)
         shares = {reach: float((below < least + reach).float().mean()) for reach in REACHES}
-        fits = self.tol >= HALF_PRECISION and 2 * N * K < self.memory
+        fits = self.tol >= HALF_PRECISION and self.memory > 2 * N * K
         most = SPARSE_LINEAR if linear and not fits else SPARSE
         for reach in REACHES[:1] if linear and fits else REACHES:
             if shares[reach] < most and shares[reach] * N * K * 8 < self.memory:

@@ -10,6 +10,7 @@ are walked at once (successive shortest paths; Ahuja, Magnanti & Orlin, 1993, se
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def shortest(costs: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def walk(distance, before, counts, shares, labels, movers) -> set[int]:
-    """Move one item along every edge of the shortest paths to labels with too few, nearest first, as far as they share no label."""
+    """Move one item along every edge of the shortest paths to labels with too few, nearest first, where they share none."""
     used: set[int] = set()
     for b in sorted(np.flatnonzero(counts < shares), key=lambda k: distance[k]):
         path = [int(b)]
@@ -94,7 +95,7 @@ def walk(distance, before, counts, shares, labels, movers) -> set[int]:
         if used.intersection(path):
             continue
         used.update(path)
-        for target, origin in zip(path, path[1:]):
+        for target, origin in pairwise(path):
             labels[movers[origin, target]] = target
         counts[path[-1]] -= 1
         counts[b] += 1

@@ -40,7 +40,7 @@ Source = Tensor | LinearScores
 def as_source(scores: Scores) -> Source:
     """Scores as a tensor or LinearScores, with their shapes checked."""
     if isinstance(scores, LinearScores):
-        (N, D), (K, E) = scores.features.shape, scores.weight.shape
+        D, E = scores.features.shape[1], scores.weight.shape[1]
         if D != E:
             raise ValueError(f"features have {D} columns and the weight has {E}.")
         features, bias = torch.as_tensor(scores.features).detach(), scores.bias
@@ -84,7 +84,9 @@ def blocks(source: Source, whole: bool = False) -> Iterator[tuple[slice, Tensor]
             yield rows, (block - block.amax(dim=1, keepdim=True)).float() if block.dtype != torch.float32 else block
 
 
-def product(source: LinearScores, features: Tensor, out: Tensor | None = None) -> Tensor:
+def product(source: LinearScores, features: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """Scores of these features, or of all."""
+    features = torch.as_tensor(source.features) if features is None else features
     part, weight = features.to(source.device, torch.float32), source.weight.float()
     if source.bias is None:
         return torch.mm(part, weight.T, out=out)

@@ -179,10 +179,10 @@ class Solve:
     def plainly(self, v: np.ndarray) -> tuple[np.ndarray, Tensor, float]:
         """Exactly `most` turns of alternation."""
         reading = self.reading(self.source, self.problem.epsilon, 1e-2)
-        for self.turns in range(1, self.most + 1):
+        for _ in range(self.most):
             point = look(self.problem, reading.exactly(v), v)
             v = v + self.problem.epsilon * self.problem.plain_step(point)
-        self.passes += reading.passes
+        self.turns, self.passes = self.most, reading.passes
         labels, error = self.certified(v)
         return v, labels, error
 
@@ -201,7 +201,9 @@ class Solve:
                 thin = thinned(self.source, max(1, step))
         labels, error = None, math.inf
         for attempt in range(ROUNDS + 1):
-            v = self.stage(self.source, self.problem.epsilon, v, self.tol * (1.0 if attempt == ROUNDS else INNER), attempt == ROUNDS)
+            v = self.stage(
+                self.source, self.problem.epsilon, v, self.tol * (1.0 if attempt == ROUNDS else INNER), attempt == ROUNDS
+            )
             labels, error = self.certified(v)
             if error <= self.tol or self.turns >= self.most:
                 break
