@@ -160,3 +160,14 @@ def test_bad_input_is_named(scores, options, message):
 def test_any_float_type_is_taken(dtype):
     scores = scores_of((60, 4, 1, 1.0))
     assert (sinkhorn(scores.to(dtype), 0.5).labels == sinkhorn(scores, 0.5).labels).float().mean() > 0.95
+
+
+@pytest.mark.parametrize(("n", "k", "seed"), [(40, 4, 0), (43, 5, 1), (30, 30, 2)])
+def test_exact_rounding_gives_every_label_its_share_at_the_least_loss(n, k, seed):
+    scores = scores_of((n, k, seed, 2.0)).double()
+    labels = sinkhorn(scores, 0.1, tol=0.05, max_iter=2000, rounding="exact").labels
+    sizes = torch.bincount(labels, minlength=k)
+    assert sizes.max() - sizes.min() <= 1
+    rows, columns = linear_sum_assignment(-np.repeat(scores.numpy(), sizes.numpy(), axis=1))
+    best = scores.numpy()[rows, np.repeat(np.arange(k), sizes.numpy())[columns]].sum()
+    assert float(scores[torch.arange(n), labels].sum()) == pytest.approx(best, abs=1e-4)
