@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from selflabel.assignment.reading import Turn
+from selflabel.assignment.reading import Steps, Turn
 
 MEMORY = 20  # pairs of steps and gradient changes that curvature is learned from
 LONGEST = 8.0  # of a quasi-Newton step, in epsilons
@@ -96,27 +96,28 @@ def look(problem: Problem, turn: Turn, v: np.ndarray) -> Point:
 
 
 def climb(
-    ask: Callable[[np.ndarray], Turn], problem: Problem, v: np.ndarray, tol: float, most: int, learned: Curvature
-) -> tuple[Point, int]:
-    """Climb from v until the error is at most tol or `most` turns are taken.
+    ask: Callable[[np.ndarray], Steps[Turn]], problem: Problem, here: Point, tol: float, most: int, learned: Curvature
+) -> Steps[tuple[Point, int]]:
+    """Climb from `here` until the error is at most tol or `most` turns are taken.
 
     Returns:
-        The last point, and the turns taken after the first look. Heights along the way never fall by more than SLACK.
+        The last point, and the turns taken. Heights along the way never fall by more than SLACK.
     """
 
-    def at(v: np.ndarray) -> Point:
-        return look(problem, ask(v), v)
+    def at(v: np.ndarray) -> Steps[Point]:
+        return look(problem, (yield from ask(v)), v)
 
-    here, turns, best, since = at(v), 0, math.inf, 0
+    turns, best, since = 0, math.inf, 0
     while here.error > tol and turns < most and since < PATIENCE:
         if learned.steps:
-            there, tried = searched(at, here, quasi_newton(here, learned, problem), problem, min(TRIES, most - turns))
+            tries = min(TRIES, most - turns)
+            there, tried = yield from searched(at, here, quasi_newton(here, learned, problem), problem, tries)
             turns += tried
             if there is None:
                 learned.forget()
                 continue
         else:
-            there, turns = at(here.v + problem.epsilon * problem.plain_step(here)), turns + 1
+            there, turns = (yield from at(here.v + problem.epsilon * problem.plain_step(here))), turns + 1
         learned.learn((there.v - here.v) / problem.epsilon, here.slope - there.slope)
         here = there
         best, since = (here.error, 0) if here.error < 0.99 * best else (best, since + 1)
@@ -137,14 +138,16 @@ def quasi_newton(here: Point, learned: Curvature, problem: Problem) -> np.ndarra
     return z - z.mean() if math.isinf(problem.strength) else z
 
 
-def searched(at, here: Point, step: np.ndarray, problem: Problem, tries: int) -> tuple[Point | None, int]:
+def searched(
+    at: Callable[[np.ndarray], Steps[Point]], here: Point, step: np.ndarray, problem: Problem, tries: int
+) -> Steps[tuple[Point | None, int]]:
     """A point along the step that is high enough, and the turns it took; None where there is none."""
     rise = float(here.slope @ step)
     if not rise > 0:
         return None, 0
     length = min(1.0, LONGEST / float(np.abs(step).max()))
     for tried in range(1, tries + 1):
-        there = at(here.v + length * problem.epsilon * step)
+        there = yield from at(here.v + length * problem.epsilon * step)
         if there.height >= here.height + 1e-4 * length * rise - SLACK:
             return there, tried
         length *= SHORTEN

@@ -8,20 +8,24 @@ summed.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from selflabel.assignment.kernels import passes, reference
-from selflabel.assignment.scores import LinearScores, Source, blocks, rows_of
+from selflabel.assignment.scores import LinearScores, Pass, Source, some_rows
+
+T = TypeVar("T")
 
 SPARSE, SPARSE_LINEAR = 1 / 64, 1 / 16  # share of entries that can matter, below which they are kept aside; where scores are made
 REACHES = (200.0, 100.0, 50.0)  # how far, in epsilons, a label may rise above the mean before entries are chosen anew
 RANGE = 70.0  # how far apart potentials may move before scaled exponentials leave float32's range
 DROPPED = 0.05  # of the tolerance: the share of a row that may be dropped
+ENTRY_BYTES = 12  # of a kept entry while they are joined
 SAMPLE = 512  # rows by which shares are estimated
 HALF_PRECISION = 2e-3  # tolerance from which on a kernel in bfloat16 is fine enough
 
@@ -47,8 +51,7 @@ class Everyone:
             return mine
         import torch.distributed as dist
 
-        on_gpu = dist.get_backend(self.group) == "nccl"
-        shared = torch.from_numpy(mine).to("cuda" if on_gpu else "cpu")
+        shared = self.shared(mine)
         dist.all_reduce(shared, group=self.group)
         return shared.cpu().numpy()
 
@@ -56,21 +59,30 @@ class Everyone:
         found = self.sum(sums.numpy(), logs, items)
         return Turn(found[:-2] / found[-1], float(found[-2] / found[-1]))
 
-    def worst(self, number: float) -> float:
-        """The highest of all ranks' numbers."""
+    def highest(self, numbers: np.ndarray) -> np.ndarray:
+        """Of every number the highest that a rank has."""
         if self.group is None:
-            return number
+            return numbers
         import torch.distributed as dist
 
-        gathered: list = [None] * dist.get_world_size(self.group)
-        dist.all_gather_object(gathered, number, group=self.group)
-        return max(gathered)
+        shared = self.shared(numbers)
+        dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self.group)
+        return shared.cpu().numpy()
+
+    def shared(self, numbers: np.ndarray) -> Tensor:
+        import torch.distributed as dist
+
+        return torch.from_numpy(numbers).to("cuda" if dist.get_backend(self.group) == "nccl" else "cpu")
 
 
 class Store(Protocol):
     """The kernel exp((s + v - peak) / epsilon) at some potentials, held so that a turn costs less than from scores."""
 
     peaks: float  # the sum of the rows' peaks / epsilon
+
+    def add(self, rows: slice, block: Tensor) -> None:
+        """Take in these rows' scores."""
+        ...
 
     def turn(self, x: Tensor) -> tuple[Tensor, float]:
         """Sums and logs when potentials have moved by x (K,) epsilons since."""
@@ -85,10 +97,11 @@ class Dense:
     """All entries in bfloat16: half the memory of the scores, and multiply-adds alone. Sums are float32."""
 
     def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
-        self.work, self.peaks = work, 0.0
+        self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
         self.kernel = empty(source.shape, source.device).view(torch.bfloat16)
-        for rows, block in blocks(source, whole=work is not reference):
-            self.peaks += work.dense_kernel(block, v, epsilon, self.kernel[rows])
+
+    def add(self, rows: slice, block: Tensor) -> None:
+        self.peaks += self.work.dense_kernel(block, self.at, self.epsilon, self.kernel[rows])
 
     def turn(self, x: Tensor) -> tuple[Tensor, float]:
         return self.work.dense_turn(self.kernel, x)
@@ -114,8 +127,9 @@ class Packed:
     def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
         self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
         self.scores, self.scales = empty(source.shape, source.device), torch.empty(source.shape[0], device=source.device)
-        for rows, block in blocks(source):
-            work.pack(block, self.scores[rows], self.scales[rows])
+
+    def add(self, rows: slice, block: Tensor) -> None:
+        self.work.pack(block, self.scores[rows], self.scales[rows])
 
     def turn(self, x: Tensor) -> tuple[Tensor, float]:
         return self.work.packed_turn(self.scores, self.scales, self.at + self.epsilon * x, self.epsilon)
@@ -132,98 +146,121 @@ class Sparse:
     all scores is what certifies the error.
     """
 
-    def __init__(self, source: Source, v: Tensor, epsilon: float, depth: float, reach: float, work: Any):
-        self.work, self.reach, self.peaks = work, reach, 0.0
-        counts, columns, logs = [], [], []
-        for _, block in blocks(source, whole=work is not reference):
-            found = work.sparse_kernel(block, v, epsilon, depth)
-            counts.append(found[0])
-            columns.append(found[1])
-            logs.append(found[2])
-            self.peaks += found[3]
-        self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cpu().cumsum(0)])
-        self.columns, self.logs = torch.cat(columns), torch.cat(logs)
+    def __init__(self, v: Tensor, epsilon: float, depth: float, reach: float, work: Any):
+        self.work, self.at, self.epsilon, self.depth, self.reach, self.peaks = work, v, epsilon, depth, reach, 0.0
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.starts, self.columns, self.logs = torch.zeros(1, dtype=torch.int64), torch.empty(0), torch.empty(0)
+
+    def add(self, rows: slice, block: Tensor) -> None:
+        counts, columns, logs, peaks = self.work.sparse_kernel(block, self.at, self.epsilon, self.depth)
+        self.parts.append((counts, columns, logs))
+        self.peaks += peaks
 
     def turn(self, x: Tensor) -> tuple[Tensor, float]:
+        if self.parts:
+            self.join()
         return self.work.sparse_turn(self.starts, self.columns, self.logs, x)
+
+    def join(self) -> None:
+        """All parts in one; each list is let go of as soon as it is joined."""
+        counts, columns, logs = (list(x) for x in zip(*self.parts))
+        self.parts = []
+        self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cpu().cumsum(0)])
+        self.columns = torch.cat(columns)
+        columns.clear()
+        self.logs = torch.cat(logs)
 
     def reaches(self, x: Tensor) -> bool:
         return float(x.max() - x.mean()) <= self.reach
 
 
+Steps = Generator[Pass, None, T]  # what asks for passes on its way to a T
+
+
 class Reading:
     """Turns over one source at one epsilon, by the cheapest way that is exact enough.
 
-    `passes` counts how often all scores were read or made, `turns` how often masses were asked for.
+    Without `hold`, every turn reads the scores. `passes` counts how often they were all read or made.
     """
 
-    def __init__(self, source: Source, epsilon: float, tol: float, everyone: Everyone, memory: int):
+    def __init__(self, source: Source, epsilon: float, tol: float, everyone: Everyone, memory: int, hold: bool = True):
         self.source, self.epsilon, self.tol, self.everyone, self.memory = source, epsilon, tol, everyone, memory
-        N, K = source.shape
-        self.work = passes(source.device, N * K)
+        self.work = passes(source.device, source.shape[0] * source.shape[1])
+        self.compiled = self.work is not reference
+        self.hold = hold
         self.store: Store | None = None
-        self.at = torch.zeros(K, dtype=torch.float64)
-        self.fresh = True
-        self.turns = self.passes = 0
+        self.at: Tensor | None = None
+        self.passes = 0
 
-    def turn(self, v: np.ndarray) -> Turn:
+    def turn(self, v: np.ndarray) -> Steps[Turn]:
         """Masses at v, from the store where there is one."""
-        self.turns += 1
         potentials = torch.from_numpy(v)
-        x = (potentials - self.at) / self.epsilon
-        if self.fresh or (self.store is not None and not self.store.reaches(x)):
-            self.store, self.at, self.fresh = self.made(potentials), potentials.clone(), False
-            x = torch.zeros_like(x)
-        if self.store is None:
-            return self.exactly(v)
-        sums, logs = self.store.turn(x)
+        if self.hold and not self.still_holds(potentials):
+            self.at, self.store = potentials.clone(), None
+            self.store = yield from self.made(self.at)
+        if self.store is None or self.at is None:
+            return (yield from self.exactly(v))
+        sums, logs = self.store.turn((potentials - self.at) / self.epsilon)
         return self.everyone.mean(sums, logs + self.store.peaks, self.source.shape[0])
 
-    def exactly(self, v: np.ndarray, labels: Tensor | None = None) -> Turn:
-        """Masses at v from the float32 scores themselves, and each row's label where asked for."""
-        self.passes += 1
-        N, K = self.source.shape
-        sums, logs, potentials = torch.zeros(K, dtype=torch.float64), 0.0, torch.from_numpy(v)
-        for rows, block in blocks(self.source, whole=self.work is not reference):
-            part = self.work.score_turn(block, potentials, self.epsilon, None if labels is None else labels[rows])
-            sums, logs = sums + part[0], logs + part[1]
-        return self.everyone.mean(sums, logs, N)
+    def still_holds(self, v: Tensor) -> bool:
+        return self.at is not None and (self.store is None or self.store.reaches((v - self.at) / self.epsilon))
 
-    def made(self, v: Tensor) -> Store | None:
+    def exactly(self, v: np.ndarray, labels: Tensor | None = None) -> Steps[Turn]:
+        """Masses at v from the float32 scores themselves, and each row's label where asked for."""
+        sums, logs, potentials = torch.zeros(len(v), dtype=torch.float64), [0.0], torch.from_numpy(v)
+
+        def turn(rows: slice, block: Tensor) -> None:
+            part = self.work.score_turn(block, potentials, self.epsilon, None if labels is None else labels[rows])
+            sums.add_(part[0])
+            logs.append(part[1])
+
+        yield self.one_pass(turn)
+        return self.everyone.mean(sums, math.fsum(logs), self.source.shape[0])
+
+    def made(self, v: Tensor) -> Steps[Store | None]:
         """What to hold at these potentials: nothing for few scores, which are as quick to read as they are."""
+        store = self.chosen(v)
+        if store is not None:
+            yield self.one_pass(store.add)
+        return store
+
+    def chosen(self, v: Tensor) -> Store | None:
+        """The store to fill; entries are kept with their columns, so that each takes three times the room of a half."""
         N, K = self.source.shape
         linear = isinstance(self.source, LinearScores)
-        if self.work is reference and not linear and self.source.device.type == "cpu":
+        if not self.compiled and not linear and self.source.device.type == "cpu":
             return None
         least, below = math.log(K / (DROPPED * self.tol)), self.sample_below(v)
         shares = {reach: float((below < least + reach).float().mean()) for reach in REACHES}
         fits = self.tol >= HALF_PRECISION and self.memory > 2 * N * K
         most = SPARSE_LINEAR if linear and not fits else SPARSE
         for reach in REACHES[:1] if linear and fits else REACHES:
-            if shares[reach] < most and shares[reach] * N * K * 8 < self.memory:
-                self.passes += 1
-                return Sparse(self.source, v, self.epsilon, least + reach, reach, self.work)
+            if shares[reach] < most and shares[reach] * N * K * ENTRY_BYTES < self.memory:
+                return Sparse(v, self.epsilon, least + reach, reach, self.work)
         if not fits:
             return None
-        self.passes += 1
         return (Packed if linear else Dense)(self.source, v, self.epsilon, self.work)
 
     def sample_below(self, v: Tensor) -> Tensor:
         """How far, in epsilons, entries lie below their row's highest, in a sample of rows."""
-        n = self.source.shape[0]
-        block = rows_of(self.source, torch.arange(0, n, max(1, n // SAMPLE)))
+        block = some_rows(self.source, SAMPLE)
         x = block + v.to(block)
         return (x.amax(dim=1, keepdim=True) - x) / self.epsilon
 
-    def lifted(self, v: np.ndarray, dead: np.ndarray) -> np.ndarray:
+    def lifted(self, v: np.ndarray, dead: np.ndarray) -> Steps[np.ndarray]:
         """v with the dead labels raised until each is level with the highest label of one item."""
         potentials = torch.from_numpy(v).to(self.source.device, torch.float32)
-        nearest = torch.full((self.source.shape[1],), -math.inf, device=self.source.device)
-        for _, block in blocks(self.source):
+        nearest = torch.full((len(v),), -math.inf, device=self.source.device)
+
+        def look(rows: slice, block: Tensor) -> None:
             x = block + potentials
-            nearest = torch.maximum(nearest, (x - x.amax(dim=1, keepdim=True)).amax(dim=0))
+            nearest.copy_(torch.maximum(nearest, (x - x.amax(dim=1, keepdim=True)).amax(dim=0)))
+
+        yield self.one_pass(look)
+        gap = self.everyone.highest(nearest.cpu().double().numpy())
+        return np.where(dead, v - gap, v)
+
+    def one_pass(self, each: Callable[[slice, Tensor], None]) -> Pass:
         self.passes += 1
-        gap = np.array([self.everyone.worst(g) for g in nearest.cpu().double().numpy()[dead]])
-        lifted = v.copy()
-        lifted[dead] -= gap
-        return lifted
+        return Pass(self.source, each, whole=self.compiled)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -32,6 +33,14 @@ class LinearScores:
     def device(self) -> torch.device:
         return self.weight.device
 
+    def product(self, features: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+        """float32 scores of these features, or of all."""
+        part = torch.as_tensor(self.features if features is None else features).to(self.device, torch.float32)
+        weight = self.weight.float()
+        if self.bias is None:
+            return torch.mm(part, weight.T, out=out)
+        return torch.addmm(self.bias.float(), part, weight.T, out=out)
+
 
 Scores = Tensor | np.ndarray | LinearScores
 Source = Tensor | LinearScores
@@ -51,61 +60,115 @@ def as_source(scores: Scores) -> Source:
     return source
 
 
-def thinned(source: Source, step: int) -> Source:
-    """Every step-th row, laid out afresh."""
-    if step == 1:
-        return source
-    if isinstance(source, LinearScores):
-        return LinearScores(torch.as_tensor(source.features[::step]).contiguous(), source.weight, source.bias)
-    return source[::step].contiguous()
-
-
 def rows_of(source: Source, rows: Tensor) -> Tensor:
     """(len(rows), K) float32 scores of some rows."""
     if isinstance(source, LinearScores):
-        return product(source, torch.as_tensor(source.features[rows]))
+        return source.product(torch.as_tensor(source.features[rows]))
     return source[rows.to(source.device)].float()
 
 
-def blocks(source: Source, whole: bool = False) -> Iterator[tuple[slice, Tensor]]:
-    """Row blocks as float32, the same up to a constant a row; with `whole`, what is float32 already comes in one."""
-    N, K = source.shape
-    if whole and isinstance(source, Tensor) and source.dtype == torch.float32:
-        yield slice(0, N), source
+def some_rows(source: Source, most: int) -> Tensor:
+    """Scores of about `most` rows, evenly apart."""
+    n = source.shape[0]
+    return rows_of(source, torch.arange(0, n, max(1, n // most)))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One read of all scores: `each(rows, block)` is given row blocks as float32, the same up to a constant a row.
+
+    With `whole`, scores that are float32 already come in one block.
+    """
+
+    source: Source
+    each: Callable[[slice, Tensor], None]
+    whole: bool = False
+
+
+def read(passes: Sequence[Pass]) -> None:
+    """Carry out passes over the same items, reading each block of features once for all of them."""
+    linear = [p for p in passes if isinstance(p.source, LinearScores)]
+    for p in passes:
+        if isinstance(p.source, Tensor):
+            read_matrix(p, p.source)
+    if linear:
+        read_products(linear)
+
+
+def read_matrix(p: Pass, scores: Tensor) -> None:
+    N, K = scores.shape
+    if p.whole and scores.dtype == torch.float32:
+        p.each(slice(0, N), scores)
         return
+    for rows in stretches(N, K):
+        block = scores[rows]
+        p.each(rows, block if block.dtype == torch.float32 else (block - block.amax(dim=1, keepdim=True)).float())
+
+
+def read_products(passes: Sequence[Pass]) -> None:
+    first, widest = passes[0].source, max(p.source.shape[1] for p in passes)
+    assert isinstance(first, LinearScores)
+    rows_at_once = list(stretches(first.shape[0], widest))
+    room = torch.empty((rows_at_once[0].stop if rows_at_once else 0) * widest, device=first.device)
+    for rows in rows_at_once:
+        n = rows.stop - rows.start
+        features = torch.as_tensor(first.features[rows]).to(first.device, torch.float32)
+        for p in passes:
+            assert isinstance(p.source, LinearScores)
+            K = p.source.shape[1]
+            p.each(rows, p.source.product(features, out=room[: n * K].view(n, K)))
+
+
+def stretches(N: int, K: int) -> list[slice]:
+    """Rows whose scores are made at a time."""
     step = max(1, BLOCK_ENTRIES // K)
-    made = torch.empty(min(step, N), K, device=source.device)
-    for start in range(0, N, step):
-        rows = slice(start, min(start + step, N))
-        if isinstance(source, LinearScores):
-            yield rows, product(source, torch.as_tensor(source.features[rows]), made[: rows.stop - start])
-        else:
-            block = source[rows]
-            yield rows, (block - block.amax(dim=1, keepdim=True)).float() if block.dtype != torch.float32 else block
+    return [slice(start, min(start + step, N)) for start in range(0, N, step)]
 
 
-def product(source: LinearScores, features: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """Scores of these features, or of all."""
-    features = torch.as_tensor(source.features) if features is None else features
-    part, weight = features.to(source.device, torch.float32), source.weight.float()
-    if source.bias is None:
-        return torch.mm(part, weight.T, out=out)
-    return torch.addmm(source.bias.float(), part, weight.T, out=out)
+class Items:
+    """The items that several solves share, and every step-th of them, laid out once for all who ask."""
+
+    def __init__(self) -> None:
+        self.sets: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
+
+    def thinned(self, source: Source, step: int) -> Source:
+        """Every step-th row."""
+        if step == 1:
+            return source
+        items = source.features if isinstance(source, LinearScores) else source
+        key = (*same_items(source), step)
+        kept = self.sets.get(key)
+        if kept is None:
+            kept = torch.as_tensor(items[::step]).contiguous()
+            self.sets[key] = kept
+        return LinearScores(kept, source.weight, source.bias) if isinstance(source, LinearScores) else kept
 
 
-def refuse_bad(source: Source) -> None:
+def same_items(source: Source) -> tuple:
+    """Equal where two sources read the same memory."""
+    x = source.features if isinstance(source, LinearScores) else source
+    assert isinstance(x, Tensor)
+    return x.data_ptr(), tuple(x.shape), x.stride()
+
+
+def refuse_bad(sources: Sequence[Source]) -> None:
     """Raise where a score is NaN or infinite, naming the first such row.
 
-    One sum tells whether all are finite; only where it is not are the rows looked at.
+    One sum tells whether all are finite; only where it is not are the rows looked at. Shared features are summed once.
     """
-    parts = [source.weight, source.bias, source.features] if isinstance(source, LinearScores) else [source]
-    tensors = [torch.as_tensor(p) for p in parts if p is not None]
-    if all(bool(torch.isfinite(total(x))) for x in tensors):
-        return
-    for rows, block in blocks(source):
+    parts: dict[tuple, Tensor] = {}
+    for source in sources:
+        of = (source.weight, source.bias, source.features) if isinstance(source, LinearScores) else (source,)
+        parts |= {(x.data_ptr(), tuple(x.shape)): x for x in map(torch.as_tensor, [x for x in of if x is not None])}
+
+    def look(rows: slice, block: Tensor) -> None:
         bad = (~torch.isfinite(block)).any(dim=1).nonzero()
         if len(bad):
             raise ValueError(f"scores have a NaN or infinite value in row {rows.start + int(bad[0, 0])}.")
+
+    if not all(bool(torch.isfinite(total(x))) for x in parts.values()):
+        for source in sources:
+            read([Pass(source, look)])
 
 
 def total(x: Tensor) -> Tensor:

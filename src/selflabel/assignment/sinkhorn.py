@@ -28,9 +28,20 @@ import torch
 from torch import Tensor
 
 from selflabel.assignment.dual import LEAST_MASS, Curvature, Problem, climb, look
-from selflabel.assignment.reading import Everyone, Reading, Turn
+from selflabel.assignment.reading import Everyone, Reading, Steps, T, Turn
 from selflabel.assignment.rounding import exact_labels
-from selflabel.assignment.scores import LinearScores, Scores, Source, as_source, blocks, refuse_bad, rows_of, thinned
+from selflabel.assignment.scores import (
+    Items,
+    Pass,
+    Scores,
+    Source,
+    as_source,
+    read,
+    refuse_bad,
+    rows_of,
+    same_items,
+    some_rows,
+)
 from selflabel.machine import free_memory
 
 FALL = 4.0  # of epsilon from one stage to the next
@@ -68,13 +79,13 @@ class Assignment:
 
 
 def sinkhorn(
-    scores: Scores | Sequence[LinearScores],
+    scores: Scores | Sequence[Scores],
     epsilon: float = 1 / 25,
     mass: Tensor | np.ndarray | None = None,
     relax: float | None = None,
     tol: float | None = 1e-2,
     max_iter: int = 1000,
-    warm_start: Tensor | None = None,
+    warm_start: Tensor | Sequence[Tensor] | None = None,
     rounding: str = "argmax",
     group: Any = None,
     memory: int | None = None,
@@ -113,32 +124,26 @@ def sinkhorn(
 
     Source: SeLa (Asano et al., 2020), section 3.1.
     """
-    if isinstance(scores, Sequence) and not isinstance(scores, (Tensor, np.ndarray)):
-        each = warm_start if warm_start is not None else [None] * len(scores)
-        return [sinkhorn(s, epsilon, mass, relax, tol, max_iter, w, rounding, group, memory) for s, w in zip(scores, each)]
-    started = time.perf_counter()
-    source, everyone = as_source(scores), Everyone(group)
-    refuse_options(source, epsilon, relax, rounding, group)
-    refuse_bad_anywhere(source, everyone)
-    log_r = checked_log_mass(mass, source.shape[1])
-    strength = math.inf if not relax else epsilon * (1 - relax) / relax
-    problem = Problem(log_r, epsilon, strength)
-    solve = Solve(source, problem, tol, max_iter, everyone, memory if memory is not None else free_memory(source.device) // 2)
-    v = np.zeros(len(log_r)) if warm_start is None else warm_start.detach().double().cpu().numpy().copy()
-    if relax == 1.0:
-        v, labels, error = solve.free()
-    elif tol is None:
-        v, labels, error = solve.plainly(v)
-    else:
-        v, labels, error = solve.climbed(v, cold=warm_start is None)
-    if rounding == "exact":
-        labels = exact_labels(lambda rows: rows_of(source, rows), v, np.exp(log_r), labels)
-    converged = tol is not None and error <= tol
-    if tol is not None and not converged:
-        text = f"sinkhorn stopped after {solve.turns} turns with a mass error of {error:.3g} (asked: {tol:g})"
+    heads = isinstance(scores, Sequence)
+    asked: list[Scores] = list(scores) if isinstance(scores, Sequence) else [scores]
+    starts: list = list(warm_start) if heads and warm_start is not None else [warm_start] * len(asked)
+    sources, everyone = [as_source(s) for s in asked], Everyone(group)
+    for source in sources:
+        refuse_options(source, epsilon, relax, rounding, group)
+    refuse_bad_anywhere(sources, everyone)
+    solves, items = [], Items()
+    room = memory if memory is not None else free_memory(sources[0].device) // 2
+    each = at_once(sources, room)
+    for source, start in zip(sources, starts):
+        log_r = checked_log_mass(mass, source.shape[1])
+        problem = Problem(log_r, epsilon, math.inf if not relax else epsilon * (1 - relax) / relax)
+        solves.append(Solve(source, problem, tol, max_iter, everyone, items, room // each).assignment(relax, start, rounding))
+    found = [a for i in range(0, len(solves), each) for a in together(solves[i : i + each])]
+    worst = max(found, key=lambda a: a.error)
+    if tol is not None and not worst.converged:
+        text = f"sinkhorn stopped after {worst.n_iter} turns with a mass error of {worst.error:.3g} (asked: {tol:g})"
         warnings.warn(f"{text}; raise max_iter or epsilon.", RuntimeWarning, stacklevel=2)
-    seconds = time.perf_counter() - started
-    return Assignment(labels, torch.from_numpy(v), error, solve.turns, solve.passes, seconds, converged, epsilon)
+    return found if heads else found[0]
 
 
 def plan(scores: Scores, assignment: Assignment) -> Tensor:
@@ -150,105 +155,165 @@ def plan(scores: Scores, assignment: Assignment) -> Tensor:
         >>> plan(scores, sinkhorn(scores)).sum(dim=1)
         tensor([1., 1., 1.])
     """
-    epsilon, source = assignment.epsilon, as_source(scores)
+    source = as_source(scores)
     v = assignment.potentials.to(source.device, torch.float32)
-    return torch.cat([torch.softmax((b + v) / epsilon, dim=1) for _, b in blocks(source)])
+    rows = torch.empty(source.shape, device=source.device)
+
+    def soften(where: slice, block: Tensor) -> None:
+        rows[where] = torch.softmax((block + v) / assignment.epsilon, dim=1)
+
+    read([Pass(source, soften)])
+    return rows
+
+
+def soft_masses(scores: Scores, epsilon: float) -> Tensor:
+    """(K,) float64: the share of the mass that each label has of itself, before any balancing.
+
+    What `marginals.matched` deals unequal shares out by.
+    """
+    source = as_source(scores)
+    reading, v = Reading(source, epsilon, 1.0, Everyone(), 0, hold=False), np.zeros(source.shape[1])
+    return torch.from_numpy(together([reading.exactly(v)])[0].mass)
 
 
 # ---------------------------------------------------------------------------------------------------------- the solve
 
 
 class Solve:
-    """One solve and what it has cost: each way ends in (potentials, labels, error)."""
+    """One solve and what it has cost. Each way to the potentials returns (potentials, labels, error)."""
 
-    def __init__(self, source: Source, problem: Problem, tol: float | None, most: int, everyone: Everyone, memory: int):
+    def __init__(
+        self, source: Source, problem: Problem, tol: float | None, most: int, everyone: Everyone, items: Items, memory: int
+    ):
         self.source, self.problem, self.tol, self.most = source, problem, tol, most
-        self.everyone, self.memory = everyone, memory
+        self.everyone, self.items, self.memory = everyone, items, memory
         self.learned: dict[float, Curvature] = {}
         self.turns = self.passes = 0
 
-    def reading(self, source: Source, epsilon: float, tol: float) -> Reading:
-        return Reading(source, epsilon, tol, self.everyone, self.memory)
+    def assignment(self, relax: float | None, start: Tensor | None, rounding: str) -> Steps[Assignment]:
+        started = time.perf_counter()
+        v = np.zeros(self.source.shape[1]) if start is None else start.detach().double().cpu().numpy().copy()
+        if relax == 1.0:
+            way = self.free(v)
+        elif self.tol is None:
+            way = self.plainly(v)
+        else:
+            way = self.climbed(v, self.tol, cold=start is None)
+        v, labels, error = yield from way
+        if rounding == "exact":
+            labels = exact_labels(lambda rows: rows_of(self.source, rows), v, np.exp(self.problem.log_r), labels)
+        seconds, converged = time.perf_counter() - started, self.tol is not None and error <= self.tol
+        potentials = torch.from_numpy(v)
+        return Assignment(labels, potentials, error, self.turns, self.passes, seconds, converged, self.problem.epsilon)
 
-    def free(self) -> tuple[np.ndarray, Tensor, float]:
+    def reading(self, source: Source, epsilon: float, tol: float, hold: bool) -> Reading:
+        return Reading(source, epsilon, tol, self.everyone, self.memory, hold)
+
+    def free(self, v: np.ndarray) -> Steps[tuple[np.ndarray, Tensor, float]]:
         """Masses left free: no potentials, each item its best label, and no target to miss."""
-        v = np.zeros(self.source.shape[1])
-        labels, _ = self.labelled(v)
+        v = np.zeros_like(v)
+        labels, _ = yield from self.labelled(v)
         return v, labels, 0.0
 
-    def plainly(self, v: np.ndarray) -> tuple[np.ndarray, Tensor, float]:
+    def plainly(self, v: np.ndarray) -> Steps[tuple[np.ndarray, Tensor, float]]:
         """Exactly `most` turns of alternation."""
-        reading = self.reading(self.source, self.problem.epsilon, 1e-2)
+        reading = self.reading(self.source, self.problem.epsilon, 1.0, hold=False)
         for _ in range(self.most):
-            point = look(self.problem, reading.exactly(v), v)
+            point = look(self.problem, (yield from reading.exactly(v)), v)
             v = v + self.problem.epsilon * self.problem.plain_step(point)
         self.turns, self.passes = self.most, reading.passes
-        labels, error = self.certified(v)
+        labels, error = yield from self.certified(v)
         return v, labels, error
 
-    def climbed(self, v: np.ndarray, cold: bool) -> tuple[np.ndarray, Tensor, float]:
+    def climbed(self, v: np.ndarray, tol: float, cold: bool) -> Steps[tuple[np.ndarray, Tensor, float]]:
         """Climb to the tolerance: roughly on thinned items, on kept entries, and until all scores agree."""
-        assert self.tol is not None
+        epsilon, K = self.problem.epsilon, self.source.shape[1]
         if cold:
-            N, K = self.everyone.sum(self.source.shape[0])[0], self.source.shape[1]
+            N = self.everyone.sum(self.source.shape[0])[0]
             step = max(1, int(N // max(THIN_ITEMS, THIN_PER_LABEL * K)))
-            thin = thinned(self.source, step)
-            for epsilon in self.falling(thin, v):
-                v = self.stage(thin, epsilon, v, ROUGH, exact=False)
+            thin = self.items.thinned(self.source, step)
+            for higher in (yield from self.falling(thin, v)):
+                v = yield from self.stage(thin, higher, v, ROUGH)
             while step > 1:
-                v = self.stage(thin, self.problem.epsilon, v, max(self.tol, math.sqrt(K * step / N)), exact=False)
+                v = yield from self.stage(thin, epsilon, v, max(tol, math.sqrt(K * step / N)))
                 step //= THICKEN
-                thin = thinned(self.source, max(1, step))
-        labels, error = None, math.inf
-        for attempt in range(ROUNDS + 1):
-            v = self.stage(
-                self.source, self.problem.epsilon, v, self.tol * (1.0 if attempt == ROUNDS else INNER), attempt == ROUNDS
-            )
-            labels, error = self.certified(v)
-            if error <= self.tol or self.turns >= self.most:
-                break
-        assert labels is not None
+                thin = self.items.thinned(self.source, max(1, step))
+            del thin
+        for _ in range(ROUNDS):
+            v = yield from self.stage(self.source, epsilon, v, tol * INNER)
+            labels, error = yield from self.certified(v)
+            if error <= tol or self.turns >= self.most:
+                return v, labels, error
+        v = yield from self.stage(self.source, epsilon, v, tol, hold=False)
+        labels, error = yield from self.certified(v)
         return v, labels, error
 
-    def falling(self, thin: Source, v: np.ndarray) -> list[float]:
+    def falling(self, thin: Source, v: np.ndarray) -> Steps[list[float]]:
         """The epsilons of the stages before the last; none where the first look at the last is not far off."""
-        problem, sample = self.problem, rows_of(thin, torch.arange(0, len_of(thin), max(1, len_of(thin) // SPREAD_ROWS)))
-        reading = self.reading(thin, problem.epsilon, ROUGH)
-        if look(problem, reading.exactly(v), v).error <= 1 or self.most == 0:
+        problem, reading = self.problem, self.reading(thin, self.problem.epsilon, ROUGH, hold=False)
+        if look(problem, (yield from reading.exactly(v)), v).error <= 1 or self.most == 0:
             return []
-        spread = float((sample.amax(dim=1) - sample.mean(dim=1)).mean()) / 3
-        start = float(np.mean(self.everyone.sum(spread, 1)[0] / self.everyone.sum(1)[0]))
-        stages = max(0, math.ceil(math.log(max(start, problem.epsilon) / problem.epsilon, FALL) - 1e-9))
+        sample = some_rows(thin, SPREAD_ROWS)
+        spreads, rows = self.everyone.sum(float((sample.amax(dim=1) - sample.mean(dim=1)).sum()), len(sample))
+        stages = math.ceil(math.log(max(spreads / rows / 3, problem.epsilon) / problem.epsilon, FALL) - 1e-9)
         return [problem.epsilon * FALL**j for j in range(stages, 0, -1)]
 
-    def stage(self, source: Source, epsilon: float, v: np.ndarray, tol: float, exact: bool) -> np.ndarray:
+    def stage(self, source: Source, epsilon: float, v: np.ndarray, tol: float, hold: bool = True) -> Steps[np.ndarray]:
         """Climb at one epsilon on one set of items."""
-        reading, problem = self.reading(source, epsilon, tol), replace(self.problem, epsilon=epsilon)
-        if exact:
-            reading.fresh = False  # and no store: scores are read themselves
-        first = reading.turn(v)
-        dead = first.mass <= LEAST_MASS * 1e10
+        reading, problem = self.reading(source, epsilon, tol, hold), replace(self.problem, epsilon=epsilon)
+        here = look(problem, (yield from reading.turn(v)), v)
+        dead = here.mass <= LEAST_MASS * 1e10
         if dead.any():
-            v = reading.lifted(v, dead)
+            v = yield from reading.lifted(v, dead)
+            here = look(problem, (yield from reading.turn(v)), v)
         learned = self.learned.setdefault(epsilon, Curvature())
-        point, turns = climb(reading.turn, problem, v, tol, self.most - self.turns, learned)
+        there, turns = yield from climb(reading.turn, problem, here, tol, self.most - self.turns, learned)
         self.turns += turns
-        self.passes += math.ceil(reading.passes * len_of(source) / len_of(self.source))
-        return point.v
+        self.passes += math.ceil(reading.passes * source.shape[0] / max(1, self.source.shape[0]))
+        return there.v
 
-    def certified(self, v: np.ndarray) -> tuple[Tensor, float]:
+    def certified(self, v: np.ndarray) -> Steps[tuple[Tensor, float]]:
         """Labels, and the error on all scores in float32."""
-        labels, turn = self.labelled(v)
+        labels, turn = yield from self.labelled(v)
         return labels, look(self.problem, turn, v).error
 
-    def labelled(self, v: np.ndarray) -> tuple[Tensor, Turn]:
-        labels = torch.empty(len_of(self.source), dtype=torch.int64, device=self.source.device)
+    def labelled(self, v: np.ndarray) -> Steps[tuple[Tensor, Turn]]:
+        labels = torch.empty(self.source.shape[0], dtype=torch.int64, device=self.source.device)
+        reading = self.reading(self.source, self.problem.epsilon, 1.0, hold=False)
+        turn = yield from reading.exactly(v, labels)
         self.passes += 1
-        return labels, self.reading(self.source, self.problem.epsilon, 1e-2).exactly(v, labels)
+        return labels, turn
 
 
-def len_of(source: Source) -> int:
-    return source.shape[0]
+def together(solves: Sequence[Steps[T]]) -> list[T]:
+    """Run solves side by side, so that passes over the same items are made once for all.
+
+    Passes over few items come first: those over all wait until every solve has come to one.
+    """
+    found: dict[int, T] = {}
+    waiting: dict[int, Pass] = {}
+
+    def go_on(i: int) -> None:
+        try:
+            waiting[i] = next(solves[i])
+        except StopIteration as end:
+            waiting.pop(i, None)
+            found[i] = end.value
+
+    for i in range(len(solves)):
+        go_on(i)
+    while waiting:
+        first = min(waiting.values(), key=lambda p: p.source.shape[0]).source
+        chosen = [i for i, p in waiting.items() if same_items(p.source) == same_items(first)]
+        read([waiting[i] for i in chosen])
+        for i in chosen:
+            go_on(i)
+    return [found[i] for i in range(len(solves))]
+
+
+def at_once(sources: Sequence[Source], memory: int) -> int:
+    """How many solves go side by side: as many as can hold all their scores in two bytes each."""
+    return min(len(sources), max(1, memory // (2 * max(1, max(s.shape[0] * s.shape[1] for s in sources)))))
 
 
 # ----------------------------------------------------------------------------------------------------------- the input
@@ -270,15 +335,15 @@ def refuse_options(source: Source, epsilon: float, relax: float | None, rounding
         raise ValueError(f"relax must lie between 0 (fixed masses) and 1 (free), not {relax}.")
 
 
-def refuse_bad_anywhere(source: Source, everyone: Everyone) -> None:
+def refuse_bad_anywhere(sources: Sequence[Source], everyone: Everyone) -> None:
     """Raise on every rank when one has bad scores, so that none is left waiting."""
+    found: ValueError | None = None
     try:
-        refuse_bad(source)
-    except ValueError:
-        everyone.sum(1)
-        raise
-    if everyone.sum(0)[0] > 0:
-        raise ValueError("scores have a NaN or infinite value on another rank.")
+        refuse_bad(sources)
+    except ValueError as bad:
+        found = bad
+    if everyone.sum(0 if found is None else 1)[0] > 0:
+        raise found or ValueError("scores have a NaN or infinite value on another rank.")
 
 
 def checked_log_mass(mass: Tensor | np.ndarray | None, K: int) -> np.ndarray:

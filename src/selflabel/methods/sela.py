@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from selflabel.assignment import LinearScores, marginals, plan, sinkhorn
 from selflabel.assignment.alignment import contingency
-from selflabel.assignment.scores import product as all_scores
 from selflabel.evaluation.metrics import nmi_of
 from selflabel.heads import LinearHeads
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs
@@ -199,7 +198,7 @@ class SeLa(Method):
     def final(self, data: Data, generator: torch.Generator) -> Final:
         features = self.pass_features(data)
         if self.task.given_labels is not None:
-            scores = [all_scores(self.scores(features, h)) for h in range(len(self.head_sizes))]
+            scores = [self.scores(features, h).product() for h in range(len(self.head_sizes))]
             labels, head = [s.argmax(dim=1) for s in scores], 0
             return Final(labels, head, torch.softmax(scores[0], dim=1).half(), {"mass": "given labels"})
         solved = [self.solve(features, h) for h in range(len(self.head_sizes))]

@@ -8,11 +8,12 @@ Each module has
 - `sparse_kernel`, `sparse_turn`: those entries alone that can matter, kept as logarithms.
 
 A turn returns the (K,) sum over rows of the soft labels, float64 on the host, and the sum of the rows' log-sums.
-`reference` is plain torch and runs anywhere; `cpu` is numba and wins on large blocks; `gpu` is Triton.
+`reference` is plain torch and runs anywhere; `cpu` is numba and wins on large blocks; `gpu` is Triton, for CUDA.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
@@ -22,10 +23,14 @@ LARGE = 1 << 22  # scores from which compiled passes pay for their loading
 
 def passes(device: torch.device, entries: int) -> ModuleType:
     """The module of passes for scores on this device, this many of them."""
-    from selflabel.assignment.kernels import reference
-
-    if device.type == "cpu" and entries >= LARGE:
+    if entries >= LARGE and device.type == "cpu":
         from selflabel.assignment.kernels import cpu
 
         return cpu
+    if entries >= LARGE and device.type == "cuda" and find_spec("triton"):
+        from selflabel.assignment.kernels import gpu
+
+        return gpu
+    from selflabel.assignment.kernels import reference
+
     return reference

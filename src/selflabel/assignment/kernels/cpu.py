@@ -26,6 +26,7 @@ FAST = {"reassoc", "nsz", "contract", "arcp", "nnan", "ninf"}
 FLUSH = 256  # rows summed in float32 before they are added to the float64 sums
 LEAP = 32  # columns that are left out together when none of them is kept
 f32, i32 = np.float32, np.int32
+NO_SCALES, NO_LABELS = np.empty(0, f32), np.empty(0, np.int64)
 
 LOG2E = f32(1.4426950408889634)
 P1, P2, P3, P4, P5, P6 = (f32(math.log(2) ** n / math.factorial(n)) for n in range(1, 7))  # of 2^f on [-1/2, 1/2]
@@ -75,22 +76,11 @@ def of_bfloat16(u):
 
 
 @njit(inline="always")
-def loaded(scores_K, v, row):
-    """Fill row with s + v; the highest."""
+def loaded(scores_K, scale, v, row):
+    """Fill row with scale * s + v; the highest."""
     top = i32(-2147483648)
     for k in range(len(row)):
-        x = scores_K[k] + v[k]
-        row[k] = x
-        top = max(top, ordered(x))
-    return of_ordered(top)
-
-
-@njit(inline="always")
-def unpacked(packed_K, scale, v, row):
-    """The same from 16 bits a score."""
-    top = i32(-2147483648)
-    for k in range(len(row)):
-        x = f32(i32(packed_K[k])) * scale + v[k]
+        x = f32(scores_K[k]) * scale + v[k]
         row[k] = x
         top = max(top, ordered(x))
     return of_ordered(top)
@@ -118,29 +108,17 @@ def flushed(part, sums):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def score_rows(scores, v, per_epsilon, sums, labels):
+def score_rows(scores, scales, v, per_epsilon, sums, labels):
+    """float32 scores with no scales, or 16-bit ones with a scale a row; labels are filled where there is room."""
     n, K = scores.shape
     row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
     for i in range(n):
-        peak = loaded(scores[i], v, row)
+        peak = loaded(scores[i], scales[i] if len(scales) else f32(1), v, row)
         if len(labels):
             first = i32(2147483647)
             for k in range(K):
                 first = min(first, i32(k) if row[k] >= peak else i32(2147483647))
             labels[i] = first
-        logs += given_away(row, peak, per_epsilon, part)
-        if i % FLUSH == FLUSH - 1:
-            flushed(part, sums)
-    flushed(part, sums)
-    return logs
-
-
-@njit(nogil=True, fastmath=FAST, cache=True)
-def packed_rows(packed, scales, v, per_epsilon, sums):
-    n, K = packed.shape
-    row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
-    for i in range(n):
-        peak = unpacked(packed[i], scales[i], v, row)
         logs += given_away(row, peak, per_epsilon, part)
         if i % FLUSH == FLUSH - 1:
             flushed(part, sums)
@@ -168,7 +146,7 @@ def fill_dense(scores, v, per_epsilon, out):
     n, K = scores.shape
     row, peaks = np.empty(K, f32), 0.0
     for i in range(n):
-        peak = loaded(scores[i], v, row)
+        peak = loaded(scores[i], f32(1), v, row)
         for k in range(K):
             bits = bits_of_float(exponential((row[k] - peak) * per_epsilon))
             out[i, k] = np.uint16((bits + i32(0x8000)) >> i32(16))
@@ -198,9 +176,7 @@ def dense_rows(kernel, b, sums):
             )
         i += 4
         if i % FLUSH == 0:
-            for k in range(K):
-                sums[k] += part[k]
-                part[k] = f32(0)
+            flushed(part, sums)
     while i < n:
         z = f32(0)
         for k in range(K):
@@ -293,12 +269,8 @@ def sparse_rows(starts, columns, kept, x, sums):
 
 def score_turn(block: Tensor, v: Tensor, epsilon: float, labels: Tensor | None = None) -> tuple[Tensor, float]:
     scores, shift, scale = array(block), v.float().numpy(), f32(1 / epsilon)
-    found = np.empty(0, np.int64) if labels is None else labels.numpy()
-
-    def part(rows: slice, sums: np.ndarray) -> float:
-        return score_rows(scores[rows], shift, scale, sums, found[rows])
-
-    return summed(part, len(scores), len(v))
+    found = NO_LABELS if labels is None else labels.numpy()
+    return summed(lambda rows, sums: score_rows(scores[rows], NO_SCALES, shift, scale, sums, found[rows]), len(scores), len(v))
 
 
 def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float:
@@ -319,12 +291,8 @@ def pack(block: Tensor, out: Tensor, scales: Tensor) -> None:
 
 
 def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tuple[Tensor, float]:
-    stored, steps, shift, per_epsilon = halves(packed), scales.numpy(), v.float().numpy(), f32(1 / epsilon)
-
-    def part(rows: slice, sums: np.ndarray) -> float:
-        return packed_rows(stored[rows], steps[rows], shift, per_epsilon, sums)
-
-    return summed(part, len(stored), len(v))
+    stored, steps, shift, scale = halves(packed), scales.numpy(), v.float().numpy(), f32(1 / epsilon)
+    return summed(lambda rows, sums: score_rows(stored[rows], steps[rows], shift, scale, sums, NO_LABELS), len(stored), len(v))
 
 
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:

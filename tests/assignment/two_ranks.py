@@ -1,0 +1,28 @@
+"""What each rank runs under torchrun: its rows of one problem, then of one with a NaN on the last rank."""
+
+import sys
+
+import numpy as np
+import torch.distributed as dist
+
+from selflabel.assignment import LinearScores, sinkhorn
+from tests.assignment.test_ways import items
+
+if __name__ == "__main__":
+    dist.init_process_group("gloo")
+    rank, out, first = dist.get_rank(), sys.argv[1], int(sys.argv[2])
+    whole = items()
+    mine = slice(0, first) if rank == 0 else slice(first, 6000)
+    source = LinearScores(whole.features[mine], whole.weight, whole.bias)
+    a = sinkhorn(source, 1 / 10, tol=1e-3, group=dist.group.WORLD)
+    scores = source.product()
+    if len(scores) and rank == int(first < 6000):
+        scores[0, 0] = float("nan")
+    try:
+        sinkhorn(scores, 1 / 10, group=dist.group.WORLD)
+        message = ""
+    except ValueError as error:
+        message = str(error)[:30]
+    np.savez(f"{out}{rank}.npz", labels=a.labels, potentials=a.potentials, error=a.error, message=message)
+    dist.barrier()
+    dist.destroy_process_group()
