@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from selflabel.assignment import LinearScores, kernels, plan, reading, sinkhorn
 from selflabel.assignment.dual import SLACK, Curvature, Problem, climb, look
 from selflabel.assignment.marginals import gaussian, matched, zipf
-from selflabel.assignment.reading import Dense, Everyone, Packed, Reading, Sparse
+from selflabel.assignment.reading import Dense, Everyone, Packed, Reading, Room, Sparse
 from selflabel.assignment.sinkhorn import soft_masses, together
 from tests.reference.transport import sinkhorn_knopp
 
@@ -97,8 +97,8 @@ def test_a_store_turns_as_the_scores_do(compiled, kind):
     source, epsilon = items(n=2000), 0.1
     v = torch.zeros(40, dtype=torch.float64)
     work = kernels.passes(torch.device("cpu"), 0)
-    store = Sparse(v, epsilon, 60.0, 40.0, work) if kind is Sparse else kind(source, v, epsilon, work)
-    exact = Reading(source, epsilon, 1e-2, Everyone(), 0, hold=False)
+    store = Sparse(v, epsilon, 60.0, 40.0, work) if kind is Sparse else kind(source, v, epsilon, work, Room(1 << 30))
+    exact = Reading(source, epsilon, 1e-2, Everyone(), Room(0), direct=math.inf)
     together([given_to(store, source)])
     x = torch.linspace(-5, 5, 40, dtype=torch.float64)
     assert store.reaches(x)
@@ -120,7 +120,7 @@ def test_the_dual_never_falls_on_the_way(seed, scale, relax):
     epsilon, heights = 0.1, []
     strength = math.inf if relax == 0 else epsilon * (1 - relax) / relax
     problem = Problem(np.full(12, -math.log(12)), epsilon, strength)
-    exact = Reading(source, epsilon, 1e-4, Everyone(), 0, hold=False)
+    exact = Reading(source, epsilon, 1e-4, Everyone(), Room(0), direct=math.inf)
 
     def climbing():
         first = look(problem, (yield from exact.turn(np.zeros(12))), np.zeros(12))

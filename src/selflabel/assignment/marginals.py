@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from selflabel.assignment.scores import Scores
+from selflabel.assignment.sinkhorn import soft_masses
+
+TITLES = {"uniform": "uniform (equipartition)", "gaussian": "Gaussian, standard deviation a tenth", "zipf": "Zipf, 1 / rank"}
+
 
 def uniform(K: int) -> Tensor:
     """Equal shares: SeLa's equipartition."""
@@ -23,6 +28,17 @@ def zipf(K: int, power: float = 1.0) -> Tensor:
     return sizes / sizes.sum()
 
 
+def named(name: str, K: int, seed: int = 0) -> Tensor:
+    """Shares called "uniform", "gaussian" or "zipf", in no order: `matched` deals them out."""
+    if name == "uniform":
+        return uniform(K)
+    if name == "gaussian":
+        return gaussian(K, torch.Generator().manual_seed(seed))
+    if name == "zipf":
+        return zipf(K)
+    raise ValueError(f"shares are called uniform, gaussian or zipf, not {name!r}.")
+
+
 def matched(shares: Tensor, current: Tensor) -> Tensor:
     """The shares dealt out by rank: the label that has most mass now may have most.
 
@@ -33,6 +49,12 @@ def matched(shares: Tensor, current: Tensor) -> Tensor:
     dealt = torch.empty_like(shares)
     dealt[current.argsort()] = shares.sort().values
     return dealt
+
+
+def asked(name: str, scores: Scores, epsilon: float, seed: int = 0) -> Tensor:
+    """Shares called `name`, dealt to the labels in the order of the mass that each has of itself."""
+    shares = named(name, scores.shape[1], seed)
+    return shares if name == "uniform" else matched(shares, soft_masses(scores, epsilon))
 
 
 def estimated(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from selflabel.assignment.kernels import passes, reference
-from selflabel.assignment.scores import LinearScores, Pass, Source, some_rows
+from selflabel.assignment.scores import LinearScores, Pass, Source, empty, some_rows
 
 T = TypeVar("T")
 
@@ -93,12 +93,27 @@ class Store(Protocol):
         ...
 
 
+class Room:
+    """Memory for a solve's stores, one at a time. It is taken up once: new pages cost more than what is written on them."""
+
+    def __init__(self, most: int, whole: int = 0):
+        self.most, self.whole = most, whole
+        self.bytes: Tensor | None = None
+
+    def take(self, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+        size = shape[0] * shape[1] * dtype.itemsize
+        if self.bytes is None or len(self.bytes) < size:
+            self.bytes = None  # let go before more is asked for
+            self.bytes = empty((max(size, self.whole if self.whole <= self.most else 0),), device, torch.uint8)
+        return self.bytes[:size].view(dtype).view(shape)
+
+
 class Dense:
     """All entries in bfloat16: half the memory of the scores, and multiply-adds alone. Sums are float32."""
 
-    def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
+    def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any, room: Room):
         self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
-        self.kernel = empty(source.shape, source.device).view(torch.bfloat16)
+        self.kernel = room.take(source.shape, source.device, torch.bfloat16)
 
     def add(self, rows: slice, block: Tensor) -> None:
         self.peaks += self.work.dense_kernel(block, self.at, self.epsilon, self.kernel[rows])
@@ -110,13 +125,6 @@ class Dense:
         return float(x.max() - x.min()) <= RANGE
 
 
-def empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Room for two-byte numbers; on the host from numpy, which asks for large pages and so takes it up quicker."""
-    if device.type == "cpu":
-        return torch.from_numpy(np.empty(shape, np.int16))
-    return torch.empty(shape, dtype=torch.int16, device=device)
-
-
 class Packed:
     """The scores themselves in 16 bits, in even steps between each row's lowest and highest. It holds at any potentials.
 
@@ -124,9 +132,10 @@ class Packed:
     different items average out in a label's mass.
     """
 
-    def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any):
+    def __init__(self, source: Source, v: Tensor, epsilon: float, work: Any, room: Room):
         self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
-        self.scores, self.scales = empty(source.shape, source.device), torch.empty(source.shape[0], device=source.device)
+        self.scores = room.take(source.shape, source.device, torch.int16)
+        self.scales = torch.empty(source.shape[0], device=source.device)
 
     def add(self, rows: slice, block: Tensor) -> None:
         self.work.pack(block, self.scores[rows], self.scales[rows])
@@ -180,22 +189,25 @@ Steps = Generator[Pass, None, T]  # what asks for passes on its way to a T
 class Reading:
     """Turns over one source at one epsilon, by the cheapest way that is exact enough.
 
-    Without `hold`, every turn reads the scores. `passes` counts how often they were all read or made.
+    The first `direct` turns read the scores themselves: a store must be worth its making. `passes` counts how often they were all
+    read or made.
     """
 
-    def __init__(self, source: Source, epsilon: float, tol: float, everyone: Everyone, memory: int, hold: bool = True):
-        self.source, self.epsilon, self.tol, self.everyone, self.memory = source, epsilon, tol, everyone, memory
+    def __init__(self, source: Source, epsilon: float, tol: float, everyone: Everyone, room: Room, direct: float = 0):
+        self.source, self.epsilon, self.tol, self.everyone, self.room = source, epsilon, tol, everyone, room
         self.work = passes(source.device, source.shape[0] * source.shape[1])
         self.compiled = self.work is not reference
-        self.hold = hold
+        self.direct = direct
         self.store: Store | None = None
         self.at: Tensor | None = None
         self.passes = 0
 
     def turn(self, v: np.ndarray) -> Steps[Turn]:
         """Masses at v, from the store where there is one."""
+        if self.passes < self.direct:
+            return (yield from self.exactly(v))
         potentials = torch.from_numpy(v)
-        if self.hold and not self.still_holds(potentials):
+        if not self.still_holds(potentials):
             self.at, self.store = potentials.clone(), None
             self.store = yield from self.made(self.at)
         if self.store is None or self.at is None:
@@ -233,14 +245,14 @@ class Reading:
             return None
         least, below = math.log(K / (DROPPED * self.tol)), self.sample_below(v)
         shares = {reach: float((below < least + reach).float().mean()) for reach in REACHES}
-        fits = self.tol >= HALF_PRECISION and self.memory > 2 * N * K
+        fits = self.tol >= HALF_PRECISION and self.room.most > 2 * N * K
         most = SPARSE_LINEAR if linear and not fits else SPARSE
         for reach in REACHES[:1] if linear and fits else REACHES:
-            if shares[reach] < most and shares[reach] * N * K * ENTRY_BYTES < self.memory:
+            if shares[reach] < most and shares[reach] * N * K * ENTRY_BYTES < self.room.most:
                 return Sparse(v, self.epsilon, least + reach, reach, self.work)
         if not fits:
             return None
-        return (Packed if linear else Dense)(self.source, v, self.epsilon, self.work)
+        return (Packed if linear else Dense)(self.source, v, self.epsilon, self.work, self.room)
 
     def sample_below(self, v: Tensor) -> Tensor:
         """How far, in epsilons, entries lie below their row's highest, in a sample of rows."""

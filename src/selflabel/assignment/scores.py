@@ -126,7 +126,7 @@ def stretches(N: int, K: int) -> list[slice]:
 
 
 class Items:
-    """The items that several solves share, and every step-th of them, laid out once for all who ask."""
+    """The items that several solves share, and every step-th of them; features are laid out once for all who ask."""
 
     def __init__(self) -> None:
         self.sets: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
@@ -135,13 +135,22 @@ class Items:
         """Every step-th row."""
         if step == 1:
             return source
-        items = source.features if isinstance(source, LinearScores) else source
+        if isinstance(source, Tensor):
+            return source[::step]
         key = (*same_items(source), step)
         kept = self.sets.get(key)
         if kept is None:
-            kept = torch.as_tensor(items[::step]).contiguous()
+            every = torch.as_tensor(source.features)[::step]
+            kept = empty(tuple(every.shape), every.device, every.dtype).copy_(every)
             self.sets[key] = kept
-        return LinearScores(kept, source.weight, source.bias) if isinstance(source, LinearScores) else kept
+        return LinearScores(kept, source.weight, source.bias)
+
+
+def empty(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Room on the device; on the host from numpy, which asks for large pages and so takes it up quicker."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.empty((*shape, dtype.itemsize), np.uint8)).view(dtype).view(shape)
+    return torch.empty(shape, dtype=dtype, device=device)
 
 
 def same_items(source: Source) -> tuple:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from selflabel.assignment.dual import LEAST_MASS, Curvature, Problem, climb, look
-from selflabel.assignment.reading import Everyone, Reading, Steps, T, Turn
+from selflabel.assignment.reading import Everyone, Reading, Room, Steps, T, Turn
 from selflabel.assignment.rounding import exact_labels
 from selflabel.assignment.scores import (
     Items,
@@ -50,6 +50,8 @@ THIN_ITEMS, THIN_PER_LABEL = 5_000, 25  # least items of a thinned set, in all a
 THICKEN = 4  # times as many items in the next set
 SPREAD_ROWS = 2_000  # rows that tell how sharp scores are
 INNER = 0.8  # of the tolerance is asked of kept entries, so that all of them meet it
+FEW = 1  # turns of a rough stage before a store is made
+NEVER_HELD = math.inf
 ROUNDS = 3  # of climbing on kept entries before scores are read themselves
 
 
@@ -81,7 +83,7 @@ class Assignment:
 def sinkhorn(
     scores: Scores | Sequence[Scores],
     epsilon: float = 1 / 25,
-    mass: Tensor | np.ndarray | None = None,
+    mass: Tensor | np.ndarray | Sequence[Tensor] | None = None,
     relax: float | None = None,
     tol: float | None = 1e-2,
     max_iter: int = 1000,
@@ -95,7 +97,7 @@ def sinkhorn(
     Args:
         scores: (N, K) tensor or array of any float type on any device, or `LinearScores`, or a list of those.
         epsilon: temperature, in the units of the scores; SeLa's lambda is 1 / epsilon.
-        mass: (K,) target shares, positive, summing to 1; None is uniform.
+        mass: (K,) target shares, positive, summing to 1; None is uniform. A list of them for a list of scores.
         relax: None or 0 holds the masses fixed; up to 1, which leaves them free.
         tol: stop when the largest relative error of a label's mass is below this; None runs exactly max_iter turns of plain
             alternation, as SwAV does.
@@ -126,7 +128,8 @@ def sinkhorn(
     """
     heads = isinstance(scores, Sequence)
     asked: list[Scores] = list(scores) if isinstance(scores, Sequence) else [scores]
-    starts: list = list(warm_start) if heads and warm_start is not None else [warm_start] * len(asked)
+    starts = one_each(warm_start, len(asked)) if heads else [warm_start]
+    targets = one_each(mass, len(asked)) if heads else [mass]
     sources, everyone = [as_source(s) for s in asked], Everyone(group)
     for source in sources:
         refuse_options(source, epsilon, relax, rounding, group)
@@ -134,8 +137,8 @@ def sinkhorn(
     solves, items = [], Items()
     room = memory if memory is not None else free_memory(sources[0].device) // 2
     each = at_once(sources, room)
-    for source, start in zip(sources, starts):
-        log_r = checked_log_mass(mass, source.shape[1])
+    for source, start, target in zip(sources, starts, targets):
+        log_r = checked_log_mass(target, source.shape[1])
         problem = Problem(log_r, epsilon, math.inf if not relax else epsilon * (1 - relax) / relax)
         solves.append(Solve(source, problem, tol, max_iter, everyone, items, room // each).assignment(relax, start, rounding))
     found = [a for i in range(0, len(solves), each) for a in together(solves[i : i + each])]
@@ -172,7 +175,7 @@ def soft_masses(scores: Scores, epsilon: float) -> Tensor:
     What `marginals.matched` deals unequal shares out by.
     """
     source = as_source(scores)
-    reading, v = Reading(source, epsilon, 1.0, Everyone(), 0, hold=False), np.zeros(source.shape[1])
+    reading, v = Reading(source, epsilon, 1.0, Everyone(), Room(0), direct=NEVER_HELD), np.zeros(source.shape[1])
     return torch.from_numpy(together([reading.exactly(v)])[0].mass)
 
 
@@ -186,7 +189,7 @@ class Solve:
         self, source: Source, problem: Problem, tol: float | None, most: int, everyone: Everyone, items: Items, memory: int
     ):
         self.source, self.problem, self.tol, self.most = source, problem, tol, most
-        self.everyone, self.items, self.memory = everyone, items, memory
+        self.everyone, self.items, self.room = everyone, items, Room(memory, 2 * source.shape[0] * source.shape[1])
         self.learned: dict[float, Curvature] = {}
         self.turns = self.passes = 0
 
@@ -206,8 +209,8 @@ class Solve:
         potentials = torch.from_numpy(v)
         return Assignment(labels, potentials, error, self.turns, self.passes, seconds, converged, self.problem.epsilon)
 
-    def reading(self, source: Source, epsilon: float, tol: float, hold: bool) -> Reading:
-        return Reading(source, epsilon, tol, self.everyone, self.memory, hold)
+    def reading(self, source: Source, epsilon: float, tol: float, direct: float) -> Reading:
+        return Reading(source, epsilon, tol, self.everyone, self.room, direct)
 
     def free(self, v: np.ndarray) -> Steps[tuple[np.ndarray, Tensor, float]]:
         """Masses left free: no potentials, each item its best label, and no target to miss."""
@@ -217,7 +220,7 @@ class Solve:
 
     def plainly(self, v: np.ndarray) -> Steps[tuple[np.ndarray, Tensor, float]]:
         """Exactly `most` turns of alternation."""
-        reading = self.reading(self.source, self.problem.epsilon, 1.0, hold=False)
+        reading = self.reading(self.source, self.problem.epsilon, 1.0, direct=NEVER_HELD)
         for _ in range(self.most):
             point = look(self.problem, (yield from reading.exactly(v)), v)
             v = v + self.problem.epsilon * self.problem.plain_step(point)
@@ -233,7 +236,7 @@ class Solve:
             step = max(1, int(N // max(THIN_ITEMS, THIN_PER_LABEL * K)))
             thin = self.items.thinned(self.source, step)
             for higher in (yield from self.falling(thin, v)):
-                v = yield from self.stage(thin, higher, v, ROUGH)
+                v = yield from self.stage(thin, higher, v, ROUGH, direct=FEW)
             while step > 1:
                 v = yield from self.stage(thin, epsilon, v, max(tol, math.sqrt(K * step / N)))
                 step //= THICKEN
@@ -244,13 +247,13 @@ class Solve:
             labels, error = yield from self.certified(v)
             if error <= tol or self.turns >= self.most:
                 return v, labels, error
-        v = yield from self.stage(self.source, epsilon, v, tol, hold=False)
+        v = yield from self.stage(self.source, epsilon, v, tol, direct=NEVER_HELD)
         labels, error = yield from self.certified(v)
         return v, labels, error
 
     def falling(self, thin: Source, v: np.ndarray) -> Steps[list[float]]:
         """The epsilons of the stages before the last; none where the first look at the last is not far off."""
-        problem, reading = self.problem, self.reading(thin, self.problem.epsilon, ROUGH, hold=False)
+        problem, reading = self.problem, self.reading(thin, self.problem.epsilon, ROUGH, direct=NEVER_HELD)
         if look(problem, (yield from reading.exactly(v)), v).error <= 1 or self.most == 0:
             return []
         sample = some_rows(thin, SPREAD_ROWS)
@@ -258,9 +261,9 @@ class Solve:
         stages = math.ceil(math.log(max(spreads / rows / 3, problem.epsilon) / problem.epsilon, FALL) - 1e-9)
         return [problem.epsilon * FALL**j for j in range(stages, 0, -1)]
 
-    def stage(self, source: Source, epsilon: float, v: np.ndarray, tol: float, hold: bool = True) -> Steps[np.ndarray]:
+    def stage(self, source: Source, epsilon: float, v: np.ndarray, tol: float, direct: float = 0) -> Steps[np.ndarray]:
         """Climb at one epsilon on one set of items."""
-        reading, problem = self.reading(source, epsilon, tol, hold), replace(self.problem, epsilon=epsilon)
+        reading, problem = self.reading(source, epsilon, tol, direct), replace(self.problem, epsilon=epsilon)
         here = look(problem, (yield from reading.turn(v)), v)
         dead = here.mass <= LEAST_MASS * 1e10
         if dead.any():
@@ -279,7 +282,7 @@ class Solve:
 
     def labelled(self, v: np.ndarray) -> Steps[tuple[Tensor, Turn]]:
         labels = torch.empty(self.source.shape[0], dtype=torch.int64, device=self.source.device)
-        reading = self.reading(self.source, self.problem.epsilon, 1.0, hold=False)
+        reading = self.reading(self.source, self.problem.epsilon, 1.0, direct=NEVER_HELD)
         turn = yield from reading.exactly(v, labels)
         self.passes += 1
         return labels, turn
@@ -309,6 +312,11 @@ def together(solves: Sequence[Steps[T]]) -> list[T]:
         for i in chosen:
             go_on(i)
     return [found[i] for i in range(len(solves))]
+
+
+def one_each(given: Any, n: int) -> list:
+    """One for every head: a list as it is, and anything else for all."""
+    return list(given) if isinstance(given, Sequence) else [given] * n
 
 
 def at_once(sources: Sequence[Source], memory: int) -> int:

@@ -19,13 +19,14 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment import LinearScores, marginals, plan, sinkhorn
+from selflabel.assignment import Assignment, LinearScores, marginals, plan, sinkhorn
 from selflabel.assignment.alignment import contingency
 from selflabel.evaluation.metrics import nmi_of
 from selflabel.heads import LinearHeads
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs
 
 SMALL_PX = 64  # below this the paper's CIFAR recipe, above it the ImageNet one
+RELAX = 0.3  # with --mass relaxed
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -168,7 +169,7 @@ class SeLa(Method):
         if self.turn == 0:
             chosen = list(range(len(self.head_sizes)))
         self.turn += 1
-        solved = [self.solve(features, h) for h in chosen]
+        solved = self.solve(features, chosen)
         for h, a in zip(chosen, solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         return Relabelling(
@@ -185,12 +186,16 @@ class SeLa(Method):
     def scores(self, features: Tensor, head: int) -> LinearScores:
         return LinearScores(features, *self.heads.of(head))
 
-    def solve(self, features: Tensor, head: int):
-        """The head's labels by transport with equal (or `--mass`) shares; kernel softmax ** lambda is epsilon = 1 / lambda."""
+    def solve(self, features: Tensor, heads: list[int]) -> list[Assignment]:
+        """These heads' labels by transport with equal (or `--mass`) shares; kernel softmax ** lambda is epsilon = 1 / lambda."""
         tol = self.options.tol or self.published.tol
-        relax = None if self.task.mass in ("auto", "uniform") else 0.3
-        mass = marginals.uniform(self.head_sizes[head])
-        return sinkhorn(self.scores(features, head), 1 / self.lamb, mass, relax, tol, self.options.max_iter)
+        scores = [self.scores(features, h) for h in heads]
+        relax = RELAX if self.task.mass == "relaxed" else None
+        mass = [marginals.asked(self.mass_name(), s, 1 / self.lamb, self.task.seed) for s in scores]
+        return sinkhorn(scores, 1 / self.lamb, mass, relax, tol, self.options.max_iter)
+
+    def mass_name(self) -> str:
+        return {"auto": "uniform", "relaxed": "uniform"}.get(self.task.mass, self.task.mass)
 
     def predict(self, block: dict[str, Tensor]) -> Prediction:
         return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block["image"])])
@@ -201,11 +206,11 @@ class SeLa(Method):
             scores = [self.scores(features, h).product() for h in range(len(self.head_sizes))]
             labels, head = [s.argmax(dim=1) for s in scores], 0
             return Final(labels, head, torch.softmax(scores[0], dim=1).half(), {"mass": "given labels"})
-        solved = [self.solve(features, h) for h in range(len(self.head_sizes))]
+        solved = self.solve(features, list(range(len(self.head_sizes))))
         labels = [a.labels for a in solved]
         head = most_agreed(labels)
         rows = plan(self.scores(features, head), solved[head]).half()
-        mass = "uniform (equipartition)" if self.task.mass in ("auto", "uniform") else "KL-relaxed"
+        mass = "KL-relaxed" if self.task.mass == "relaxed" else marginals.TITLES[self.mass_name()]
         return Final(labels, head, rows, {"mass": mass, "mass_error": solved[head].error, "converged": solved[head].converged})
 
     def current_labels(self) -> list[Tensor]:

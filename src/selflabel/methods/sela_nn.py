@@ -131,7 +131,7 @@ class SeLaNN(Method):
 
     def relaxations(self) -> list[float]:
         """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
-        if self.task.mass == "uniform":
+        if self.task.mass in marginals.TITLES:
             return [0.0] * len(self.head_sizes)
         ladder = self.options.relax
         return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
@@ -248,6 +248,8 @@ class SeLaNN(Method):
     def solve(self, log_p: Tensor, head: int):
         k, relax = self.head_sizes[head], self.relaxations()[head]
         mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
+        if self.task.mass in marginals.TITLES:
+            mass = marginals.asked(self.task.mass, log_p, self.options.epsilon, self.task.seed)
         solved = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MOST_TURNS, start)
         self.potentials_HK[head, :k] = solved.potentials.to(start)
         return solved
@@ -314,7 +316,8 @@ class SeLaNN(Method):
         head = max(range(self.n_main), key=lambda h: (round(self.merits[h], 6), -h))
         rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
         relax = self.relaxations()[head]
-        mass = "uniform (equipartition)" if relax == 0 else f"KL-relaxed, strength {relax:g} of 0 (fixed) to 1 (free)"
+        fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
+        mass = f"KL-relaxed, strength {relax:g} of 0 (fixed) to 1 (free)" if relax else fixed
         notes = {
             "mass": mass,
             "merits": self.merits,

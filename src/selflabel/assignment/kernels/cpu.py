@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from selflabel.assignment.kernels.reference import column_type
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "nnan", "ninf"}
 FLUSH = 256  # rows summed in float32 before they are added to the float64 sums
+STRETCH, LINE = 256, 32  # columns between prefetches, and two-byte numbers in a cache line
 LEAP = 32  # columns that are left out together when none of them is kept
 f32, i32 = np.float32, np.int32
 NO_SCALES, NO_LABELS = np.empty(0, f32), np.empty(0, np.int64)
@@ -46,6 +49,23 @@ def bits_of_float(typing_context, x):
         return builder.bitcast(args[0], context.get_value_type(types.int32))
 
     return types.int32(types.float32), generate
+
+
+@intrinsic
+def prefetch(typing_context, array, at):
+    """Ask for the cache line of array[at], which may lie beyond the end."""
+
+    def generate(context, builder, signature, args):
+        byte, i32_ = ir.IntType(8), ir.IntType(32)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        size = signature.args[0].dtype.bitwidth // 8
+        where = builder.gep(builder.bitcast(data, byte.as_pointer()), [builder.mul(args[1], args[1].type(size))])
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), i32_, i32_, i32_])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [where, i32_(0), i32_(3), i32_(1)])  # to read, to stay in the first cache, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @njit(inline="always")
@@ -101,6 +121,11 @@ def given_away(row, peak, per_epsilon, part):
 
 
 @njit(inline="always")
+def rows_in(scores, step):
+    return (len(scores) + step - 1) // step
+
+
+@njit(inline="always")
 def flushed(part, sums):
     for k in range(len(part)):
         sums[k] += part[k]
@@ -108,12 +133,12 @@ def flushed(part, sums):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def score_rows(scores, scales, v, per_epsilon, sums, labels):
+def score_rows(scores, step, scales, v, per_epsilon, sums, labels):
     """float32 scores with no scales, or 16-bit ones with a scale a row; labels are filled where there is room."""
-    n, K = scores.shape
+    n, K = rows_in(scores, step), scores.shape[1]
     row, part, logs = np.empty(K, f32), np.zeros(K, f32), 0.0
     for i in range(n):
-        peak = loaded(scores[i], scales[i] if len(scales) else f32(1), v, row)
+        peak = loaded(scores[i * step], scales[i] if len(scales) else f32(1), v, row)
         if len(labels):
             first = i32(2147483647)
             for k in range(K):
@@ -127,26 +152,26 @@ def score_rows(scores, scales, v, per_epsilon, sums, labels):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def fill_packed(scores, out, scales):
-    n, K = scores.shape
+def fill_packed(scores, step, out, scales):
+    n, K = out.shape
     for i in range(n):
         top, bottom = i32(-2147483648), i32(2147483647)
         for k in range(K):
-            x = ordered(scores[i, k])
+            x = ordered(scores[i * step, k])
             top, bottom = max(top, x), min(bottom, x)
         least = of_ordered(bottom)
         scales[i] = max((of_ordered(top) - least) / f32(65535), f32(1e-30))
         steps = f32(1) / scales[i]
         for k in range(K):
-            out[i, k] = np.uint16(i32((scores[i, k] - least) * steps + f32(0.5)))
+            out[i, k] = np.uint16(i32((scores[i * step, k] - least) * steps + f32(0.5)))
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def fill_dense(scores, v, per_epsilon, out):
-    n, K = scores.shape
+def fill_dense(scores, step, v, per_epsilon, out):
+    n, K = out.shape
     row, peaks = np.empty(K, f32), 0.0
     for i in range(n):
-        peak = loaded(scores[i], f32(1), v, row)
+        peak = loaded(scores[i * step], f32(1), v, row)
         for k in range(K):
             bits = bits_of_float(exponential((row[k] - peak) * per_epsilon))
             out[i, k] = np.uint16((bits + i32(0x8000)) >> i32(16))
@@ -154,25 +179,48 @@ def fill_dense(scores, v, per_epsilon, out):
     return peaks
 
 
+@njit(inline="always")
+def scaled_sums(k0, k1, k2, k3, b):
+    z0, z1, z2, z3 = f32(0), f32(0), f32(0), f32(0)
+    for k in range(len(b)):
+        z0 += of_bfloat16(k0[k]) * b[k]
+        z1 += of_bfloat16(k1[k]) * b[k]
+        z2 += of_bfloat16(k2[k]) * b[k]
+        z3 += of_bfloat16(k3[k]) * b[k]
+    return z0, z1, z2, z3
+
+
+@njit(inline="always")
+def add_shares(k0, k1, k2, k3, z0, z1, z2, z3, part):
+    for k in range(len(part)):
+        part[k] += of_bfloat16(k0[k]) * z0 + of_bfloat16(k1[k]) * z1 + of_bfloat16(k2[k]) * z2 + of_bfloat16(k3[k]) * z3
+
+
 @njit(nogil=True, fastmath=FAST, cache=True)
 def dense_rows(kernel, b, sums):
+    """Four rows share the loads of b and of the sums, and the next four are fetched meanwhile."""
     n, K = kernel.shape
-    part, logs, i = np.zeros(K, f32), 0.0, 0
-    while i + 4 <= n:  # four rows share the loads of b and of the sums
+    flat, part, logs, i = kernel.reshape(-1), np.zeros(K, f32), 0.0, 0
+    while i + 4 <= n:
         z0, z1, z2, z3 = f32(0), f32(0), f32(0), f32(0)
-        for k in range(K):
-            z0 += of_bfloat16(kernel[i, k]) * b[k]
-            z1 += of_bfloat16(kernel[i + 1, k]) * b[k]
-            z2 += of_bfloat16(kernel[i + 2, k]) * b[k]
-            z3 += of_bfloat16(kernel[i + 3, k]) * b[k]
+        ahead = (i + 4) * K
+        for c in range(0, K, STRETCH):
+            end = min(c + STRETCH, K)
+            for j in range(2 * c, 2 * end, LINE):
+                prefetch(flat, ahead + j)
+            y0, y1, y2, y3 = scaled_sums(
+                kernel[i, c:end], kernel[i + 1, c:end], kernel[i + 2, c:end], kernel[i + 3, c:end], b[c:end]
+            )
+            z0, z1, z2, z3 = z0 + y0, z1 + y1, z2 + y2, z3 + y3
         logs += math.log(z0) + math.log(z1) + math.log(z2) + math.log(z3)
         z0, z1, z2, z3 = f32(1) / z0, f32(1) / z1, f32(1) / z2, f32(1) / z3
-        for k in range(K):
-            part[k] += (
-                of_bfloat16(kernel[i, k]) * z0
-                + of_bfloat16(kernel[i + 1, k]) * z1
-                + of_bfloat16(kernel[i + 2, k]) * z2
-                + of_bfloat16(kernel[i + 3, k]) * z3
+        ahead += 2 * K
+        for c in range(0, K, STRETCH):
+            end = min(c + STRETCH, K)
+            for j in range(2 * c, 2 * end, LINE):
+                prefetch(flat, ahead + j)
+            add_shares(
+                kernel[i, c:end], kernel[i + 1, c:end], kernel[i + 2, c:end], kernel[i + 3, c:end], z0, z1, z2, z3, part[c:end]
             )
         i += 4
         if i % FLUSH == 0:
@@ -186,8 +234,9 @@ def dense_rows(kernel, b, sums):
         for k in range(K):
             part[k] += of_bfloat16(kernel[i, k]) * z
         i += 1
+    flushed(part, sums)
     for k in range(K):
-        sums[k] = (sums[k] + part[k]) * b[k]
+        sums[k] *= b[k]
     return logs
 
 
@@ -210,32 +259,34 @@ def highest(scores_K, v, tops):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def count_sparse(scores, v, margin, counts, peaks):
-    n, K = scores.shape
+def count_sparse(scores, step, v, margin, counts, peaks):
+    n, K = len(counts), scores.shape[1]
     tops = np.empty(K // LEAP + 1, i32)
     for i in range(n):
-        peak = highest(scores[i], v, tops)
+        scores_K = scores[i * step]
+        peak = highest(scores_K, v, tops)
         least, kept = peak - margin, 0
         for c in range(len(tops)):
             if of_ordered(tops[c]) > least:
                 for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
-                    if scores[i, k] + v[k] > least:
+                    if scores_K[k] + v[k] > least:
                         kept += 1
         counts[i], peaks[i] = kept, peak
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def fill_sparse(scores, v, per_epsilon, margin, starts, peaks, columns, logs):
-    n, K = scores.shape
+def fill_sparse(scores, step, v, per_epsilon, margin, starts, peaks, columns, logs):
+    n, K = len(starts), scores.shape[1]
     tops = np.empty(K // LEAP + 1, i32)
     for i in range(n):
         at, peak = starts[i], peaks[i]
         least = peak - margin
-        highest(scores[i], v, tops)
+        scores_K = scores[i * step]
+        highest(scores_K, v, tops)
         for c in range(len(tops)):
             if of_ordered(tops[c]) > least:
                 for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
-                    x = scores[i, k] + v[k]
+                    x = scores_K[k] + v[k]
                     if x > least:
                         columns[at], logs[at] = k, (x - peak) * per_epsilon
                         at += 1
@@ -268,14 +319,14 @@ def sparse_rows(starts, columns, kept, x, sums):
 
 
 def score_turn(block: Tensor, v: Tensor, epsilon: float, labels: Tensor | None = None) -> tuple[Tensor, float]:
-    scores, shift, scale = array(block), v.float().numpy(), f32(1 / epsilon)
+    scores, shift, scale = Rows(block), v.float().numpy(), f32(1 / epsilon)
     found = NO_LABELS if labels is None else labels.numpy()
-    return summed(lambda rows, sums: score_rows(scores[rows], NO_SCALES, shift, scale, sums, found[rows]), len(scores), len(v))
+    return summed(lambda rows, sums: score_rows(*scores[rows], NO_SCALES, shift, scale, sums, found[rows]), len(block), len(v))
 
 
 def dense_kernel(block: Tensor, v: Tensor, epsilon: float, out: Tensor) -> float:
-    scores, shift, stored, scale = array(block), v.float().numpy(), halves(out), f32(1 / epsilon)
-    return sum(in_threads(lambda rows: fill_dense(scores[rows], shift, scale, stored[rows]), len(scores)))
+    scores, shift, stored, scale = Rows(block), v.float().numpy(), halves(out), f32(1 / epsilon)
+    return sum(in_threads(lambda rows: fill_dense(*scores[rows], shift, scale, stored[rows]), len(block)))
 
 
 def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
@@ -286,24 +337,24 @@ def dense_turn(kernel: Tensor, x: Tensor) -> tuple[Tensor, float]:
 
 
 def pack(block: Tensor, out: Tensor, scales: Tensor) -> None:
-    scores, stored, steps = array(block), halves(out), scales.numpy()
-    in_threads(lambda rows: fill_packed(scores[rows], stored[rows], steps[rows]), len(scores))
+    scores, stored, steps = Rows(block), halves(out), scales.numpy()
+    in_threads(lambda rows: fill_packed(*scores[rows], stored[rows], steps[rows]), len(block))
 
 
 def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tuple[Tensor, float]:
     stored, steps, shift, scale = halves(packed), scales.numpy(), v.float().numpy(), f32(1 / epsilon)
-    return summed(lambda rows, sums: score_rows(stored[rows], steps[rows], shift, scale, sums, NO_LABELS), len(stored), len(v))
+    return summed(lambda rows, sums: score_rows(stored[rows], 1, steps[rows], shift, scale, sums, NO_LABELS), len(stored), len(v))
 
 
 def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
-    scores, shift, scale, margin = array(block), v.float().numpy(), f32(1 / epsilon), f32(depth * epsilon)
-    counts, peaks = np.empty(len(scores), np.int64), np.empty(len(scores), f32)
-    in_threads(lambda rows: count_sparse(scores[rows], shift, margin, counts[rows], peaks[rows]), len(scores))
+    scores, shift, scale, margin, n = Rows(block), v.float().numpy(), f32(1 / epsilon), f32(depth * epsilon), len(block)
+    counts, peaks = np.empty(n, np.int64), np.empty(n, f32)
+    in_threads(lambda rows: count_sparse(*scores[rows], shift, margin, counts[rows], peaks[rows]), n)
     starts = np.concatenate([[0], counts.cumsum()])
     columns = torch.empty(int(starts[-1]), dtype=column_type(block.shape[1]))
     logs = torch.empty(int(starts[-1]))
     c, x = columns.numpy(), logs.numpy()
-    in_threads(lambda rows: fill_sparse(scores[rows], shift, scale, margin, starts[rows], peaks[rows], c, x), len(scores))
+    in_threads(lambda rows: fill_sparse(*scores[rows], shift, scale, margin, starts[:-1][rows], peaks[rows], c, x), n)
     return torch.from_numpy(counts), columns, logs, float(peaks.sum(dtype=np.float64)) / epsilon
 
 
@@ -341,8 +392,18 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="assignment")
 
 
-def array(block: Tensor) -> np.ndarray:
-    return block.detach().float().numpy()
+class Rows:
+    """A block of scores as the loops read it: the memory that its rows lie in, and every how-many-th row is one of them."""
+
+    def __init__(self, block: Tensor):
+        x = block.detach().float()
+        n, K = x.shape
+        apart = n > 1 and x.stride(1) == 1 and x.stride(0) % K == 0 and x.stride(0) > 0
+        self.step = x.stride(0) // K if apart else 1
+        self.memory = (x.as_strided(((n - 1) * self.step + 1, K), (K, 1)) if apart else x.contiguous()).numpy()
+
+    def __getitem__(self, rows: slice) -> tuple[np.ndarray, int]:
+        return self.memory[rows.start * self.step : max(0, (rows.stop - 1) * self.step + 1)], self.step
 
 
 def halves(x: Tensor) -> np.ndarray:
