@@ -86,3 +86,10 @@ def test_the_source_words_of_pickle_and_torch_load_appear_nowhere():
         text = file.read_text()
         assert "torch.load(" not in text and "import pickle" not in text
         assert not re.search(r"allow_pickle=True", text)
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "solver.md").read_text(), re.S))
+def test_the_solver_pages_python_runs(code):
+    names: dict = {}
+    exec(compile(code, "solver.md", "exec"), names)
+    assert names["soft"].sum(dim=0).sub(100).abs().max() < 2

@@ -28,14 +28,14 @@ def alternation(scores: Tensor, work) -> tuple[int, float]:
     """Plain alternation on scores in float32: (turns, error)."""
     problem, v = problem_of(scores), np.zeros(scores.shape[1])
     rows = scores.split(2048) if work is reference else [scores]
-    for turn in range(MOST):
+    for turns in range(MOST):  # noqa: B007
         parts = [work.score_turn(block, torch.from_numpy(v), problem.epsilon) for block in rows]
         mass = sum(p[0] for p in parts).numpy() / len(scores)
         point = look(problem, reading.Turn(mass, sum(p[1] for p in parts) / len(scores)), v)
         if point.error <= TOLERANCE:
             break
         v = v + problem.epsilon * problem.plain_step(point)
-    return turn, point.error
+    return turns, point.error
 
 
 def quasi_newton(scores: Tensor) -> tuple[int, float]:
