@@ -36,7 +36,7 @@ def built(source: str):
     prepared = prepare(settings, device, Notices())
     task = make_task(settings, prepared, device)
     method = make_method(find_method("sela-nn").make, settings, task, prepared, device)
-    data = ResidentData({"image": prepared.tensor}, prepared.px, device, Ranks(), 0)
+    data = prepared.data(device, Ranks(), 0)
     data.encoders = method.encoders
     return method, data, method.phases()[-1]
 

@@ -46,7 +46,7 @@ def features_of(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     folder, truth = unpacked(name, split)
     settings = make_settings(source=str(folder), encoder=f"frozen:{ENCODER}", weights=str(lite0_weights()))
     made = prepare(settings, torch.device("cpu"), Notices(print))
-    return np.array(made.tensor), np.array([truth[p] for p in made.items.paths])
+    return np.array(made.first.tensor), np.array([truth[p] for p in made.items.paths])
 
 
 def thinned(x: np.ndarray, y: np.ndarray, sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,6 @@ from selflabel.labelling import make_method, make_task
 from selflabel.methods import find_method
 from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
-from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch, train
 
@@ -34,7 +33,7 @@ def curve(name: str, seed: int) -> list[dict]:
     truth = np.array(open_items("mnist5k").truth)
     task = make_task(settings, prepared, torch.device("cpu"))
     method = make_method(find_method(name).make, settings, task, prepared, torch.device("cpu"))
-    data = ResidentData({"image": prepared.tensor}, prepared.px, torch.device("cpu"), Ranks(), seed)
+    data = prepared.data(torch.device("cpu"), Ranks(), seed)
     data.encoders = method.encoders
     rows, started = [], time.perf_counter()
 

@@ -73,7 +73,7 @@ def test_tar_shards_are_read_in_place_with_truth_beside(tmp_path):
             add(tar, "/evil.png", png())
     items = open_items(str(tmp_path / "s-{000..001}.tar"))
     assert len(items) == 2 and items.truth == ["7", "7"] and len(items.skipped) == 4
-    assert items.blobs[1].read() == png(1)
+    assert items.blobs["image"][1].read() == png(1)
     assert len(open_items(str(tmp_path / "s-*.tar"))) == 2
     assert open_items(str(tmp_path / "s-000.tar")).paths == ["0a.png"]
 
@@ -113,7 +113,7 @@ def test_other_arrays_are_refused_in_a_sentence(array):
         ("list.parquet", b"junk", "cannot be read"),
         ("x.npy", b"junk", "cannot be loaded"),
         ("x.tar", b"junk", "uncompressed tar"),
-        ("x.mp3", b"junk", "cannot be labelled"),
+        ("x.xyz", b"junk", "cannot be labelled"),
     ],
 )
 def test_unusable_sources_are_named_with_the_remedy(tmp_path, name, content, message):

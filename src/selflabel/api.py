@@ -133,5 +133,4 @@ def as_model(done: dict[str, Any], settings: Any) -> Any:
     prepared, method = done["prepared"], done["method"]
     if method is None:
         raise UserError("the run was already finished.")
-    device = pick_device(settings.device)
-    return Model(method, prepared.backbone, settings, method.task, prepared.px, prepared.channels, done["head"], device)
+    return Model.of(method, prepared, settings, done["head"], pick_device(settings.device))

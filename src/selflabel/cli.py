@@ -160,7 +160,9 @@ def methods() -> None:
     from selflabel.methods import METHODS
 
     for name, entry in METHODS.items():
-        print(f"{name:10} {entry.paper}\n{'':10} {', '.join(sorted(entry.make.modalities))}; {entry.cost}")
+        print(
+            f"{name:10} {entry.paper}\n{'':10} {'one modality' if entry.make.most_modalities == 1 else 'several modalities'}; {entry.cost}"
+        )
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """WHAT IS LABELLED: one table, a row an item, opened from a folder, a manifest, arrays, tar shards or an embedded set.
 
-An item is either a `Blob` (encoded bytes: a whole file, or a stretch of a tar) or a row of an array. Nothing is decoded
-here, and class sub-folders mean nothing. Truth, where a source carries it, is kept apart for scoring.
+An item is a `Blob` a modality (encoded bytes: a whole file, or a stretch of a tar) or a row of an array. A picture is an
+"image"; a video file is a "video" and an "audio" in one; files of several kinds that share a stem are one item. Nothing is
+decoded here, and class sub-folders mean nothing. Truth, where a source carries it, is kept apart for scoring.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import tarfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +22,10 @@ import numpy as np
 from selflabel.errors import UserError
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+VIDEO_ENDINGS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".m4v"}
+SOUND_ENDINGS = {".wav", ".flac", ".ogg", ".mp3", ".m4a"}
+KINDS = {"video": VIDEO_ENDINGS, "image": IMAGE_ENDINGS, "audio": SOUND_ENDINGS}  # as an item's path is chosen
+ENDINGS = {ending: kind for kind, endings in KINDS.items() for ending in endings}
 MANIFEST_ENDINGS = {".csv", ".jsonl", ".parquet"}
 TRUTH_COLUMNS = ("truth", "label", "class")
 
@@ -45,17 +51,23 @@ class Blob:
 
 @dataclass(frozen=True)
 class Items:
-    """The table: `paths` are what people see; `blobs` or `array` hold the items; `skipped` lists (path, reason)."""
+    """The table: `paths` are what people see; `blobs` (a list a modality, None where an item lacks it) or `array` hold the items;
+    `skipped` lists (path, reason).
+    """
 
     source: str
     paths: list[str]
-    blobs: list[Blob] | None = None
+    blobs: dict[str, list[Blob | None]] = field(default_factory=dict)
     array: np.ndarray | None = None
     truth: list[str] | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.blobs) or ("image",)
 
     @property
     def are_features(self) -> bool:
@@ -68,7 +80,7 @@ class Items:
         return Items(
             self.source,
             [self.paths[i] for i in rows],
-            None if self.blobs is None else [self.blobs[i] for i in rows],
+            {m: [blobs[i] for i in rows] for m, blobs in self.blobs.items()},
             None if self.array is None else self.array[rows],
             None if self.truth is None else [self.truth[i] for i in rows],
             [*self.skipped, *(skipped or [])],
@@ -93,7 +105,7 @@ def open_items(source: str | os.PathLike | np.ndarray) -> Items:
     if not path.exists():
         raise UserError(
             f"{name}: there is no such file or folder, and it is not an embedded set ({', '.join(EMBEDDED)}); "
-            "give a folder of images, a .csv/.jsonl/.parquet manifest, an .npy/.npz array or .tar shards."
+            "give a folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array or .tar shards."
         )
     if path.is_dir():
         return from_folder(path)
@@ -101,8 +113,8 @@ def open_items(source: str | os.PathLike | np.ndarray) -> Items:
         return from_manifest(path)
     if path.suffix.lower() in {".npy", ".npz"}:
         return from_array_file(path)
-    if path.suffix.lower() in IMAGE_ENDINGS:
-        return Items(name, [path.name], [Blob(str(path))])
+    if path.suffix.lower() in ENDINGS:
+        return grouped(name, [(path.name, Blob(str(path)))])
     raise UserError(
         f"{name}: files ending in '{path.suffix}' cannot be labelled; give a folder, a .csv/.jsonl/.parquet manifest, "
         "an .npy/.npz array or .tar shards."
@@ -113,16 +125,49 @@ def open_items(source: str | os.PathLike | np.ndarray) -> Items:
 
 
 def from_folder(root: Path) -> Items:
-    """Every image below `root`, in the order of its path; links to folders are not followed."""
+    """Every picture, video and sound below `root`, in the order of its path; links to folders are not followed."""
     files = sorted(
         Path(folder, name)
         for folder, _, names in os.walk(root)
         for name in names
-        if Path(name).suffix.lower() in IMAGE_ENDINGS and not name.startswith(".")
+        if Path(name).suffix.lower() in ENDINGS and not name.startswith(".")
     )
     if not files:
-        raise UserError(f"{root}: no images found below this folder (looked for {', '.join(sorted(IMAGE_ENDINGS))}).")
-    return Items(str(root), [f.relative_to(root).as_posix() for f in files], [Blob(str(f)) for f in files])
+        raise UserError(f"{root}: no images, videos or sounds found below this folder (looked for {', '.join(sorted(ENDINGS))}).")
+    return grouped(str(root), [(f.relative_to(root).as_posix(), Blob(str(f))) for f in files])
+
+
+def grouped(source: str, files: list[tuple[str, Blob]]) -> Items:
+    """Files as items: those of several kinds that share a stem are one.
+
+    All items have the modalities that most have; a file that has none of these is skipped.
+    """
+    groups: dict[tuple[str, int], dict[str, tuple[str, Blob]]] = {}
+    for shown, blob in files:
+        kind, stem = kind_of(shown), shown[: -len(PurePosixPath(shown).suffix)]
+        nth = 0
+        while kind in groups.get((stem, nth), {}):
+            nth += 1
+        groups.setdefault((stem, nth), {})[kind] = (shown, blob)
+    found = [(next(group[k][0] for k in KINDS if k in group), modalities_of(group)) for group in groups.values()]
+    signatures = Counter(tuple(blobs) for _, blobs in found)
+    wanted = max(signatures, key=lambda s: (signatures[s], len(s)))
+    kept = [(shown, blobs) for shown, blobs in found if any(m in blobs for m in wanted)]
+    skipped = [(shown, f"is no {' or '.join(wanted)}, as most items are") for shown, blobs in found if (shown, blobs) not in kept]
+    table: dict[str, list[Blob | None]] = {m: [blobs.get(m) for _, blobs in kept] for m in wanted}
+    return Items(source, [shown for shown, _ in kept], table, skipped=skipped)
+
+
+def kind_of(name: str) -> str:
+    return ENDINGS[PurePosixPath(name).suffix.lower()]
+
+
+def modalities_of(group: dict[str, tuple[str, Blob]]) -> dict[str, Blob]:
+    """What an item's files show: a video file carries its own sound, unless a file of sound lies beside it."""
+    blobs = {kind: blob for kind, (_, blob) in group.items()}
+    if "video" in blobs:
+        blobs.setdefault("audio", blobs["video"])
+    return {m: blobs[m] for m in ("image", "video", "audio") if m in blobs}
 
 
 # -------------------------------------------------------------------------------------------------------- manifests
@@ -133,23 +178,41 @@ def from_manifest(path: Path) -> Items:
     rows = read_rows(path)
     if not rows:
         raise UserError(f"{path}: the manifest is empty; it needs a line an item and a 'path' column.")
-    if "path" not in rows[0]:
+    columns = [c for c in ("path", *KINDS) if c in rows[0]]
+    if not columns:
         raise UserError(f"{path}: the manifest has no 'path' column; it has: {', '.join(map(str, rows[0]))}.")
-    column = next((c for c in TRUTH_COLUMNS if c in rows[0]), None)
+    truths = next((c for c in TRUTH_COLUMNS if c in rows[0]), None)
     root = path.parent.resolve()
     paths, blobs, truth, skipped = [], [], [], []
     for row in rows:
-        shown = str(row.get("path") or "")
-        reason, file = confined(root, shown)
+        shown, found, reason = manifest_item(root, row, columns)
         if reason:
             skipped.append((shown, reason))
             continue
         paths.append(shown)
-        blobs.append(Blob(str(file)))
-        truth.append(str(row.get(column)) if column else "")
+        blobs.append(found)
+        truth.append(str(row.get(truths)) if truths else "")
     if not paths:
         raise UserError(f"{path}: none of its {len(rows)} paths can be used; the first: {skipped[0][0]!r} {skipped[0][1]}.")
-    return Items(str(path), paths, blobs, truth=truth if column else None, skipped=skipped)
+    wanted = [m for m in ("image", "video", "audio") if any(m in found for found in blobs)]
+    table: dict[str, list[Blob | None]] = {m: [found.get(m) for found in blobs] for m in wanted}
+    return Items(str(path), paths, table, truth=truth if truths else None, skipped=skipped)
+
+
+def manifest_item(root: Path, row: dict, columns: list[str]) -> tuple[str, dict[str, Blob], str]:
+    """(path shown, blobs, reason it cannot be used or "") of a line: a `path`, or columns named by what they hold."""
+    group: dict[str, tuple[str, Blob]] = {}
+    shown = next((str(row[c]) for c in columns if row.get(c)), "")
+    for column in columns:
+        name = str(row.get(column) or "")
+        if not name and column != "path":
+            continue
+        reason, file = confined(root, name)
+        if reason:
+            return name or shown, {}, reason
+        kind = column if column != "path" else ENDINGS.get(Path(name).suffix.lower(), "image")
+        group.setdefault(kind, (name, Blob(str(file))))
+    return (shown, modalities_of(group), "") if group else (shown, {}, "the path is empty")
 
 
 def confined(root: Path, shown: str) -> tuple[str, Path]:
@@ -256,8 +319,8 @@ def tar_shards(name: str) -> list[Path]:
 
 
 def from_tars(source: str, shards: list[Path]) -> Items:
-    """WebDataset shards: images are read in place by offset, nothing is unpacked; a `.cls` member beside one is its truth."""
-    paths, blobs, truth, skipped = [], [], {}, []
+    """WebDataset shards: items are read in place by offset, nothing is unpacked; a `.cls` member beside one is its truth."""
+    files, truth, skipped = [], {}, []
     for shard in shards:
         prefix = f"{shard.name}/" if len(shards) > 1 else ""
         for member in tar_members(shard):
@@ -266,17 +329,17 @@ def from_tars(source: str, shards: list[Path]) -> Items:
             blob = Blob(str(shard), member.offset_data, member.size)
             if ending == ".cls":
                 truth[shown[: -len(ending)]] = blob.read().decode(errors="replace").strip()
-            elif ending in IMAGE_ENDINGS:
+            elif ending in ENDINGS:
                 if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
                     skipped.append((shown, "the member's name leaves the tar"))
                 else:
-                    paths.append(shown)
-                    blobs.append(blob)
-    if not paths:
-        raise UserError(f"{source}: no images found in the tar (looked for {', '.join(sorted(IMAGE_ENDINGS))}).")
-    stems = [p[: -len(PurePosixPath(p).suffix)] for p in paths]
+                    files.append((shown, blob))
+    if not files:
+        raise UserError(f"{source}: no images, videos or sounds in the tar (looked for {', '.join(sorted(ENDINGS))}).")
+    items = grouped(source, files)
+    stems = [p[: -len(PurePosixPath(p).suffix)] for p in items.paths]
     known = [truth.get(s, "") for s in stems] if truth else None
-    return Items(source, paths, blobs, truth=known, skipped=skipped)
+    return Items(source, items.paths, items.blobs, truth=known, skipped=[*skipped, *items.skipped])
 
 
 def tar_members(shard: Path) -> list[tarfile.TarInfo]:

@@ -16,23 +16,25 @@ from torch import nn
 
 import selflabel
 from selflabel.assignment.neighbours import nearest
-from selflabel.encoders import GivenFeatures, make_encoder
+from selflabel.encoders import GivenFeatures
 from selflabel.errors import UserError
 from selflabel.evaluation.diagnostics import Signs, estimated_accuracy, histogram, signs_of
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.files import write_whole
-from selflabel.items import Items, read_rows
+from selflabel.items import Blob, Items, read_rows
 from selflabel.methods import find_method
 from selflabel.methods.base import Final, Method, Task
-from selflabel.preparing import Notices, Prepared, prepare
+from selflabel.preparing import Notices, Part, Prepared, encoder_of, prepare
 from selflabel.run import Labelling, Run
 from selflabel.settings import Settings, without_none
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import Watch, train
 from selflabel.views import PRESETS
+from selflabel.views.sound import log_mel
 
 TOP = 5
+TILE = 96  # side of an item on the contact sheet, before it is shrunk
 RUN_NEIGHBOURS = 10
 
 
@@ -75,7 +77,7 @@ def label(
     seconds = {"prepare": time.perf_counter() - started}
     task = make_task(settings, prepared, device)
     method = make_method(entry.make, settings, task, prepared, device)
-    dataset = ResidentData({"image": prepared.tensor}, prepared.px, device, ranks, settings.seed)
+    dataset = prepared.data(device, ranks, settings.seed)
     dataset.encoders = method.encoders
     if run is not None and ranks.is_first:
         run.write_record(record(settings, task, prepared, device, ranks))
@@ -107,12 +109,13 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
     if settings.labels is not None:
         given = given_labels(Path(settings.labels), prepared.items)
         clusters = int(given.max()) + 1
+    first = prepared.first
     return Task(
         n_items=n,
         clusters=clusters,
-        kind=prepared.look.kind,
-        px=0 if prepared.look.kind == "features" else prepared.px,
-        channels=prepared.channels,
+        kind=first.kind,
+        px=0 if first.kind == "features" else first.px,
+        channels=first.channels,
         mass=settings.mass,
         preset=settings.preset,
         epochs=settings.epochs,
@@ -120,7 +123,8 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
         seed=settings.seed,
         views=settings.views,
         given_labels=given,
-        pretrained=bool(settings.weights) or prepared.encoder.startswith("timm:"),
+        pretrained=bool(settings.weights) or first.encoder.startswith("timm:"),
+        kinds={m: p.kind for m, p in prepared.parts.items()},
     )
 
 
@@ -148,13 +152,14 @@ def make_method(make: type[Method], settings: Settings, task: Task, prepared: Pr
     method = make(task, make_options(make, settings))
     if task.given_labels is not None and settings.method != "sela":
         raise UserError(f"--labels: method {settings.method} solves its own labels; training on fixed ones is --method sela.")
-    if task.kind == "features":
-        encoder: nn.Module = GivenFeatures(prepared.tensor.shape[1]).fit(torch.from_numpy(np.array(prepared.tensor, np.float32)))
-    else:
-        weights = Path(settings.weights) if settings.weights else None
-        encoder = make_encoder(prepared.encoder, task.channels, task.px, weights)
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(nn.ModuleDict({m: input_encoder(part, settings) for m, part in prepared.parts.items()}))
     return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def input_encoder(part: Part, settings: Settings) -> nn.Module:
+    if part.kind != "features":
+        return encoder_of(part.encoder, part.look.kind, part.channels, part.px, settings.weights)
+    return GivenFeatures(part.tensor.shape[1]).fit(torch.from_numpy(np.array(part.tensor, np.float32)))
 
 
 def make_options(make: type[Method], settings: Settings) -> Any:
@@ -179,11 +184,10 @@ def describe(method: Method, data: ResidentData, items: Items, final: Final, tas
     """Read the finished labelling off: best labels, features, neighbours and the label-free signs."""
     probs = final.probabilities.float().cpu()
     top = probs.topk(min(TOP, probs.shape[1]), dim=1)
-    features = data.features("image")
+    features = torch.cat([data.features(m) for m in task.modalities], dim=1)
     neighbours = nearest(features, RUN_NEIGHBOURS).rows.numpy()
     labels = final.labels[final.head].cpu().numpy()
-    view = {"features": "dropout"}.get(task.kind, task.kind)
-    turned = method.predict({"image": data.features("image", view=view, draw=1)}).log_probs[final.head]
+    turned = method.predict({m: turned_features(data, task, m) for m in task.modalities}).log_probs[final.head]
     heads = [x.cpu().numpy() for x in final.labels]
     signs = signs_of(heads, final.head, turned.argmax(dim=1).cpu().numpy(), neighbours, top.values[:, 0].numpy())
     found = Labelling(
@@ -199,6 +203,12 @@ def describe(method: Method, data: ResidentData, items: Items, final: Final, tas
     return found, signs
 
 
+def turned_features(data: ResidentData, task: Task, modality: str) -> torch.Tensor:
+    """Features of random views."""
+    kind = task.kind_of(modality)
+    return data.features(modality, view={"features": "dropout"}.get(kind, kind), draw=1)
+
+
 def make_report(
     settings, prepared: Prepared, found: Labelling, final: Final, signs: Signs, history: list, seconds: dict
 ) -> dict[str, Any]:
@@ -211,7 +221,7 @@ def make_report(
         "clusters_chosen_by": "the user" if settings.clusters else "the method, without truth",
         "sizes": sizes.tolist(),
         "method": settings.method,
-        "encoder": prepared.encoder,
+        "encoder": ", ".join(p.encoder for p in prepared.parts.values()),
         "head": final.head,
         **final.notes,
         "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
@@ -234,12 +244,7 @@ def record(settings: Settings, task: Task, prepared: Prepared, device: torch.dev
     return {
         "settings": without_none(asdict(settings)),
         "task": without_none(known),
-        "worked_out": {
-            "encoder": prepared.encoder,
-            "px": prepared.px,
-            "channels": prepared.channels,
-            "kind": prepared.look.kind,
-        },
+        "worked_out": {m: worked_out(part) for m, part in prepared.parts.items()},
         "machine": {
             "device": str(device),
             "ranks": ranks.world,
@@ -254,8 +259,14 @@ def record(settings: Settings, task: Task, prepared: Prepared, device: torch.dev
     }
 
 
+def worked_out(part: Part) -> dict[str, Any]:
+    """What `predict` must know to show unseen items to the same encoder."""
+    made = {"encoder": part.encoder, "px": part.px, "channels": part.channels, "kind": part.look.kind}
+    return made | {"seconds": part.look.seconds, "rate": part.look.rate}
+
+
 def write_run(run: Run, method: Method, prepared: Prepared, found: Labelling, report: dict[str, Any]) -> None:
-    save_model(run, method, prepared.backbone, report["head"])
+    save_model(run, method, {m: p.backbone for m, p in prepared.parts.items() if p.backbone is not None}, report["head"])
     run.write_labelling(found)
     picture = pictures(prepared)
     if picture is not None:
@@ -272,22 +283,44 @@ def pictures(prepared: Prepared) -> Callable[[int], np.ndarray] | None:
     if items.array is not None:
         array = items.array
         return lambda row: np.asarray(array[row]).squeeze()
-    blobs = items.blobs
-    assert blobs is not None
+    if "image" in items.blobs:
+        return lambda row: image_tile(items.blobs["image"][row])
+    return lambda row: film_tile(prepared, row)
+
+
+def image_tile(blob: Blob | None) -> np.ndarray:
     from selflabel.decode.image import decode_square
 
-    return lambda row: decode_square(blobs[row].read(), 96, 3).transpose(1, 2, 0)
+    if blob is None:
+        return np.full((TILE, TILE, 3), 255, np.uint8)
+    return decode_square(blob.read(), TILE, 3).transpose(1, 2, 0)
 
 
-def save_model(run: Run, method: Method, backbone: nn.Module | None, head: int) -> None:
+def film_tile(prepared: Prepared, row: int) -> np.ndarray:
+    """The middle frame with a strip of the sound below it, or the spectrogram alone; white where an item lacks what is shown."""
+    strips = []
+    form = {m: p for m, p in prepared.parts.items() if p.kind != "features"}
+    if "video" in form:
+        clip = np.asarray(form["video"].tensor[row])
+        strips.append(clip[len(clip) // 2].transpose(1, 2, 0))
+    if "audio" in form:
+        wave = torch.from_numpy(np.array(form["audio"].tensor[row]))[None]
+        heard = 1 - log_mel(wave.float() / 32768, form["audio"].look.rate)[0, 0]
+        tall, wide = (TILE, TILE) if not strips else (strips[0].shape[0] // 3, strips[0].shape[1])
+        small = torch.nn.functional.interpolate(heard[None, None], (tall, wide), mode="area")[0, 0]
+        strips.append((255 * small).to(torch.uint8).numpy()[:, :, None].repeat(3, axis=2))
+    return np.concatenate(strips) if strips else np.full((TILE, TILE, 3), 255, np.uint8)
+
+
+def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int) -> None:
     """model.safetensors: what `predict` needs, and no row an item."""
     import json
 
     from safetensors.torch import save_file
 
     tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
-    if backbone is not None:
-        tensors |= {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
+    for m, backbone in backbones.items():
+        tensors |= {f"backbone.{m}.{k}": v for k, v in backbone.state_dict().items()}
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     text = json.dumps({"head": head, "method": method.extra_state()})
     write_whole(run.folder / "model.safetensors", lambda p: save_file(tensors, p, metadata={"state": text}))

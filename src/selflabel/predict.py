@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selflabel.decode.look import look_at
-from selflabel.encoders import FROZEN, Encoder, GivenFeatures, make_encoder
+from selflabel.decode.look import Look, look_at
+from selflabel.encoders import FROZEN, GivenFeatures
 from selflabel.errors import UserError
-from selflabel.items import open_items
+from selflabel.items import Items, open_items
 from selflabel.labelling import make_options
 from selflabel.methods import find_method
 from selflabel.methods.base import Method, Task
-from selflabel.preparing import Notices, pixels
+from selflabel.preparing import Notices, Part, Prepared, encoder_of, form_of, tensors
 from selflabel.run import Run
 from selflabel.settings import Settings, make_settings
 from selflabel.training.checkpoint import restore_method
@@ -26,6 +26,7 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
 
 BATCH = 256
+KINDS = {"image": "pictures", "video": "videos", "audio": "sounds"}
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,20 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Model:
-    """A finished run's networks on a device, in eval mode."""
+    """A finished run's networks on a device, in eval mode. looks: how a modality is shown, and its frozen backbone."""
 
     method: Method
-    backbone: Encoder | None
+    looks: dict[str, Part]
     settings: Settings
     task: Task
-    px: int
-    channels: int
     head: int
     device: torch.device
+
+    @classmethod
+    def of(cls, method: Method, prepared: Prepared, settings: Settings, head: int, device: torch.device) -> Model:
+        """The networks that were just trained, without the set."""
+        looks = {m: replace(part, tensor=None, present=None) for m, part in prepared.parts.items()}
+        return cls(method, looks, settings, method.task, head, device)
 
     @torch.no_grad()
     def predict(self, source: Any, notices: Notices | None = None) -> Predicted:
@@ -66,33 +71,47 @@ class Model:
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        items = open_items(source)
-        takes_features = self.px == 0
-        if items.are_features != takes_features:
-            wanted = "features" if takes_features else "pictures"
+        items, notices = open_items(source), notices or Notices()
+        takes_features = next(iter(self.looks.values())).px == 0
+        if items.are_features != takes_features or not set(self.looks) & set(items.modalities):
+            wanted = "features" if takes_features else " and ".join(KINDS.get(m, m) for m in self.looks)
             raise UserError(f"{items.source}: this run was trained on {wanted}; give it {wanted}.")
         if takes_features:
-            kept, tensor = items, np.asarray(items.array)
-            dim = self.method.encoders["image"].dim
+            tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
             if tensor.shape[1] != dim:
                 raise UserError(f"{items.source}: has {tensor.shape[1]} features an item, the run was trained on {dim}.")
+            shown = Prepared(items, {"image": replace(self.looks["image"], tensor=tensor)})
         else:
-            short = look_at(items).short_px
-            px = min(self.px, max(short, 1)) if self.backbone else self.px
-            kept, tensor, _ = pixels(items, px, self.channels, self.settings, notices or Notices())
-        data = ResidentData({"image": tensor}, self.px, self.device, Ranks(), self.settings.seed)
-        parts = [self.block(data, rows) for rows in torch.arange(len(kept)).split(BATCH)]
+            shown = self.shown(items, notices)
+        data = shown.data(self.device, Ranks(), self.settings.seed)
+        parts = [self.block(data, rows) for rows in torch.arange(data.n_items).split(BATCH)]
         log_probs, features = (torch.cat(p) for p in zip(*parts))
-        return Predicted(kept.paths, log_probs, features, kept.skipped)
+        return Predicted(shown.items.paths, log_probs, features, shown.items.skipped)
+
+    def shown(self, items: Items, notices: Notices) -> Prepared:
+        """The items decoded as the run's were."""
+        forms = {}
+        for m, part in self.looks.items():
+            if m in items.modalities:
+                short = look_at(items, m).short_px
+                fixed = part.backbone is not None and part.look.kind != "sound"
+                forms[m] = form_of(part.look, min(part.px, max(short, 1)) if fixed else part.px)
+        kept, decoded = tensors(items, forms, self.settings, notices)
+        return Prepared(kept, {m: replace(self.looks[m], tensor=x, present=has) for m, (x, has, _) in decoded.items()})
 
     def block(self, data: ResidentData, rows: Tensor) -> tuple[Tensor, Tensor]:
-        x = data.view("image", rows, "centre", 0)
-        with data.autocast():
-            if self.backbone is not None:
-                x = self.backbone(x).float()
-            features = self.method.encoders["image"](x).float()
-        log_probs = self.method.predict({"image": features}).log_probs[self.head]
-        return log_probs.float().cpu(), features.cpu()
+        features = {}
+        for m, part in self.looks.items():
+            if m not in data.items:
+                continue
+            x = data.view(m, rows, "centre", 0)
+            with data.autocast():
+                if part.backbone is not None:
+                    x = part.backbone(x).float()
+                features[m] = self.method.encoders[m](x).float()
+        present = {m: data.present[m][rows.to(data.device)] for m in features}
+        log_probs = self.method.predict(features, present).log_probs[self.head]
+        return log_probs.float().cpu(), torch.cat(list(features.values()), dim=1).cpu()
 
 
 def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Model:
@@ -107,7 +126,6 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     settings = make_settings(**(recorded["settings"] | {"device": device, "cache": cache}))
     known = {f.name for f in fields(Task)}
     task = Task(**{"clusters": None, **{k: v for k, v in recorded["task"].items() if k in known}})
-    worked = recorded["worked_out"]
     file = run.folder / "model.safetensors"
     try:
         with safe_open(file, "pt") as f:
@@ -117,22 +135,30 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     where = pick_device(device)
     make = find_method(settings.method).make
     method = make(task, make_options(make, settings))
-    method.build(nn.ModuleDict({"image": input_encoder(task, worked, tensors)}))
+    looks = {m: look_of(m, worked, task, tensors, where) for m, worked in recorded["worked_out"].items()}
+    method.build(nn.ModuleDict({m: input_encoder(m, part, task, tensors) for m, part in looks.items()}))
     own = {f"method.{k}": v for k, v in method.state_dict().items() if k in method.per_item}
     restore_method(method, tensors | own, state["method"])
-    backbone = None
-    if any(k.startswith("backbone.") for k in tensors):
+    return Model(method.to(where).eval(), looks, settings, task, state["head"], where)
+
+
+def look_of(modality: str, worked: dict[str, Any], task: Task, tensors: dict[str, Tensor], device: torch.device) -> Part:
+    """How the run showed a modality, with its frozen backbone where it had one."""
+    look = Look(worked["kind"], 0, worked["channels"], worked["seconds"], worked["rate"])
+    prefix, backbone = f"backbone.{modality}.", None
+    own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if own:
         name = worked["encoder"].removeprefix(f"{FROZEN}:")
-        backbone = make_encoder(name, worked["channels"], worked["px"], fetch=False).eval()
-        backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.")})
-        backbone = backbone.to(where)
-    return Model(method.to(where).eval(), backbone, settings, task, worked["px"], worked["channels"], state["head"], where)
+        backbone = encoder_of(name, look.kind, worked["channels"], worked["px"], fetch=False).eval()
+        backbone.load_state_dict(own)
+        backbone = backbone.to(device)
+    return Part(None, look, worked["px"], worked["channels"], worked["encoder"], backbone)
 
 
-def input_encoder(task: Task, worked: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
-    if task.kind == "features":
-        return GivenFeatures(len(tensors["method.encoders.image.mean"]))
-    return make_encoder(worked["encoder"], task.channels, task.px, fetch=False)
+def input_encoder(modality: str, part: Part, task: Task, tensors: dict[str, Tensor]) -> nn.Module:
+    if task.kind_of(modality) == "features":
+        return GivenFeatures(len(tensors[f"method.encoders.{modality}.mean"]))
+    return encoder_of(part.encoder, part.look.kind, part.channels, part.px, fetch=False)
 
 
 def predict(run: Run, source: Any, device: str = "auto", cache: str | None = None, notices: Notices | None = None) -> Predicted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from selflabel.decode.cache import decoded_items, default_cache, make_room
+from selflabel.decode.cache import Form, Store, decoded_items, default_cache, make_room
 from selflabel.decode.look import Look, look_at
-from selflabel.encoders import FROZEN, Encoder, make_encoder, timm_px
+from selflabel.decode.video import SPAN_S
+from selflabel.encoders import FROZEN, make_clip_encoder, make_encoder, timm_px
 from selflabel.errors import UserError
 from selflabel.files import write_whole
 from selflabel.items import Items, open_items
@@ -23,8 +24,12 @@ from selflabel.settings import Settings
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch
+from selflabel.views.clip import SHOWN
+from selflabel.views.sound import MELS
 
 GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
+CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
+MOST_FRAMES, FRAMES_A_SECOND = 32, 4  # that are stored of a film
 ENCODE_BATCH = 64
 
 
@@ -38,37 +43,92 @@ class Notices:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The set, ready to train on: the items that could be decoded, their tensor, and a frozen backbone where one made it."""
+class Part:
+    """One modality of the set: its tensor, which items have it, how it is shown and to which encoder, and a frozen backbone where
+    one made the tensor.
+    """
 
-    items: Items
     tensor: Any
     look: Look
     px: int
     channels: int
     encoder: str
-    backbone: Encoder | None = None
+    backbone: nn.Module | None = None
+    present: Any = None
+
+    @property
+    def kind(self) -> str:
+        """Of what the method sees: a fixed backbone leaves features."""
+        return "features" if self.backbone is not None else self.look.kind
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The set, ready to train on: the items that could be decoded, and a part a modality."""
+
+    items: Items
+    parts: dict[str, Part]
+
+    @property
+    def first(self) -> Part:
+        return next(iter(self.parts.values()))
+
+    def data(self, device: torch.device, ranks: Ranks, seed: int) -> ResidentData:
+        """The set as methods see it."""
+        px = next((p.px for m, p in self.parts.items() if m != "audio"), 0)
+        rate = max(p.look.rate for p in self.parts.values())
+        present = {m: torch.from_numpy(p.present) for m, p in self.parts.items() if p.present is not None}
+        return ResidentData({m: p.tensor for m, p in self.parts.items()}, px, device, ranks, seed, rate, present)
 
 
 def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None) -> Prepared:
     """Open the source, look at it, decode it, and run a frozen backbone over it where one was asked for."""
     items = open_items(settings.source if data is None else data)
-    look = look_at(items)
-    name = choose_encoder(settings, look, device)
-    if look.kind == "features":
-        return Prepared(items, np.asarray(items.array), look, 0, 0, FROZEN)
-    px, channels = choose_px(settings, look, name, device), look.channels
-    backbone_name = name.removeprefix(f"{FROZEN}:")
-    fixed = name != backbone_name
-    stored_px = min(px, max(look.short_px, 1)) if fixed else px
-    kept, images, place = pixels(items, stored_px, channels, settings, notices)
-    if not fixed:
-        return Prepared(kept, images, look, px, channels, name)
-    weights = Path(settings.weights) if settings.weights else None
+    looks = {m: look_at(items, m) for m in items.modalities}
+    if items.are_features:
+        choose_encoder(settings, looks["image"], device)
+        return Prepared(items, {"image": Part(np.asarray(items.array), looks["image"], 0, 0, FROZEN)})
+    names = {m: choose_encoder(settings, look, device) for m, look in looks.items()}
+    shapes = {m: (choose_px(settings, look, names[m], device), look.channels) for m, look in looks.items()}
+    stored = {m: min(px, max(looks[m].short_px, 1)) if is_fixed(names[m]) else px for m, (px, _) in shapes.items()}
+    kept, decoded = tensors(items, {m: form_of(looks[m], stored[m]) for m in looks}, settings, notices)
+    parts = {}
+    for m, (tensor, present, place) in decoded.items():
+        part = Part(tensor, looks[m], *shapes[m], names[m], None, present)
+        parts[m] = encoded(part, m, settings, device, place, notices) if is_fixed(names[m]) else part
+    return Prepared(kept, parts)
+
+
+def is_fixed(encoder: str) -> bool:
+    return encoder.startswith(f"{FROZEN}:")
+
+
+def form_of(look: Look, px: int) -> Form:
+    """How items of this look are stored."""
+    if look.kind == "sound":
+        return Form("sound", (max(1, round(look.seconds * look.rate)),), look.rate)
+    if look.kind == "video":
+        frames = min(MOST_FRAMES, max(SHOWN, round(min(look.seconds, SPAN_S) * FRAMES_A_SECOND)))
+        return Form("clip", (frames, 3, px, px))
+    return Form("image", (look.channels, px, px))
+
+
+def encoded(part: Part, modality: str, settings: Settings, device: torch.device, place: Path, notices: Notices) -> Part:
+    """The part as features of its fixed backbone."""
+    name = part.encoder.removeprefix(f"{FROZEN}:")
     torch.manual_seed(settings.seed)
-    backbone = make_encoder(backbone_name, channels, px, weights).to(device).eval()
-    features = frozen_features(backbone, images, px, device, place, backbone_name, notices)
-    return Prepared(kept, features, Look("features"), px, channels, name, backbone)
+    backbone = encoder_of(name, part.look.kind, part.channels, part.px, settings.weights).to(device).eval()
+    shown = Prepared(Items("", []), {modality: part}).data(device, Ranks(), 0)
+    features = frozen_features(backbone, shown, modality, place, f"{name}|{part.px}", notices)
+    return replace(part, tensor=features, backbone=backbone)
+
+
+def encoder_of(name: str, kind: str, channels: int, px: int, weights: str | None = None, fetch: bool = True) -> nn.Module:
+    """The encoder of that name for what is shown: films, or pictures (sounds are pictures of one channel)."""
+    file = Path(weights) if weights else None
+    if kind == "video":
+        return make_clip_encoder(name, px, SHOWN, file, fetch)
+    return make_encoder(name, channels, px, file, fetch)
 
 
 def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
@@ -83,11 +143,17 @@ def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
         return asked
     if settings.preset == "paper":
         return "alexnet"
-    return "conv4" if look.kind == "glyph" else "resnet18" if device.type == "cuda" else "resnet9"
+    if look.kind == "glyph":
+        return "conv4"
+    if look.kind == "video":
+        return "r2plus1d" if device.type == "cuda" else "clip9"
+    return "resnet18" if device.type == "cuda" and look.kind != "sound" else "resnet9"
 
 
 def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device) -> int:
-    """The side of the pictures as the encoder sees them."""
+    """The side of the pictures as the encoder sees them; of a spectrogram, its height."""
+    if look.kind == "sound":
+        return MELS
     if settings.px:
         return settings.px
     own = timm_px(encoder.removeprefix(f"{FROZEN}:"))
@@ -95,29 +161,49 @@ def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device
         return own
     if settings.preset == "paper":
         return PAPER_PX
-    most = GLYPH_PX if look.kind == "glyph" else GPU_PHOTO_PX if device.type == "cuda" else CPU_PHOTO_PX
+    if look.kind == "video":
+        most = GPU_CLIP_PX if device.type == "cuda" else CPU_CLIP_PX
+    else:
+        most = GLYPH_PX if look.kind == "glyph" else GPU_PHOTO_PX if device.type == "cuda" else CPU_PHOTO_PX
     return min(most, max(look.short_px, 8))
 
 
-def pixels(items: Items, px: int, channels: int, settings: Settings, notices: Notices) -> tuple[Items, np.ndarray, Path]:
-    """The items that decode, their (N, C, px, px) uint8 pictures, and the cache folder that belongs to them."""
+Decoded = dict[str, tuple[np.ndarray, Any, Path]]  # tensor, which items have the modality, the cache folder that belongs to it
+
+
+def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: Notices) -> tuple[Items, Decoded]:
+    """The items that decode in some modality, and what each decoded to."""
     cache = Path(settings.cache) if settings.cache else default_cache()
     if items.array is not None:
-        return items, squares(items.array, px, channels), cache / f"{digest_of(items.array)}-array"
+        channels, px, _ = forms["image"].shape
+        return items, {"image": (squares(items.array, px, channels), None, cache / f"{digest_of(items.array)}-array")}
+    stores: dict[str, Store] = {}
+    for m, form in forms.items():
 
-    def told(done: int, total: int) -> None:
-        notices.progress("decoding", done, total)
+        def told(done: int, total: int, m: str = m) -> None:
+            notices.progress("decoding" if len(forms) == 1 else f"decoding {m}", done, total)
 
-    store = decoded_items(items, px, channels, cache, settings.workers, told)
-    good = [i for i in range(len(items)) if i not in store.bad]
-    skipped = [(items.paths[i], store.bad[i]) for i in sorted(store.bad)]
+        stores[m] = decoded_items(items.blobs[m], form, cache, settings.workers, told)
+    has = {m: store.lengths > 0 for m, store in stores.items()}
+    good = np.flatnonzero(np.any(list(has.values()), axis=0)).tolist()
+    skipped = [(items.paths[i], reason_of(stores, i)) for i in sorted(set(range(len(items))) - set(good))]
     if not good:
         path, reason = skipped[0]
-        raise UserError(f"{items.source}: none of its {len(items)} images can be decoded; the first, {path}: {reason}.")
+        raise UserError(f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}.")
     if skipped:
         notices.say(f"skipped {len(skipped)} of {len(items)} items; the first, {skipped[0][0]}: {skipped[0][1]}")
-    kept = items.take(good, skipped)
-    return kept, store.images if len(good) == len(items) else store.images[good], store.folder
+    kept, made = items.take(good, skipped), {}
+    for m, store in stores.items():
+        whole = len(good) == len(items)
+        present = None if has[m][good].all() else has[m][good]
+        made[m] = (store.items if whole else store.items[good], present, store.folder)
+        if present is not None:
+            notices.say(f"{int((~present).sum())} of {len(good)} items have no {m}; what they have is used.")
+    return kept, {m: found for m, found in made.items() if has[m].any()}
+
+
+def reason_of(stores: dict[str, Store], row: int) -> str:
+    return next((store.bad[row] for store in stores.values() if row in store.bad), f"has no {' or '.join(stores)}")
 
 
 def squares(array: np.ndarray, px: int, channels: int) -> np.ndarray:
@@ -143,21 +229,21 @@ def squares(array: np.ndarray, px: int, channels: int) -> np.ndarray:
 
 @torch.no_grad()
 def frozen_features(
-    backbone: Encoder, images: np.ndarray, px: int, device: torch.device, place: Path, name: str, notices: Notices
+    backbone: nn.Module, shown: ResidentData, modality: str, place: Path, name: str, notices: Notices
 ) -> np.ndarray:
     """Features of a fixed backbone, computed once and kept beside the decoded items: (N, D) float32."""
-    key = hashlib.blake2b(f"{name}|{px}|{state_digest(backbone)}|{len(images)}".encode(), digest_size=10).hexdigest()
+    n = shown.n_items
+    key = hashlib.blake2b(f"{name}|{state_digest(backbone)}|{n}".encode(), digest_size=10).hexdigest()
     file = place / f"features-{key}.npy"
     if file.exists():
         return np.load(file, mmap_mode="r", allow_pickle=False)
-    shown = ResidentData({"image": images}, px, device, Ranks(), 0)
-    made = np.empty((len(images), backbone.dim), np.float32)
+    made = np.empty((n, int(backbone.dim)), np.float32)  # type: ignore[arg-type]
     backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for rows in torch.arange(len(images)).split(ENCODE_BATCH):
+    for rows in torch.arange(n).split(ENCODE_BATCH):
         with shown.autocast():
-            block = backbone(shown.view("image", rows, "centre", 0))
+            block = backbone(shown.view(modality, rows, "centre", 0))
         made[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
-        notices.progress("encoding", int(rows[-1]) + 1, len(images))
+        notices.progress("encoding", int(rows[-1]) + 1, n)
     make_room(place.parent, made.nbytes)
     write_whole(file, lambda p: np.save(p, made, allow_pickle=False))
     return made

@@ -47,7 +47,7 @@ def test_a_mask_moves_with_its_picture():
     image = torch.zeros(5, 1, 32, 32)
     image[:, :, 8:20, 10:22] = 1
     theta = geometry(PRESETS["photo"], uniforms(key_of(1), torch.arange(5), 16))
-    moved, mask = warp(image, theta, 32), warp(image, theta, 32, mode="nearest")
+    moved, mask = warp(image, theta, (32, 32)), warp(image, theta, (32, 32), mode="nearest")
     assert ((moved > 0.5).float() == mask).float().mean() > 0.98
 
 

@@ -1,8 +1,8 @@
-"""The store of decoded items: one memory-mapped uint8 array a set, written by worker processes, reused by the next run.
+"""The store of decoded items: one memory-mapped array a set, written by worker processes, reused by the next run.
 
-A store is a folder named by its settings and its items' stamps (path, size, time). It holds `images.npy` (N, C, px, px),
-`stamps.npy` (a 16-byte digest an item) and `bad.json`. A set that shares files with an older one takes those rows from
-the older store, so nothing is decoded twice. The oldest stores go when the cap is passed.
+A store is a folder named by its settings and its items' stamps (path, size, time). It holds `items.npy` (N, *shape),
+`lengths.npy` (N,), `stamps.npy` (a 16-byte digest an item) and `bad.json`. A set that shares files with an older one takes
+those rows from the older store, so nothing is decoded twice. The oldest stores go when the cap is passed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.decode.image import Undecodable, decode_square
-from selflabel.items import Blob, Items
+from selflabel.decode.sound import decode_sound
+from selflabel.decode.video import decode_clip, source_of
+from selflabel.items import Blob
 
-VERSION = 1
+VERSION = 2
 DEFAULT_CAP_GB = 50.0
 CHUNK = 64  # items a worker decodes at a time
+MOST_S = 60  # for one item; the worker is then killed
 ABANDONED_S = 86_400  # a store still unfinished after a day was left by a killed run
 DIGEST = np.dtype("V16")
 
@@ -41,19 +44,46 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What items become: an "image" (C, px, px) or a "clip" (frames, 3, px, px) of uint8, or a "sound" (samples,) of int16."""
+
+    kind: str
+    shape: tuple[int, ...]
+    rate: int = 0  # of a sound, samples a second
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.int16 if self.kind == "sound" else np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def decode(self, blob: Blob) -> tuple[np.ndarray, int]:
+        """The item and its length: of the frames or samples how many there are before they loop; 1 for a picture."""
+        if self.kind == "image":
+            return decode_square(blob.read(), self.shape[1], self.shape[0]), 1
+        if self.kind == "clip":
+            return decode_clip(source_of(blob), self.shape[0], self.shape[2])
+        return decode_sound(source_of(blob), self.shape[0], self.rate)
+
+
+@dataclass(frozen=True)
 class Store:
-    """Decoded items on disk: `images` is a read-only memory map (N, C, px, px) uint8; `bad` maps a row to its reason."""
+    """Decoded items on disk: `items` is a read-only memory map (N, *shape), `lengths` (N,) is 0 where an item lacks the modality;
+    `bad` maps a row to its reason.
+    """
 
     folder: Path
-    images: np.ndarray
+    items: np.ndarray
+    lengths: np.ndarray
     bad: dict[int, str]
     decoded: int  # items that had to be decoded now, and were not found in the cache
 
 
 def decoded_items(
-    items: Items,
-    px: int,
-    channels: int,
+    blobs: list[Blob | None],
+    form: Form,
     cache: Path,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -61,32 +91,33 @@ def decoded_items(
     """All items of a set, decoded: from the cache where they are known, by worker processes where they are not.
 
     Args:
-        items: files or stretches of tars.
-        px: side of the square, pixels.
-        channels: 1 (grey) or 3 (RGB).
+        blobs: files or stretches of tars; None where an item lacks the modality.
+        form: what to decode them to.
         cache: the folder that holds the stores.
         workers: processes; 0 means one a core.
         progress: called with (done, total).
     """
-    assert items.blobs is not None
-    stamps = np.array([hashlib.blake2b(s.encode(), digest_size=16).digest() for s in map(stamp_of, items.blobs)], DIGEST)
-    settings = hashlib.blake2b(f"{VERSION}|{px}|{channels}".encode(), digest_size=6).hexdigest()
+    stamps = np.array([hashlib.blake2b(s.encode(), digest_size=16).digest() for s in map(stamp_of, blobs)], DIGEST)
+    settings = hashlib.blake2b(f"{VERSION}|{form}".encode(), digest_size=6).hexdigest()
     name = f"{settings}-{hashlib.blake2b(stamps.tobytes(), digest_size=10).hexdigest()}"
     folder = cache / name
     if not (folder / "bad.json").exists():
         cache.mkdir(parents=True, exist_ok=True)
-        make_room(cache, len(items) * channels * px * px)
-        fresh = build(items.blobs, stamps, (channels, px, px), cache, settings, workers, progress)
+        make_room(cache, len(blobs) * form.nbytes)
+        fresh = build(blobs, stamps, form, cache, settings, workers, progress)
         decoded = fresh[1]
         settle(fresh[0], folder)
     else:
         decoded = 0
         os.utime(folder)
     bad = {int(i): reason for i, reason in json.loads((folder / "bad.json").read_text()).items()}
-    return Store(folder, np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False), bad, decoded)
+    items = np.load(folder / "items.npy", mmap_mode="r", allow_pickle=False)
+    return Store(folder, items, np.load(folder / "lengths.npy", allow_pickle=False), bad, decoded)
 
 
-def stamp_of(blob: Blob) -> str:
+def stamp_of(blob: Blob | None) -> str:
+    if blob is None:
+        return "absent"
     try:
         return blob.stamp()
     except OSError:
@@ -101,13 +132,17 @@ def settle(built: Path, folder: Path) -> None:
         shutil.rmtree(built, ignore_errors=True)
 
 
-def build(blobs, stamps, shape, cache: Path, settings: str, workers: int, progress) -> tuple[Path, int]:
+def build(blobs, stamps, form: Form, cache: Path, settings: str, workers: int, progress) -> tuple[Path, int]:
     folder = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
     try:
-        images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(len(blobs), *shape))
-        missing, bad = take_known(images, stamps, cache, settings)
-        images.flush()
-        bad |= decode_rows(blobs, missing, folder / "images.npy", workers, progress)
+        n = len(blobs)
+        items = np.lib.format.open_memmap(folder / "items.npy", mode="w+", dtype=form.dtype, shape=(n, *form.shape))
+        lengths = np.lib.format.open_memmap(folder / "lengths.npy", mode="w+", dtype=np.int32, shape=(n,))
+        missing, bad = take_known(items, lengths, stamps, cache, settings)
+        missing = [i for i in missing if blobs[i] is not None]
+        items.flush()
+        lengths.flush()
+        bad |= decode_rows(blobs, missing, form, folder, workers, progress)
         np.save(folder / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
         (folder / "bad.json").write_text(json.dumps(bad))
     except BaseException:
@@ -116,14 +151,17 @@ def build(blobs, stamps, shape, cache: Path, settings: str, workers: int, progre
     return folder, len(missing)
 
 
-def take_known(images: np.ndarray, stamps: np.ndarray, cache: Path, settings: str) -> tuple[list[int], dict[int, str]]:
+def take_known(
+    items: np.ndarray, lengths: np.ndarray, stamps: np.ndarray, cache: Path, settings: str
+) -> tuple[list[int], dict[int, str]]:
     """Copy rows that an older store of the same settings has; returns the rows still missing and the known bad ones."""
     wanted = {s.tobytes(): i for i, s in enumerate(stamps)}
     missing, bad = set(range(len(stamps))), {}
     for other in sorted(cache.glob(f"{settings}-*")):
         try:
             known = np.load(other / "stamps.npy", allow_pickle=False)
-            pixels = np.load(other / "images.npy", mmap_mode="r", allow_pickle=False)
+            theirs = np.load(other / "items.npy", mmap_mode="r", allow_pickle=False)
+            their_lengths = np.load(other / "lengths.npy", allow_pickle=False)
             was_bad = json.loads((other / "bad.json").read_text())
         except (OSError, ValueError):
             continue
@@ -131,23 +169,23 @@ def take_known(images: np.ndarray, stamps: np.ndarray, cache: Path, settings: st
             i = wanted.get(stamp.tobytes())
             if i is not None and i in missing:
                 missing.discard(i)
-                images[i] = pixels[j]
+                items[i], lengths[i] = theirs[j], their_lengths[j]
                 if str(j) in was_bad:
                     bad[i] = was_bad[str(j)]
     return sorted(missing), bad
 
 
-def decode_rows(blobs: list[Blob], rows: list[int], file: Path, workers: int, progress) -> dict[int, str]:
+def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, progress) -> dict[int, str]:
     """Decode rows into the array on disk. A worker that dies costs only the item that killed it."""
     chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     tasks = [[(i, blobs[i]) for i in chunk] for chunk in chunks]
     workers = min(workers or os.cpu_count() or 1, len(tasks))
-    if workers <= 1:
-        return decode_here(tasks, file, len(rows), progress)
+    if workers <= 1 and form.kind == "image":
+        return decode_here(tasks, form, folder, len(rows), progress)
     bad: dict[int, str] = {}
     done, broken = 0, []
-    with processes(workers) as pool:
-        for task, future in [(task, pool.submit(decode_chunk, task, str(file))) for task in tasks]:
+    with processes(max(1, workers)) as pool:
+        for task, future in [(task, pool.submit(decode_chunk, task, form, str(folder), True)) for task in tasks]:
             try:
                 bad |= future.result()
             except BrokenProcessPool:
@@ -156,7 +194,7 @@ def decode_rows(blobs: list[Blob], rows: list[int], file: Path, workers: int, pr
             if progress:
                 progress(done, len(rows))
     for item in (one for task in broken for one in task):
-        bad |= decode_alone(item, file)
+        bad |= decode_alone(item, form, folder)
     return bad
 
 
@@ -166,38 +204,45 @@ def processes(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
 
 
-def decode_here(tasks, file: Path, total: int, progress) -> dict[int, str]:
+def decode_here(tasks, form: Form, folder: Path, total: int, progress) -> dict[int, str]:
     bad: dict[int, str] = {}
     done = 0
     for task in tasks:
-        bad |= decode_chunk(task, str(file))
+        bad |= decode_chunk(task, form, str(folder), False)
         done += len(task)
         if progress:
             progress(done, total)
     return bad
 
 
-def decode_alone(item: tuple[int, Blob], file: Path) -> dict[int, str]:
+def decode_alone(item: tuple[int, Blob], form: Form, folder: Path) -> dict[int, str]:
     """One item in a process of its own, after its chunk killed a worker."""
     with processes(1) as pool:
         try:
-            return pool.submit(decode_chunk, [item], str(file)).result()
+            return pool.submit(decode_chunk, [item], form, str(folder), True).result()
         except BrokenProcessPool:
-            return {item[0]: "the decoder crashed on it"}
+            return {item[0]: f"the decoder crashed on it, or took over {MOST_S} s"}
 
 
-def decode_chunk(task: list[tuple[int, Blob]], file: str) -> dict[int, str]:
-    """Runs in a worker: decode items straight into their rows on disk; returns the bad ones with the reason."""
-    images = np.load(file, mmap_mode="r+", allow_pickle=False)
-    _, channels, px, _ = images.shape
+def decode_chunk(task: list[tuple[int, Blob]], form: Form, folder: str, alarmed: bool) -> dict[int, str]:
+    """Runs in a worker: decode items straight into their rows on disk; returns the bad ones with the reason.
+
+    With `alarmed` the system kills the process over an item that takes too long: a decoder that hangs hears nothing else.
+    """
+    items = np.load(Path(folder) / "items.npy", mmap_mode="r+", allow_pickle=False)
+    lengths = np.load(Path(folder) / "lengths.npy", mmap_mode="r+", allow_pickle=False)
     bad = {}
     for row, blob in task:
+        if alarmed and hasattr(signal, "alarm"):
+            signal.alarm(MOST_S)
         try:
-            images[row] = decode_square(blob.read(), px, channels)
+            items[row], lengths[row] = form.decode(blob)
         except Undecodable as error:
             bad[row] = str(error)
         except OSError as error:
             bad[row] = f"cannot be read ({error.strerror or error})"
+    if alarmed and hasattr(signal, "alarm"):
+        signal.alarm(0)
     return bad
 
 

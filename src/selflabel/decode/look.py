@@ -1,4 +1,4 @@
-"""A look at the data before anything is decided: how large, grey or coloured, written signs or photographs."""
+"""A look at the data before anything is decided: how large, how long, grey or coloured, written signs or photographs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from selflabel.decode.image import Undecodable, is_grey, open_image, paper_share
-from selflabel.items import Items
+from selflabel.decode.sound import RATE, rate_and_seconds
+from selflabel.decode.video import size_and_seconds
+from selflabel.items import Blob, Items
 
 SAMPLE = 48  # items looked at, evenly spread over the set
 GLYPH_PAPER = 0.4  # share of background above which a grey picture is a written sign
 
 
+LONGEST_SOUND_S = 10.0  # what is longer is cut
+
+
 @dataclass(frozen=True)
 class Look:
-    """What the sample showed: `kind` is "glyph", "photo" or "features"; `short_px` the median short side; `channels` 1 or 3."""
+    """What the sample showed: `kind` is "glyph", "photo", "features", "video" or "sound"; `short_px` the median short side;
+    `channels` 1 or 3; `seconds` the median length; `rate` samples a second that hold what the sounds hold.
+    """
 
     kind: str
     short_px: int = 0
     channels: int = 0
+    seconds: float = 0.0
+    rate: int = 0
 
 
-def look_at(items: Items) -> Look:
+def look_at(items: Items, modality: str = "image") -> Look:
     """Decide from an even sample of the items, in milliseconds.
 
     Example:
@@ -32,6 +41,10 @@ def look_at(items: Items) -> Look:
     """
     if items.are_features:
         return Look("features")
+    if modality == "video":
+        return look_at_videos(items.blobs["video"])
+    if modality == "audio":
+        return look_at_sounds(items.blobs["audio"])
     shown = [p for p in (pixels_of(items, i) for i in spread(len(items), SAMPLE)) if p is not None]
     if not shown:
         shown = [p for p in (pixels_of(items, i) for i in spread(len(items), 20 * SAMPLE)) if p is not None]
@@ -43,6 +56,23 @@ def look_at(items: Items) -> Look:
     return Look("glyph" if glyph else "photo", short, 1 if grey else 3)
 
 
+def look_at_videos(blobs: list[Blob | None]) -> Look:
+    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
+    found = [f for f in (size_and_seconds(b) for b in sample if b is not None) if f is not None]
+    if not found:
+        return Look("video", 64, 3, 4.0)
+    return Look("video", int(np.median([px for px, _ in found])), 3, float(np.median([s for _, s in found])))
+
+
+def look_at_sounds(blobs: list[Blob | None]) -> Look:
+    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
+    found = [f for f in (rate_and_seconds(b) for b in sample if b is not None) if f is not None]
+    if not found:
+        return Look("sound", 0, 1, 2.0, RATE)
+    rate = min(RATE, int(np.median([rate for rate, _ in found])))
+    return Look("sound", 0, 1, min(LONGEST_SOUND_S, float(np.median([s for _, s in found]))), rate)
+
+
 def spread(n: int, most: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, most)).astype(int).tolist()))
 
@@ -50,8 +80,8 @@ def spread(n: int, most: int) -> list[int]:
 def pixels_of(items: Items, i: int) -> np.ndarray | None:
     if items.array is not None:
         return np.asarray(items.array[i])
-    assert items.blobs is not None
+    blob = items.blobs["image"][i]
     try:
-        return np.asarray(open_image(items.blobs[i].read()))
+        return None if blob is None else np.asarray(open_image(blob.read()))
     except (Undecodable, OSError):
         return None

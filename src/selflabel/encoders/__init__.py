@@ -1,6 +1,7 @@
 """TENSOR TO FEATURE: one registry of encoders.
 
 An `Encoder` takes views with values in [0, 1], normalises them, makes a map (B, C, h, w) and a feature (B, D) from it.
+Films are encoded by CLIP_ENCODERS, or frame by frame by an image encoder; sounds as pictures of one channel.
 Names: those in ENCODERS, `timm:NAME` for any timm backbone, `frozen` for features as they are given, and `frozen:NAME`
 for a fixed backbone whose features are computed once.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from selflabel.encoders import alexnet, small
+from selflabel.encoders import alexnet, clip, small
 from selflabel.errors import UserError
 
 FROZEN = "frozen"
@@ -124,7 +125,7 @@ def make_alexnet(channels: int, px: int) -> Encoder:
 class Entry:
     """What `selflabel encoders` prints, and how to make one."""
 
-    make: Callable[[int, int], Encoder]
+    make: Callable[[int, int], nn.Module]
     what: str
     suits: str
 
@@ -138,6 +139,26 @@ ENCODERS: dict[str, Entry] = {
 }
 
 
+CLIP_ENCODERS: dict[str, Entry] = {
+    "clip9": Entry(
+        lambda px, frames: clip.ClipEncoder(clip.Clip9(px), px, frames), "ResNet9 with channels shifted in time", "films on a CPU"
+    ),
+    "r2plus1d": Entry(
+        lambda px, frames: clip.ClipEncoder(clip.R2Plus1D(), px, frames), "R(2+1)D-18, as SeLaVi", "films on a GPU"
+    ),
+}
+
+
+def make_clip_encoder(name: str, px: int, frames: int, weights: Path | None = None, fetch: bool = True) -> nn.Module:
+    """An encoder of films (B, 3, T, px, px): one of CLIP_ENCODERS, or any image encoder's name, frame by frame."""
+    if name not in CLIP_ENCODERS:
+        return clip.Framewise(make_encoder(name, 3, px, weights, fetch))
+    encoder = CLIP_ENCODERS[name].make(px, frames)
+    if weights:
+        load_weights(encoder, weights, name)
+    return encoder
+
+
 def make_encoder(name: str, channels: int, px: int, weights: Path | None = None, fetch: bool = True) -> Encoder:
     """An encoder by its name, for pictures of this many channels shown at this side.
 
@@ -149,10 +170,10 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
     if name.startswith("timm:"):
         return make_timm(name.removeprefix("timm:"), channels, px, weights, fetch)
     if name not in ENCODERS:
-        raise UserError(
-            f"--encoder {name}: there is none of that name; there are {', '.join(ENCODERS)}, timm:NAME and frozen:NAME."
-        )
+        known = ", ".join([*ENCODERS, *CLIP_ENCODERS])
+        raise UserError(f"--encoder {name}: there is none of that name; there are {known}, timm:NAME and frozen:NAME.")
     encoder = ENCODERS[name].make(channels, px)
+    assert isinstance(encoder, Encoder)
     if weights:
         load_weights(encoder, weights, name)
     return encoder

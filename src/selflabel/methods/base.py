@@ -61,6 +61,7 @@ class Data(Protocol):
     """All that a method sees of the set."""
 
     n_items: int
+    present: dict[str, Tensor]  # modality to (N,): which items have it
 
     def features(
         self,
@@ -81,11 +82,14 @@ class Data(Protocol):
 
 @dataclass
 class Batch:
-    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase."""
+    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase.
+    present: modality to (B * G,), whether the item has it.
+    """
 
     rows_BG: Tensor
     views: dict[str, list[Tensor]]
     progress: float
+    present: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,10 @@ class Final:
 
 @dataclass(frozen=True)
 class Task:
-    """What is known before the loop. kind: "glyph", "photo" or "features". clusters None: the method chooses K."""
+    """What is known before the loop. clusters None: the method chooses K.
+
+    kinds: modality to "glyph", "photo", "video", "sound" or "features". kind, px, channels and pretrained speak of the first.
+    """
 
     n_items: int
     clusters: int | None
@@ -134,12 +141,25 @@ class Task:
     views: str = "auto"
     given_labels: Tensor | None = None
     pretrained: bool = False
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.kinds) or ("image",)
+
+    @property
+    def modality(self) -> str:
+        """The first, which a method of one modality is about."""
+        return self.modalities[0]
+
+    def kind_of(self, modality: str) -> str:
+        return self.kinds.get(modality, self.kind)
 
 
 class Method(nn.Module, ABC):
     """The base of every method; see the module's docstring for the contract."""
 
-    modalities: frozenset[str] = frozenset({"image"})
+    most_modalities: int = 1
     options_type: type = type(None)
     per_item: tuple[str, ...] = ()  # buffers with a row an item: kept in checkpoints, left out of the finished model
     encoders: nn.ModuleDict
@@ -161,8 +181,8 @@ class Method(nn.Module, ABC):
         """Scalars by name, means over the batch; their sum is minimised."""
 
     @abstractmethod
-    def predict(self, block: dict[str, Tensor]) -> Prediction:
-        """Log-probabilities a head from pooled features (modality to (B, D)), in eval mode."""
+    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
+        """Log-probabilities a head from pooled features (modality to (B, D)), in eval mode; present: (B,) a modality."""
 
     @abstractmethod
     def final(self, data: Data, generator: torch.Generator) -> Final:

@@ -109,7 +109,7 @@ class SeLa(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        dim = self.dim("image")
+        dim = self.dim(self.task.modality)
         self.heads = LinearHeads(dim, self.head_sizes)
         if self.options.rotation:
             self.rotation = nn.Linear(dim, 4)
@@ -138,17 +138,17 @@ class SeLa(Method):
         solves = o.solves or max(2, round(p.solves * epochs / p.epochs))
         times = () if given else solve_times(epochs, solves, o.power or p.power)
         preset = self.view_preset()
-        return [Phase("self-label", epochs, {"image": (preset,)}, recipe, batch, times)]
+        return [Phase("self-label", epochs, {self.task.modality: (preset,)}, recipe, batch, times)]
 
     def view_preset(self) -> str:
         """The paper's views for photographs; written signs are not mirrored, and features are shown as they are."""
         if self.task.views != "auto":
             return self.task.views
-        return {"photo": self.published.view, "glyph": "glyph", "features": "centre"}[self.task.kind]
+        return {"photo": self.published.view, "features": "centre"}.get(self.task.kind, self.task.kind)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        (x,) = batch.views["image"]
-        features = self.encoders["image"](x)
+        (x,) = batch.views[self.task.modality]
+        features = self.encoders[self.task.modality](x)
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = [F.cross_entropy(s, y) for s, y in zip(self.heads(features), labels)]
         losses = {"label": torch.stack(terms).mean()}
@@ -158,7 +158,7 @@ class SeLa(Method):
 
     def rotation_loss(self, x: Tensor, upright: Tensor) -> Tensor:
         """Which of four quarter turns a picture was given (SL+Rot): the label loss sees the upright copy only."""
-        turned = [self.encoders["image"](torch.rot90(x, k, dims=(2, 3))) for k in (1, 2, 3)]
+        turned = [self.encoders[self.task.modality](torch.rot90(x, k, dims=(2, 3))) for k in (1, 2, 3)]
         scores = self.rotation(torch.cat([upright, *turned]))
         return F.cross_entropy(scores, torch.arange(4, device=x.device).repeat_interleave(len(x)))
 
@@ -181,7 +181,7 @@ class SeLa(Method):
 
     def pass_features(self, data: Data) -> Tensor:
         view = self.view_preset() if self.options.pass_views == "train" else "centre"
-        return data.features("image", view=view, draw=self.turn)
+        return data.features(self.task.modality, view=view, draw=self.turn)
 
     def scores(self, features: Tensor, head: int) -> LinearScores:
         return LinearScores(features, *self.heads.of(head))
@@ -197,8 +197,8 @@ class SeLa(Method):
     def mass_name(self) -> str:
         return {"auto": "uniform", "relaxed": "uniform"}.get(self.task.mass, self.task.mass)
 
-    def predict(self, block: dict[str, Tensor]) -> Prediction:
-        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block["image"])])
+    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
+        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block[self.task.modality])])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
         features = self.pass_features(data)

@@ -13,6 +13,9 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
    proposal takes its sizes as the target. The merit then chooses the strength. With `--mass uniform` all stay fixed.
 
+Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
+the modalities it has, and its neighbours are some in either.
+
 Photographs without pretrained features first pass a contrastive phase (SimCLR's loss; Chen et al., 2020), since
 neighbours in pixels say nothing there. With `clusters` unknown, K is where merging the over-clustering heads starts to
 cost.
@@ -98,13 +101,16 @@ PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
+SOUND = replace(GLYPH, heads=8, remine=3, longest_gap=3, budget=120_000)
+VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
 FEW = 4_000
-PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES}
+PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "video": VIDEO}
 
 
 class SeLaNN(Method):
     """See the module's docstring."""
 
+    most_modalities = 2
     options_type = Options
     per_item = ("labels_HN", "neighbours_Nk")
     labels_HN: Tensor
@@ -138,18 +144,21 @@ class SeLaNN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        dim, widest = self.dim("image"), max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
-        if self.task.kind == "features":
-            self.heads: LinearHeads | MLPHeads = LinearHeads(dim, self.head_sizes, widest)
-        else:
-            self.heads = MLPHeads(dim, self.head_sizes, widest=widest)
+        widest = max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
+        self.heads = nn.ModuleDict({m: self.make_heads(m, widest) for m in self.task.modalities})
         if self.pretext_epochs():
+            dim = self.dim(self.task.modality)
             self.projector = nn.Sequential(nn.Linear(dim, 256), nn.BatchNorm1d(256), nn.ReLU(inplace=True), nn.Linear(256, 128))
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
         self.register_buffer("potentials_HK", torch.zeros(H, widest))
         self.register_buffer("mass_HK", torch.ones(H, widest))
+
+    def make_heads(self, modality: str, widest: int) -> LinearHeads | MLPHeads:
+        if self.task.kind_of(modality) == "features":
+            return LinearHeads(self.dim(modality), self.head_sizes, widest)
+        return MLPHeads(self.dim(modality), self.head_sizes, widest=widest)
 
     # ------------------------------------------------------------------------------------------------------- phases
 
@@ -168,28 +177,36 @@ class SeLaNN(Method):
         o, p = self.options, self.plan
         pretext = self.pretext_epochs()
         lengths = scaled_epochs([*([pretext] if pretext else []), self.epochs()], self.task.epochs)
-        view = self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(self.task.kind, self.task.kind)
+        views = {m: (self.view_of(m),) for m in self.task.modalities}
         recipe = Recipe(p.recipe.lr * o.lr_scale, p.recipe.shape, p.recipe.kind, p.recipe.weight_decay)
         turns = label_turns(lengths[-1], self.task.n_items, p.longest_gap, dense=self.task.kind == "features")
         batch = min(p.batch, max(16, self.task.n_items // 8))  # a small set needs steps too
-        last = Phase("self-label", lengths[-1], {"image": (view,)}, recipe, batch, turns, ("encoders", "heads"))
+        last = Phase("self-label", lengths[-1], views, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
-        first = Phase("pretext", lengths[0], {"image": (view, view)}, recipe, 2 * p.batch, (), ("encoders", "projector"))
+        twice = {m: 2 * views[m] for m in (self.task.modality,)}
+        first = Phase("pretext", lengths[0], twice, recipe, 2 * p.batch, (), ("encoders", "projector"))
         return [first, last]
 
+    def view_of(self, modality: str) -> str:
+        kind = self.task.kind_of(modality)
+        return self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(kind, kind)
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        views = batch.views["image"]
-        if len(views) == 2:
-            return {"contrast": self.contrast(views)}
-        features = self.encoders["image"](views[0])
+        if len(next(iter(batch.views.values()))) == 2:
+            return {"contrast": self.contrast(batch.views[self.task.modality])}
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
-        terms = [F.cross_entropy(s.float(), y) for s, y in zip(self.heads(features), labels)]
+        terms = []
+        for m, (view,) in batch.views.items():
+            has = batch.present[m]
+            scores = self.heads[m](self.encoders[m](view))
+            each = torch.stack([F.cross_entropy(s.float(), y, reduction="none") for s, y in zip(scores, labels)])
+            terms.append((each * has).sum() / (has.sum().clamp(min=1) * len(each)))
         return {"label": torch.stack(terms).mean()}
 
     def contrast(self, views: list[Tensor]) -> Tensor:
         """NT-Xent: each view finds its item's other view among all views of the batch (Chen et al., 2020, equation 1)."""
-        z = F.normalize(self.projector(self.encoders["image"](torch.cat(views))).float(), dim=1)
+        z = F.normalize(self.projector(self.encoders[self.task.modality](torch.cat(views))).float(), dim=1)
         n = len(views[0])
         similarity = z @ z.T / self.options.temperature
         similarity.fill_diagonal_(-math.inf)
@@ -202,21 +219,25 @@ class SeLaNN(Method):
         """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features."""
         if phase.name != "self-label":
             return
-        learned = self.pretext_epochs() > 0 or self.task.kind == "features" or self.task.pretrained
-        x = F.normalize(data.features("image", layer="pooled" if learned else "input"), dim=1)
-        self.mine(x)
-        x = self.smoothed(x)
+        features = {m: F.normalize(data.features(m, layer=self.first_layer(m)), dim=1) for m in self.task.modalities}
+        self.mine(features, data.present)
+        x = self.smoothed(torch.cat([data.present[m][:, None] * x for m, x in features.items()], dim=1))
         for h, k in enumerate(self.head_sizes):
             self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
+
+    def first_layer(self, modality: str) -> str:
+        """Where an encoder has learned nothing yet, what it is shown says more than what it makes of it."""
+        learned = self.pretext_epochs() > 0 or self.task.kind_of(modality) == "features" or self.task.pretrained
+        return "pooled" if learned else "input"
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
         if self.turn == 0:  # the network knows nothing yet: the first labels stand
             self.turn += 1
             return Relabelling(self.current_labels())
-        features = data.features("image")
+        features = {m: data.features(m) for m in self.task.modalities}
         if self.turn % (self.options.remine or self.plan.remine) == 0 and self.task.kind != "features":
-            self.mine(features)
-        solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features))]
+            self.mine(features, data.present)
+        solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features, data.present))]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         self.judge()
@@ -229,13 +250,30 @@ class SeLaNN(Method):
         worst = max(solved, key=lambda a: a.error)
         return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
 
-    def mine(self, features: Tensor) -> None:
-        self.neighbours_Nk = nearest(features, self.neighbours_Nk.shape[1]).rows.to(self.neighbours_Nk)
+    def mine(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
+        """Neighbours, some in each modality: an item that lacks one has the others' twice."""
+        k, M = self.neighbours_Nk.shape[1], len(features)
+        found = [neighbours_among(x, present[m], -(-k // M)) for m, x in features.items()]
+        for a, x in enumerate(found):
+            other = found[(a + 1) % M]
+            found[a] = torch.where(x < 0, other, x)
+        self.neighbours_Nk = torch.cat(found, dim=1)[:, :k].to(self.neighbours_Nk)
 
-    def log_posteriors(self, features: Tensor) -> list[Tensor]:
+    def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
-        parts = [[torch.softmax(s.float(), dim=1) for s in self.heads(block)] for block in features.split(4096)]
+        parts = []
+        for rows in torch.arange(self.task.n_items).split(4096):
+            block = {m: x[rows] for m, x in features.items()}
+            parts.append([p.exp() for p in self.joint(block, {m: has[rows.to(has.device)] for m, has in present.items()})])
         return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
+
+    def joint(self, block: dict[str, Tensor], present: dict[str, Tensor] | None) -> list[Tensor]:
+        """log of every head's posterior: the product of those of the modalities that an item has."""
+        each = []
+        for m, x in block.items():
+            scores = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
+            each.append(scores if present is None else [s * present[m][:, None] for s in scores])
+        return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*each)]
 
     def smoothed(self, x: Tensor) -> Tensor:
         """Rows averaged with their neighbours', `smooth` times over."""
@@ -296,19 +334,20 @@ class SeLaNN(Method):
 
     def resize(self) -> None:
         self.head_sizes[: self.n_main] = [self.clusters] * self.n_main
-        self.heads.head_sizes = list(self.head_sizes)
+        for heads in self.heads.values():
+            heads.head_sizes = list(self.head_sizes)  # type: ignore[assignment]
 
     # ------------------------------------------------------------------------------------------------------- the end
 
-    def predict(self, block: dict[str, Tensor]) -> Prediction:
-        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block["image"])[: self.n_main]])
+    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
+        return Prediction(self.joint(block, present)[: self.n_main])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
         """A last solve on the finished features; the head of the highest merit is reported."""
-        features = data.features("image")
+        features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
-            self.mine(features)
-        log_ps = self.log_posteriors(features)[: self.n_main]
+            self.mine(features, data.present)
+        log_ps = self.log_posteriors(features, data.present)[: self.n_main]
         solved = [self.solve(log_p, h) for h, log_p in enumerate(log_ps)]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
@@ -336,6 +375,17 @@ class SeLaNN(Method):
         self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
         self.merits = state["merits"]
         self.resize()
+
+
+def neighbours_among(x: Tensor, present: Tensor, k: int) -> Tensor:
+    """(N, k) neighbours among the items that have the modality; -1 for one that lacks it."""
+    if bool(present.all()):
+        return nearest(x, k).rows.long().to(x.device)
+    rows = present.nonzero()[:, 0]
+    found = torch.full((len(x), k), -1, device=x.device)
+    if len(rows) > 1:
+        found[rows] = rows[nearest(x[rows], k).rows.long().to(x.device)]
+    return found
 
 
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
-from selflabel.views import PRESETS, Preset, key_of, show, uniforms
+from selflabel.views import PRESETS, Preset, key_of, show, show_clip, show_sound, uniforms
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
 INPUT_PX = 16  # side to which pictures shrink before their pixels are compared
@@ -21,12 +21,27 @@ FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
 
 
 class ResidentData:
-    """One modality a tensor: uint8 images (N, C, H, W) or float features (N, D), resident on the device where they fit."""
+    """A tensor a modality, resident on the device where it fits: uint8 images (N, C, H, W) or films (N, F, 3, H, W), int16 sounds
+    (N, S), or float features (N, D).
 
-    def __init__(self, items: dict[str, Any], px: int, device: torch.device, ranks: Ranks, seed: int):
+    rate: of the sounds, samples a second. present: (N,) which items have the modality; all where it is not said.
+    """
+
+    def __init__(
+        self,
+        items: dict[str, Any],
+        px: int,
+        device: torch.device,
+        ranks: Ranks,
+        seed: int,
+        rate: int = 0,
+        present: dict[str, Tensor] | None = None,
+    ):
         self.items = {m: resident(x, device) for m, x in items.items()}
-        self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
+        self.px, self.device, self.ranks, self.seed, self.rate = px, device, ranks, seed, rate
         self.n_items = len(next(iter(self.items.values())))
+        everywhere = {m: torch.ones(self.n_items, dtype=torch.bool) for m in self.items}
+        self.present = {m: x.to(device) for m, x in (everywhere | (present or {})).items()}
         self.encoders: nn.ModuleDict | None = None
 
     def rows(self, modality: str, rows: Tensor) -> Tensor:
@@ -38,6 +53,10 @@ class ResidentData:
         """A random view of these items, drawn from (key, item)."""
         x = self.rows(modality, rows)
         chosen = PRESETS[preset] if isinstance(preset, str) else preset
+        if x.ndim == 5:
+            return show_clip(x, chosen, key, rows)
+        if x.dtype == torch.int16:
+            return show_sound(x, chosen, key, rows, self.rate)
         if x.ndim == 2:
             if chosen.is_still:
                 return x.float()
@@ -90,7 +109,9 @@ def shrunk(x: Tensor) -> Tensor:
     """Pictures as short vectors: at most 16 x 16 pixels, flattened. Features are left as they are."""
     if x.ndim == 2:
         return x
-    if x.shape[-1] > INPUT_PX:
+    if x.ndim == 5:  # the mean picture, and how much each place moves
+        x = torch.cat([x.mean(dim=2), x.diff(dim=2).abs().mean(dim=2)], dim=1)
+    if x.shape[-2] > INPUT_PX or x.shape[-1] > INPUT_PX:
         x = F.adaptive_avg_pool2d(x, INPUT_PX)
     return x.flatten(1)
 

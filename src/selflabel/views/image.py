@@ -52,6 +52,10 @@ PRESETS: dict[str, Preset] = {
     "dropout": Preset(shift=1e-9),  # of features: a tenth of the entries blanked
     # written signs: a sign stays itself when it leans, shifts or grows, not when it is mirrored
     "glyph": Preset(degrees=15, shear=0.2, shift=0.1, zoom=0.15),
+    # spoken and other sounds, as spectrograms: speakers differ in pitch and tempo, not in what they say
+    "sound": Preset(shift=0.08, zoom=0.15),
+    # films: what photographs bear, a little less of it
+    "video": Preset(area=(0.3, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2),
     # photographs: SimCLR's family (Chen et al., 2020)
     "photo": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2, blur=0.2),
     "photo-weak": Preset(area=(0.5, 1.0), aspect=4 / 3, flip=0.5),
@@ -79,7 +83,7 @@ def show(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None 
     if preset.is_still:
         return resized(x, px)
     u = uniforms(key, rows.to(images.device), DRAWS)
-    x = warp(x, geometry(preset, u), px) if has_geometry(preset) else resized(x, px)
+    x = warp(x, geometry(preset, u), (px, px)) if has_geometry(preset) else resized(x, px)
     if any(preset.jitter) or preset.grey:
         x = coloured(x, preset, u)
     if preset.blur:
@@ -119,13 +123,18 @@ def geometry(p: Preset, u: Tensor) -> Tensor:
     return torch.stack([row_x, row_y], dim=1)
 
 
-def warp(x: Tensor, theta: Tensor, px: int, mode: str = "bilinear") -> Tensor:
-    """Resample (B, C, H, W) by `geometry`'s matrices to side px; the border's colour fills what lies outside."""
-    steps = (2 * torch.arange(px, device=x.device, dtype=x.dtype) + 1) / px - 1  # pixel centres in [-1, 1]
+def warp(x: Tensor, theta: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Resample (B, C, H, W) by `geometry`'s matrices to (height, width); the border's colour fills what lies outside."""
     theta = theta.to(x.dtype)
-    across, down = theta[:, :, 0, None] * steps, theta[:, :, 1, None] * steps + theta[:, :, 2:]
+    across = theta[:, :, 0, None] * centres(size[1], x)
+    down = theta[:, :, 1, None] * centres(size[0], x) + theta[:, :, 2:]
     grid = (across[:, :, None, :] + down[:, :, :, None]).permute(0, 2, 3, 1)  # a third of the time of affine_grid
     return F.grid_sample(x, grid, mode=mode, padding_mode="border", align_corners=False)
+
+
+def centres(n: int, like: Tensor) -> Tensor:
+    """Pixel centres in [-1, 1]."""
+    return (2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1
 
 
 # ----------------------------------------------------------------------------------------------------------- colour

@@ -1,0 +1,101 @@
+"""Views of sounds: log-mel spectrograms as one-channel pictures (time across, pitch up), made on the device.
+
+A change of speaker, tempo or start is then a geometric one (stretch and shift of both axes), drawn as for pictures; stretches
+of time and of pitch are blanked besides (SpecAugment; Park et al., 2019). Loudness is taken out: the loudest is 1, RANGE dB
+below it is 0.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from selflabel.views.image import Preset, geometry, has_geometry, warp
+from selflabel.views.random import uniforms
+
+MELS, LOWEST_HZ, RANGE_DB = 64, 50.0, 60.0
+WINDOW_S, HOP_S = 0.025, 0.010
+BLANKED = (0.15, 0.2)  # of time and of pitch, at most
+LEAST_WINDOW_S = 2.0  # of what a view hears of a long sound
+DRAWS, MORE_DRAWS = 16, 8
+
+
+def show_sound(waves: Tensor, preset: Preset, key: int, rows: Tensor, rate: int) -> Tensor:
+    """A view of every sound.
+
+    Args:
+        waves: (B, S) int16 or float in [-1, 1], looped to one length.
+        preset: a still one hears everything; any other hears a random stretch, warped and blanked.
+        key, rows: fix the draws, as for pictures.
+        rate: samples a second.
+
+    Returns:
+        (B, 1, MELS, frames) float32 in [0, 1].
+    """
+    x = waves.float() / 32768 if waves.dtype == torch.int16 else waves.float()
+    if preset.is_still:
+        return log_mel(x, rate)
+    u = uniforms(key, rows.to(x.device), DRAWS + MORE_DRAWS)
+    x = log_mel(heard(x, u[:, DRAWS], rate), rate)
+    if has_geometry(preset):
+        x = warp(x, geometry(preset, u[:, :DRAWS]), (x.shape[-2], x.shape[-1]))
+    return blanked(x, u[:, DRAWS + 1 :])
+
+
+def heard(x: Tensor, start: Tensor, rate: int) -> Tensor:
+    """A stretch of at least LEAST_WINDOW_S seconds and half the sound, from a random start."""
+    S = x.shape[1]
+    long = min(S, max(round(LEAST_WINDOW_S * rate), S // 2))
+    if long == S:
+        return x
+    first = (start * (S - long + 1)).long()
+    return x.gather(1, first[:, None] + torch.arange(long, device=x.device))
+
+
+def blanked(x: Tensor, u: Tensor) -> Tensor:
+    """One stretch of time and one of pitch at nought."""
+    for axis, most, (share, place) in ((3, BLANKED[0], u[:, 0:2].T), (2, BLANKED[1], u[:, 2:4].T)):
+        n = x.shape[axis]
+        width = share * most * n
+        first = place * (n - width)
+        at = torch.arange(n, device=x.device)[None]
+        hidden = (at >= first[:, None]) & (at < (first + width)[:, None])
+        shape = (len(x), 1, 1, n) if axis == 3 else (len(x), 1, n, 1)
+        x = x.masked_fill(hidden.view(shape), 0.0)
+    return x
+
+
+def log_mel(x: Tensor, rate: int, mels: int = MELS) -> Tensor:
+    """(B, 1, mels, frames) in [0, 1]: decibels below the loudest, 1 at the loudest, 0 at RANGE_DB below it."""
+    window = round(WINDOW_S * rate)
+    size = 1 << (window - 1).bit_length()
+    if x.shape[1] < size:
+        x = torch.nn.functional.pad(x, (0, size - x.shape[1]))
+    hann = torch.hann_window(window, device=x.device)
+    spectrum = torch.stft(x, size, round(HOP_S * rate), window, hann, center=True, pad_mode="constant", return_complex=True)
+    power = mel_filters(rate, size, mels).to(x.device) @ spectrum.abs().square()
+    decibels = 10 * power.clamp(min=1e-10).log10()
+    loudest = decibels.amax(dim=(1, 2), keepdim=True)
+    picture = ((decibels - loudest) / RANGE_DB + 1).clamp_(0, 1)
+    return picture.flip(1)[:, None]
+
+
+@cache
+def mel_filters(rate: int, size: int, mels: int) -> Tensor:
+    """(mels, size // 2 + 1) triangles, evenly apart in mel = 2595 log10(1 + f / 700) (O'Shaughnessy, 1987)."""
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    edges = torch.linspace(mel(LOWEST_HZ), mel(rate / 2), mels + 2, dtype=torch.float64)
+    hertz = 700 * (10 ** (edges / 2595) - 1)
+    bins = torch.arange(size // 2 + 1, dtype=torch.float64) * rate / size
+    rising = (bins[None] - hertz[:-2, None]) / (hertz[1:-1] - hertz[:-2])[:, None]
+    falling = (hertz[2:, None] - bins[None]) / (hertz[2:] - hertz[1:-1])[:, None]
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    nearest = (bins[None] - hertz[1:-1, None]).abs().argmin(dim=1)  # narrow triangles between two bins hear the nearest
+    filters[torch.arange(mels), nearest] = torch.maximum(filters[torch.arange(mels), nearest], torch.tensor(1e-3))
+    return filters.float()
