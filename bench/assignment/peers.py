@@ -19,7 +19,7 @@ import torch
 from bench.assignment import mean_top, timed, trained, write
 from selflabel.assignment import sinkhorn
 
-SEEDS, LAMBDAS, SCALES, TOLERANCE, TURNS = (0, 1, 2), (10, 25), (5.0, 20.0), 1e-2, 2000
+SEEDS, LAMBDAS, SCALES, TOLERANCE, TURNS = (0, 1, 2), (10,), (3.5, 8.0, 20.0), 1e-2, 500
 
 
 def error_of(masses: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from selflabel.assignment.kernels import cpu, reference
 from selflabel.assignment.reading import Everyone, Reading, Room
 from selflabel.assignment.sinkhorn import together
 
-SEEDS, SCALES, LAMBDA, TOLERANCE, MOST = (0, 1, 2), (3.5, 8.0, 20.0), 25, 1e-2, 1500
+SEEDS, SCALES, LAMBDA, TOLERANCE, MOST = (0, 1, 2), (3.5, 8.0, 20.0), 25, 1e-2, 400
 
 
 def alternation(scores: Tensor, work) -> tuple[int, float]:

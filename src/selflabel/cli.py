@@ -160,9 +160,8 @@ def methods() -> None:
     from selflabel.methods import METHODS
 
     for name, entry in METHODS.items():
-        print(
-            f"{name:10} {entry.paper}\n{'':10} {'one modality' if entry.make.most_modalities == 1 else 'several modalities'}; {entry.cost}"
-        )
+        takes = "one modality" if entry.make.most_modalities == 1 else "one modality or several"
+        print(f"{name:10} {entry.paper}\n{'':10} {takes}; {entry.cost}")
 
 
 @app.command()

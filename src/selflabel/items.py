@@ -14,7 +14,8 @@ import os
 import re
 import tarfile
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -72,6 +73,10 @@ class Items:
     @property
     def are_features(self) -> bool:
         return self.array is not None and self.array.ndim == 2
+
+    def only(self, modalities: Iterable[str]) -> Items:
+        """The table with some modalities alone."""
+        return replace(self, blobs={m: self.blobs[m] for m in modalities}) if self.blobs else self
 
     def take(self, rows: list[int], skipped: list[tuple[str, str]] | None = None) -> Items:
         """The table with these rows only, in this order."""

@@ -73,7 +73,7 @@ def label(
     if run is not None and run.is_finished:
         notices.say(f"{run.folder} is finished; nothing to do.")
         return run.report
-    prepared = prepare(settings, device, notices, data)
+    prepared = prepare(settings, device, notices, data, entry.make.most_modalities)
     seconds = {"prepare": time.perf_counter() - started}
     task = make_task(settings, prepared, device)
     method = make_method(entry.make, settings, task, prepared, device)

@@ -16,7 +16,7 @@ from torch import nn
 from selflabel.decode.cache import Form, Store, decoded_items, default_cache, make_room
 from selflabel.decode.look import Look, look_at
 from selflabel.decode.video import SPAN_S
-from selflabel.encoders import FROZEN, make_clip_encoder, make_encoder, timm_px
+from selflabel.encoders import CLIP_ENCODERS, FROZEN, make_clip_encoder, make_encoder, timm_px
 from selflabel.errors import UserError
 from selflabel.files import write_whole
 from selflabel.items import Items, open_items
@@ -81,9 +81,12 @@ class Prepared:
         return ResidentData({m: p.tensor for m, p in self.parts.items()}, px, device, ranks, seed, rate, present)
 
 
-def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None) -> Prepared:
-    """Open the source, look at it, decode it, and run a frozen backbone over it where one was asked for."""
-    items = open_items(settings.source if data is None else data)
+def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None, most: int = 1) -> Prepared:
+    """Open the source, look at it, decode it, and run a frozen backbone over it where one was asked for.
+
+    most: modalities that the method takes.
+    """
+    items = asked_modalities(open_items(settings.source if data is None else data), settings, most, notices)
     looks = {m: look_at(items, m) for m in items.modalities}
     if items.are_features:
         choose_encoder(settings, looks["image"], device)
@@ -97,6 +100,17 @@ def prepare(settings: Settings, device: torch.device, notices: Notices, data: An
         part = Part(tensor, looks[m], *shapes[m], names[m], None, present)
         parts[m] = encoded(part, m, settings, device, place, notices) if is_fixed(names[m]) else part
     return Prepared(kept, parts)
+
+
+def asked_modalities(items: Items, settings: Settings, most: int, notices: Notices) -> Items:
+    """The items with the modalities that were asked for, and no more than the method takes."""
+    found = items.modalities
+    if settings.modality is not None and settings.modality not in found:
+        raise UserError(f"modality = {settings.modality!r}: the items of {items.source} have {' and '.join(found)}.")
+    wanted = (settings.modality,) if settings.modality else found[:most]
+    if len(wanted) < len(found) and settings.modality is None:
+        notices.say(f"method {settings.method} takes one modality: {wanted[0]} is used, {', '.join(found[most:])} is not.")
+    return items if wanted == found else items.only(wanted)
 
 
 def is_fixed(encoder: str) -> bool:
@@ -139,7 +153,7 @@ def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
         return FROZEN
     if asked == FROZEN:
         raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
-    if asked != "auto":
+    if asked != "auto" and (look.kind == "video" or asked not in CLIP_ENCODERS):
         return asked
     if settings.preset == "paper":
         return "alexnet"

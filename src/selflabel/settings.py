@@ -24,7 +24,8 @@ class Settings:
     """What `label` was asked.
 
     Changes the result: source, clusters (None: chosen without truth), method, encoder, weights, mass, views, epochs, preset,
-    labels (train anew on fixed labels), seed, px (side of the picture as shown), batch, options (of the method).
+    labels (train anew on fixed labels), seed, px (side of the picture as shown), modality (use this one alone), options (of the
+    method).
     Changes only speed or place: device, cache, workers.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     labels: str | None = None
     seed: int = 0
     px: int | None = None
+    modality: Literal["image", "video", "audio"] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     cache: str | None = None

@@ -2,17 +2,18 @@ import numpy as np
 import pytest
 import torch
 
+from selflabel.evaluation.metrics import most_agreed
 from selflabel.labelling import label
-from selflabel.methods.base import Task, scaled_epochs
-from selflabel.methods.sela import LARGE, Options, SeLa, cifar_steps, imagenet_steps, most_agreed, solve_times
+from selflabel.methods.base import Task, scaled_epochs, spaced
+from selflabel.methods.sela import LARGE, Options, SeLa, cifar_steps, imagenet_steps
 from selflabel.settings import make_settings
 
 
 def test_solves_follow_the_published_power_of_time():
-    times = solve_times(400, 100, 2)
+    times = spaced(400, 100, 2)
     assert [round(t, 2) for t in times[:6]] == [0.0, 0.04, 0.16, 0.37, 0.65, 1.02]
     assert sum(t < 10 for t in times) == 16 and len(times) == 99
-    assert solve_times(400, 400, 1)[1] == pytest.approx(400 / 399)
+    assert spaced(400, 400, 1)[1] == pytest.approx(400 / 399)
 
 
 def test_learning_rates_drop_where_they_were_published():

@@ -87,6 +87,7 @@ def decoded_items(
     cache: Path,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    most_s: int = MOST_S,
 ) -> Store:
     """All items of a set, decoded: from the cache where they are known, by worker processes where they are not.
 
@@ -96,6 +97,7 @@ def decoded_items(
         cache: the folder that holds the stores.
         workers: processes; 0 means one a core.
         progress: called with (done, total).
+        most_s: seconds that a film or sound may take.
     """
     stamps = np.array([hashlib.blake2b(s.encode(), digest_size=16).digest() for s in map(stamp_of, blobs)], DIGEST)
     settings = hashlib.blake2b(f"{VERSION}|{form}".encode(), digest_size=6).hexdigest()
@@ -104,7 +106,7 @@ def decoded_items(
     if not (folder / "bad.json").exists():
         cache.mkdir(parents=True, exist_ok=True)
         make_room(cache, len(blobs) * form.nbytes)
-        fresh = build(blobs, stamps, form, cache, settings, workers, progress)
+        fresh = build(blobs, stamps, form, cache, settings, workers, progress, most_s)
         decoded = fresh[1]
         settle(fresh[0], folder)
     else:
@@ -132,7 +134,7 @@ def settle(built: Path, folder: Path) -> None:
         shutil.rmtree(built, ignore_errors=True)
 
 
-def build(blobs, stamps, form: Form, cache: Path, settings: str, workers: int, progress) -> tuple[Path, int]:
+def build(blobs, stamps, form: Form, cache: Path, settings: str, workers: int, progress, most_s: int) -> tuple[Path, int]:
     folder = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
     try:
         n = len(blobs)
@@ -142,7 +144,7 @@ def build(blobs, stamps, form: Form, cache: Path, settings: str, workers: int, p
         missing = [i for i in missing if blobs[i] is not None]
         items.flush()
         lengths.flush()
-        bad |= decode_rows(blobs, missing, form, folder, workers, progress)
+        bad |= decode_rows(blobs, missing, form, folder, workers, progress, most_s)
         np.save(folder / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
         (folder / "bad.json").write_text(json.dumps(bad))
     except BaseException:
@@ -175,7 +177,7 @@ def take_known(
     return sorted(missing), bad
 
 
-def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, progress) -> dict[int, str]:
+def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, progress, most_s: int) -> dict[int, str]:
     """Decode rows into the array on disk. A worker that dies costs only the item that killed it."""
     chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
     tasks = [[(i, blobs[i]) for i in chunk] for chunk in chunks]
@@ -185,7 +187,7 @@ def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, 
     bad: dict[int, str] = {}
     done, broken = 0, []
     with processes(max(1, workers)) as pool:
-        for task, future in [(task, pool.submit(decode_chunk, task, form, str(folder), True)) for task in tasks]:
+        for task, future in [(task, pool.submit(decode_chunk, task, form, str(folder), most_s)) for task in tasks]:
             try:
                 bad |= future.result()
             except BrokenProcessPool:
@@ -194,7 +196,7 @@ def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, 
             if progress:
                 progress(done, len(rows))
     for item in (one for task in broken for one in task):
-        bad |= decode_alone(item, form, folder)
+        bad |= decode_alone(item, form, folder, most_s)
     return bad
 
 
@@ -208,40 +210,40 @@ def decode_here(tasks, form: Form, folder: Path, total: int, progress) -> dict[i
     bad: dict[int, str] = {}
     done = 0
     for task in tasks:
-        bad |= decode_chunk(task, form, str(folder), False)
+        bad |= decode_chunk(task, form, str(folder), 0)
         done += len(task)
         if progress:
             progress(done, total)
     return bad
 
 
-def decode_alone(item: tuple[int, Blob], form: Form, folder: Path) -> dict[int, str]:
+def decode_alone(item: tuple[int, Blob], form: Form, folder: Path, most_s: int) -> dict[int, str]:
     """One item in a process of its own, after its chunk killed a worker."""
     with processes(1) as pool:
         try:
-            return pool.submit(decode_chunk, [item], form, str(folder), True).result()
+            return pool.submit(decode_chunk, [item], form, str(folder), most_s).result()
         except BrokenProcessPool:
-            return {item[0]: f"the decoder crashed on it, or took over {MOST_S} s"}
+            return {item[0]: f"the decoder crashed on it, or took over {most_s} s"}
 
 
-def decode_chunk(task: list[tuple[int, Blob]], form: Form, folder: str, alarmed: bool) -> dict[int, str]:
+def decode_chunk(task: list[tuple[int, Blob]], form: Form, folder: str, most_s: int) -> dict[int, str]:
     """Runs in a worker: decode items straight into their rows on disk; returns the bad ones with the reason.
 
-    With `alarmed` the system kills the process over an item that takes too long: a decoder that hangs hears nothing else.
+    The system kills the process over an item that takes over `most_s` seconds (0: never): a decoder that hangs hears nothing else.
     """
     items = np.load(Path(folder) / "items.npy", mmap_mode="r+", allow_pickle=False)
     lengths = np.load(Path(folder) / "lengths.npy", mmap_mode="r+", allow_pickle=False)
     bad = {}
     for row, blob in task:
-        if alarmed and hasattr(signal, "alarm"):
-            signal.alarm(MOST_S)
+        if most_s and hasattr(signal, "alarm"):
+            signal.alarm(most_s)
         try:
             items[row], lengths[row] = form.decode(blob)
         except Undecodable as error:
             bad[row] = str(error)
         except OSError as error:
             bad[row] = f"cannot be read ({error.strerror or error})"
-    if alarmed and hasattr(signal, "alarm"):
+    if most_s and hasattr(signal, "alarm"):
         signal.alarm(0)
     return bad
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import torch
 
 from selflabel.assignment.alignment import contingency, hungarian
 
@@ -75,3 +76,12 @@ def score(truth, labels) -> dict[str, float | int | None]:
         "mean_entropy": float(np.mean([entropy(column) for column in table.T])),
         "mean_max_purity": float(np.mean(table.max(axis=0) / table.sum(axis=0))),
     }
+
+
+def most_agreed(labels: list[torch.Tensor]) -> int:
+    """The head whose labels share most with the other heads': mean NMI, and the first of equals."""
+    arrays = [x.cpu().numpy() for x in labels]
+    if len(arrays) == 1:
+        return 0
+    mean = [sum(nmi_of(contingency(a, b)) for b in arrays) for a in arrays]
+    return int(max(range(len(arrays)), key=lambda h: (round(mean[h], 9), -h)))

@@ -8,6 +8,7 @@ from selflabel.errors import UserError
 from selflabel.methods.base import Method
 from selflabel.methods.sela import SeLa
 from selflabel.methods.sela_nn import SeLaNN
+from selflabel.methods.selavi import SeLaVi
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ METHODS: dict[str, Entry] = {
         "a label turn an epoch",
     ),
     "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
+    "selavi": Entry(SeLaVi, "Asano, Patrick, Rupprecht & Vedaldi, NeurIPS 2020", "200 epochs as published; 40 by default"),
 }
 
 

@@ -231,3 +231,13 @@ def scaled_epochs(published: list[int], asked: int | None) -> list[int]:
         return list(published)
     total = sum(published)
     return [max(1, round(e * asked / total)) for e in published]
+
+
+def spaced(epochs: int, solves: int, power: float) -> tuple[float, ...]:
+    """When labels are solved, in epochs: (epochs) * linspace(0, 1, solves) ** power, the end left to the final solve.
+
+    Example:
+        >>> [round(t, 2) for t in spaced(4, 5, 2)]
+        [0.0, 0.25, 1.0, 2.25]
+    """
+    return tuple(epochs * (i / max(1, solves - 1)) ** power for i in range(max(1, solves - 1)))

@@ -20,10 +20,9 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.assignment import Assignment, LinearScores, marginals, plan, sinkhorn
-from selflabel.assignment.alignment import contingency
-from selflabel.evaluation.metrics import nmi_of
+from selflabel.evaluation.metrics import most_agreed
 from selflabel.heads import LinearHeads
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs
+from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs, spaced
 
 SMALL_PX = 64  # below this the paper's CIFAR recipe, above it the ImageNet one
 RELAX = 0.3  # with --mass relaxed
@@ -82,16 +81,6 @@ RETRAIN_EPOCHS, RETRAIN_DROP = 90, 30  # on fixed labels: a tenth every 30 epoch
 QUICK_EPOCHS = 30  # without --preset paper
 
 
-def solve_times(epochs: int, solves: int, power: float) -> tuple[float, ...]:
-    """When labels are solved, in epochs: (epochs) * linspace(0, 1, solves) ** power, the end left to the final solve.
-
-    Example:
-        >>> [round(t, 2) for t in solve_times(4, 5, 2)]
-        [0.0, 0.25, 1.0, 2.25]
-    """
-    return tuple(epochs * (i / max(1, solves - 1)) ** power for i in range(max(1, solves - 1)))
-
-
 class SeLa(Method):
     """See the module's docstring."""
 
@@ -136,7 +125,7 @@ class SeLa(Method):
             recipe = Recipe(0.05, lambda t: 0.1 ** int(RETRAIN_EPOCHS * t // RETRAIN_DROP), weight_decay=1e-5)
         recipe = Recipe(recipe.lr * o.lr_scale, recipe.shape, recipe.kind, recipe.weight_decay, recipe.momentum)
         solves = o.solves or max(2, round(p.solves * epochs / p.epochs))
-        times = () if given else solve_times(epochs, solves, o.power or p.power)
+        times = () if given else spaced(epochs, solves, o.power or p.power)
         preset = self.view_preset()
         return [Phase("self-label", epochs, {self.task.modality: (preset,)}, recipe, batch, times)]
 
@@ -221,12 +210,3 @@ class SeLa(Method):
 
     def load_extra_state(self, state: dict) -> None:
         self.turn = state["turn"]
-
-
-def most_agreed(labels: list[Tensor]) -> int:
-    """The head whose labels share most with the other heads': mean NMI, and the first of equals."""
-    arrays = [x.cpu().numpy() for x in labels]
-    if len(arrays) == 1:
-        return 0
-    mean = [sum(nmi_of(contingency(a, b)) for b in arrays) for a in arrays]
-    return int(max(range(len(arrays)), key=lambda h: (round(mean[h], 9), -h)))

@@ -1,0 +1,161 @@
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from selflabel.decode.cache import Form, decoded_items
+from selflabel.decode.image import Undecodable
+from selflabel.decode.look import look_at
+from selflabel.decode.sound import decode_sound
+from selflabel.decode.video import decode_clip
+from selflabel.items import from_folder
+from selflabel.views import PRESETS, key_of, show_clip, show_sound
+from selflabel.views.sound import MELS, log_mel, mel_filters
+from tests.films import bars, tone, write_film, write_set
+
+rng = np.random.default_rng(0)
+
+
+CONTAINERS = [
+    ("mp4", "mpeg4", "aac"),
+    ("mov", "mpeg4", "aac"),
+    ("mkv", "mpeg4", "flac"),
+    ("avi", "mpeg4", "mp3"),
+    ("flv", "flv1", "mp3"),
+    ("webm", "libvpx", "libopus"),
+]
+
+
+@pytest.mark.parametrize(("ending", "codec", "sound"), CONTAINERS)
+def test_every_container_gives_frames_and_sound(ending, codec, sound, tmp_path):
+    rate = 48_000 if sound == "libopus" else 44_100 if ending == "flv" else 16_000
+    frames, wave = bars(20, 0, rng), tone(440, 2.0, rate)
+    file = write_film(tmp_path / f"a.{ending}", frames, wave, codec=codec, sound=sound, rate=rate)
+    clip, n = decode_clip(str(file), 8, 32)
+    assert clip.shape == (8, 3, 32, 32) and n == 8
+    bar = [int(picture[0].mean(axis=0).argmax()) for picture in clip]
+    assert len(set(bar)) > 4  # it moves
+    heard, m = decode_sound(str(file), 16_000)
+    assert heard.shape == (16_000,) and m == 16_000
+    spectrum = np.abs(np.fft.rfft(heard.astype(float)))
+    assert abs(int(spectrum[20:].argmax()) + 20 - 440) < 8
+
+
+def test_frames_lie_evenly_over_the_film_and_short_ones_loop(tmp_path):
+    frames = np.stack([np.full((32, 32, 3), 10 * i, np.uint8) for i in range(20)])
+    file = write_film(tmp_path / "a.mp4", frames)
+    levels = decode_clip(str(file), 5, 16)[0].mean(axis=(1, 2, 3))
+    assert np.abs(levels - np.array([0, 40, 80, 120, 160])).max() < 12
+    clip, n = decode_clip(str(write_film(tmp_path / "b.mp4", frames[:3])), 8, 16)
+    assert n == 3 and np.array_equal(clip[0], clip[3]) and np.array_equal(clip[2], clip[5])
+
+
+def test_a_tall_film_keeps_its_middle_square_and_a_rotated_one_stands_upright(tmp_path):
+    tall = np.full((10, 96, 48, 3), 20, np.uint8)
+    tall[:, 24:72] = 200
+    clip, _ = decode_clip(str(write_film(tmp_path / "a.mp4", tall)), 4, 24)
+    assert clip.mean() > 180
+
+
+def test_what_is_missing_is_told_from_what_is_broken(tmp_path):
+    mute = write_film(tmp_path / "mute.mp4", bars(8, 0, rng))
+    assert decode_sound(str(mute), 100)[1] == 0
+    silent = write_film(tmp_path / "silent.mp4", bars(8, 0, rng), np.zeros(16_000, np.int16))
+    assert decode_sound(str(silent), 100)[1] == 0
+    with pytest.raises(Undecodable, match="no picture"):
+        decode_clip(str(write_film(tmp_path / "a.wav", wave=tone(300, 1), sound="pcm_s16le")), 4, 16)
+    for junk in (b"", b"this is no film" * 50):
+        with pytest.raises(Undecodable):
+            decode_clip(junk, 4, 16)
+        with pytest.raises(Undecodable):
+            decode_sound(junk, 100)
+
+
+def test_a_truncated_tail_costs_only_the_tail(tmp_path):
+    whole = write_film(tmp_path / "a.mkv", bars(60, 0, rng), tone(440, 6.0)).read_bytes()
+    clip, n = decode_clip(whole[: len(whole) * 2 // 3], 8, 16)
+    assert n >= 4 and clip.shape == (8, 3, 16, 16)
+    assert decode_sound(whole[: len(whole) * 2 // 3], 16_000)[1] == 16_000
+
+
+def test_one_bad_film_is_skipped_and_one_without_sound_is_kept(tmp_path):
+    write_set(tmp_path / "films", n=5)
+    (tmp_path / "films" / "bad.mp4").write_bytes(b"junk")
+    write_film(tmp_path / "films" / "mute.mp4", bars(8, 0, rng))
+    items = from_folder(tmp_path / "films")
+    assert items.modalities == ("video", "audio")
+    clips = decoded_items(items.blobs["video"], Form("clip", (8, 3, 24, 24)), tmp_path / "cache")
+    sounds = decoded_items(items.blobs["audio"], Form("sound", (8000,), 16_000), tmp_path / "cache")
+    assert [items.paths[i] for i in clips.bad] == ["bad.mp4"]
+    assert (clips.lengths > 0).tolist() == [True] * 5 + [False, True]
+    assert (sounds.lengths > 0).tolist() == [True] * 5 + [False, False] and list(sounds.bad) == [5]
+    again = decoded_items(items.blobs["video"], Form("clip", (8, 3, 24, 24)), tmp_path / "cache")
+    assert again.decoded == 0 and np.array_equal(again.items, clips.items)
+
+
+def hangs(blob):
+    import time
+
+    time.sleep(30)
+
+
+class Hanging(Form):
+    """A form whose decoder hangs on one file, in C as it were: no Python signal handler is heard."""
+
+    def decode(self, blob):
+        if blob.file.endswith("002.mp4"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            hangs(blob)
+        return super().decode(blob)
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the system has no alarm")
+def test_a_decoder_that_hangs_loses_one_item(tmp_path):
+    write_set(tmp_path / "films", n=4, seconds=0.5)
+    items = from_folder(tmp_path / "films")
+    store = decoded_items(items.blobs["video"], Hanging("clip", (4, 3, 16, 16)), tmp_path / "cache", workers=1, most_s=3)
+    assert list(store.bad) == [2] and "took over" in store.bad[2]
+    assert (store.lengths > 0).tolist() == [True, True, False, True]
+
+
+def test_files_that_share_a_stem_are_one_item_and_strangers_are_skipped(tmp_path):
+    from PIL import Image
+
+    for i in range(3):
+        Image.fromarray(np.full((8, 8), 40 * i, np.uint8)).save(tmp_path / f"{i}.png")
+        write_film(tmp_path / f"{i}.wav", wave=tone(300, 0.2), sound="pcm_s16le")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "lonely.png")
+    write_film(tmp_path / "film.mkv", bars(4, 0, rng))
+    items = from_folder(tmp_path)
+    assert items.modalities == ("image", "audio") and items.paths == ["0.png", "1.png", "2.png", "film.mkv", "lonely.png"]
+    assert items.blobs["audio"][4] is None and items.blobs["image"][3] is None
+
+
+def test_a_look_says_how_long_and_how_fine(tmp_path):
+    write_set(tmp_path / "films", n=3, seconds=1.5)
+    items = from_folder(tmp_path / "films")
+    seen, heard = look_at(items, "video"), look_at(items, "audio")
+    assert seen.kind == "video" and seen.short_px == 48 and seen.seconds == pytest.approx(1.5, abs=0.2)
+    assert heard.kind == "sound" and heard.rate == 16_000 and heard.seconds == pytest.approx(1.5, abs=0.2)
+
+
+def test_a_view_of_a_film_moves_but_its_colours_and_frame_do_not():
+    clips = torch.randint(0, 255, (1, 1, 3, 24, 24), dtype=torch.uint8).expand(2, 16, 3, 24, 24)
+    seen = show_clip(clips, PRESETS["video"], key_of(3), torch.tensor([0, 1]), 16)
+    assert seen.shape == (2, 3, 8, 16, 16)
+    assert torch.allclose(seen[:, :, :1].expand_as(seen), seen, atol=1e-5)  # a still film stays still
+    assert not torch.allclose(seen[0], seen[1])
+    alone = show_clip(clips[1:], PRESETS["video"], key_of(3), torch.tensor([1]), 16)
+    assert torch.allclose(alone[0], seen[1], atol=1e-5)
+
+
+def test_a_spectrogram_shows_a_tone_where_it_is_whatever_its_loudness():
+    low, high = (torch.from_numpy(tone(f, 1.0).copy())[None] for f in (300, 3000))
+    a, b = log_mel(low.float() / 32768, 16_000)[0, 0], log_mel(high.float() / 32768, 16_000)[0, 0]
+    assert a.shape[0] == MELS and a.mean(1).argmax() > b.mean(1).argmax()  # pitch goes up
+    assert torch.allclose(log_mel(low.float() / 40_000, 16_000), log_mel(low.float() / 32768, 16_000), atol=1e-3)
+    filters = mel_filters(16_000, 512, MELS)
+    assert (filters.sum(dim=1) > 0).all()
+    seen = show_sound(torch.cat([low, low]).to(torch.int16), PRESETS["sound"], key_of(1), torch.tensor([0, 1]), 16_000)
+    assert seen.shape[:3] == (2, 1, MELS) and not torch.allclose(seen[0], seen[1]) and seen.min() >= 0 and seen.max() <= 1
