@@ -229,7 +229,7 @@ def decode_alone(item: tuple[int, Blob], form: Form, folder: Path, most_s: int) 
 def decode_chunk(task: list[tuple[int, Blob]], form: Form, folder: str, most_s: int) -> dict[int, str]:
     """Runs in a worker: decode items straight into their rows on disk; returns the bad ones with the reason.
 
-    The system kills the process over an item that takes over `most_s` seconds (0: never): a decoder that hangs hears nothing else.
+    The system kills the process over an item that takes over `most_s` seconds (0: never): one that hangs hears nothing else.
     """
     items = np.load(Path(folder) / "items.npy", mmap_mode="r+", allow_pickle=False)
     lengths = np.load(Path(folder) / "lengths.npy", mmap_mode="r+", allow_pickle=False)

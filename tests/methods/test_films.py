@@ -1,0 +1,123 @@
+"""Items that are seen and heard: real films through the whole of `label`, `predict` and `score`."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from selflabel.assignment.alignment import hungarian
+from selflabel.evaluation.metrics import accuracy
+from selflabel.labelling import label
+from selflabel.methods.base import Task
+from selflabel.methods.selavi import Options, SeLaVi
+from selflabel.predict import predict
+from selflabel.run import Run
+from selflabel.settings import make_settings
+from tests.films import bars, write_film, write_set
+
+rng = np.random.default_rng(1)
+
+
+def labelled(folder, out, **given):
+    settings = make_settings(source=str(folder), clusters=2, device="cpu", **given)
+    return label(settings, out, overwrite=True)
+
+
+@pytest.mark.parametrize("method", ["sela-nn", "selavi"])
+def test_films_are_labelled_and_a_run_predicts_others(method, tmp_path):
+    truth = write_set(tmp_path / "films", n=30)
+    write_film(tmp_path / "films" / "mute.mp4", bars(12, 0, rng))
+    (tmp_path / "films" / "bad.mp4").write_bytes(b"junk")
+    options = {"heads": 3} if method == "sela-nn" else {"heads": 4, "solves": 10, "lr_scale": 2.0}
+    report = labelled(tmp_path / "films", tmp_path / "run", method=method, epochs=10, options=options)
+    assert report["n_items"] == 31 and report["n_skipped"] == 1 and report["encoder"] == "clip9, resnet9"
+    run = Run.open(tmp_path / "run")
+    labels = run.labels["label"].to_numpy()
+    if method == "sela-nn":
+        assert accuracy(truth, labels[:30]) > 0.9
+    assert (tmp_path / "run" / "clusters.png").stat().st_size > 1000
+    others = write_set(tmp_path / "others", n=12, seed=9)
+    found = predict(run, str(tmp_path / "others"), "cpu")
+    assert len(found.labels) == 12
+    if method == "sela-nn":
+        assert accuracy(others, found.labels) > 0.8
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["method"] == method
+
+
+def test_one_modality_can_be_asked_for(tmp_path):
+    write_set(tmp_path / "films", n=16, seconds=0.6)
+    report = labelled(tmp_path / "films", tmp_path / "run", modality="audio", epochs=2, options={"heads": 2})
+    assert report["encoder"] == "resnet9"
+
+
+class Given:
+    """Features of two modalities as a method sees them."""
+
+    def __init__(self, features, present):
+        self.n_items, self.store, self.present = len(present["video"]), features, present
+
+    def features(self, modality, **_):
+        return self.store[modality]
+
+
+def made(n=200, k=4, d=8, seed=0):
+    """A method on features whose audio heads know the labels in another order."""
+    g = torch.Generator().manual_seed(seed)
+    centres = torch.randn(k, d, generator=g) * 3
+    of = torch.randint(0, k, (n,), generator=g)
+    x = {m: centres[of] + 0.3 * torch.randn(n, d, generator=g) for m in ("video", "audio")}
+    present = {m: torch.ones(n, dtype=torch.bool) for m in x}
+    task = Task(n, k, "features", 0, 0, kinds={"video": "features", "audio": "features"})
+    method = SeLaVi(task, Options(heads=1, groups=1))
+    encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in x})
+    for e in encoders.values():
+        e.dim = d
+    method.build(encoders)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        for m, rows in (("video", torch.arange(k)), ("audio", order)):
+            method.heads[m].linear.weight.copy_(centres[rows])
+            method.heads[m].linear.bias.copy_(-0.5 * centres[rows].square().sum(dim=1))
+    return method, Given(x, present), of
+
+
+@torch.no_grad()
+def test_alignment_finds_the_permutation_and_the_joint_kernel_is_the_product_of_posteriors():
+    method, data, _ = made()
+    method.align(data.store, data.present, 0)
+    (wv, bv), (wa, ba) = method.heads["video"].of(0), method.heads["audio"].of(0)
+    assert torch.allclose(wv, wa) and torch.allclose(bv, ba)
+    joint = method.joint_scores(data.store, data.present, [0])[0].product()
+    logs = [torch.log_softmax(method.heads[m](x)[0], dim=1) for m, x in data.store.items()]
+    assert torch.allclose(torch.softmax(20 * joint, 1), torch.softmax(10 * (logs[0] + logs[1]), 1), atol=1e-4)
+    data.present["audio"][:50] = False
+    alone = method.joint_scores(data.store, data.present, [0])[0].product()[:50]
+    assert torch.allclose(torch.softmax(alone, 1), logs[0][:50].exp(), atol=1e-5)  # what is absent adds nothing
+
+
+def test_an_absent_modality_adds_nothing_to_the_loss():
+    from selflabel.methods.base import Batch
+
+    method, data, _ = made()
+    rows = torch.arange(20)[:, None]
+    has = {"video": torch.ones(20, dtype=torch.bool), "audio": torch.arange(20) < 10}
+    views = {m: [x[:20]] for m, x in data.store.items()}
+    before = method.loss(Batch(rows, views, 0.0, has))["label"]
+    views["audio"][0] = views["audio"][0].clone()
+    views["audio"][0][10:] = 1e3
+    assert torch.equal(method.loss(Batch(rows, views, 0.0, has))["label"], before)
+
+
+@torch.no_grad()
+def test_sizes_follow_the_asked_gaussian_and_the_hungarian_is_exact():
+    method, data, _ = made(n=400, k=4)
+    method.relabel(data, torch.Generator().manual_seed(0))
+    sizes = torch.bincount(method.labels_HN[0].long(), minlength=4)
+    assert sizes.min() > 60 and len(set(sizes.tolist())) > 1
+    counts = rng.random((6, 6))
+    from itertools import permutations
+
+    best = max(sum(counts[i, p[i]] for i in range(6)) for p in permutations(range(6)))
+    rows, columns = hungarian(counts)
+    assert counts[rows, columns].sum() == pytest.approx(best)
