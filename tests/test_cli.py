@@ -98,7 +98,7 @@ def test_every_wrong_word_is_one_sentence_and_exit_code_two(here, sign_folder, t
     nothing.mkdir()
     fails(here("label", nothing, "-k", 2), "no images")
     (nothing / "a.jpg").write_text("no image")
-    fails(here("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 images can be decoded")
+    fails(here("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 items can be decoded")
     out = ["--out", tmp_path / "r1"]
     fails(here("label", tmp_path / "gone", "-k", 2), "gone")
     fails(here("label", sign_folder, "-k", 2, "--method", "magic", *out), "magic", "sela-nn")

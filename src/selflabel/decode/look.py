@@ -37,7 +37,7 @@ def look_at(items: Items, modality: str = "image") -> Look:
     Example:
         >>> from selflabel.items import open_items
         >>> look_at(open_items("digits"))
-        Look(kind='glyph', short_px=8, channels=1)
+        Look(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0)
     """
     if items.are_features:
         return Look("features")

@@ -38,7 +38,7 @@ class Clip9(nn.Module):
 
     def __init__(self, px: int, width: int = 32):
         super().__init__()
-        self.net = ResNet9(3, px, width)
+        self.net = ResNet9(3, px, width, stride=4 if px > 32 else 2)
 
     def forward(self, x: Tensor) -> Tensor:
         T = x.shape[2]

@@ -41,9 +41,9 @@ class ResNet9(nn.Module):
     Pictures above 64 px enter through a 7 x 7 convolution of stride 4, so that 128 px cost what 32 px do.
     """
 
-    def __init__(self, channels: int, px: int, width: int = 32):
+    def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None):
         super().__init__()
-        stride = 4 if px > 64 else 2 if px > 32 else 1
+        stride = stride or (4 if px > 64 else 2 if px > 32 else 1)
         kernel = 7 if stride == 4 else 3
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False),
