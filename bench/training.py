@@ -68,11 +68,14 @@ def bare_epoch(method, data: ResidentData, phase: Phase, labels: torch.Tensor, o
     for rows in torch.randperm(data.n_items).split(phase.batch):
         x = data.rows("image", rows).float().div_(255)
         with data.autocast():
-            scores = method.heads(method.encoders["image"](x))
+            scores = method.heads["image"](method.encoders["image"](x))
             loss = torch.stack([F.cross_entropy(s.float(), labels[rows]) for s in scores]).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def main() -> None:
@@ -87,6 +90,7 @@ def main() -> None:
         "ratio": round(statistics.median(a / b for a, b in pairs), 3),
     }
     print(json.dumps(found))
+    (RESULTS / f"training-{source}.json").write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Data(Protocol):
 @dataclass
 class Batch:
     """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase.
-    present: modality to (B * G,), whether the item has it.
+    present: modality to (B * G,), whether the item has it; a modality that all items have is left out.
     """
 
     rows_BG: Tensor

@@ -55,6 +55,7 @@ UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
 MOST_TURNS = 60  # of one transport solve
 LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 FIRST_GAP = 5_000  # items between the first label turns
+ABSENT = -100  # the label of an item that lacks the modality
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -198,10 +199,10 @@ class SeLaNN(Method):
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = []
         for m, (view,) in batch.views.items():
-            has = batch.present[m]
-            scores = self.heads[m](self.encoders[m](view))
-            each = torch.stack([F.cross_entropy(s.float(), y, reduction="none") for s, y in zip(scores, labels)])
-            terms.append((each * has).sum() / (has.sum().clamp(min=1) * len(each)))
+            scores, has = self.heads[m](self.encoders[m](view)), batch.present.get(m)
+            for s, y in zip(scores, labels):
+                each = F.cross_entropy(s.float(), y if has is None else y.masked_fill(~has, ABSENT), ignore_index=ABSENT)
+                terms.append(each if has is None or has.any() else each.nan_to_num(0.0))
         return {"label": torch.stack(terms).mean()}
 
     def contrast(self, views: list[Tensor]) -> Tensor:
@@ -262,13 +263,17 @@ class SeLaNN(Method):
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
         parts = []
-        for rows in torch.arange(self.task.n_items).split(4096):
-            block = {m: x[rows] for m, x in features.items()}
-            parts.append([p.exp() for p in self.joint(block, {m: has[rows.to(has.device)] for m, has in present.items()})])
+        for start in range(0, self.task.n_items, 4096):
+            rows = slice(start, start + 4096)
+            block, has = ({m: x[rows] for m, x in part.items()} for part in (features, present))
+            parts.append([p.exp() for p in self.joint(block, has)])
         return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
 
     def joint(self, block: dict[str, Tensor], present: dict[str, Tensor] | None) -> list[Tensor]:
         """log of every head's posterior: the product of those of the modalities that an item has."""
+        if len(block) == 1:
+            ((m, x),) = block.items()
+            return [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
         each = []
         for m, x in block.items():
             scores = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]

@@ -111,7 +111,7 @@ class SeLaVi(Method):
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = []
         for m, views in batch.views.items():
-            has = batch.present[m]
+            has = batch.present.get(m, torch.ones(labels.shape[1], dtype=torch.bool, device=labels.device))
             for view in views:
                 scores = self.heads[m](self.encoders[m](view))
                 each = torch.stack([F.cross_entropy(s.float(), y, reduction="none") for s, y in zip(scores, labels)])

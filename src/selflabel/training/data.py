@@ -42,6 +42,7 @@ class ResidentData:
         self.n_items = len(next(iter(self.items.values())))
         everywhere = {m: torch.ones(self.n_items, dtype=torch.bool) for m in self.items}
         self.present = {m: x.to(device) for m, x in (everywhere | (present or {})).items()}
+        self.lacking = {m for m, has in self.present.items() if not bool(has.all())}
         self.encoders: nn.ModuleDict | None = None
 
     def rows(self, modality: str, rows: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ def show_batch(data, phase: Phase, rows_BG: Tensor, progress: float, key: int) -
         modality: [data.view(modality, flat, preset, key_of(key, m, i)) for i, preset in enumerate(presets)]
         for m, (modality, presets) in enumerate(sorted(phase.views.items()))
     }
-    present = {m: has[flat.to(has.device)] for m, has in data.present.items()}
+    present = {m: has[flat.to(has.device)] for m, has in data.present.items() if m in data.lacking}
     return Batch(rows_BG.to(data.device), views, progress, present)
 
 
