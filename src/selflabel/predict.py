@@ -18,7 +18,7 @@ from selflabel.items import Items, open_items
 from selflabel.labelling import make_options
 from selflabel.methods import find_method
 from selflabel.methods.base import Method, Task
-from selflabel.preparing import Notices, Part, Prepared, encoder_of, form_of, tensors
+from selflabel.preparing import SOUNDS, Notices, Part, Prepared, encoder_of, form_of, tensors
 from selflabel.run import Run
 from selflabel.settings import Settings, make_settings
 from selflabel.training.checkpoint import restore_method
@@ -61,7 +61,7 @@ class Model:
     @classmethod
     def of(cls, method: Method, prepared: Prepared, settings: Settings, head: int, device: torch.device) -> Model:
         """The networks that were just trained, without the set."""
-        looks = {m: replace(part, tensor=None, present=None) for m, part in prepared.parts.items()}
+        looks = {m: replace(part, tensor=None, lengths=None) for m, part in prepared.parts.items()}
         return cls(method, looks, settings, method.task, head, device)
 
     @torch.no_grad()
@@ -94,10 +94,10 @@ class Model:
         for m, part in self.looks.items():
             if m in items.modalities:
                 short = look_at(items, m).short_px
-                fixed = part.backbone is not None and part.look.kind != "sound"
+                fixed = part.backbone is not None and part.look.kind not in SOUNDS
                 forms[m] = form_of(part.look, min(part.px, max(short, 1)) if fixed else part.px)
         kept, decoded = tensors(items, forms, self.settings, notices)
-        return Prepared(kept, {m: replace(self.looks[m], tensor=x, present=has) for m, (x, has, _) in decoded.items()})
+        return Prepared(kept, {m: replace(self.looks[m], tensor=x, lengths=n) for m, (x, n, _) in decoded.items()})
 
     def block(self, data: ResidentData, rows: Tensor) -> tuple[Tensor, Tensor]:
         features = {}

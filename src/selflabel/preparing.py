@@ -29,6 +29,7 @@ from selflabel.views.sound import MELS
 
 GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
+SOUNDS = ("sound", "spoken")
 MOST_FRAMES, FRAMES_A_SECOND = 32, 4  # that are stored of a film
 ENCODE_BATCH = 64
 
@@ -44,8 +45,8 @@ class Notices:
 
 @dataclass(frozen=True)
 class Part:
-    """One modality of the set: its tensor, which items have it, how it is shown and to which encoder, and a frozen backbone where
-    one made the tensor.
+    """One modality of the set: its tensor, each item's length in it (0: the item lacks it), how it is shown and to which
+    encoder, and a frozen backbone where one made the tensor.
     """
 
     tensor: Any
@@ -54,7 +55,7 @@ class Part:
     channels: int
     encoder: str
     backbone: nn.Module | None = None
-    present: Any = None
+    lengths: Any = None
 
     @property
     def kind(self) -> str:
@@ -77,8 +78,10 @@ class Prepared:
         """The set as methods see it."""
         px = next((p.px for m, p in self.parts.items() if m != "audio"), 0)
         rate = max(p.look.rate for p in self.parts.values())
-        present = {m: torch.from_numpy(p.present) for m, p in self.parts.items() if p.present is not None}
-        return ResidentData({m: p.tensor for m, p in self.parts.items()}, px, device, ranks, seed, rate, present)
+        levelled = any(p.look.kind == "spoken" for p in self.parts.values())
+        lengths = {m: torch.from_numpy(p.lengths).long() for m, p in self.parts.items() if p.lengths is not None}
+        tensors = {m: p.tensor for m, p in self.parts.items()}
+        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths)
 
 
 def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None, most: int = 1) -> Prepared:
@@ -96,8 +99,8 @@ def prepare(settings: Settings, device: torch.device, notices: Notices, data: An
     stored = {m: min(px, max(looks[m].short_px, 1)) if is_fixed(names[m]) else px for m, (px, _) in shapes.items()}
     kept, decoded = tensors(items, {m: form_of(looks[m], stored[m]) for m in looks}, settings, notices)
     parts = {}
-    for m, (tensor, present, place) in decoded.items():
-        part = Part(tensor, looks[m], *shapes[m], names[m], None, present)
+    for m, (tensor, lengths, place) in decoded.items():
+        part = Part(tensor, looks[m], *shapes[m], names[m], None, lengths)
         parts[m] = encoded(part, m, settings, device, place, notices) if is_fixed(names[m]) else part
     return Prepared(kept, parts)
 
@@ -119,7 +122,7 @@ def is_fixed(encoder: str) -> bool:
 
 def form_of(look: Look, px: int) -> Form:
     """How items of this look are stored."""
-    if look.kind == "sound":
+    if look.kind in SOUNDS:
         return Form("sound", (max(1, round(look.seconds * look.rate)),), look.rate)
     if look.kind == "video":
         frames = min(MOST_FRAMES, max(SHOWN, round(min(look.seconds, SPAN_S) * FRAMES_A_SECOND)))
@@ -161,12 +164,12 @@ def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
         return "conv4"
     if look.kind == "video":
         return "r2plus1d" if device.type == "cuda" else "clip9"
-    return "resnet18" if device.type == "cuda" and look.kind != "sound" else "resnet9"
+    return "resnet18" if device.type == "cuda" and look.kind not in SOUNDS else "resnet9"
 
 
 def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device) -> int:
     """The side of the pictures as the encoder sees them; of a spectrogram, its height."""
-    if look.kind == "sound":
+    if look.kind in SOUNDS:
         return MELS
     if settings.px:
         return settings.px
@@ -182,7 +185,7 @@ def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device
     return min(most, max(look.short_px, 8))
 
 
-Decoded = dict[str, tuple[np.ndarray, Any, Path]]  # tensor, which items have the modality, the cache folder that belongs to it
+Decoded = dict[str, tuple[np.ndarray, Any, Path]]  # tensor, lengths, the cache folder that belongs to it
 
 
 def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: Notices) -> tuple[Items, Decoded]:
@@ -209,10 +212,10 @@ def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: N
     kept, made = items.take(good, skipped), {}
     for m, store in stores.items():
         whole = len(good) == len(items)
-        present = None if has[m][good].all() else has[m][good]
-        made[m] = (store.items if whole else store.items[good], present, store.folder)
-        if present is not None:
-            notices.say(f"{int((~present).sum())} of {len(good)} items have no {m}; what they have is used.")
+        lacking = int((~has[m][good]).sum())
+        made[m] = (store.items if whole else store.items[good], store.lengths[good], store.folder)
+        if lacking:
+            notices.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
     return kept, {m: found for m, found in made.items() if has[m].any()}
 
 

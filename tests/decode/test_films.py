@@ -137,7 +137,7 @@ def test_a_look_says_how_long_and_how_fine(tmp_path):
     items = from_folder(tmp_path / "films")
     seen, heard = look_at(items, "video"), look_at(items, "audio")
     assert seen.kind == "video" and seen.short_px == 48 and seen.seconds == pytest.approx(1.5, abs=0.2)
-    assert heard.kind == "sound" and heard.rate == 16_000 and heard.seconds == pytest.approx(1.5, abs=0.2)
+    assert heard.kind == "spoken" and heard.rate == 16_000 and heard.seconds == pytest.approx(1.5, abs=0.2)
 
 
 def test_a_view_of_a_film_moves_but_its_colours_and_frame_do_not():

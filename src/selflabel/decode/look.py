@@ -16,12 +16,15 @@ GLYPH_PAPER = 0.4  # share of background above which a grey picture is a written
 
 
 LONGEST_SOUND_S = 10.0  # what is longer is cut
+SPOKEN_S = 1.5  # median length up to which sounds are taken for words, which are told by how they change
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the sample showed: `kind` is "glyph", "photo", "features", "video" or "sound"; `short_px` the median short side;
-    `channels` 1 or 3; `seconds` the median length; `rate` samples a second that hold what the sounds hold.
+    """What the sample showed.
+
+    kind: "glyph", "photo", "features", "video", "sound" or "spoken". short_px: the median short side. channels: 1 or 3. seconds: the
+    length that nearly all keep to. rate: samples a second that hold what the sounds hold.
     """
 
     kind: str
@@ -70,7 +73,9 @@ def look_at_sounds(blobs: list[Blob | None]) -> Look:
     if not found:
         return Look("sound", 0, 1, 2.0, RATE)
     rate = min(RATE, int(np.median([rate for rate, _ in found])))
-    return Look("sound", 0, 1, min(LONGEST_SOUND_S, float(np.median([s for _, s in found]))), rate)
+    lengths = [s for _, s in found]
+    kind = "spoken" if np.median(lengths) <= SPOKEN_S else "sound"
+    return Look(kind, 0, 1, min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95))), rate)
 
 
 def spread(n: int, most: int) -> list[int]:

@@ -125,7 +125,8 @@ class Final:
 class Task:
     """What is known before the loop. clusters None: the method chooses K.
 
-    kinds: modality to "glyph", "photo", "video", "sound" or "features". kind, px, channels and pretrained speak of the first.
+    kinds: modality to "glyph", "photo", "video", "sound", "spoken" or "features". kind, px, channels and pretrained speak of the
+    first modality.
     """
 
     n_items: int

@@ -105,7 +105,7 @@ FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
 SOUND = replace(GLYPH, heads=8, remine=3, longest_gap=3, budget=120_000)
 VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
 FEW = 4_000
-PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "video": VIDEO}
+PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SOUND, "video": VIDEO}
 
 
 class SeLaNN(Method):

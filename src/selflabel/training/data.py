@@ -24,7 +24,8 @@ class ResidentData:
     """A tensor a modality, resident on the device where it fits: uint8 images (N, C, H, W) or films (N, F, 3, H, W), int16 sounds
     (N, S), or float features (N, D).
 
-    rate: of the sounds, samples a second. present: (N,) which items have the modality; all where it is not said.
+    rate: of the sounds, samples a second. levelled: whether each band of a spectrogram is shown about its mean. lengths: (N,)
+    frames or samples there are before they loop, 0 where an item lacks the modality; all where it is not said.
     """
 
     def __init__(
@@ -35,13 +36,15 @@ class ResidentData:
         ranks: Ranks,
         seed: int,
         rate: int = 0,
-        present: dict[str, Tensor] | None = None,
+        levelled: bool = False,
+        lengths: dict[str, Tensor] | None = None,
     ):
         self.items = {m: resident(x, device) for m, x in items.items()}
         self.px, self.device, self.ranks, self.seed, self.rate = px, device, ranks, seed, rate
         self.n_items = len(next(iter(self.items.values())))
-        everywhere = {m: torch.ones(self.n_items, dtype=torch.bool) for m in self.items}
-        self.present = {m: x.to(device) for m, x in (everywhere | (present or {})).items()}
+        self.levelled, self.lengths = levelled, {m: x.to(device) for m, x in (lengths or {}).items()}
+        everywhere = {m: torch.ones(self.n_items, dtype=torch.bool, device=device) for m in self.items}
+        self.present = everywhere | {m: x > 0 for m, x in self.lengths.items()}
         self.lacking = {m for m, has in self.present.items() if not bool(has.all())}
         self.encoders: nn.ModuleDict | None = None
 
@@ -57,7 +60,8 @@ class ResidentData:
         if x.ndim == 5:
             return show_clip(x, chosen, key, rows)
         if x.dtype == torch.int16:
-            return show_sound(x, chosen, key, rows, self.rate)
+            lengths = self.lengths[modality][rows.to(self.device)] if modality in self.lengths else None
+            return show_sound(x, chosen, key, rows, self.rate, lengths, self.levelled)
         if x.ndim == 2:
             if chosen.is_still:
                 return x.float()

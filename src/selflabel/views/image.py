@@ -52,8 +52,9 @@ PRESETS: dict[str, Preset] = {
     "dropout": Preset(shift=1e-9),  # of features: a tenth of the entries blanked
     # written signs: a sign stays itself when it leans, shifts or grows, not when it is mirrored
     "glyph": Preset(degrees=15, shear=0.2, shift=0.1, zoom=0.15),
-    # spoken and other sounds, as spectrograms: speakers differ in pitch and tempo, not in what they say
-    "sound": Preset(shift=0.08, zoom=0.15),
+    # sounds as spectrograms; words more so: speakers differ in pitch and tempo, not in what they say
+    "sound": Preset(shift=0.05, zoom=0.1),
+    "spoken": Preset(shift=0.1, zoom=0.2),
     # films: what photographs bear, a little less of it
     "video": Preset(area=(0.3, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2),
     # photographs: SimCLR's family (Chen et al., 2020)

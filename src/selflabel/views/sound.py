@@ -1,8 +1,9 @@
 """Views of sounds: log-mel spectrograms as one-channel pictures (time across, pitch up), made on the device.
 
 A change of speaker, tempo or start is then a geometric one (stretch and shift of both axes), drawn as for pictures; stretches
-of time and of pitch are blanked besides (SpecAugment; Park et al., 2019). Loudness is taken out: the loudest is 1, RANGE dB
-below it is 0.
+of time and of pitch are blanked besides (SpecAugment; Park et al., 2019). Loudness is taken out: the loudest is 1, RANGE_DB
+below it is 0. Words are levelled: each band is shown about its mean over time, which takes out most of the speaker (cepstral
+mean normalisation; Atal, 1974), and stretched to one length.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ LEAST_WINDOW_S = 2.0  # of what a view hears of a long sound
 DRAWS, MORE_DRAWS = 16, 8
 
 
-def show_sound(waves: Tensor, preset: Preset, key: int, rows: Tensor, rate: int) -> Tensor:
+def show_sound(
+    waves: Tensor, preset: Preset, key: int, rows: Tensor, rate: int, lengths: Tensor | None = None, levelled: bool = False
+) -> Tensor:
     """A view of every sound.
 
     Args:
@@ -31,18 +34,39 @@ def show_sound(waves: Tensor, preset: Preset, key: int, rows: Tensor, rate: int)
         preset: a still one hears everything; any other hears a random stretch, warped and blanked.
         key, rows: fix the draws, as for pictures.
         rate: samples a second.
+        lengths: (B,) samples before the sound loops.
+        levelled: show each band about its mean, and every sound at one length.
 
     Returns:
         (B, 1, MELS, frames) float32 in [0, 1].
     """
     x = waves.float() / 32768 if waves.dtype == torch.int16 else waves.float()
-    if preset.is_still:
-        return log_mel(x, rate)
     u = uniforms(key, rows.to(x.device), DRAWS + MORE_DRAWS)
-    x = log_mel(heard(x, u[:, DRAWS], rate), rate)
+    if not (preset.is_still or levelled):
+        x = heard(x, u[:, DRAWS], rate)
+    x = log_mel(x, rate)
+    if levelled:
+        x = level(stretched(x, lengths, waves.shape[1]))
+    if preset.is_still:
+        return x
     if has_geometry(preset):
         x = warp(x, geometry(preset, u[:, :DRAWS]), (x.shape[-2], x.shape[-1]))
     return blanked(x, u[:, DRAWS + 1 :])
+
+
+def stretched(x: Tensor, lengths: Tensor | None, samples: int) -> Tensor:
+    """Each spectrogram up to where its sound loops, over the whole width."""
+    if lengths is None:
+        return x
+    share = (lengths.to(x.device) / samples).clamp(min=1e-3, max=1.0).to(x.dtype)
+    theta = torch.zeros(len(x), 2, 3, device=x.device, dtype=x.dtype)
+    theta[:, 0, 0], theta[:, 0, 2], theta[:, 1, 1] = share, share - 1, 1.0
+    return warp(x, theta, (x.shape[-2], x.shape[-1]))
+
+
+def level(x: Tensor) -> Tensor:
+    """Each band about its mean over time, at one half."""
+    return (0.5 + x - x.mean(dim=3, keepdim=True)).clamp_(0, 1)
 
 
 def heard(x: Tensor, start: Tensor, rate: int) -> Tensor:
