@@ -23,8 +23,8 @@ SPOKEN_S = 1.5  # median length up to which sounds are taken for words, which ar
 class Look:
     """What the sample showed.
 
-    kind: "glyph", "photo", "features", "video", "sound" or "spoken". short_px: the median short side. channels: 1 or 3. seconds: the
-    length that nearly all keep to. rate: samples a second that hold what the sounds hold.
+    kind: "glyph", "photo", "features", "video", "sound" or "spoken". short_px: the median short side. channels: 1 or 3.
+    seconds: the length that nearly all keep to. rate: samples a second that hold what the sounds hold.
     """
 
     kind: str
