@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from selflabel.views import PRESETS
 from selflabel.views.sound import log_mel
 
 TOP = 5
+SHOWN_S = 4  # seconds of a sound on the contact sheet
 TILE = 96  # side of an item on the contact sheet, before it is shrunk
 RUN_NEIGHBOURS = 10
 
@@ -285,7 +287,7 @@ def pictures(prepared: Prepared) -> Callable[[int], np.ndarray] | None:
         return lambda row: np.asarray(array[row]).squeeze()
     if "image" in items.blobs:
         return lambda row: image_tile(items.blobs["image"][row])
-    return lambda row: film_tile(prepared, row)
+    return lambda row: film_tile(items, prepared.parts["audio"].look.rate if "audio" in prepared.parts else 0, row)
 
 
 def image_tile(blob: Blob | None) -> np.ndarray:
@@ -296,19 +298,24 @@ def image_tile(blob: Blob | None) -> np.ndarray:
     return decode_square(blob.read(), TILE, 3).transpose(1, 2, 0)
 
 
-def film_tile(prepared: Prepared, row: int) -> np.ndarray:
+def film_tile(items: Items, rate: int, row: int) -> np.ndarray:
     """The middle frame with a strip of the sound below it, or the spectrogram alone; white where an item lacks what is shown."""
+    from selflabel.decode.image import Undecodable
+    from selflabel.decode.sound import decode_sound
+    from selflabel.decode.video import decode_clip, source_of
+
+    film, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
     strips = []
-    form = {m: p for m, p in prepared.parts.items() if p.kind != "features"}
-    if "video" in form:
-        clip = np.asarray(form["video"].tensor[row])
-        strips.append(clip[len(clip) // 2].transpose(1, 2, 0))
-    if "audio" in form:
-        wave = torch.from_numpy(np.array(form["audio"].tensor[row]))[None]
-        heard = 1 - log_mel(wave.float() / 32768, form["audio"].look.rate)[0, 0]
-        tall, wide = (TILE, TILE) if not strips else (strips[0].shape[0] // 3, strips[0].shape[1])
-        small = torch.nn.functional.interpolate(heard[None, None], (tall, wide), mode="area")[0, 0]
-        strips.append((255 * small).to(torch.uint8).numpy()[:, :, None].repeat(3, axis=2))
+    with suppress(Undecodable):
+        if film is not None:
+            strips.append(decode_clip(source_of(film), 3, TILE)[0][1].transpose(1, 2, 0))
+    with suppress(Undecodable):
+        if sound is not None:
+            wave, heard = decode_sound(source_of(sound), SHOWN_S * rate, rate)
+            picture = log_mel(torch.from_numpy(wave[: heard or None].copy()).float()[None] / 32768, rate) * (heard > 0)
+            size = (TILE // 3, TILE) if strips else (TILE, TILE)
+            small = torch.nn.functional.interpolate(1 - picture, size, mode="area")[0, 0]
+            strips.append((255 * small).to(torch.uint8).numpy()[:, :, None].repeat(3, axis=2))
     return np.concatenate(strips) if strips else np.full((TILE, TILE, 3), 255, np.uint8)
 
 

@@ -30,7 +30,7 @@ from selflabel.items import Blob
 
 VERSION = 2
 DEFAULT_CAP_GB = 50.0
-CHUNK = 64  # items a worker decodes at a time
+CHUNK, FILMS = 64, 8  # pictures, and films or sounds, that a worker decodes at a time
 MOST_S = 60  # for one item; the worker is then killed
 ABANDONED_S = 86_400  # a store still unfinished after a day was left by a killed run
 DIGEST = np.dtype("V16")
@@ -179,24 +179,31 @@ def take_known(
 
 def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, progress, most_s: int) -> dict[int, str]:
     """Decode rows into the array on disk. A worker that dies costs only the item that killed it."""
-    chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
+    chunk = CHUNK if form.kind == "image" else FILMS
+    chunks = [rows[i : i + chunk] for i in range(0, len(rows), chunk)]
     tasks = [[(i, blobs[i]) for i in chunk] for chunk in chunks]
     workers = min(workers or os.cpu_count() or 1, len(tasks))
     if workers <= 1 and form.kind == "image":
         return decode_here(tasks, form, folder, len(rows), progress)
     bad: dict[int, str] = {}
-    done, broken = 0, []
-    with processes(max(1, workers)) as pool:
-        for task, future in [(task, pool.submit(decode_chunk, task, form, str(folder), most_s)) for task in tasks]:
-            try:
-                bad |= future.result()
-            except BrokenProcessPool:
-                broken.append(task)
-            done += len(task)
-            if progress:
-                progress(done, len(rows))
-    for item in (one for task in broken for one in task):
-        bad |= decode_alone(item, form, folder, most_s)
+    done = 0
+    while tasks:
+        unfinished = []
+        with processes(max(1, workers)) as pool:
+            for task, future in [(task, pool.submit(decode_chunk, task, form, str(folder), most_s)) for task in tasks]:
+                try:
+                    bad |= future.result()
+                except BrokenProcessPool:
+                    unfinished.append(task)
+                    continue
+                done += len(task)
+                if progress:
+                    progress(done, len(rows))
+        # the dead worker was at one of the first that are left; the others only lost their pool
+        suspects, tasks = unfinished[: max(1, workers)], unfinished[max(1, workers) :]
+        for item in (one for task in suspects for one in task):
+            bad |= decode_alone(item, form, folder, most_s)
+            done += 1
     return bad
 
 

@@ -228,8 +228,8 @@ class SeLaNN(Method):
 
     def first_layer(self, modality: str) -> str:
         """Where an encoder has learned nothing yet, what it is shown says more than what it makes of it."""
-        learned = self.pretext_epochs() > 0 or self.task.kind_of(modality) == "features" or self.task.pretrained
-        return "pooled" if learned else "input"
+        learned = modality == self.task.modality and (self.pretext_epochs() > 0 or self.task.pretrained)
+        return "pooled" if learned or self.task.kind_of(modality) == "features" else "input"
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
         if self.turn == 0:  # the network knows nothing yet: the first labels stand
