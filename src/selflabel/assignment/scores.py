@@ -181,4 +181,6 @@ def refuse_bad(sources: Sequence[Source]) -> None:
 
 
 def total(x: Tensor) -> Tensor:
-    return x.sum(dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
+    """The sum, in float32 at least, a stretch at a time: torch sums half precision by way of a copy in float32."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return torch.stack([part.sum(dtype=wide) for part in x.split(max(1, BLOCK_ENTRIES * len(x) // max(1, x.numel())))]).sum()
