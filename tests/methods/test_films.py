@@ -85,14 +85,14 @@ def made(n=200, k=4, d=8, seed=0):
 @torch.no_grad()
 def test_alignment_finds_the_permutation_and_the_joint_kernel_is_the_product_of_posteriors():
     method, data, _ = made()
-    method.align(data.store, data.present, 0)
+    method.align(data.store, data.present, ["video", "audio"], [0])
     (wv, bv), (wa, ba) = method.heads["video"].of(0), method.heads["audio"].of(0)
     assert torch.allclose(wv, wa) and torch.allclose(bv, ba)
-    joint = method.joint_scores(data.store, data.present, [0])[0].product()
+    joint = method.joint_scores(data.store, data.present, method.voters, [0])[0].product()
     logs = [torch.log_softmax(method.heads[m](x)[0], dim=1) for m, x in data.store.items()]
     assert torch.allclose(torch.softmax(20 * joint, 1), torch.softmax(10 * (logs[0] + logs[1]), 1), atol=1e-4)
     data.present["audio"][:50] = False
-    alone = method.joint_scores(data.store, data.present, [0])[0].product()[:50]
+    alone = method.joint_scores(data.store, data.present, method.voters, [0])[0].product()[:50]
     assert torch.allclose(torch.softmax(alone, 1), logs[0][:50].exp(), atol=1e-5)  # what is absent adds nothing
 
 

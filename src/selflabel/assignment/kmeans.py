@@ -35,3 +35,24 @@ def kmeans(
     clustering.train(x)
     labels = clustering.index.search(x, 1)[1][:, 0]
     return torch.from_numpy(np.array(clustering.centroids)), torch.from_numpy(labels.astype(np.int64))
+
+
+def squared_distances(x_ND: Tensor, centres_KD: Tensor) -> Tensor:
+    """(N, K)."""
+    centres = centres_KD.to(x_ND)
+    return torch.cdist(x_ND, centres).square()
+
+
+def nearest_centre(x_ND: Tensor, centres_KD: Tensor) -> tuple[Tensor, Tensor]:
+    """(label (N,), squared distance (N,)) of each row's nearest centre."""
+    found = squared_distances(x_ND, centres_KD).min(dim=1)
+    return found.indices, found.values
+
+
+def centre_log_probs(x_ND: Tensor, centres_KD: Tensor, scale: Tensor | float) -> Tensor:
+    """(N, K) log-probabilities of the centres under equal round Gaussians.
+
+    scale: the mean squared distance of an item to its nearest centre. A Gaussian of D dimensions that lies so far from its centre
+    has the variance scale / D; its effective D is far below the features', and 2 is taken.
+    """
+    return torch.log_softmax(-squared_distances(x_ND, centres_KD) / scale, dim=1)

@@ -9,6 +9,7 @@ from selflabel.methods.base import Method
 from selflabel.methods.sela import SeLa
 from selflabel.methods.sela_nn import SeLaNN
 from selflabel.methods.selavi import SeLaVi
+from selflabel.methods.xdc import XDC
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ METHODS: dict[str, Entry] = {
     ),
     "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
     "selavi": Entry(SeLaVi, "Asano, Patrick, Rupprecht & Vedaldi, NeurIPS 2020", "200 epochs as published; 40 by default"),
+    "xdc": Entry(XDC, "Alwassel et al., NeurIPS 2020; of one modality it is deep clustering", "40 epochs, 20 rounds of k-means"),
 }
 
 

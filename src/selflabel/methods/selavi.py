@@ -9,10 +9,20 @@ their labels decorrelate (section 3.2).
 What we do otherwise: alignment is exact (the Hungarian method on the K x K agreement of the two posteriors; the published code
 tries random swaps); sizes are dealt to the labels that want them (the published code deals them the other way round); a missing
 or silent track adds neither to the kernel nor to the loss; the reported head is the one that the others agree with most.
+
+The paper's comparisons are options (`labels=`). A *voter* is what one head sees: a modality, or all of them side by side. A
+*ballot* is the voters that share a label.
+
+    shared   one ballot, a voter a modality                  SeLaVi
+    joined   one ballot, one voter that sees all             concatenation of features
+    apart    a ballot a modality, matched after training     two separate sets of clusters
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import ConfigDict
@@ -20,7 +30,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.assignment import Assignment, LinearScores, marginals, plan, sinkhorn
-from selflabel.assignment.alignment import hungarian
+from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.evaluation.metrics import most_agreed
 from selflabel.heads import LinearHeads
 from selflabel.methods.base import (
@@ -43,12 +53,13 @@ RELAX = 0.3  # with --mass relaxed
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """heads: heads with their own labels each. lamb: lambda. solves, power: how many label solves, and their spacing in time.
-    align: match the modalities' heads before the first solve. groups: groups of heads that see different clips at a solve.
-    views: random views of pictures and films, each a term of the loss. max_iter, tol: of the solver. lr_scale: a factor on the
-    learning rate.
+    """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. lamb: lambda.
+    solves, power: how many label solves, and their spacing in time. align: match the modalities' heads before the first solve.
+    groups: groups of heads that see different clips at a solve. views: random views of pictures and films, each a term of the
+    loss. max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
     """
 
+    labels: Literal["shared", "joined", "apart"] = "shared"
     heads: int = 10
     lamb: float = 20.0
     solves: int | None = None
@@ -65,11 +76,23 @@ def warm_then_flat(progress: float) -> float:
     return min(1.0, progress / WARM + 1e-3)
 
 
-def head_of(heads: nn.ModuleDict, modality: str, head: int) -> tuple[Tensor, Tensor]:
-    """(weight (K, D), bias (K,)) of one head of a modality."""
-    found = heads[modality]
-    assert isinstance(found, LinearHeads)
-    return found.of(head)
+def ballots_of(modalities: tuple[str, ...], labels: str) -> list[list[str]]:
+    """The voters of every ballot.
+
+    Example:
+        >>> [ballots_of(("video", "audio"), labels) for labels in ("shared", "joined", "apart")]
+        [[['video', 'audio']], [['video+audio']], [['video'], ['audio']]]
+    """
+    if labels == "joined":
+        return [["+".join(modalities)]]
+    return [list(modalities)] if labels == "shared" else [[m] for m in modalities]
+
+
+def seen_by(voter: str, features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(features (N, D), has (N,)) of a voter; what it lacks of them is nought."""
+    parts = voter.split("+")
+    seen = torch.cat([features[m] * present[m][:, None] for m in parts], dim=1)
+    return seen, torch.stack([present[m] for m in parts]).any(dim=0)
 
 
 class SeLaVi(Method):
@@ -78,19 +101,22 @@ class SeLaVi(Method):
     most_modalities = 2
     options_type = Options
     per_item = ("labels_HN",)
-    labels_HN: Tensor
+    labels_HN: Tensor  # a row a head, ballot after ballot
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
         self.head_sizes = [task.clusters or 128] * options.heads
+        self.ballots = ballots_of(task.modalities, options.labels)
+        self.voters = [voter for ballot in self.ballots for voter in ballot]
         self.turn = 0
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        self.heads = nn.ModuleDict({m: LinearHeads(self.dim(m), self.head_sizes) for m in self.task.modalities})
+        dims = {voter: sum(self.dim(m) for m in voter.split("+")) for voter in self.voters}
+        self.heads = nn.ModuleDict({voter: LinearHeads(dim, self.head_sizes) for voter, dim in dims.items()})
         generator = torch.Generator().manual_seed(self.task.seed)
-        order = [torch.randperm(self.task.n_items, generator=generator) for _ in self.head_sizes]
-        labels = torch.stack([o % k for o, k in zip(order, self.head_sizes)])
+        rows = len(self.ballots) * self.head_sizes
+        labels = torch.stack([torch.randperm(self.task.n_items, generator=generator) % k for k in rows])
         self.register_buffer("labels_HN", labels.to(torch.int32))
 
     def phases(self) -> list[Phase]:
@@ -107,16 +133,24 @@ class SeLaVi(Method):
         return self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(kind, kind)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean over modalities, views and heads of the cross-entropy to the shared labels."""
-        labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
-        terms = []
-        for m, views in batch.views.items():
-            has = batch.present.get(m, torch.ones(labels.shape[1], dtype=torch.bool, device=labels.device))
-            for view in views:
-                scores = self.heads[m](self.encoders[m](view))
-                each = torch.stack([F.cross_entropy(s.float(), y, reduction="none") for s, y in zip(scores, labels)])
-                terms.append((each * has).sum() / (has.sum().clamp(min=1) * len(each) * len(views)))
-        return {"label": torch.stack(terms).sum() / len(batch.views)}
+        """The mean over voters, views and heads of the cross-entropy to the labels of the voter's ballot."""
+        labels = self.labels_HN[:, batch.rows_BG[:, 0]].long().view(len(self.ballots), len(self.head_sizes), -1)
+        features = {m: [self.encoders[m](view) for view in views] for m, views in batch.views.items()}
+        whole = torch.ones(labels.shape[2], dtype=torch.bool, device=labels.device)
+        present = {m: batch.present.get(m, whole) for m in features}
+        terms = [self.term(v, y, features, present) for y, ballot in zip(labels, self.ballots) for v in ballot]
+        return {"label": torch.stack(terms).mean()}
+
+    def term(self, voter: str, labels_HB: Tensor, features: dict[str, list[Tensor]], present: dict[str, Tensor]) -> Tensor:
+        """A voter's cross-entropy: the mean over its views, heads, and the items it sees."""
+        views = max(len(features[m]) for m in voter.split("+"))
+        losses = []
+        for i in range(views):
+            x, has = seen_by(voter, {m: of[i % len(of)] for m, of in features.items()}, present)
+            for s, y in zip(self.heads[voter](x), labels_HB):
+                each = F.cross_entropy(s.float(), y, reduction="none")
+                losses.append((each * has).sum() / has.sum().clamp(min=1))
+        return torch.stack(losses).mean()
 
     # ------------------------------------------------------------------------------------------------- the label turn
 
@@ -125,13 +159,13 @@ class SeLaVi(Method):
         solved: list[Assignment] = []
         for g, group in enumerate(order.chunk(self.options.groups)):
             features = self.clips(data, draw=self.turn * self.options.groups + g)
-            if self.turn == 0 and self.options.align:
-                for h in group.tolist():
-                    self.align(features, data.present, h)
-            found = self.solve(features, data.present, group.tolist())
-            for h, a in zip(group.tolist(), found):
-                self.labels_HN[h] = a.labels.to(self.labels_HN)
-            solved += found
+            for b, ballot in enumerate(self.ballots):
+                if self.turn == 0 and self.options.align:
+                    self.align(features, data.present, ballot, group.tolist())
+                found = self.solve(features, data.present, ballot, group.tolist())
+                for h, a in zip(group.tolist(), found):
+                    self.labels_HN[b * len(self.head_sizes) + h] = a.labels.to(self.labels_HN)
+                solved += found
         self.turn += 1
         worst = max(solved, key=lambda a: a.error)
         return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
@@ -140,19 +174,31 @@ class SeLaVi(Method):
         """Features of random clips and crops, which are others at every draw."""
         return {m: data.features(m, view=self.view_of(m), draw=draw) for m in self.task.modalities}
 
-    def align(self, features: dict[str, Tensor], present: dict[str, Tensor], head: int) -> None:
-        """Reorder a head's labels in every further modality so that they agree most with the first's."""
-        first, *others = self.task.modalities
-        for m in others:
-            both = (present[first] & present[m]).nonzero()[:, 0]
-            p, q = (torch.softmax(F.linear(features[x][both], *head_of(self.heads, x, head)).float(), dim=1) for x in (first, m))
-            match = torch.from_numpy(hungarian((p.T @ q).double().cpu().numpy())[1])
-            weight, bias = head_of(self.heads, m, head)
-            weight.copy_(weight[match.to(weight.device)].clone())
-            bias.copy_(bias[match.to(bias.device)].clone())
+    def align(self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]) -> None:
+        """Reorder the labels of every further voter so that its posteriors agree most with the first's."""
+        first, *others = voters
+        for voter in others:
+            (x, has), (y, has_too) = (seen_by(v, features, present) for v in (first, voter))
+            both = (has & has_too).nonzero()[:, 0]
+            for h in heads:
+                p, q = (torch.softmax(F.linear(z[both], *self.head_of(v, h)).float(), dim=1) for v, z in ((first, x), (voter, y)))
+                self.reorder(voter, h, hungarian((p.T @ q).double().cpu().numpy())[1])
 
-    def solve(self, features: dict[str, Tensor], present: dict[str, Tensor], heads: list[int]) -> list[Assignment]:
-        scores = self.joint_scores(features, present, heads)
+    def reorder(self, voter: str, head: int, order: np.ndarray) -> None:
+        """Label k of this head is what was its label order[k]."""
+        for part in self.head_of(voter, head):
+            part.copy_(part[torch.from_numpy(order).to(part.device)].clone())
+
+    def head_of(self, voter: str, head: int) -> tuple[Tensor, Tensor]:
+        """(weight (K, D), bias (K,)) of one head of a voter."""
+        found = self.heads[voter]
+        assert isinstance(found, LinearHeads)
+        return found.of(head)
+
+    def solve(
+        self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]
+    ) -> list[Assignment]:
+        scores = self.joint_scores(features, present, voters, heads)
         relax = RELAX if self.task.mass == "relaxed" else None
         epsilon = 1 / self.options.lamb
         mass = [marginals.asked(self.mass_name(), s, epsilon, self.task.seed * 101 + h) for h, s in zip(heads, scores)]
@@ -161,33 +207,55 @@ class SeLaVi(Method):
     def mass_name(self) -> str:
         return {"auto": "gaussian", "relaxed": "uniform"}.get(self.task.mass, self.task.mass)
 
-    def joint_scores(self, features: dict[str, Tensor], present: dict[str, Tensor], heads: list[int]) -> list[LinearScores]:
-        """log of the geometric mean of an item's posteriors, up to a constant a row: one linear head on all features."""
-        share = 1 / torch.stack([present[m] for m in features]).float().sum(dim=0).clamp(min=1)
-        weights = {m: (present[m] * share)[:, None] for m in features}
-        joined = torch.cat([torch.cat([x * weights[m], weights[m]], dim=1) for m, x in features.items()], dim=1)
+    def joint_scores(
+        self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]
+    ) -> list[LinearScores]:
+        """log of the geometric mean of the voters' posteriors, up to a constant a row: one linear head on all features."""
+        seen = {v: seen_by(v, features, present) for v in voters}
+        share = 1 / torch.stack([has for _, has in seen.values()]).float().sum(dim=0).clamp(min=1)
+        weights = {v: (has * share)[:, None] for v, (_, has) in seen.items()}
+        joined = torch.cat([torch.cat([x * weights[v], weights[v]], dim=1) for v, (x, _) in seen.items()], dim=1)
         found = []
         for h in heads:
-            of = [head_of(self.heads, m, h) for m in features]
+            of = [self.head_of(v, h) for v in voters]
             found.append(LinearScores(joined, torch.cat([torch.cat([w, b[:, None]], dim=1) for w, b in of], dim=1)))
         return found
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
+        some = next(iter(block.values()))
+        has = {m: torch.zeros(len(some), dtype=torch.bool, device=some.device) for m in self.task.modalities}
+        has |= {m: ~has[m] if present is None else present[m] for m in block}
+        features = {m: block.get(m, some.new_zeros(len(some), self.dim(m))) for m in self.task.modalities}
         logs = []
-        for m, x in block.items():
-            has = torch.ones(len(x), device=x.device) if present is None else present[m].float()
-            logs.append([has[:, None] * F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)])
+        for voter in self.voters:
+            x, here = seen_by(voter, features, has)
+            logs.append([here[:, None] * F.log_softmax(s.float(), dim=1) for s in self.heads[voter](x)])
         return Prediction([F.log_softmax(torch.stack(each).sum(dim=0), dim=1) for each in zip(*logs)])
+
+    # ------------------------------------------------------------------------------------------------------ the end
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
         features = {m: data.features(m) for m in self.task.modalities}
         every = list(range(len(self.head_sizes)))
-        solved = self.solve(features, data.present, every)
+        self.match(features, data.present)
+        solved = self.solve(features, data.present, self.voters, every)
         labels = [a.labels for a in solved]
         head = most_agreed(labels)
-        rows = plan(self.joint_scores(features, data.present, [head])[0], solved[head]).half()
+        rows = plan(self.joint_scores(features, data.present, self.voters, [head])[0], solved[head]).half()
         mass = "KL-relaxed" if self.task.mass == "relaxed" else marginals.TITLES[self.mass_name()]
         return Final(labels, head, rows, {"mass": mass, "mass_error": solved[head].error, "converged": solved[head].converged})
+
+    def match(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
+        """Ballots that were apart are matched by their labels: most items in common, one to one."""
+        if len(self.ballots) == 1:
+            return
+        first, *others = (self.solve(features, present, ballot, list(range(len(self.head_sizes)))) for ballot in self.ballots)
+        for found, ballot in zip(others, self.ballots[1:]):
+            for h, (a, b) in enumerate(zip(first, found)):
+                K = self.head_sizes[h]
+                order = hungarian(contingency(a.labels.cpu().numpy(), b.labels.cpu().numpy(), K, K))[1]
+                for voter in ballot:
+                    self.reorder(voter, h, order)
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN]
