@@ -43,7 +43,9 @@ def measured(source, truth: dict[str, str] | None, **given) -> dict:
         run = Run.open(Path(folder) / "run")
         table = run.labels
         known = truth or run.truth
-        found = score([known[p] for p in table["path"].to_pylist()], table["label"].to_numpy()) if known else {}
+        real = [known[p] for p in table["path"].to_pylist()] if known else []
+        found = score(real, table["label"].to_numpy()) if known else {}
+        by_itself = {m: alone_scores(real, labels) for m, labels in run.alone.items()}
         lines = [json.loads(x) for x in (Path(folder) / "run/metrics.jsonl").read_text().splitlines()]
     print(
         given,
@@ -53,7 +55,7 @@ def measured(source, truth: dict[str, str] | None, **given) -> dict:
     )
     return {
         "seed": given.get("seed", 0),
-        **{k: found.get(k) for k in ("accuracy", "nmi", "ari", "n_clusters")},
+        **{k: found.get(k) for k in ("accuracy", "nmi", "ari", "mean_entropy", "mean_max_purity", "n_clusters")},
         "seconds": round(time.perf_counter() - started, 1),
         "seconds_train": report["seconds"]["train"],
         "items_per_s": report["items_per_s"],
@@ -61,7 +63,15 @@ def measured(source, truth: dict[str, str] | None, **given) -> dict:
         "estimated_accuracy": report["estimated_accuracy"],
         "mass": report["mass"],
         "changed": [line.get("changed") for line in lines],
+        **({"predicted from one modality alone": by_itself} if by_itself else {}),
     }
+
+
+def alone_scores(truth: list[str], labels: np.ndarray) -> dict:
+    """Scores on the items that have the modality."""
+    has = np.flatnonzero(labels >= 0)
+    found = score([truth[i] for i in has], labels[has])
+    return {k: found[k] for k in ("accuracy", "nmi")}
 
 
 def kmeans_rows(x: np.ndarray, truth, k: int, seeds) -> list[dict]:

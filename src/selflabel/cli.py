@@ -141,14 +141,47 @@ def score(
     truth: Annotated[
         str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
     ] = None,
+    degrade: Annotated[
+        str | None, typer.Option(help="video, audio or image: show it worse and worse, and score the labels predicted then.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG to write: histograms of the clusters' purity and entropy.")] = None,
+    device: Device = "auto",
     json: AsJson = False,
 ) -> None:
     """Score a finished run against labels that people gave.
 
     Example: selflabel score runs/photos-sela-nn --truth truth.csv
     """
+    if degrade is not None:
+        return score_degraded(run, truth, degrade, device, json)
     found = score_run(run, truth)
-    print(jsonlib.dumps(found) if json else score_lines(found))
+    print(jsonlib.dumps(found) if json else "\n".join([score_lines(found), *alone_lines(run, truth)]))
+    if plot is not None:
+        plot_purity(run, truth, plot)
+
+
+@app.command()
+def probe(
+    run: RunFolder,
+    truth: Annotated[
+        str | None, typer.Option(help="CSV with path, label and perhaps group (items that must stay together), or 'folders'.")
+    ] = None,
+    seed: Seed = 0,
+    json: AsJson = False,
+) -> None:
+    """Say how good a run's features are: nearest neighbours, a linear layer, few labels, retrieval; over five folds.
+
+    Example: selflabel probe runs/photos-sela-nn --truth truth.csv
+    """
+    from selflabel.evaluation.probes import probe as probe_features
+    from selflabel.run import Run, read_column
+
+    known, rows, _ = known_items(run, truth)
+    paths = Run.open(run).labels["path"].to_pylist()
+    by = read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
+    groups = [by[paths[i]] for i in rows] if by else None
+    found = probe_features(Run.open(run).features[rows], known, groups, seed)
+    print(jsonlib.dumps(found) if json else probe_lines(found))
 
 
 @app.command()
@@ -250,23 +283,90 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
 
 def score_run(folder: Path, truth: str | None) -> dict[str, Any]:
     """The eight numbers; those against truth are None where there is none."""
-    from selflabel.errors import UserError
     from selflabel.evaluation.metrics import score as score_labels
+    from selflabel.run import Run
+
+    if truth is None and Run.open(folder).truth is None:
+        return score_labels(None, Run.open(folder).labels["label"].to_numpy())
+    known, rows, labels = known_items(folder, truth)
+    return score_labels(known, labels[rows])
+
+
+def known_items(folder: Path, truth: str | None) -> tuple[list[str], list[int], Any]:
+    """(classes, rows) of the items whose class is known, and the labels of all.
+
+    Raises:
+        UserError: no truth, or none of its paths is in the run.
+    """
+    from selflabel.errors import UserError
     from selflabel.run import Run, read_truth
 
     run = Run.open(folder)
     table = run.labels
-    paths, labels = table["path"].to_pylist(), table["label"].to_numpy()
+    paths = table["path"].to_pylist()
     if truth == "folders":
         known: dict[str, str] | None = {p: str(Path(p).parent) for p in paths}
     else:
         known = read_truth(Path(truth)) if truth else run.truth
     if known is None:
-        return score_labels(None, labels)
+        raise UserError(f"{folder}: its source carried no truth; give it with --truth FILE.csv or --truth folders.")
     rows = [i for i, p in enumerate(paths) if p in known]
     if not rows:
         raise UserError(f"{truth}: none of its paths is in {folder}; the run's first is {paths[0]}.")
-    return score_labels([known[paths[i]] for i in rows], labels[rows])
+    return [known[paths[i]] for i in rows], rows, table["label"].to_numpy()
+
+
+def alone_lines(folder: Path, truth: str | None) -> list[str]:
+    """What each modality's labels would score by themselves, where a run has several and truth is known."""
+    from selflabel.evaluation.metrics import accuracy, nmi
+    from selflabel.run import Run
+
+    run, lines = Run.open(folder), []
+    if truth is None and run.truth is None:
+        return []
+    for modality, labels in run.alone.items():
+        known, rows, _ = known_items(folder, truth)
+        has = [(c, labels[i]) for c, i in zip(known, rows) if labels[i] >= 0]
+        if has:
+            classes, given = zip(*has)
+            lines.append(f"{modality + ' alone':16} accuracy {accuracy(classes, given):.4f}, NMI {nmi(classes, given):.4f}")
+    return lines
+
+
+def plot_purity(folder: Path, truth: str | None, file: Path) -> None:
+    from selflabel.evaluation.purity import drawn
+    from selflabel.files import write_whole
+
+    known, rows, labels = known_items(folder, truth)
+    write_whole(file, lambda p: drawn(known, labels[rows]).savefig(p, format="png", dpi=110))
+
+
+def score_degraded(folder: Path, truth: str | None, modality: str, device: str, json: bool) -> None:
+    """Score, print and draw a modality shown worse and worse."""
+    from dataclasses import asdict
+
+    from selflabel.degrade import degraded, write_degraded
+    from selflabel.run import Run
+
+    run = Run.open(folder)
+    known, rows, _ = known_items(folder, truth)
+    paths = run.labels["path"].to_pylist()
+    found = degraded(run, modality, {paths[i]: c for i, c in zip(rows, known)}, device)
+    files = write_degraded(found, modality, folder)
+    if json:
+        print(jsonlib.dumps([asdict(r) for r in found]))
+        return
+    for r in found:
+        alone = "" if r.alone_nmi is None else f"   {modality} alone: NMI {r.alone_nmi:.3f}, accuracy {r.alone_accuracy:.3f}"
+        print(f"{r.way + ' ' + r.level:28} NMI {r.nmi:.3f}, accuracy {r.accuracy:.3f}{alone}")
+    print(f"look at   {files[1]}")
+
+
+def probe_lines(found: dict[str, Any]) -> str:
+    rows = [("nearest neighbours", found["knn"]), ("linear layer", found["linear"])]
+    rows += [(f"{n} labelled a class", value) for n, value in found["few"].items()]
+    rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
+    return "\n".join(f"{name:20} {value:.4f}" for name, value in rows)
 
 
 def score_lines(found: dict[str, Any]) -> str:

@@ -186,7 +186,8 @@ def describe(method: Method, data: ResidentData, items: Items, final: Final, tas
     """Read the finished labelling off: best labels, features, neighbours and the label-free signs."""
     probs = final.probabilities.float().cpu()
     top = probs.topk(min(TOP, probs.shape[1]), dim=1)
-    features = torch.cat([data.features(m) for m in task.modalities], dim=1)
+    of = {m: data.features(m) for m in task.modalities}
+    features = torch.cat(list(of.values()), dim=1)
     neighbours = nearest(features, RUN_NEIGHBOURS).rows.numpy()
     labels = final.labels[final.head].cpu().numpy()
     turned = method.predict({m: turned_features(data, task, m) for m in task.modalities}).log_probs[final.head]
@@ -201,8 +202,15 @@ def describe(method: Method, data: ResidentData, items: Items, final: Final, tas
         neighbours,
         items.skipped,
         items.truth,
+        {m: alone(method, m, x, data.present[m], final.head) for m, x in of.items()} if len(of) > 1 else {},
     )
     return found, signs
+
+
+def alone(method: Method, modality: str, features: torch.Tensor, present: torch.Tensor, head: int) -> np.ndarray:
+    """(N,) labels that one modality gives by itself; -1 where an item lacks it."""
+    best = method.predict({modality: features}, {modality: present}).log_probs[head].argmax(dim=1)
+    return best.masked_fill(~present, -1).cpu().numpy()
 
 
 def turned_features(data: ResidentData, task: Task, modality: str) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +57,7 @@ class Model:
     task: Task
     head: int
     device: torch.device
+    ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
     def of(cls, method: Method, prepared: Prepared, settings: Settings, head: int, device: torch.device) -> Model:
@@ -71,22 +72,25 @@ class Model:
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        items, notices = open_items(source), notices or Notices()
+        shown = self.opened(source, notices or Notices())
+        data = shown.data(self.device, self.ranks, self.settings.seed)
+        features = {m: self.features(data, m) for m in data.items}
+        log_probs = self.log_probs(features, data.present)
+        return Predicted(shown.items.paths, log_probs, torch.cat(list(features.values()), dim=1), shown.items.skipped)
+
+    def opened(self, source: Any, notices: Notices) -> Prepared:
+        """The source's items, shown as the run's were."""
+        items = open_items(source)
         takes_features = next(iter(self.looks.values())).px == 0
         if items.are_features != takes_features or not set(self.looks) & set(items.modalities):
             wanted = "features" if takes_features else " and ".join(KINDS.get(m, m) for m in self.looks)
             raise UserError(f"{items.source}: this run was trained on {wanted}; give it {wanted}.")
-        if takes_features:
-            tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
-            if tensor.shape[1] != dim:
-                raise UserError(f"{items.source}: has {tensor.shape[1]} features an item, the run was trained on {dim}.")
-            shown = Prepared(items, {"image": replace(self.looks["image"], tensor=tensor)})
-        else:
-            shown = self.shown(items, notices)
-        data = shown.data(self.device, Ranks(), self.settings.seed)
-        parts = [self.block(data, rows) for rows in torch.arange(data.n_items).split(BATCH)]
-        log_probs, features = (torch.cat(p) for p in zip(*parts))
-        return Predicted(shown.items.paths, log_probs, features, shown.items.skipped)
+        if not takes_features:
+            return self.shown(items, notices)
+        tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
+        if tensor.shape[1] != dim:
+            raise UserError(f"{items.source}: has {tensor.shape[1]} features an item, the run was trained on {dim}.")
+        return Prepared(items, {"image": replace(self.looks["image"], tensor=tensor)})
 
     def shown(self, items: Items, notices: Notices) -> Prepared:
         """The items decoded as the run's were."""
@@ -99,19 +103,24 @@ class Model:
         kept, decoded = tensors(items, forms, self.settings, notices)
         return Prepared(kept, {m: replace(self.looks[m], tensor=x, lengths=n) for m, (x, n, _) in decoded.items()})
 
-    def block(self, data: ResidentData, rows: Tensor) -> tuple[Tensor, Tensor]:
-        features = {}
-        for m, part in self.looks.items():
-            if m not in data.items:
-                continue
-            x = data.view(m, rows, "centre", 0)
+    def features(self, data: ResidentData, modality: str) -> Tensor:
+        """(N, D) of all items, on the CPU."""
+        part, found = self.looks[modality], []
+        for rows in torch.arange(data.n_items).split(BATCH):
+            x = data.view(modality, rows, "centre", 0)
             with data.autocast():
                 if part.backbone is not None:
                     x = part.backbone(x).float()
-                features[m] = self.method.encoders[m](x).float()
-        present = {m: data.present[m][rows.to(data.device)] for m in features}
-        log_probs = self.method.predict(features, present).log_probs[self.head]
-        return log_probs.float().cpu(), torch.cat(list(features.values()), dim=1).cpu()
+                found.append(self.method.encoders[modality](x).float().cpu())
+        return torch.cat(found)
+
+    def log_probs(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
+        """(N, K) of the reported head from features of some modalities, on the CPU."""
+        found = []
+        for rows in torch.arange(len(next(iter(features.values())))).split(BATCH):
+            block, has = ({m: of[m][rows.to(of[m].device)].to(self.device) for m in features} for of in (features, present))
+            found.append(self.method.predict(block, has).log_probs[self.head].float().cpu())
+        return torch.cat(found)
 
 
 def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Model:

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from selflabel.errors import UserError
 from selflabel.files import write_text, write_whole
+from selflabel.items import TRUTH_COLUMNS
 from selflabel.settings import Settings, as_toml, differences, read_toml
 
 FINISHED = "report.json"  # written last
@@ -40,6 +41,7 @@ class Labelling:
     neighbours: np.ndarray
     skipped: list[tuple[str, str]]
     truth: list[str] | None
+    alone: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,17 @@ class Run:
     def features(self) -> np.ndarray:
         """(N, D) float16, memory-mapped."""
         return np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
+
+    @property
+    def alone(self) -> dict[str, np.ndarray]:
+        """Modality to (N,) labels that it gives by itself, -1 where an item lacks it; empty for a run of one modality."""
+        import pyarrow.parquet
+
+        file = self.folder / "modalities.parquet"
+        if not file.exists():
+            return {}
+        table = pyarrow.parquet.read_table(file)
+        return {m: table[m].to_numpy() for m in table.column_names if m != "id"}
 
     @property
     def truth(self) -> dict[str, str] | None:
@@ -158,6 +171,9 @@ class Run:
             }
         )
         write_whole(self.folder / "top.parquet", lambda p: pq.write_table(top, p))
+        if found.alone:
+            by = pa.table({"id": columns["id"]} | {m: labels.astype(np.int32) for m, labels in found.alone.items()})
+            write_whole(self.folder / "modalities.parquet", lambda p: pq.write_table(by, p))
         self.write_array("features.npy", found.features.astype(np.float16))
         self.write_array("neighbours.npy", found.neighbours.astype(np.int32))
         write_text(self.folder / "skipped.csv", csv_text(["path", "reason"], found.skipped))
@@ -185,12 +201,24 @@ def read_truth(file: Path) -> dict[str, str]:
     Raises:
         UserError: the file is not there or lacks the columns.
     """
-    from selflabel.items import TRUTH_COLUMNS, read_rows
+    found = read_column(file, TRUTH_COLUMNS)
+    if found is None:
+        raise UserError(f"{file}: a truth file needs the columns 'path' and 'label'.")
+    return found
+
+
+def read_column(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:
+    """path -> the first of these columns that is there; None where none is, or no path.
+
+    Raises:
+        UserError: the file is not there.
+    """
+    from selflabel.items import read_rows
 
     if not file.exists():
         raise UserError(f"{file}: there is no such truth file.")
     rows = read_rows(file)
-    column = next((c for c in TRUTH_COLUMNS if rows and c in rows[0]), None)
-    if not rows or "path" not in rows[0] or column is None:
-        raise UserError(f"{file}: a truth file needs the columns 'path' and 'label'.")
+    column = next((name for name in names if rows and name in rows[0]), None)
+    if column is None or "path" not in rows[0]:
+        return None
     return {str(row["path"]): str(row[column]) for row in rows}

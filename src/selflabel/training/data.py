@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -47,11 +48,13 @@ class ResidentData:
         self.present = everywhere | {m: x > 0 for m, x in self.lengths.items()}
         self.lacking = {m for m, has in self.present.items() if not bool(has.all())}
         self.encoders: nn.ModuleDict | None = None
+        self.changes: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}  # what is done to stored items before they are shown
 
     def rows(self, modality: str, rows: Tensor) -> Tensor:
         """The items' tensors on the device."""
         store = self.items[modality]
-        return store[rows.to(store.device)].to(self.device, non_blocking=True)
+        x = store[rows.to(store.device)].to(self.device, non_blocking=True)
+        return self.changes[modality](x, rows) if modality in self.changes else x
 
     def view(self, modality: str, rows: Tensor, preset: str | Preset, key: int) -> Tensor:
         """A random view of these items, drawn from (key, item)."""
