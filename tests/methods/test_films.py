@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from selflabel.assignment.alignment import hungarian
+from selflabel.errors import UserError
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
@@ -49,6 +50,45 @@ def test_one_modality_can_be_asked_for(tmp_path):
     write_set(tmp_path / "films", n=16, seconds=0.6)
     report = labelled(tmp_path / "films", tmp_path / "run", modality="audio", epochs=2, options={"heads": 2})
     assert report["encoder"] == "resnet9"
+
+
+@pytest.mark.parametrize("labels", ["joined", "apart"])
+def test_the_papers_comparisons_label_films_and_predict_others(labels, tmp_path):
+    write_set(tmp_path / "films", n=16, seconds=0.6)
+    options = {"labels": labels, "heads": 2, "solves": 3}
+    report = labelled(tmp_path / "films", tmp_path / "run", method="selavi", epochs=2, options=options)
+    assert sum(report["sizes"]) == 16
+    found = predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu")
+    assert len(found.labels) == 16
+
+
+def test_a_run_is_scored_by_each_modality_and_as_it_gets_worse(tmp_path, capsys):
+    """The user's path: score, score --degrade, score --plot and probe on one run of films."""
+    from selflabel.cli import app
+
+    truth = write_set(tmp_path / "films", n=24)
+    lines = [f"{i:03d}.mp4,{'across' if k == 0 else 'down'},take{i // 2}" for i, k in enumerate(truth)]
+    (tmp_path / "truth.csv").write_text("path,label,group\n" + "\n".join(lines) + "\n")
+    labelled(tmp_path / "films", tmp_path / "run", epochs=8, options={"heads": 2})
+    run, said = Run.open(tmp_path / "run"), ["--truth", str(tmp_path / "truth.csv")]
+    assert set(run.alone) == {"video", "audio"} and all(len(x) == 24 for x in run.alone.values())
+    app(["score", str(run.folder), *said, "--plot", str(tmp_path / "p.png")], standalone_mode=False)
+    text = capsys.readouterr().out
+    assert "video alone" in text and "audio alone" in text and (tmp_path / "p.png").stat().st_size > 5000
+    app(["score", str(run.folder), *said, "--degrade", "audio", "--json"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)
+    whole = next(r for r in rows if r["way"] == "as it is")
+    gone = next(r for r in rows if r["level"] == "100%")
+    assert whole["accuracy"] == pytest.approx(
+        accuracy([lines[i].split(",")[1] for i in range(24)], run.labels["label"].to_numpy()), abs=0.1
+    )
+    assert gone["alone_nmi"] is None and {r["way"] for r in rows} == {"as it is", "muffled", "noisy", "dropped"}
+    assert (run.folder / "degraded-audio.png").stat().st_size > 5000
+    app(["probe", str(run.folder), *said, "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+    assert found["folds"] == 5 and found["knn"] > 0.8
+    with pytest.raises(UserError, match="has video and audio"):
+        app(["score", str(run.folder), *said, "--degrade", "image"], standalone_mode=False)
 
 
 class Given:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+IN_USE = 0.1  # of an equal share of the items
+
 
 def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
     """(K, K) symmetric shares of (label of an item, label of its neighbour), float64."""
@@ -42,8 +44,12 @@ def merit_of(joint: Tensor) -> float:
 
 
 def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
-    """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K."""
-    return merit_of(neighbour_joint(labels, neighbours_Nk, K))
+    """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K.
+
+    Weighted by the share of the K labels that are in use, or few clean labels would beat the many that were asked for.
+    """
+    used = (torch.bincount(labels, minlength=K) >= IN_USE * len(labels) / K).float().mean()
+    return merit_of(neighbour_joint(labels, neighbours_Nk, K)) * float(used)
 
 
 def paired_sums(joint: Tensor) -> Tensor:

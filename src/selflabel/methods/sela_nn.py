@@ -220,11 +220,20 @@ class SeLaNN(Method):
         """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features."""
         if phase.name != "self-label":
             return
-        features = {m: F.normalize(data.features(m, layer=self.first_layer(m)), dim=1) for m in self.task.modalities}
+        features = {m: self.first_features(data, m) for m in self.task.modalities}
         self.mine(features, data.present)
         x = self.smoothed(torch.cat([data.present[m][:, None] * x for m, x in features.items()], dim=1))
         for h, k in enumerate(self.head_sizes):
             self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
+
+    def first_features(self, data: Data, modality: str) -> Tensor:
+        """(N, D) at unit length. What is shown of films and sounds is of many kinds, so each entry is taken in its own spread."""
+        layer = self.first_layer(modality)
+        x = data.features(modality, layer=layer)
+        if layer == "input" and self.task.kind_of(modality) in ("video", "sound"):
+            seen = x[data.present[modality]]
+            x = (x - seen.mean(dim=0)) / (seen.std(dim=0, correction=0) + 1e-3)
+        return F.normalize(x, dim=1)
 
     def first_layer(self, modality: str) -> str:
         """Where an encoder has learned nothing yet, what it is shown says more than what it makes of it."""
@@ -252,13 +261,14 @@ class SeLaNN(Method):
         return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
 
     def mine(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
-        """Neighbours, some in each modality: an item that lacks one has the others' twice."""
+        """Neighbours, some in each modality and some in all of them side by side; who lacks a modality has the others' twice."""
         k, M = self.neighbours_Nk.shape[1], len(features)
-        found = [neighbours_among(x, present[m], -(-k // M)) for m, x in features.items()]
-        for a, x in enumerate(found):
-            other = found[(a + 1) % M]
-            found[a] = torch.where(x < 0, other, x)
-        self.neighbours_Nk = torch.cat(found, dim=1)[:, :k].to(self.neighbours_Nk)
+        if M > 1:
+            features, present = together(features, present)
+        each = -(-k // len(features))
+        found = [neighbours_among(x, present[m], each) for m, x in features.items()]
+        every = found[-1]
+        self.neighbours_Nk = torch.cat([torch.where(x < 0, every, x) for x in found], dim=1)[:, :k].to(self.neighbours_Nk)
 
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
@@ -380,6 +390,17 @@ class SeLaNN(Method):
         self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
         self.merits = state["merits"]
         self.resize()
+
+
+def together(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
+    parts = []
+    for m, x in features.items():
+        has = present[m][:, None]
+        centred = x - (x * has).sum(dim=0) / has.sum().clamp(min=1)
+        parts.append(F.normalize(centred, dim=1) * has)
+    some = torch.stack(list(present.values())).any(dim=0)
+    return features | {"all": torch.cat(parts, dim=1)}, present | {"all": some}
 
 
 def neighbours_among(x: Tensor, present: Tensor, k: int) -> Tensor:

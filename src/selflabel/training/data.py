@@ -90,7 +90,8 @@ class ResidentData:
         parts = []
         for rows in torch.arange(shard.start, shard.stop).split(self.eval_batch()):
             x = self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))
-            parts.append(self.layer_of(net, x, layer))
+            unaligned = modality == "audio" and not self.levelled
+            parts.append(texture(x) if layer == "input" and unaligned else self.layer_of(net, x, layer))
         net.train(was)
         if not parts:  # more ranks than items
             parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer)[:0]]
@@ -122,6 +123,11 @@ def shrunk(x: Tensor) -> Tensor:
     if x.shape[-2] > INPUT_PX or x.shape[-1] > INPUT_PX:
         x = F.adaptive_avg_pool2d(x, INPUT_PX)
     return x.flatten(1)
+
+
+def texture(x: Tensor) -> Tensor:
+    """What a spectrogram (B, 1, bands, frames) is like at any time: each band's mean, spread and unrest."""
+    return torch.cat([x.mean(dim=3), x.std(dim=3), x.diff(dim=3).abs().mean(dim=3)], dim=2).flatten(1)
 
 
 def resident(x: Any, device: torch.device) -> Tensor:
