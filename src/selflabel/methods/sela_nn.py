@@ -102,10 +102,11 @@ PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
-SOUND = replace(GLYPH, heads=8, neighbours=20, remine=1, longest_gap=3, budget=120_000)
+SPOKEN = replace(GLYPH, heads=8, neighbours=20, remine=1, longest_gap=3, budget=120_000)
 VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
+SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
-PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SOUND, "video": VIDEO}
+PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
 
 
 class SeLaNN(Method):
@@ -230,7 +231,7 @@ class SeLaNN(Method):
         """(N, D) at unit length. What is shown of films and sounds is of many kinds, so each entry is taken in its own spread."""
         layer = self.first_layer(modality)
         x = data.features(modality, layer=layer)
-        if layer == "input" and self.task.kind_of(modality) in ("video", "sound"):
+        if layer == "input" and self.task.kind_of(modality) in ("video", "sound", "spoken"):
             seen = x[data.present[modality]]
             x = (x - seen.mean(dim=0)) / (seen.std(dim=0, correction=0) + 1e-3)
         return F.normalize(x, dim=1)

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
-from selflabel.views import PRESETS, Preset, key_of, show, show_clip, show_sound, uniforms
+from selflabel.views import PRESETS, Preset, first_features, key_of, show, show_clip, show_sound, sound_features, uniforms
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
-INPUT_PX = 16  # side to which pictures shrink before their pixels are compared
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
 FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
 
@@ -90,19 +88,20 @@ class ResidentData:
         parts = []
         for rows in torch.arange(shard.start, shard.stop).split(self.eval_batch()):
             x = self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))
-            unaligned = modality == "audio" and not self.levelled
-            parts.append(texture(x) if layer == "input" and unaligned else self.layer_of(net, x, layer))
+            parts.append(self.layer_of(net, x, layer, modality))
         net.train(was)
         if not parts:  # more ranks than items
-            parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer)[:0]]
+            parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer, modality)[:0]]
         return self.ranks.gather_rows(torch.cat(parts), self.n_items)
 
     def eval_batch(self) -> int:
         return CPU_EVAL_BATCH if self.device.type == "cpu" else GPU_EVAL_BATCH
 
-    def layer_of(self, net: nn.Module, x: Tensor, layer: str) -> Tensor:
+    def layer_of(self, net: nn.Module, x: Tensor, layer: str, modality: str) -> Tensor:
+        if layer == "input" and modality == "audio" and x.ndim == 4:
+            return sound_features(x, self.levelled)
         if layer == "input":
-            return shrunk(x)
+            return first_features(x)
         with self.autocast():
             made = net.map(x) if layer == "map" else net(x)  # type: ignore[operator]
         return made.float()
@@ -112,22 +111,6 @@ class ResidentData:
         if fast_bfloat16(self.device):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
-
-
-def shrunk(x: Tensor) -> Tensor:
-    """Pictures as short vectors: at most 16 x 16 pixels, flattened. Features are left as they are."""
-    if x.ndim == 2:
-        return x
-    if x.ndim == 5:  # the mean picture, and how much each place moves
-        x = torch.cat([x.mean(dim=2), x.diff(dim=2).abs().mean(dim=2)], dim=1)
-    if x.shape[-2] > INPUT_PX or x.shape[-1] > INPUT_PX:
-        x = F.adaptive_avg_pool2d(x, INPUT_PX)
-    return x.flatten(1)
-
-
-def texture(x: Tensor) -> Tensor:
-    """What a spectrogram (B, 1, bands, frames) is like at any time: each band's mean, spread and unrest."""
-    return torch.cat([x.mean(dim=3), x.std(dim=3), x.diff(dim=3).abs().mean(dim=3)], dim=2).flatten(1)
 
 
 def resident(x: Any, device: torch.device) -> Tensor:
