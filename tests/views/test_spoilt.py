@@ -1,5 +1,7 @@
 """Spoiling items: milder levels change less, and nothing but what they say."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -32,7 +34,7 @@ def test_pictures_and_films_get_worse_by_the_level(way, shape):
     x = pictures(shape)
     change, levels = PICTURES[way]
     found = differences(x, change, levels)
-    assert found[0] > 0 and all(b >= a * 0.98 for a, b in zip(found, found[1:])) and found[-1] > found[0]
+    assert found[0] > 0 and all(b >= a * 0.98 for a, b in pairwise(found)) and found[-1] > found[0]
     made = change(x, ROWS, next(iter(levels.values())))
     assert made.shape == x.shape and made.dtype == torch.uint8
 
@@ -42,7 +44,7 @@ def test_sounds_get_worse_by_the_level(way):
     x = waves()
     change, levels = SOUNDS[way]
     found = differences(x, change, levels)
-    assert all(b > a for a, b in zip(found, found[1:])) or (way == "muffled" and found[0] <= found[1] <= found[-1])
+    assert all(b > a for a, b in pairwise(found)) or (way == "muffled" and found[0] <= found[1] <= found[-1])
     assert change(x, ROWS, next(iter(levels.values()))).dtype == torch.int16
 
 

@@ -74,7 +74,7 @@ class Data(Protocol):
     ) -> Tensor:
         """(N, D) features of every item in order: in eval mode, streamed, each rank its shard, then gathered.
 
-        layer: "input" (what the encoder is shown, flattened and shrunk), "pooled", or "map" (N, D, h, w).
+        layer: "input" (first features of what the encoder is shown, see views.first), "pooled", or "map" (N, D, h, w).
         view: a preset; `draw` keys its randomness. encoder: another than the method's own, such as a momentum copy.
         """
         ...
