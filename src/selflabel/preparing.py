@@ -25,7 +25,7 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch
 from selflabel.views.clip import SHOWN
-from selflabel.views.sound import MELS
+from selflabel.views.sound import MELS, PAPER_BANDS
 
 GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
@@ -81,7 +81,8 @@ class Prepared:
         levelled = any(p.look.kind == "spoken" for p in self.parts.values())
         lengths = {m: torch.from_numpy(p.lengths).long() for m, p in self.parts.items() if p.lengths is not None}
         tensors = {m: p.tensor for m, p in self.parts.items()}
-        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths)
+        bands = self.parts["audio"].px if "audio" in self.parts else 0
+        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths, bands)
 
 
 def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None, most: int = 1) -> Prepared:
@@ -158,8 +159,10 @@ def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
         raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
     if asked != "auto" and (look.kind == "video" or asked not in CLIP_ENCODERS):
         return asked
+    if settings.preset == "paper" and look.kind == "video":
+        return "r2plus1d"
     if settings.preset == "paper":
-        return "alexnet"
+        return "resnet9" if look.kind in SOUNDS else "alexnet"
     if look.kind == "glyph":
         return "conv4"
     if look.kind == "video":
@@ -170,14 +173,14 @@ def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
 def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device) -> int:
     """The side of the pictures as the encoder sees them; of a spectrogram, its height."""
     if look.kind in SOUNDS:
-        return MELS
+        return PAPER_BANDS if settings.preset == "paper" else MELS
     if settings.px:
         return settings.px
     own = timm_px(encoder.removeprefix(f"{FROZEN}:"))
     if own:
         return own
     if settings.preset == "paper":
-        return PAPER_PX
+        return GPU_CLIP_PX if look.kind == "video" else PAPER_PX
     if look.kind == "video":
         most = GPU_CLIP_PX if device.type == "cuda" else CPU_CLIP_PX
     else:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.views import PRESETS, Preset, first_features, key_of, show, show_clip, show_sound, sound_features, uniforms
+from selflabel.views.sound import MELS
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
@@ -24,7 +25,8 @@ class ResidentData:
     (N, S), or float features (N, D).
 
     rate: of the sounds, samples a second. levelled: whether each band of a spectrogram is shown about its mean. lengths: (N,)
-    frames or samples there are before they loop, 0 where an item lacks the modality; all where it is not said.
+    frames or samples there are before they loop, 0 where an item lacks the modality; all where it is not said. bands: of a
+    spectrogram.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class ResidentData:
         rate: int = 0,
         levelled: bool = False,
         lengths: dict[str, Tensor] | None = None,
+        bands: int = MELS,
     ):
         self.items = {m: resident(x, device) for m, x in items.items()}
-        self.px, self.device, self.ranks, self.seed, self.rate = px, device, ranks, seed, rate
+        self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
+        self.rate, self.bands = rate, bands
         self.n_items = len(next(iter(self.items.values())))
         self.levelled, self.lengths = levelled, {m: x.to(device) for m, x in (lengths or {}).items()}
         everywhere = {m: torch.ones(self.n_items, dtype=torch.bool, device=device) for m in self.items}
@@ -62,7 +66,7 @@ class ResidentData:
             return show_clip(x, chosen, key, rows)
         if x.dtype == torch.int16:
             lengths = self.lengths[modality][rows.to(self.device)] if modality in self.lengths else None
-            return show_sound(x, chosen, key, rows, self.rate, lengths, self.levelled)
+            return show_sound(x, chosen, key, rows, self.rate, lengths, self.levelled, self.bands)
         if x.ndim == 2:
             if chosen.is_still:
                 return x.float()

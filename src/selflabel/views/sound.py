@@ -19,13 +19,21 @@ from selflabel.views.random import uniforms
 
 MELS, LOWEST_HZ, RANGE_DB = 64, 50.0, 60.0
 WINDOW_S, HOP_S = 0.025, 0.010
+PAPER_BANDS, PAPER_WINDOW_S = 257, 0.020  # SeLaVi's, with its hop of 10 ms
 BLANKED = (0.15, 0.2)  # of time and of pitch, at most
 LEAST_WINDOW_S = 2.0  # of what a view hears of a long sound
 DRAWS, MORE_DRAWS = 16, 8
 
 
 def show_sound(
-    waves: Tensor, preset: Preset, key: int, rows: Tensor, rate: int, lengths: Tensor | None = None, levelled: bool = False
+    waves: Tensor,
+    preset: Preset,
+    key: int,
+    rows: Tensor,
+    rate: int,
+    lengths: Tensor | None = None,
+    levelled: bool = False,
+    bands: int = MELS,
 ) -> Tensor:
     """A view of every sound.
 
@@ -36,15 +44,16 @@ def show_sound(
         rate: samples a second.
         lengths: (B,) samples before the sound loops.
         levelled: show each band about its mean, and every sound at one length.
+        bands: height of the picture.
 
     Returns:
-        (B, 1, MELS, frames) float32 in [0, 1].
+        (B, 1, bands, frames) float32 in [0, 1].
     """
     x = waves.float() / 32768 if waves.dtype == torch.int16 else waves.float()
     u = uniforms(key, rows.to(x.device), DRAWS + MORE_DRAWS)
     if not (preset.is_still or levelled):
         x = heard(x, u[:, DRAWS], rate)
-    x = log_mel(x, rate)
+    x = log_mel(x, rate, bands)
     if levelled:
         x = level(stretched(x, lengths, waves.shape[1]))
     if preset.is_still:
@@ -94,8 +103,9 @@ def blanked(x: Tensor, u: Tensor) -> Tensor:
 
 def log_mel(x: Tensor, rate: int, mels: int = MELS) -> Tensor:
     """(B, 1, mels, frames) in [0, 1]: decibels below the loudest, 1 at the loudest, 0 at RANGE_DB below it."""
-    window = round(WINDOW_S * rate)
-    size = 1 << (window - 1).bit_length()
+    fine = mels >= PAPER_BANDS
+    window = round((PAPER_WINDOW_S if fine else WINDOW_S) * rate)
+    size = (2 if fine else 1) << (window - 1).bit_length()  # many bands want a finer grid of frequencies
     if x.shape[1] < size:
         x = torch.nn.functional.pad(x, (0, size - x.shape[1]))
     hann = torch.hann_window(window, device=x.device)
