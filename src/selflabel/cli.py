@@ -26,6 +26,7 @@ Source = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave edits aside: the labels as the run wrote them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Cache = Annotated[str | None, typer.Option(help="Folder for decoded items. [default: ~/.cache/selflabel]")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
@@ -113,24 +114,25 @@ def predict(
     run: RunFolder,
     source: Source,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
+    raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Label unseen items with a finished run.
+    """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
+    from selflabel.files import write_text
     from selflabel.predict import predict as predict_items
-    from selflabel.predict import write_predictions
-    from selflabel.run import Run, csv_text
+    from selflabel.predict import predictions_csv
+    from selflabel.run import Run
 
-    found = predict_items(Run.open(run), source, device, cache)
+    found = predict_items(Run.open(run), source, device, cache, raw=raw)
     if out is not None:
-        write_predictions(found, out)
+        write_text(out, predictions_csv(found))
         print(f"{len(found.paths)} items labelled, {len(found.skipped)} skipped: {out}")
     else:
-        rows = zip(found.paths, found.labels.tolist(), [f"{c:.4f}" for c in found.confidence])
-        print(csv_text(["path", "label", "confidence"], rows), end="")
+        print(predictions_csv(found), end="")
     for path, reason in found.skipped:
         print(f"skipped {path}: {reason}", file=sys.stderr)
 
@@ -141,13 +143,14 @@ def score(
     truth: Annotated[
         str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
     ] = None,
+    raw: Raw = False,
     json: AsJson = False,
 ) -> None:
-    """Score a finished run against labels that people gave.
+    """Score a finished run, edits applied, against labels that people gave. Rejected items are left out.
 
     Example: selflabel score runs/photos-sela-nn --truth truth.csv
     """
-    found = score_run(run, truth)
+    found = score_run(run, truth, raw)
     print(jsonlib.dumps(found) if json else score_lines(found))
 
 
@@ -248,14 +251,19 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
 
 
-def score_run(folder: Path, truth: str | None) -> dict[str, Any]:
+def score_run(folder: Path, truth: str | None, raw: bool = False) -> dict[str, Any]:
     """The eight numbers; those against truth are None where there is none."""
+    import pyarrow.compute as pc
+
     from selflabel.errors import UserError
     from selflabel.evaluation.metrics import score as score_labels
     from selflabel.run import Run, read_truth
 
     run = Run.open(folder)
-    table = run.labels
+    table = run.raw_labels if raw else run.labels
+    table = table.filter(pc.greater_equal(table["label"], 0))
+    if not len(table):
+        raise UserError(f"{folder}: every item is rejected, so nothing is left to score; add --raw, or restore some.")
     paths, labels = table["path"].to_pylist(), table["label"].to_numpy()
     if truth == "folders":
         known: dict[str, str] | None = {p: str(Path(p).parent) for p in paths}

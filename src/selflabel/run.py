@@ -2,7 +2,7 @@
 
 It holds all that the page and the exports need, without a model: labels.csv and .parquet, top.parquet, features.npy,
 neighbours.npy, report.json, clusters.png, metrics.jsonl, skipped.csv, truth.csv, run.toml, and model.safetensors for
-`predict`. `checkpoint/` is what a cut run resumes from.
+`predict`. `checkpoint/` is what a cut run resumes from. What people changed since lies in edits.jsonl and is applied on reading.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selflabel.edits import Edit, Edited, apply, read_edits
 from selflabel.errors import UserError
 from selflabel.files import write_text, write_whole
 from selflabel.settings import Settings, as_toml, differences, read_toml
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FINISHED = "report.json"  # written last
 
@@ -81,11 +85,34 @@ class Run:
         return read_toml(self.folder / "run.toml")
 
     @property
-    def labels(self):
-        """A pyarrow table: id, path, label, confidence."""
+    def labels(self) -> pa.Table:
+        """A pyarrow table with edits applied: id, path, label (-1 for a rejected item), confidence, name (null without one)."""
+        import pyarrow as pa
+
+        raw = self.raw_labels
+        found = self.edited(raw)
+        known = pa.array([*(found.names.get(c) for c in found.clusters), None], pa.string())
+        places = np.searchsorted(found.clusters, found.under)
+        places[found.rejected] = len(found.clusters)
+        edited = raw.set_column(raw.schema.get_field_index("label"), "label", pa.array(found.labels))
+        return edited.append_column("name", known.take(pa.array(places)))
+
+    @property
+    def raw_labels(self) -> pa.Table:
+        """A pyarrow table as the run wrote it: id, path, label, confidence."""
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(self.folder / "labels.parquet")
+
+    def edits(self) -> list[Edit]:
+        """What people changed, oldest first, with every undo and redo."""
+        return read_edits(self.folder)
+
+    def edited(self, raw: pa.Table | None = None) -> Edited:
+        """The labelling with edits applied: labels, names and clusters. `raw` saves reading the labels again."""
+        table = self.raw_labels if raw is None else raw
+        features = self.features if (self.folder / "features.npy").exists() else None
+        return apply(table["label"].to_numpy(), features, self.edits())
 
     @property
     def features(self) -> np.ndarray:
