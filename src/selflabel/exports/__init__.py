@@ -1,0 +1,1 @@
+"""Take the labels away: one small file a format."""
