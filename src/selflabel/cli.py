@@ -155,6 +155,24 @@ def score(
 
 
 @app.command()
+def browse(
+    run: RunFolder,
+    port: Annotated[int, typer.Option(help="The first port to try; the next free one is taken.")] = 8765,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, open no browser.")] = False,
+    truth: Annotated[Path | None, typer.Option(help="CSV with path and label, to show how pure each cluster is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the items are now, if they were moved.")] = None,
+) -> None:
+    """Look at the clusters of a finished run in the browser: name, merge, split, mend and export them.
+
+    Example: selflabel browse runs/photos-sela-nn
+    """
+    from selflabel.gallery.serving import browse as serve
+    from selflabel.run import Run
+
+    serve(Run.open(run), port, not no_open, truth, source)
+
+
+@app.command()
 def methods() -> None:
     """List the methods, with paper, modalities and cost.
 
