@@ -6,6 +6,8 @@ import json as jsonlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -173,6 +175,49 @@ def browse(
 
 
 @app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="csv, folders, parquet, html, imagefolder, webdataset, coco, yolo, label-studio, fiftyone, cleanlab or cvat.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="File or folder to write. [default: RUN-FORMAT]")] = None,
+    raw: Raw = False,
+    hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files; they are copied otherwise.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link to the items' files; they are copied otherwise.")] = False,
+    source: Annotated[str | None, typer.Option(help="Where the items are now, if they have moved.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Take the labels away, edits applied, as another tool reads them. Rejected items are left out.
+
+    Example: selflabel export runs/photos-sela-nn --to folders
+    """
+    from selflabel.errors import UserError
+    from selflabel.exports import export as export_run
+    from selflabel.run import Run
+
+    if hard and link:
+        raise UserError("--hard and --link: files are either hard-linked or linked; leave one out.")
+    how = "hard" if hard else "link" if link else "copy"
+    with progress_bar(f"export to {to}", quiet=json) as progress:
+        done = export_run(Run.open(run), to, out, raw=raw, how=how, overwrite=overwrite, source=source, progress=progress)
+    if json:
+        print(jsonlib.dumps(done.as_dict()))
+        return
+    print(f"{done.n_items:,} items: {done.place}")
+    if done.n_rejected:
+        print(f"{done.n_rejected:,} rejected items are left out")
+    if done.n_left_out:
+        print(
+            f"{done.n_left_out:,} items could not be read (see left-out.csv); the first, {done.first_left_out}", file=sys.stderr
+        )
+
+
+@app.command()
 def methods() -> None:
     """List the methods, with paper, modalities and cost.
 
@@ -293,6 +338,19 @@ def score_run(folder: Path, truth: str | None, raw: bool = False) -> dict[str, A
     if not rows:
         raise UserError(f"{truth}: none of its paths is in {folder}; the run's first is {paths[0]}.")
     return score_labels([known[paths[i]] for i in rows], labels[rows])
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """One line of progress on standard error, where a person looks at it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def score_lines(found: dict[str, Any]) -> str:
