@@ -6,9 +6,10 @@ N items, K clusters. A state is never changed once made, so that requests in oth
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class State:
     """The labelling after some edits.
 
     version: length of the log in bytes: it only grows. standing: ids of the edits that stand. edited: their work.
-    undo, redo: the edits that these would take back and bring back, or None. agreement: (N,) share of nearest neighbours with
+    undo, redo: the edits that these would take back and bring back, or None. undone: numbers that edits now
+    taken back had for clusters. agreement: (N,) share of nearest neighbours with
     the same label, in 255ths. sureness: (N,) of confidence and agreement together, 0 to 65535. settled: (N,) whether a person
     decided on the item itself. order, starts: rows by label, most typical first, and where each label from -1 on begins.
     """
@@ -39,6 +41,7 @@ class State:
     edited: Edited
     undo: Edit | None
     redo: Edit | None
+    undone: set[int]
     labels: np.ndarray
     agreement: np.ndarray
     sureness: np.ndarray
@@ -100,18 +103,30 @@ class Album:
         before = max(
             (s for s in self.states if s.standing == ids[: len(s.standing)]), key=lambda s: len(s.standing), default=None
         )
-        known = len(before.standing) if before else 0
-        edited = continued(before.edited if before else self.first, self.features, standing[known:])
+        ends = {
+            "version": version,
+            "undo": standing[-1] if standing else None,
+            "redo": undone[-1] if undone else None,
+            "undone": used_numbers(self.raw[:0], edits),
+        }
+        if before and before.standing == ids:
+            return replace(before, **ends)
+        return self.worked_out(before, standing, ids, ends)
+
+    def worked_out(self, before: State | None, standing: list[Edit], ids: tuple[str, ...], ends: dict[str, Any]) -> State:
+        """The state after the standing edits, from one before some of them or from the run's own labels."""
+        new = standing[len(before.standing) if before else 0 :]
+        edited = continued(before.edited if before else self.first, self.features, new)
         settled = before.settled.copy() if before else np.zeros(len(self), bool)
-        for edit in standing[known:]:
+        for edit in new:
             settled[getattr(edit, "items", [])] = True
         labels = edited.labels
         agreement = neighbour_agreement(labels, self.neighbours)
         sureness = (self.confidence * 32767 + agreement.astype(np.float32) * (32767 / 255)).astype(np.uint16)
         order, starts = grouped(labels, sureness, max(edited.clusters, default=0))
         return State(
-            version, ids, edited, standing[-1] if standing else None, undone[-1] if undone else None,
-            labels, agreement, sureness, settled, order, starts,
+            standing=ids, edited=edited, labels=labels, agreement=agreement, sureness=sureness, settled=settled,
+            order=order, starts=starts, **ends,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------------- mending
@@ -136,8 +151,11 @@ class Album:
             raise UserError(f"there is no cluster {cluster} (it may have been merged); look at the clusters anew.")
         if not isinstance(parts, int) or not 2 <= parts <= MOST_PARTS:
             raise UserError(f"{parts} parts cannot be made; ask for 2 to {MOST_PARTS}.")
-        used = now.edited.used | used_numbers(self.raw[:0], read_edits(self.folder))
-        return split_by_features(cluster, self.features, now.members(cluster), parts, used)
+        return split_by_features(cluster, self.features, now.members(cluster), parts, self.used(now))
+
+    def used(self, now: State) -> set[int]:
+        """Every number that was ever a cluster's, those of undone edits too."""
+        return now.edited.used | now.undone
 
 
 # ----------------------------------------------------------------------------------------------------------- arithmetic

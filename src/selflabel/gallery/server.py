@@ -23,6 +23,7 @@ from selflabel.gallery.details import details
 from selflabel.gallery.guard import Guard
 from selflabel.gallery.hints import hints
 from selflabel.gallery.summary import overview, said
+from selflabel.gallery.taking import Taking
 from selflabel.pictures import array_picture, feature_picture
 from selflabel.run import Run
 from selflabel.sources import Missing, Source, open_source
@@ -46,6 +47,7 @@ class Page:
         self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.album))
         self.plane = plane.Plane(run.folder, len(self.album))
         self.stamp = stamp_of(run)
+        self.taking = Taking(run, moved_to)
         self.lock, self.hinted = threading.Lock(), {"version": -1}
 
     def hints(self) -> dict[str, Any]:
@@ -78,15 +80,18 @@ def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
     add_clusters(app, page)
     add_items(app, page)
     add_map(app, page)
+    add_exports(app, page)
     return Guard(app, token, cookie)
 
 
 def add_shell(app: FastAPI, page: Page) -> None:
     templates = Jinja2Templates(HERE / "templates")
+    parts = sorted(p.name for p in (HERE / "static").glob("*.js") if p.stem not in ("main", "theme"))
 
     @app.get("/", response_class=HTMLResponse)
     def shell(request: Request) -> Response:
-        return templates.TemplateResponse(request, "page.html", {"name": page.run.folder.resolve().name, "stamp": page.stamp})
+        shown = {"name": page.run.folder.resolve().name, "stamp": page.stamp, "parts": parts}
+        return templates.TemplateResponse(request, "page.html", shown)
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
@@ -99,6 +104,7 @@ def add_shell(app: FastAPI, page: Page) -> None:
             "estimated": report.get("estimated_accuracy", {}),
             "skipped": report.get("n_skipped", 0),
             "truth": page.album.truth is not None,
+            "modalities": list(recorded.get("worked_out", {})),
         }
 
 
@@ -167,6 +173,16 @@ def add_map(app: FastAPI, page: Page) -> None:
             raise UserError("the map is not there yet; wait for it.")
         rows = plane.within(page.plane.places, line)
         return bulk(rows[page.album.state.labels[rows] >= 0].astype("<i4").tobytes())
+
+
+def add_exports(app: FastAPI, page: Page) -> None:
+    @app.get("/api/exports")
+    def formats() -> dict[str, Any]:
+        return {"formats": page.taking.formats(), "done": page.taking.done}
+
+    @app.post("/api/exports")
+    def take(format: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        return page.taking.take(format)
 
 
 # ---------------------------------------------------------------------------------------------------------- what they share

@@ -18,6 +18,7 @@ def overview(album: Album, now: State) -> dict[str, Any]:
     return {
         "version": now.version,
         "n_items": len(album),
+        "fresh": max(album.used(now), default=-1) + 1,
         "clusters": lines(album, now),
         "progress": progress(album, now),
         "undo": said(now.undo),
