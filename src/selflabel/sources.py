@@ -151,7 +151,7 @@ class Manifest(Files):
             name = names[lines[row]]
             if name:
                 file = Path(name) if Path(name).is_absolute() else confined_file(self.root, name)
-                group[column if column != "path" else kind_of(name)] = (name, Blob(str(file)))
+                group[column if column != "path" else ENDINGS.get(Path(name).suffix.lower(), "image")] = (name, Blob(str(file)))
         return modalities_of(group)
 
 

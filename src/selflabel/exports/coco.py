@@ -1,4 +1,4 @@
-"""coco: images and an annotations.json in which one annotation an image covers the whole of it.
+"""coco: images/ and annotations/instances_default.json, in which one annotation an image covers the whole of it.
 
 Image ids are the run's; category ids begin at 1, because 0 is the background to many readers.
 """
@@ -18,7 +18,8 @@ from selflabel.sources import Missing
 
 def write(taken: Taken, folder: Path) -> None:
     kept = array("q")  # row, width, height of every image written
-    with (folder / "annotations.json").open("w", encoding="utf-8") as out:
+    (folder / "annotations").mkdir()
+    with (folder / "annotations" / "instances_default.json").open("w", encoding="utf-8") as out:
         info = {"description": f"selflabel: {taken.run.folder.name}", "version": "1.0"}
         categories = [{"id": c.index + 1, "name": c.name, "supercategory": ""} for c in taken.categories]
         out.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": ')
@@ -59,8 +60,8 @@ def covers(taken: Taken, kept: array) -> Iterator[dict]:
 
 
 FORMAT = Format(
-    what="images and annotations.json; each annotation covers its image",
-    reads="pycocotools, Detectron2, MMDetection, most annotation tools",
+    what="images/ and annotations/instances_default.json; an annotation covers its image",
+    reads="pycocotools, Detectron2, MMDetection, CVAT, Datumaro",
     write=write,
     takes=("image",),
     links=True,

@@ -42,13 +42,13 @@ def safe_names(names: dict[int, str]) -> dict[int, str]:
 def safe(name: str) -> str:
     """A name without what file systems or shells take for something else; "" where nothing is left."""
     clean = UNSAFE.sub("_", unicodedata.normalize("NFC", name))
-    clean = cut(clean.strip(" .").removeprefix("-"), LONGEST).strip(" .")
+    clean = cut(clean.lstrip(" .-"), LONGEST).rstrip(" .")
     return f"_{clean}" if clean.split(".")[0].strip().lower() in DEVICES else clean if clean.strip("_") else ""
 
 
 def cut(text: str, most: int) -> str:
     """At most `most` bytes of UTF-8, never half a sign."""
-    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+    return text.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
 
 
 def folded(name: str) -> str:
