@@ -17,11 +17,11 @@ from selflabel.edits import LOG, REJECTED, Edit, Edited, append, check, continue
 from selflabel.edits import make_split as split_by_features
 from selflabel.edits.applying import resolved
 from selflabel.errors import UserError
+from selflabel.evaluation.typical import grouped, neighbour_agreement, sureness_of
 from selflabel.run import Run
 from selflabel.sources import Paths, paths_of
 
 KEPT_STATES = 12  # steps that undo takes back at once; more are worked out from the start
-BLOCK = 65_536
 MOST_PARTS = 100
 
 
@@ -122,7 +122,7 @@ class Album:
             settled[getattr(edit, "items", [])] = True
         labels = edited.labels
         agreement = neighbour_agreement(labels, self.neighbours)
-        sureness = (self.confidence * 32767 + agreement.astype(np.float32) * (32767 / 255)).astype(np.uint16)
+        sureness = sureness_of(self.confidence, agreement)
         order, starts = grouped(labels, sureness, max(edited.clusters, default=0))
         return State(
             standing=ids, edited=edited, labels=labels, agreement=agreement, sureness=sureness, settled=settled,
@@ -156,33 +156,6 @@ class Album:
     def used(self, now: State) -> set[int]:
         """Every number that was ever a cluster's, those of undone edits too."""
         return now.edited.used | now.undone
-
-
-# ----------------------------------------------------------------------------------------------------------- arithmetic
-
-
-def neighbour_agreement(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """(N,) share of each item's neighbours that have its label, in 255ths."""
-    found = np.empty(len(labels), np.uint8)
-    k = neighbours.shape[1]
-    share = (np.arange(k + 1) * 255 // max(k, 1)).astype(np.uint8)
-    for start in range(0, len(labels), BLOCK):
-        block = slice(start, start + BLOCK)
-        same = labels[np.asarray(neighbours[block])] == labels[block, None]
-        found[block] = share[np.count_nonzero(same, axis=1)]
-    return found
-
-
-def grouped(labels: np.ndarray, sureness: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by label, within one from the surest on, equals by row; and where each label from -1 to `most` begins.
-
-    Two stable sorts of 16-bit keys are radix sorts: a million rows take 30 ms.
-    """
-    order = np.argsort(np.uint16(65535) - sureness, kind="stable").astype(np.int32)
-    keys = labels[order] + 1
-    order = order[np.argsort(keys.astype(np.uint16) if most < 65_534 else keys, kind="stable")]
-    counts = np.bincount(labels + 1, minlength=most + 2)
-    return order, np.concatenate([[0], np.cumsum(counts)])
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
