@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from selflabel.gallery.server import Page, make_app
 from selflabel.run import Labelling, Run
 
 TOKEN = "a-token-for-tests"
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), None)
 HUES = [(200, 60, 60), (60, 160, 70), (60, 90, 200), (210, 170, 50), (150, 70, 180), (60, 170, 180)]
 
 
@@ -97,18 +95,6 @@ def served(run, **options):
         finally:
             server.should_exit = True
             thread.join(10)
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A real browser, started once."""
-    sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install '.[dev]'")
-    if CHROMIUM is None:
-        pytest.skip("the browser tests need Chromium: apt-get install chromium")
-    with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def test_everything_by_keyboard_alone(visit, picture_run):
     press("s")
     press("3")
     press("Enter")
-    wait_for(page, lambda: len(set(labels(run))) >= 7, "the split")
+    wait_for(page, lambda: len(set(labels(run))) == 8, "the split")
     press("Enter")
     page.wait_for_selector(".items .grid")
     page.wait_for_timeout(300)

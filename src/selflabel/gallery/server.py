@@ -86,7 +86,7 @@ def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
 
 def add_shell(app: FastAPI, page: Page) -> None:
     templates = Jinja2Templates(HERE / "templates")
-    parts = sorted(p.name for p in (HERE / "static").glob("*.js") if p.stem not in ("main", "theme"))
+    parts = sorted(p.name for p in (HERE / "static").glob("*.js") if p.stem not in ("main", "theme", "unpack"))
 
     @app.get("/", response_class=HTMLResponse)
     def shell(request: Request) -> Response:

@@ -17,7 +17,9 @@ function ask(heading, build) {
       el("header", {}, el("h2", { text: heading }), button("✕", "Close (Esc)", () => done(null), "plain")), build(done)));
     document.body.append(dialog);
     dialog.showModal();
-    dialog.querySelector("[data-first]")?.focus();
+    const first = dialog.querySelector("[data-first]");
+    first?.focus();
+    first?.select?.();
   });
 }
 

@@ -38,7 +38,8 @@ class Items {
     addEventListener("theme", this.themed);
     this.drawHead();
     this.keys();
-    this.load(false).then(() => this.grid.box.focus({ preventScroll: true }));
+    this.grid.box.focus({ preventScroll: true });
+    this.load(false);
   }
 
   close() {
@@ -189,15 +190,19 @@ export function drawActions(bar, { rejected = false, without = null, ondetails =
     ondetails && innerWidth < NARROW ? button("Details", "d", ondetails) : null, button("Clear", "Esc", () => selection.clear())));
 }
 
-const picked = () => [...selection.rows].sort((a, b) => a - b);
-
-export async function moveSelected(without) {
-  const items = picked();
-  const to = await chooseCluster(`Move ${selection.words} to`, { without: without === null ? [] : [without], fresh: true });
-  if (!to) return;
-  if (await edit({ do: "move", items, to: to.id })) selection.clear();
-  if (to.isNew && to.name) await edit({ do: "name", cluster: to.id, name: to.name });
+// What is sent off is selected no more, so that the next key is about something else; a refusal brings it back.
+async function onSelected(make) {
+  const items = [...selection.rows].sort((a, b) => a - b);
+  selection.clear();
+  if (await edit(make(items))) return true;
+  selection.set(items);
+  return false;
 }
 
-export async function rejectSelected() { if (await edit({ do: "reject", items: picked() })) selection.clear(); }
-export async function restoreSelected() { if (await edit({ do: "restore", items: picked() })) selection.clear(); }
+export async function moveSelected(without) {
+  const to = await chooseCluster(`Move ${selection.words} to`, { without: without === null ? [] : [without], fresh: true });
+  if (to && (await onSelected((items) => ({ do: "move", items, to: to.id }))) && to.isNew && to.name) await edit({ do: "name", cluster: to.id, name: to.name });
+}
+
+export const rejectSelected = () => onSelected((items) => ({ do: "reject", items }));
+export const restoreSelected = () => onSelected((items) => ({ do: "restore", items }));

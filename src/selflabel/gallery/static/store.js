@@ -23,13 +23,20 @@ export async function refresh() {
 
 export const title = (id) => (id < 0 ? "Rejected" : store.byId.get(id)?.name || `Cluster ${id}`);
 
-// One edit; resolves to whether it was done. A refusal is said, and the page looks anew: another tab may have been quicker.
-export async function edit(values, undoable = true) {
+// One edit; resolves to whether it was done. Edits wait for one another, so that a quick hand is followed in order.
+let last = Promise.resolve();
+export function edit(values) {
+  last = last.then(() => sent(values));
+  return last;
+}
+
+// A refusal is said, and the page looks anew: another tab may have been quicker.
+async function sent(values) {
   try {
     const found = await post("/api/edits", values);
     take(found);
     const verb = { undo: "Taken back: ", redo: "Brought back: " }[values.do] || "Done: ";
-    toast(verb + found.said, undoable && !["undo", "redo"].includes(values.do) ? ["Undo", () => undo()] : null);
+    toast(verb + found.said, !["undo", "redo"].includes(values.do) ? ["Undo", () => undo()] : null);
     return true;
   } catch (error) {
     toast(error.message, null, true);
@@ -38,8 +45,8 @@ export async function edit(values, undoable = true) {
   }
 }
 
-export const undo = () => (store.overview.undo ? edit({ do: "undo" }) : toast("There is nothing to undo."));
-export const redo = () => (store.overview.redo ? edit({ do: "redo" }) : toast("There is nothing to redo."));
+export const undo = () => edit({ do: "undo" });
+export const redo = () => edit({ do: "redo" });
 
 // A line at the foot that goes away by itself.
 export function toast(text, action = null, bad = false) {

@@ -1,6 +1,5 @@
 // Small pictures by row: asked for many at a time, kept while there is room, drawn on any canvas.
 
-import { getBytes } from "./api.js";
 import { colour } from "./dom.js";
 
 const AT_ONCE = 48, IN_FLIGHT = 3, KEPT = 2500;
@@ -8,7 +7,14 @@ const stamp = document.body.dataset.stamp;
 const kept = new Map(); // row -> ImageBitmap, or null for a missing one; the first is the one longest unused
 const coming = new Set();
 const wishes = new Map(); // owner -> { rows, redraw }
-let flying = 0;
+const answers = new Map();
+const worker = new Worker("/static/unpack.js");
+let flying = 0, asked = 0;
+
+worker.onmessage = ({ data: { id, pictures } }) => {
+  answers.get(id)(pictures);
+  answers.delete(id);
+};
 
 export const MISSING = null;
 
@@ -57,23 +63,20 @@ async function send() {
 }
 
 async function fetched(rows) {
-  try {
-    const data = await getBytes(`/api/thumbs/${stamp}?rows=${rows.join(",")}`);
-    const lengths = new Uint32Array(data, 0, rows.length);
-    let at = 4 * rows.length;
-    const pictures = await Promise.all(rows.map((row, i) => {
-      const bytes = new Uint8Array(data, at, lengths[i]);
-      at += lengths[i];
-      return lengths[i] ? createImageBitmap(new Blob([bytes])).catch(() => MISSING) : MISSING;
-    }));
-    rows.forEach((row, i) => kept.set(row, pictures[i]));
-    trim();
-  } catch {
-    await new Promise((done) => setTimeout(done, 1000)); // the server is away: wait before asking again
-  } finally {
-    for (const row of rows) coming.delete(row);
-    for (const { redraw } of [...wishes.values()]) redraw();
-  }
+  const pictures = await unpacked(rows);
+  if (pictures) rows.forEach((row, i) => kept.set(row, pictures[i]));
+  else await new Promise((done) => setTimeout(done, 1000)); // the server is away: wait before asking again
+  trim();
+  for (const row of rows) coming.delete(row);
+  for (const { redraw } of [...wishes.values()]) redraw();
+}
+
+function unpacked(rows) {
+  return new Promise((done) => {
+    asked += 1;
+    answers.set(asked, done);
+    worker.postMessage({ id: asked, stamp, rows });
+  });
 }
 
 function trim() {
