@@ -9,6 +9,7 @@ import pytest
 from selflabel import Run, edits
 from selflabel.edits import Merge, Move, Name, Reject, Undo
 from selflabel.errors import UserError
+from tests.runs import write_run
 
 
 @pytest.fixture
@@ -83,6 +84,40 @@ def test_predict_merges_splits_and_names_as_the_edits_do(here, blob_run, tmp_pat
     assert {row["label"] for row in after} == {"1", "2", "3"}  # what was moved or rejected is predicted as any other
     assert all(row["name"] == ("new" if row["label"] == "3" else "") for row in after)
     assert [row["confidence"] for row in after] == [row["confidence"] for row in before]
+
+
+def test_a_contact_sheet_shows_the_clusters_as_they_are_now(sign_folder, tmp_path):
+    paths, labels = [f"{i:04d}.png" for i in range(120)], np.arange(120) % 3
+    run = write_run(tmp_path / "run", sign_folder, paths, labels)
+    assert "show" in dir(Run) and run.show()._repr_png_().startswith(b"\x89PNG")
+    first = np.asarray(run.show(across=3))
+    edits.append(run.folder, Name(cluster=0, name="a name too long for its place"))
+    named = np.asarray(run.show(across=3))
+    assert named.shape == first.shape and (named != first)[:30, :72].any() and (named == first)[:, 72:].all()
+    edits.append(run.folder, Merge(clusters=[1, 2], into=2))
+    edits.append(run.folder, Reject(items=[int(np.flatnonzero(labels == 0)[run_order(run, labels, 0)[0]])]))
+    assert len(run.show(across=3)._repr_png_()) and run.show(across=3).size[1] == first.shape[0] - 50
+    moved = np.asarray(run.show(across=3))[:50, 72 : 72 + 100]
+    assert (moved == first[:50, 72 + 50 : 72 + 150]).all()  # what was rejected went, the next ones moved up
+    assert (np.asarray(run.show(across=3, raw=True)) == first).all()
+
+
+def run_order(run, labels, cluster):
+    """Its items' places by falling confidence."""
+    return np.argsort(-run.raw_labels["confidence"].to_numpy()[labels == cluster], kind="stable")
+
+
+def test_a_contact_sheet_without_its_source_says_so_and_one_missing_item_is_a_grey_tile(sign_folder, tmp_path):
+    run = write_run(tmp_path / "run", sign_folder, [f"{i:04d}.png" for i in range(120)], np.arange(120) % 2)
+    whole = np.asarray(run.show())
+    surest = int(np.flatnonzero(np.arange(120) % 2 == 0)[run_order(run, np.arange(120) % 2, 0)[0]])
+    (sign_folder / f"{surest:04d}.png").unlink()
+    changed = np.argwhere((np.asarray(run.show()) != whole).any(axis=2))
+    assert changed.min(axis=0).tolist() >= [2, 72] and changed.max(axis=0)[1] < 72 + 48
+    sign_folder.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="none of its items can be shown"):
+        run.show()
+    assert run.show(source=str(tmp_path / "moved")).size == (whole.shape[1], whole.shape[0])
 
 
 def test_a_damaged_log_is_one_sentence(here, blob_run):

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from selflabel.settings import Settings, as_toml, differences, read_toml
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from PIL.Image import Image
 
 FINISHED = "report.json"  # written last
 
@@ -124,6 +126,52 @@ class Run:
         """path -> class, where the source carried truth."""
         file = self.folder / "truth.csv"
         return read_truth(file) if file.exists() else None
+
+    def show(self, across: int = 16, source: str | None = None, raw: bool = False) -> Image:
+        """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
+
+        Args:
+            across: items shown a cluster, its surest ones.
+            source: where the items are now, where that is not what run.toml says.
+            raw: leave edits aside.
+
+        Raises:
+            UserError: the items cannot be read.
+        """
+        from selflabel.evaluation.sheet import contact_sheet
+
+        table = self.raw_labels
+        edited = None if raw else self.edited(table)
+        labels, names = (table["label"].to_numpy(), {}) if edited is None else (edited.labels, edited.names)
+        gone: dict[int, str] = {}
+        seen: set[int] = set()
+        sheet = contact_sheet(labels, table["confidence"].to_numpy(), self.pictures(table, source, seen, gone), across, names)
+        if gone and not seen:
+            raise UserError(f"{self.folder}: none of its items can be shown; the first: {next(iter(gone.values()))}.")
+        return sheet
+
+    def pictures(self, raw: pa.Table, source: str | None, seen: set[int], gone: dict[int, str]) -> Callable[[int], np.ndarray]:
+        """row -> (H, W[, 3]) uint8, and a grey tile for an item that cannot be read; which it was goes into `seen` and `gone`."""
+        import io
+
+        from PIL import Image
+
+        from selflabel.sources import Missing, Paths, open_source
+        from selflabel.thumbs import reader
+
+        paths = Paths(raw["path"].combine_chunks())
+        read = reader(self.folder / "thumbs", open_source(self, paths, source)[0], len(raw))
+
+        def picture(row: int) -> np.ndarray:
+            try:
+                found = np.asarray(Image.open(io.BytesIO(read(row))))
+            except Missing as why:
+                gone[row] = str(why)
+                return np.full((8, 8), 200, np.uint8)
+            seen.add(row)
+            return found
+
+        return picture
 
     # ------------------------------------------------------------------------------------------------------- writing
 

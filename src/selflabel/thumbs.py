@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +54,14 @@ class Pack:
             self.kept = False
 
 
+def reader(folder: Path, source: Source, rows: int) -> Callable[[int], bytes]:
+    """row -> its picture, encoded: the one that is kept, or a new one that is not. It raises Missing, and writes nothing."""
+    index = folder / "index.bin"
+    whole = index.exists() and index.stat().st_size == 16 * rows
+    pack = Pack(folder, rows) if whole else None
+    return lambda row: (pack.get(row) if pack else None) or tile(source, row)
+
+
 class Thumbs:
     """Small pictures of a run's items, many at a time."""
 
@@ -73,7 +81,7 @@ class Thumbs:
         return found
 
     def bundle(self, rows: Sequence[int]) -> tuple[bytes, bool]:
-        """Pictures in one piece: a length each (uint32, little-endian, 0 for a missing one), then their bytes; whether all are there."""
+        """Pictures in one piece: a length each (uint32, little-endian, 0 if missing), then their bytes; whether all are there."""
         found = list(self.workers.map(self.one, rows))
         lengths = np.array([len(data) for data in found], "<u4")
         return lengths.tobytes() + b"".join(found), bool(lengths.all())

@@ -17,9 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from selflabel.errors import UserError
 from selflabel.evaluation.typical import neighbour_agreement, sureness_of
 from selflabel.exports.base import Category, Format, Taken
-from selflabel.pictures import tile
 from selflabel.sources import Missing
-from selflabel.thumbs import WORKERS, Pack
+from selflabel.thumbs import WORKERS, reader
 
 MOST = 1000  # items shown of a cluster, the most typical ones
 MOSAIC = 12  # on its card
@@ -117,11 +116,8 @@ class Pictures:
     """Small pictures written as files: those that the page made before, others from the source."""
 
     def __init__(self, taken: Taken, folder: Path):
-        self.source, self.folder, self.made, self.missing, self.first_missing = taken.source, folder, 0, 0, ""
-        kept = taken.run.folder / "thumbs"
-        index = kept / "index.bin"
-        whole = index.exists() and index.stat().st_size == 16 * len(taken.labels)
-        self.pack = Pack(kept, len(taken.labels)) if whole else None
+        self.folder, self.made, self.missing, self.first_missing = folder, 0, 0, ""
+        self.read = reader(taken.run.folder / "thumbs", taken.source, len(taken.labels))
         self.workers = ThreadPoolExecutor(WORKERS)
         folder.mkdir()
 
@@ -130,9 +126,8 @@ class Pictures:
         return [self.keep(row, found) for row, found in zip(rows.tolist(), self.workers.map(self.bytes_of, rows.tolist()))]
 
     def bytes_of(self, row: int) -> bytes | Missing:
-        known = self.pack.get(row) if self.pack else None
         try:
-            return known or tile(self.source, row)
+            return self.read(row)
         except Missing as gone:
             return gone
 
