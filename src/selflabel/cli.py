@@ -189,6 +189,9 @@ def export(
     hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files; they are copied otherwise.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Link to the items' files; they are copied otherwise.")] = False,
     source: Annotated[str | None, typer.Option(help="Where the items are now, if they have moved.")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Read what links in the source lead to, wherever that is.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -204,7 +207,17 @@ def export(
         raise UserError("--hard and --link: files are either hard-linked or linked; leave one out.")
     how = "hard" if hard else "link" if link else "copy"
     with progress_bar(f"export to {to}", quiet=json) as progress:
-        done = export_run(Run.open(run), to, out, raw=raw, how=how, overwrite=overwrite, source=source, progress=progress)
+        done = export_run(
+            Run.open(run),
+            to,
+            out,
+            raw=raw,
+            how=how,
+            overwrite=overwrite,
+            source=source,
+            follow_links=follow_links,
+            progress=progress,
+        )
     if json:
         print(jsonlib.dumps(done.as_dict()))
         return

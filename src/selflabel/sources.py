@@ -47,13 +47,14 @@ class Source(Protocol):
         ...
 
 
-def open_source(run: Run, paths: Sequence[str], moved_to: str | None = None) -> tuple[Source, str]:
+def open_source(run: Run, paths: Sequence[str], moved_to: str | None = None, follow: bool = False) -> tuple[Source, str]:
     """The source of a run, and "" or why it cannot be found.
 
     Args:
         run: the run.
         paths: of its items, as in labels.parquet.
         moved_to: where the source is now.
+        follow: links in a folder may lead out of it.
     """
     name = moved_to or str(run.recorded.get("settings", {}).get("source", ""))
     try:
@@ -64,7 +65,7 @@ def open_source(run: Run, paths: Sequence[str], moved_to: str | None = None) -> 
             why = f"{name} is not there any more; say where it is now with --source"
             return Lost(why), why
         if Path(place).is_dir():
-            return Folder(Path(place), paths), ""
+            return Folder(Path(place), paths, follow), ""
         if Path(place).suffix.lower() in MANIFEST_ENDINGS:
             return Manifest(Path(place), paths), ""
         return FromItems(place, paths), ""
@@ -111,14 +112,18 @@ class Files:
 class Folder(Files):
     """Files below a folder, each beside its sound where it has one of the same stem."""
 
+    def __init__(self, root: Path, paths: Sequence[str], follow: bool = False):
+        super().__init__(root, paths)
+        self.file_of = linked_file if follow else confined_file
+
     def blobs(self, row: int) -> dict[str, Blob]:
         name = self.paths[row]
-        file = confined_file(self.root, name)
+        file = self.file_of(self.root, name)
         group = {kind_of(name): (name, Blob(str(file)))}
         for ending in KINDS["audio"]:
             beside = file.with_suffix(ending)
             if "audio" not in group and beside.exists():
-                group["audio"] = (name, Blob(str(confined_file(self.root, str(beside.relative_to(self.root))))))
+                group["audio"] = (name, Blob(str(self.file_of(self.root, str(beside.relative_to(self.root))))))
         return modalities_of(group)
 
 
@@ -204,12 +209,19 @@ def confined_file(root: Path, name: str) -> Path:
     try:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
-            raise Missing("it lies outside the source, perhaps through a link")
+            raise Missing("it lies outside the source, perhaps through a link (`export --follow-links` reads it)")
         if not file.is_file():
             raise Missing("there is no such file any more")
     except (OSError, ValueError, RuntimeError) as error:
         raise Missing("its name is that of no file") from error
     return file
+
+
+def linked_file(root: Path, name: str) -> Path:
+    """The file of that name below `root`, wherever a link may lead. Raises Missing."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise Missing("it lies outside the source")
+    return root / name if (root / name).is_file() else confined_file(root, name)
 
 
 def paths_of(run: Run) -> Any:

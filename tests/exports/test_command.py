@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-from PIL import Image
-
 from selflabel.exports import EXPORTS
 from tests.exports.conftest import KEPT
 
@@ -39,13 +37,13 @@ def test_what_goes_wrong_is_one_sentence(here, photos, tmp_path):
     assert here("export", tmp_path, "--to", "csv").returncode == 2
 
 
-def test_an_export_can_be_labelled_again(here, photos, tmp_path):
-    """What is linked from an export is read like the items themselves."""
+def test_an_export_made_of_links_can_be_labelled_and_exported_again(here, photos, tmp_path):
     out = tmp_path / "out"
-    assert here("export", photos.folder, "--to", "folders", "--out", out).returncode == 0
+    assert here("export", photos.folder, "--to", "folders", "--link", "--out", out).returncode == 0
     done = here("label", out, "-k", 2, "--epochs", 1, "--out", tmp_path / "again", "--device", "cpu", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["n_items"] == 40
-    assert Image.open(tmp_path / "again" / "clusters.png").size[0] > 100
+    assert "none of its 40 items" in here("export", tmp_path / "again", "--to", "yolo").stderr
+    assert "40 items" in here("export", tmp_path / "again", "--to", "yolo", "--follow-links").stdout
 
 
 def test_help_names_every_format(here):

@@ -132,7 +132,20 @@ def test_a_link_out_of_the_source_is_not_followed(photos, tmp_path):
     target.unlink()
     target.symlink_to(secret)
     done = export(photos, "folders", tmp_path / "out")
-    assert done.n_left_out == 1 and "outside" in done.first_left_out
+    assert done.n_left_out == 1 and "outside" in done.first_left_out and "--follow-links" in done.first_left_out
+    for how in ("copy", "hard", "link"):
+        assert export(photos, "folders", tmp_path / how, how=how, follow_links=True).n_left_out == 0
+        assert secret.read_bytes() in {p.read_bytes() for p in files(tmp_path / how)}
+
+
+def test_a_path_that_climbs_out_is_never_followed(tmp_path):
+    for name in ("in.png", "../out.png", "sub/../../out.png"):
+        (tmp_path / "src" / "sub").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (5, 5)).save(tmp_path / "src" / name)
+    paths = ["in.png", "../out.png", "sub/../../out.png", str(tmp_path / "out.png")]
+    run = write_run(tmp_path / "run", tmp_path / "src", paths, [0, 0, 0, 0])
+    for follow in (False, True):
+        assert export(run, "folders", tmp_path / f"{follow}", follow_links=follow).n_items == 1
 
 
 def test_bytes_of_a_broken_picture_are_not_turned_into_a_png(tmp_path):

@@ -50,6 +50,7 @@ def export(
     how: str = "copy",
     overwrite: bool = False,
     source: str | None = None,
+    follow_links: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Exported:
     """Write a run's labels, edits applied, in a format.
@@ -62,6 +63,7 @@ def export(
         how: items' files are copied ("copy"), hard-linked ("hard") or linked ("link").
         overwrite: replace what an earlier export wrote there.
         source: where the items are now, where that is not what run.toml says.
+        follow_links: read what links in the source lead to, wherever that is.
         progress: called with (done, total).
 
     Raises:
@@ -72,7 +74,7 @@ def export(
         raise UserError(f"--{how}: {to} writes files of its own; leave it out.")
     place = (out or default_place(run, to)).absolute()
     check_free(place, chosen, overwrite)
-    taken = take(run, place.name, raw, how, source, progress)
+    taken = take(run, place.name, raw, how, source, follow_links, progress)
     check_kinds(to, chosen, taken)
     if not len(taken.rows):
         raise UserError(f"{run.folder}: every item is rejected, so nothing is left to export; add --raw, or restore some.")
@@ -118,13 +120,13 @@ def default_place(run: Run, to: str) -> Path:
 # --------------------------------------------------------------------------------------------------------- what to take
 
 
-def take(run: Run, name: str, raw: bool, how: str, source: str | None, progress: Progress) -> Taken:
+def take(run: Run, name: str, raw: bool, how: str, source: str | None, follow: bool, progress: Progress) -> Taken:
     table = run.raw_labels
     edited = None if raw else run.edited(table)
     labels = table["label"].to_numpy() if edited is None else edited.labels
     categories = categories_of(labels, {} if edited is None else edited.names)
     paths = Paths(table["path"].combine_chunks())
-    opened, _ = open_source(run, paths, source)
+    opened, _ = open_source(run, paths, source, follow)
     confidence = table["confidence"].to_numpy()
     return Taken(run, name, raw, paths, labels, confidence, categories, opened, how, LeftOut(None), progress)
 
