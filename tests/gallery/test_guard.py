@@ -107,7 +107,9 @@ def run_of(tmp_path, paths):
     """A page over files of these names below `items`."""
     n = len(paths)
     features = np.eye(max(n, 2), dtype=np.float32)[:n]
-    with served(write_run(tmp_path / "run", tmp_path / "items", paths, np.zeros(n, int), features, np.zeros((n, 10), int))) as address:
+    with served(
+        write_run(tmp_path / "run", tmp_path / "items", paths, np.zeros(n, int), features, np.zeros((n, 10), int))
+    ) as address:
         yield Speaker(address)
 
 
@@ -159,7 +161,12 @@ def test_ranges_of_a_film_are_those_asked_for(tmp_path):
     (tmp_path / "items").mkdir()
     (tmp_path / "items" / "a.mp4").write_bytes(data)
     with run_of(tmp_path, ["a.mp4"]) as speaker:
-        for wanted, part in [("bytes=10-19", data[10:20]), ("bytes=10000-", data[10000:]), ("bytes=-5", data[-5:]), ("bytes=0-99999999", data)]:
+        for wanted, part in [
+            ("bytes=10-19", data[10:20]),
+            ("bytes=10000-", data[10000:]),
+            ("bytes=-5", data[-5:]),
+            ("bytes=0-99999999", data),
+        ]:
             answer, found = speaker.ask("/media/0/video", Range=wanted)
             assert answer.status == 206 and found == part, wanted
             assert answer.headers["content-range"].endswith(f"/{len(data)}") and answer.headers["content-type"] == "video/mp4"

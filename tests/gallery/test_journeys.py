@@ -244,7 +244,9 @@ def test_two_tabs_see_one_another_and_lose_nothing(visit, picture_run):
 def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_run):
     run = picture_run()
     page = visit(run)
-    page.evaluate("window.fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{\"do\": \"merge\", \"clusters\": [0, 1], \"into\": 0}'})")
+    page.evaluate(
+        "window.fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{\"do\": \"merge\", \"clusters\": [0, 1], \"into\": 0}'})"
+    )
     wait_for(page, lambda: 1 not in set(labels(run)))
     card = page.query_selector(".card[data-id='1'] .name")
     if card:  # not yet noticed by this tab
@@ -289,7 +291,9 @@ def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, t
     (run.folder / "thumbs" / "index.bin").write_bytes(bytes(16 * 180))
     page.reload()
     page.wait_for_selector(".details .gone:has-text('no such file')")
-    grey = page.evaluate("(() => { const c = document.querySelector('.grid canvas'), g = c.getContext('2d'); return [...g.getImageData(12, 12, 1, 1).data]; })()")
+    grey = page.evaluate(
+        "(() => { const c = document.querySelector('.grid canvas'), g = c.getContext('2d'); return [...g.getImageData(12, 12, 1, 1).data]; })()"
+    )
     assert max(grey[:3]) - min(grey[:3]) < 12, grey  # no colour of any kind of picture
 
 
@@ -316,7 +320,11 @@ def test_the_map_is_drawn_and_a_lasso_selects(visit, picture_run):
     left, width = box["x"], box["width"]
     page.mouse.move(left + 4, box["y"] + 4)
     page.mouse.down()
-    for x, y in [(left + width - 4, box["y"] + 4), (left + width - 4, box["y"] + box["height"] / 2), (left + 4, box["y"] + box["height"] / 2)]:
+    for x, y in [
+        (left + width - 4, box["y"] + 4),
+        (left + width - 4, box["y"] + box["height"] / 2),
+        (left + 4, box["y"] + box["height"] / 2),
+    ]:
         page.mouse.move(x, y, steps=3)
     page.mouse.up()
     page.wait_for_selector("#bar :text('90 selected')")
@@ -387,7 +395,10 @@ def test_a_film_plays_on_hover_and_is_heard_on_click(visit, tmp_path):
     until(page, "document.querySelector('.film video')?.currentTime > 0.2")
     assert page.evaluate("document.querySelector('.film video').muted")
     page.click(".film .sound")
-    until(page, "!document.querySelector('.film video').muted && document.querySelector('.film video').webkitAudioDecodedByteCount > 0")
+    until(
+        page,
+        "!document.querySelector('.film video').muted && document.querySelector('.film video').webkitAudioDecodedByteCount > 0",
+    )
     assert 206 in ranges
     page.evaluate("document.querySelector('.details video').currentTime = 2")
     until(page, "Math.abs(document.querySelector('.details video').currentTime - 2) < 0.2")
@@ -409,7 +420,7 @@ def test_every_view_fits_wide_and_narrow_screens(visit, picture_run, width, heig
         """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')].filter((n) => n.offsetParent && n.getClientRects().length)
             .map((n) => [n.textContent, n.getBoundingClientRect()]).filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
     )
-    assert not small or width < 700 and view, small
+    assert not small or (width < 700 and view), small
 
 
 def test_the_page_is_whole_after_a_word_of_nonsense_in_its_address(visit, picture_run):

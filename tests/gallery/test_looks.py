@@ -45,7 +45,9 @@ def test_edges_and_focus_rings_are_told_from_their_ground(theme, pair):
 
 def test_every_colour_of_text_comes_from_the_list():
     rest = STYLE.split("}", 1)[1]
-    stray = [line.strip() for line in rest.splitlines() if re.search(r"#[0-9a-f]{3,8}\b", line) and not line.strip().startswith("#")]
+    stray = [
+        line.strip() for line in rest.splitlines() if re.search(r"#[0-9a-f]{3,8}\b", line) and not line.strip().startswith("#")
+    ]
     assert not stray
 
 
@@ -53,7 +55,9 @@ def test_nothing_is_taken_from_outside_and_nothing_is_made_of_html():
     for file in STATIC.iterdir():
         text = file.read_text()
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), file.name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|@import", text), file.name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|@import", text), (
+            file.name
+        )
 
 
 def test_movement_is_only_for_those_who_did_not_ask_for_less():
@@ -61,7 +65,7 @@ def test_movement_is_only_for_those_who_did_not_ask_for_less():
     calm = STYLE.index("@media (prefers-reduced-motion: no-preference)")
     assert moving and all(at > calm for at in moving)
     script = "".join(file.read_text() for file in STATIC.glob("*.js"))
-    assert "behavior: \"smooth\"" not in script
+    assert 'behavior: "smooth"' not in script
 
 
 def test_both_themes_are_really_shown(visit, picture_run):
@@ -80,5 +84,7 @@ def test_the_focus_is_always_to_be_seen(visit, picture_run):
     page = visit(picture_run(each=8))
     for _ in range(14):
         page.keyboard.press("Tab")
-        style = page.evaluate("(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, parseFloat(s.outlineWidth)]; })()")
+        style = page.evaluate(
+            "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, parseFloat(s.outlineWidth)]; })()"
+        )
         assert style[0] != "none" and style[1] >= 2, page.evaluate("document.activeElement.outerHTML")

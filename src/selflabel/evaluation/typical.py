@@ -9,13 +9,17 @@ BLOCK = 65_536  # items whose neighbours are looked at together
 
 def neighbour_agreement(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     """(N,) share of each item's neighbours that have its label, in 255ths."""
-    found = np.empty(len(labels), np.uint8)
     k = neighbours.shape[1]
     share = (np.arange(k + 1) * 255 // max(k, 1)).astype(np.uint8)
+    small = labels.astype(np.int16) if labels.max(initial=0) < 32_767 else labels  # half the memory to look up in
+    found = np.empty(len(labels), np.uint8)
     for start in range(0, len(labels), BLOCK):
-        block = slice(start, start + BLOCK)
-        same = labels[np.asarray(neighbours[block])] == labels[block, None]
-        found[block] = share[np.count_nonzero(same, axis=1)]
+        own = small[start : start + BLOCK]
+        columns = np.ascontiguousarray(np.asarray(neighbours[start : start + BLOCK]).T)
+        same = np.zeros(len(own), np.uint8)
+        for rows in columns:
+            same += np.take(small, rows, mode="clip") == own
+        found[start : start + BLOCK] = share[same]
     return found
 
 

@@ -6,6 +6,8 @@ N items, K clusters. A state is never changed once made, so that requests in oth
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ from selflabel.edits import make_split as split_by_features
 from selflabel.edits.applying import resolved
 from selflabel.errors import UserError
 from selflabel.evaluation.typical import grouped, neighbour_agreement, sureness_of
-from selflabel.run import Run
+from selflabel.run import Run, read_truth
 from selflabel.sources import Paths, paths_of
 
 KEPT_STATES = 12  # steps that undo takes back at once; more are worked out from the start
@@ -103,7 +105,7 @@ class Album:
         before = max(
             (s for s in self.states if s.standing == ids[: len(s.standing)]), key=lambda s: len(s.standing), default=None
         )
-        ends = {
+        ends: dict[str, Any] = {
             "version": version,
             "undo": standing[-1] if standing else None,
             "redo": undone[-1] if undone else None,
@@ -151,7 +153,8 @@ class Album:
             raise UserError(f"there is no cluster {cluster} (it may have been merged); look at the clusters anew.")
         if not isinstance(parts, int) or not 2 <= parts <= MOST_PARTS:
             raise UserError(f"{parts} parts cannot be made; ask for 2 to {MOST_PARTS}.")
-        return split_by_features(cluster, self.features, now.members(cluster), parts, self.used(now))
+        with one_thread():
+            return split_by_features(cluster, self.features, now.members(cluster), parts, self.used(now))
 
     def used(self, now: State) -> set[int]:
         """Every number that was ever a cluster's, those of undone edits too."""
@@ -187,15 +190,46 @@ def read_classes(run: Run, paths: Paths, truth: Path | None) -> tuple[list[str],
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from selflabel.run import read_truth
-
     file = truth or run.folder / "truth.csv"
     if truth is None and not file.exists():
         return [], None
-    known = read_truth(file)
-    names = pa.array(list(known.values()), pa.string()).dictionary_encode()
-    rows = pc.index_in(pa.array(paths), pa.array(list(known), pa.string()))
+    named, classes = truth_columns(file)
+    names = classes.dictionary_encode()
+    rows = pc.index_in(pa.array(paths), named)
     if rows.null_count == len(rows):
         raise UserError(f"{file}: none of its paths is in {run.folder}; the run's first is {paths[0]}.")
     codes = names.indices.take(rows).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return [str(c) for c in names.dictionary.to_pylist()], codes
+
+
+def truth_columns(file: Path) -> tuple[Any, Any]:
+    """Paths and classes as packed columns; a million lines as Python strings would take half a gigabyte."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    from selflabel.items import TRUTH_COLUMNS
+
+    if file.suffix.lower() == ".csv" and file.exists():
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+        try:
+            head = pyarrow.csv.open_csv(file, parse_options=parse).schema.names
+            column = next((c for c in TRUTH_COLUMNS if c in head), None)
+            if "path" in head and column:
+                text = {"path": pa.string(), column: pa.string()}
+                options = pyarrow.csv.ConvertOptions(column_types=text, include_columns=["path", column])
+                table = pyarrow.csv.read_csv(file, parse_options=parse, convert_options=options)
+                return table["path"].combine_chunks(), table[column].combine_chunks()
+        except pa.ArrowInvalid:
+            pass  # read_truth says what is wrong with it
+    known = read_truth(file)
+    return pa.array(list(known), pa.string()), pa.array(list(known.values()), pa.string())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small sums on one thread: a page must answer while the machine is busy, and threads that wait for one another do not."""
+    import faiss  # noqa: F401  what is not loaded yet is not limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield

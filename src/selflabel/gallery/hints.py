@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.gallery.album import Album, State
+from selflabel.gallery.album import Album, State, one_thread
 
 SAMPLE = 100_000  # items whose neighbours are counted
-LOOKED_AT = 600  # items of a cluster that a split is judged by
-MOST_SPLITS_TRIED = 300
+LOOKED_AT = 400  # items of a cluster that a split is judged by
+MOST_SPLITS_TRIED = 200
 LEAST_ITEMS = 40  # a smaller cluster is not judged
 SHOWN = 12
 CONFUSED = 0.04  # of an item's neighbours and doubt, the least that is worth showing
 VALLEY = 0.5  # of the lower mode's height, the most that is worth showing
 DIRECTIONS = 16
-BINS = 24
+BINS = 18
 
 
-def hints(album: Album, now: State) -> dict[str, Any]:
+def hints(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -> dict[str, Any]:
     """Merges and splits, strongest first."""
-    return {"version": now.version, "merges": merges(album, now), "splits": splits(album, now)}
+    return {"version": now.version, "merges": merges(album, now), "splits": splits(album, now, judged)}
 
 
 def merges(album: Album, now: State) -> list[dict[str, Any]]:
@@ -75,15 +75,20 @@ def successors(album: Album, now: State) -> np.ndarray:
     return heirs
 
 
-def splits(album: Album, now: State) -> list[dict[str, Any]]:
-    """Clusters with two modes, the deepest valley first."""
+def splits(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Clusters with two modes, the deepest valley first. `judged` remembers those whose items stay as they were."""
     order = np.argsort(-now.sizes, kind="stable")[:MOST_SPLITS_TRIED]
     found = []
-    for c in order[now.sizes[order] >= LEAST_ITEMS].tolist():
-        rows = np.sort(now.members(c))
-        valley, share = two_modes(np.asarray(album.features[rows[:: -(-len(rows) // LOOKED_AT)]], np.float32))
-        if valley <= VALLEY:
-            found.append({"cluster": c, "valley": round(valley, 3), "share": round(share, 3)})
+    with one_thread():
+        for c in order[now.sizes[order] >= LEAST_ITEMS].tolist():
+            rows = np.sort(now.members(c))
+            rows = rows[:: -(-len(rows) // LOOKED_AT)]
+            key = rows.tobytes()
+            if key not in judged:
+                judged[key] = two_modes(np.asarray(album.features[rows], np.float32))
+            valley, share = judged[key]
+            if valley <= VALLEY:
+                found.append({"cluster": c, "valley": round(valley, 3), "share": round(share, 3)})
     return sorted(found, key=lambda f: f["valley"])[:SHOWN]
 
 

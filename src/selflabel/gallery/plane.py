@@ -68,14 +68,15 @@ def seen(places: np.ndarray, labels: np.ndarray, window: Window) -> bytes:
 
     Returns:
         Little-endian: uint32 items in the window, uint32 points n, uint32 cells a side (0 without a density); then n of float32
-        x, n of float32 y, n of int32 row, n of int32 label; then cells ** 2 of uint8 density and as many of int32, the label
-        of one of the items in each cell.
+        x, n of float32 y, n of int32 row, n of int32 label, in the order of their labels; then cells ** 2 of uint8 density and
+        as many of int32, the label of one of the items in each cell.
     """
     left, top, right, bottom = window
     x, y = places[:, 0], places[:, 1]
     inside = np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).astype(np.int32)
     crowded = len(inside) > MOST_POINTS
     rows = inside[spread(len(inside), MOST_POINTS)]
+    rows = rows[np.argsort(labels[rows], kind="stable")]
     head = np.array([len(inside), len(rows), CELLS if crowded else 0], "<u4").tobytes()
     points = [places[rows, 0], places[rows, 1], rows, labels[rows].astype(np.int32)]
     cells = density(places, labels, inside, window) if crowded else []

@@ -49,12 +49,13 @@ class Page:
         self.stamp = stamp_of(run)
         self.taking = Taking(run, moved_to)
         self.lock, self.hinted = threading.Lock(), {"version": -1}
+        self.judged: dict[bytes, tuple[float, float]] = {}
 
     def hints(self) -> dict[str, Any]:
         now = self.album.state
         with self.lock:
             if self.hinted["version"] != now.version:
-                self.hinted = hints(self.album, now)
+                self.hinted = hints(self.album, now, self.judged)
             return self.hinted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -48,7 +49,9 @@ def browse(run: Run, port: int = PORT, open_browser: bool = True, truth: Path | 
         if open_browser and has_screen():
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+            server = uvicorn.Server(config)
+            logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)  # requests cut off by the end
+            server.run(sockets=[listener])
 
 
 def listening(port: int) -> socket.socket:

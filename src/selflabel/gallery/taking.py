@@ -22,7 +22,7 @@ class Taking:
     def formats(self) -> list[dict[str, str]]:
         from selflabel.exports import EXPORTS
 
-        names = sorted(EXPORTS, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST)))
+        names = sorted(EXPORTS, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
         return [{"name": name, "what": EXPORTS[name].what} for name in names]
 
     def take(self, name: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ export class ItemGrid {
     const look = { accent: colour("accent"), on: colour("on-accent"), ring: colour("ink"), surface: colour("surface") };
     for (let i = this.first; i < last; i++) this.drawItem(g, i, look);
     if (this.band) this.drawBand(g, look);
-    wish(this, [...this.rows.subarray(this.first, last), ...this.rows.subarray(last, last + 4 * this.columns)], this.redraw);
+    wish(this, [...this.rows.subarray(this.first, last), ...this.rows.subarray(last, last + 2 * this.columns)], this.redraw);
   }
 
   drawItem(g, index, look) {

@@ -45,11 +45,12 @@ function next() {
   const rows = [];
   for (const wanted of wishes.values())
     for (const row of wanted.rows) {
+      if (rows.length === AT_ONCE) break;
       if (kept.has(row) || coming.has(row)) continue;
       rows.push(row);
       coming.add(row);
-      if (rows.length === AT_ONCE) return rows;
     }
+  document.body.dataset.coming = String(coming.size); // how many pictures are under way, for tests and timings
   return rows;
 }
 
@@ -68,6 +69,7 @@ async function fetched(rows) {
   else await new Promise((done) => setTimeout(done, 1000)); // the server is away: wait before asking again
   trim();
   for (const row of rows) coming.delete(row);
+  document.body.dataset.coming = String(coming.size);
   for (const { redraw } of [...wishes.values()]) redraw();
 }
 
