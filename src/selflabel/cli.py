@@ -163,6 +163,9 @@ def browse(
     no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, open no browser.")] = False,
     truth: Annotated[Path | None, typer.Option(help="CSV with path and label, to show how pure each cluster is.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the items are now, if they were moved.")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Show what links in the source lead to, wherever that is.")
+    ] = False,
 ) -> None:
     """Look at the clusters of a finished run in the browser: name, merge, split, mend and export them.
 
@@ -171,7 +174,7 @@ def browse(
     from selflabel.gallery.serving import browse as serve
     from selflabel.run import Run
 
-    serve(Run.open(run), port, not no_open, truth, source)
+    serve(Run.open(run), port, not no_open, truth, source, follow_links)
 
 
 @app.command()

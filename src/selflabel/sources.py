@@ -209,7 +209,7 @@ def confined_file(root: Path, name: str) -> Path:
     try:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
-            raise Missing("it lies outside the source, perhaps through a link (`export --follow-links` reads it)")
+            raise Missing("it lies outside the source, perhaps through a link (--follow-links reads it)")
         if not file.is_file():
             raise Missing("there is no such file any more")
     except (OSError, ValueError, RuntimeError) as error:

@@ -107,9 +107,8 @@ def run_of(tmp_path, paths):
     """A page over files of these names below `items`."""
     n = len(paths)
     features = np.eye(max(n, 2), dtype=np.float32)[:n]
-    with served(
-        write_run(tmp_path / "run", tmp_path / "items", paths, np.zeros(n, int), features, np.zeros((n, 10), int))
-    ) as address:
+    run = write_run(tmp_path / "run", tmp_path / "items", paths, np.zeros(n, int), features, np.zeros((n, 10), int))
+    with served(run, **options) as address:
         yield Speaker(address)
 
 
@@ -137,6 +136,14 @@ def test_a_link_within_the_source_is_followed(tmp_path):
     (tmp_path / "items" / "b.png").symlink_to("a.png")
     with run_of(tmp_path, ["a.png", "b.png"]) as speaker:
         assert speaker.ask("/media/1/image")[1] == b"inside"
+
+
+def test_links_out_of_the_source_are_followed_only_where_that_was_asked_for(tmp_path):
+    (tmp_path / "items").mkdir()
+    (tmp_path / "there.png").write_bytes(b"outside")
+    (tmp_path / "items" / "a.png").symlink_to(tmp_path / "there.png")
+    with run_of(tmp_path, ["a.png", "../there.png"], follow=True) as speaker:
+        assert speaker.ask("/media/0/image")[1] == b"outside" and speaker.status("/media/1/image") == 404
 
 
 def test_a_page_disguised_as_a_picture_is_sent_as_a_picture(tmp_path):

@@ -40,14 +40,14 @@ Order = Literal["typical", "unsure", "row"]
 class Page:
     """What the answers are made from."""
 
-    def __init__(self, run: Run, truth: Path | None = None, moved_to: str | None = None):
+    def __init__(self, run: Run, truth: Path | None = None, moved_to: str | None = None, follow: bool = False):
         self.run, self.album = run, Album(run, truth)
         self.source: Source
-        self.source, self.source_trouble = open_source(run, self.album.paths, moved_to)
+        self.source, self.source_trouble = open_source(run, self.album.paths, moved_to, follow)
         self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.album))
         self.plane = plane.Plane(run.folder, len(self.album))
         self.stamp = stamp_of(run)
-        self.taking = Taking(run, moved_to)
+        self.taking = Taking(run, moved_to, follow)
         self.lock, self.hinted = threading.Lock(), {"version": -1}
         self.judged: dict[bytes, tuple[float, float]] = {}
 

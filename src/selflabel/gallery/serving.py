@@ -20,7 +20,14 @@ PORT = 8765
 TRIED = 20  # ports after the one asked for, before any that is free
 
 
-def browse(run: Run, port: int = PORT, open_browser: bool = True, truth: Path | None = None, source: str | None = None) -> None:
+def browse(
+    run: Run,
+    port: int = PORT,
+    open_browser: bool = True,
+    truth: Path | None = None,
+    source: str | None = None,
+    follow_links: bool = False,
+) -> None:
     """Serve the page of a finished run; returns when it is stopped.
 
     Args:
@@ -29,6 +36,7 @@ def browse(run: Run, port: int = PORT, open_browser: bool = True, truth: Path | 
         open_browser: show the page at once, where there is a screen.
         truth: a CSV of path and label, to show purities.
         source: where the items are now, if they were moved.
+        follow_links: show what links in the source lead to, wherever that is.
 
     Raises:
         UserError: the truth is not of this run, or no port is free.
@@ -37,7 +45,7 @@ def browse(run: Run, port: int = PORT, open_browser: bool = True, truth: Path | 
 
     from selflabel.gallery.server import Page, make_app
 
-    page, token = Page(run, truth, source), secrets.token_urlsafe(24)
+    page, token = Page(run, truth, source, follow_links), secrets.token_urlsafe(24)
     with listening(port) as listener:
         at = listener.getsockname()[1]
         address = f"http://{HOST}:{at}/?token={token}"

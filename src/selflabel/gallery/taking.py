@@ -15,8 +15,9 @@ FIRST = ("csv", "folders", "html", "parquet")  # what most people want, offered 
 class Taking:
     """One export at a time, with how far it is."""
 
-    def __init__(self, run: Run, source: str | None):
-        self.run, self.source, self.lock = run, source, threading.Lock()
+    def __init__(self, run: Run, source: str | None, follow: bool):
+        self.run, self.lock = run, threading.Lock()
+        self.how: dict[str, Any] = {"source": source, "follow_links": follow}
         self.done = (0, 0)
 
     def formats(self) -> list[dict[str, str]]:
@@ -39,7 +40,7 @@ class Taking:
             self.done = (0, 0)
             ending = EXPORTS[name].ending if name in EXPORTS else ""
             place = unused(default_place(self.run, name), ending)
-            return export(self.run, name, place, source=self.source, progress=self.heard).as_dict()
+            return export(self.run, name, place, progress=self.heard, **self.how).as_dict()
         finally:
             self.lock.release()
 

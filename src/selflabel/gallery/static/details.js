@@ -45,7 +45,7 @@ export class Details {
       el("p", {}, "in ", el("a", { href: item.cluster < 0 ? "#/rejected" : `#/cluster/${item.cluster}`, text: title(item.cluster) })),
       el("dl", { class: "facts" }, facts.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value })))),
       el("h3", { text: "What the run took it for" }),
-      el("ul", { class: "tops" }, item.top.slice(0, 5).map((t, i) => bar(t, i))),
+      el("ul", { class: "tops" }, item.top.slice(0, 5).map(bar)),
       el("h3", { text: "Most like it" }),
       el("div", { class: "nears" }, near.map(([, , node]) => node)));
     const paint = () => near.forEach(([row, canvas]) => drawTile(sized(canvas, 52, 52), row, 0, 0, 52));
@@ -79,10 +79,10 @@ export class Details {
   }
 }
 
-function bar({ cluster, share }, place) {
+function bar({ cluster, share }) {
   const fill = el("span", { class: "fill" });
   fill.style.width = `${Math.max(1, 100 * share)}%`;
   fill.style.background = hue(cluster);
-  const name = store.byId.has(cluster) ? title(cluster) : `${title(cluster)} (merged)`;
-  return el("li", { title: place === 1 ? "second best" : "" }, el("span", { class: "what", text: name }), el("span", { class: "track" }, fill), el("span", { class: "muted", text: percent(share) }));
+  const known = store.byId.has(cluster);
+  return el("li", { title: known ? title(cluster) : "It has no items any more" }, el("span", { class: known ? "what" : "what gone", text: title(cluster) }), el("span", { class: "track" }, fill), el("span", { class: "muted", text: percent(share) }));
 }

@@ -271,8 +271,13 @@ export class ItemGrid {
     this.stopFilm();
     const row = this.rows[index], { x, y } = this.place(index), isFilm = this.media === "video";
     const player = el(isFilm ? "video" : "audio", { src: `/media/${row}/${this.media}`, loop: isFilm, muted: !loud, preload: "auto", playsinline: true });
-    const sound = el("button", { type: "button", class: "sound", onclick: () => toggle() });
-    const say = () => { sound.textContent = player.muted || player.paused ? "🔇" : "🔊"; sound.title = player.muted || player.paused ? "Play with sound" : "Silence"; sound.setAttribute("aria-label", sound.title); };
+    const sound = el("button", { type: "button", class: "sound", text: "♪", onclick: () => toggle() });
+    const say = () => {
+      const silent = player.muted || player.paused;
+      sound.title = silent ? "Play with sound (p)" : "Silence (p)";
+      sound.setAttribute("aria-label", "Sound");
+      sound.setAttribute("aria-pressed", String(!silent));
+    };
     const toggle = () => {
       if (isFilm) player.muted = !player.muted;
       else { player.muted = false; player.paused ? player.play().catch(() => {}) : player.pause(); }

@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-const shown = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "mod+z": "Ctrl Z", "mod+shift+z": "Ctrl Shift Z", "mod+a": "Ctrl A", Escape: "Esc", "shift+Arrows": "Shift ←↑↓→", Arrows: "←↑↓→" };
+const shown = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "mod+z": "Ctrl Z", "mod+shift+z": "Ctrl Shift Z", "mod+y": "Ctrl Y", "mod+a": "Ctrl A", Escape: "Esc", "shift+Arrows": "Shift ←↑↓→", Arrows: "←↑↓→" };
 
 function table(name, list) {
   const rows = list.map((k) => el("tr", {}, el("td", {}, k.keys.map((one) => el("kbd", { text: shown[one] || one }))), el("td", { text: k.what })));

@@ -164,24 +164,22 @@ class MapView {
   drawPoints(g, w, h) {
     const { x, y, row, label, n } = this.points, { left, top } = this.window, scale = this.scale;
     const size = Math.max(1.5, Math.min(9, Math.sqrt(scale * scale / Math.max(n, 1)) / 4)), half = size / 2;
-    const grey = hue(-1);
-    let last = null;
-    for (let i = 0; i < n; i++) {
-      const px = (x[i] - left) * scale, py = (y[i] - top) * scale;
-      if (px < -size || py < -size || px > w + size || py > h + size) continue;
-      if (label[i] !== last) {
-        last = label[i];
-        const on = this.alone === null || this.alone === last;
-        g.fillStyle = on ? hue(last) : grey;
-        g.globalAlpha = on && last >= 0 ? 0.85 : 0.3;
+    const grey = hue(-1), some = selection.size > 0;
+    let last = null, lit = null;
+    for (const chosen of some ? [false, true] : [false])
+      for (let i = 0; i < n; i++) {
+        const px = (x[i] - left) * scale, py = (y[i] - top) * scale;
+        if (px < -size || py < -size || px > w + size || py > h + size || (some && selection.has(row[i]) !== chosen)) continue;
+        if (label[i] !== last || chosen !== lit) {
+          [last, lit] = [label[i], chosen];
+          const on = (this.alone === null || this.alone === last) && last >= 0;
+          g.fillStyle = on ? hue(last) : grey;
+          g.globalAlpha = chosen ? 1 : some ? 0.22 : on ? 0.85 : 0.3;
+        }
+        const side = chosen ? size + 1 : size;
+        g.fillRect(px - half, py - half, side, side);
       }
-      g.fillRect(px - half, py - half, size, size);
-    }
     g.globalAlpha = 1;
-    if (!selection.size) return;
-    g.strokeStyle = colour("ink");
-    g.lineWidth = 1.2;
-    for (let i = 0; i < n; i++) if (selection.has(row[i])) g.strokeRect((x[i] - left) * scale - half - 1, (y[i] - top) * scale - half - 1, size + 2, size + 2);
   }
 
   paintDensity() {

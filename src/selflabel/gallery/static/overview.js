@@ -58,6 +58,7 @@ class Overview {
     this.pager = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) { this.shown += PAGE; this.list(); } }, { rootMargin: "600px" });
     this.pager.observe(this.more);
     this.keys();
+    this.drawHints({ merges: [], splits: [] });
     this.refresh();
     document.scrollingElement.scrollTop = kept.scroll;
     this.resized = () => this.paint();
@@ -254,19 +255,20 @@ class Overview {
     const strip = (id, n) => { const canvas = el("canvas", { class: "strip", "aria-hidden": "true" }); strips.push([canvas, store.byId.get(id)?.rows.slice(0, n) || []]); return canvas; };
     const name = (id) => el("a", { href: `#/cluster/${id}`, text: title(id) });
     const cards = [
-      ...merges.map((m) => [1 - m.share, el("li", {}, el("div", { class: "pair" }, strip(m.clusters[0], 3), strip(m.clusters[1], 3)),
-        el("p", {}, name(m.clusters[0]), " and ", name(m.clusters[1]), ` may be one: ${percent(m.share)} of their neighbours and doubt are shared.`),
+      ...merges.map((m) => [1 - m.share, el("li", {}, el("div", { class: "pair" }, strip(m.clusters[0], innerWidth < 700 ? 1 : 2), strip(m.clusters[1], innerWidth < 700 ? 1 : 2)),
+        el("p", {}, name(m.clusters[0]), " and ", name(m.clusters[1]), " may be one", el("span", { class: "muted", text: ` · ${percent(m.share)} shared`, title: "Of the smaller one's neighbours and doubt, the share that the other has" })),
         button("Merge", "", () => this.mergePair(m.clusters)))]),
-      ...splits.map((s) => [s.valley, el("li", {}, el("div", { class: "pair" }, strip(s.cluster, 6)),
-        el("p", {}, name(s.cluster), ` may be two: ${percent(s.share)} of its items stand apart.`),
+      ...splits.map((s) => [s.valley, el("li", {}, el("div", { class: "pair" }, strip(s.cluster, innerWidth < 700 ? 2 : 4)),
+        el("p", {}, name(s.cluster), " may be two", el("span", { class: "muted", text: ` · ${percent(s.share)} apart`, title: "Its items show two modes with a valley between; the smaller holds this share" })),
         button("Split in two", "", () => edit({ do: "split", cluster: s.cluster, parts: 2 })))]),
     ].sort((a, b) => a[0] - b[0]).map(([, node]) => node);
     const { items } = store.overview.progress;
-    cards.unshift(el("li", { class: "look" }, el("p", {}, el("b", { text: "Worth a look" }), " The items that the run is least sure of, first."),
-      button("Look", `of ${number(items)}`, () => { location.hash = "#/look"; })));
-    const FEW = innerWidth < 700 ? 2 : 4;
-    const all = cards.length > FEW && !this.allHints ? [...cards.slice(0, FEW), el("li", { class: "rest" }, button(`${cards.length - FEW} more`, "Show all suggestions", () => { this.allHints = true; this.drawHints({ merges, splits }); }, "link"))] : cards;
-    this.hints.replaceChildren(el("ul", {}, all));
+    cards.unshift(el("li", { class: "look" }, el("p", {}, el("b", { text: "Worth a look: " }), "the items that the run is least sure of."),
+      button("Look", `${number(items)} items (3)`, () => { location.hash = "#/look"; })));
+    const few = innerWidth < 700 ? 2 : 4, hidden = this.allHints ? 0 : cards.length - few;
+    const all = hidden > 0 ? cards.slice(0, few) : cards;
+    const more = hidden > 0 ? button(`${many(hidden, "more suggestion")}`, "", () => { this.allHints = true; this.drawHints({ merges, splits }); }, "link") : null;
+    this.hints.replaceChildren(el("ul", {}, all), more || "");
     this.paintHints = () => strips.forEach(([canvas, rows]) => {
       const side = 34, g = sized(canvas, rows.length * (side + 1), side);
       canvas.style.width = `${rows.length * (side + 1)}px`;
