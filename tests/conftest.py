@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -108,3 +109,20 @@ def real_data() -> Path | None:
 
 
 needs_real_data = pytest.mark.skipif(real_data() is None, reason="SELFLABEL_DATA names no folder of real data sets")
+
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real browser, started once."""
+    sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install '.[dev]'")
+    if CHROMIUM is None:
+        pytest.skip("the browser tests need Chromium: apt-get install chromium")
+    with sync.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        yield browser
+        browser.close()

@@ -6,6 +6,8 @@ import json as jsonlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +28,7 @@ Source = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave edits aside: the labels as the run wrote them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Cache = Annotated[str | None, typer.Option(help="Folder for decoded items. [default: ~/.cache/selflabel]")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
@@ -42,8 +45,11 @@ def demo(
 
     Example: selflabel demo
     """
+    from selflabel.run import Run
+    from selflabel.scoring import score_run
+
     report = run_label({"source": "mnist5k", "clusters": 10, "seed": seed, "device": device}, out, False, True, json)
-    found = score_run(out, None)
+    found = score_run(Run.open(out), None)
     if json:
         print(jsonlib.dumps(report | {"score": found}))
         return
@@ -113,24 +119,25 @@ def predict(
     run: RunFolder,
     source: Source,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
+    raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Label unseen items with a finished run.
+    """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
+    from selflabel.files import write_text
     from selflabel.predict import predict as predict_items
-    from selflabel.predict import write_predictions
-    from selflabel.run import Run, csv_text
+    from selflabel.predict import predictions_csv
+    from selflabel.run import Run
 
-    found = predict_items(Run.open(run), source, device, cache)
+    found = predict_items(Run.open(run), source, device, cache, raw=raw)
     if out is not None:
-        write_predictions(found, out)
+        write_text(out, predictions_csv(found))
         print(f"{len(found.paths)} items labelled, {len(found.skipped)} skipped: {out}")
     else:
-        rows = zip(found.paths, found.labels.tolist(), [f"{c:.4f}" for c in found.confidence])
-        print(csv_text(["path", "label", "confidence"], rows), end="")
+        print(predictions_csv(found), end="")
     for path, reason in found.skipped:
         print(f"skipped {path}: {reason}", file=sys.stderr)
 
@@ -141,6 +148,7 @@ def score(
     truth: Annotated[
         str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
     ] = None,
+    raw: Raw = False,
     degrade: Annotated[
         str | None, typer.Option(help="video, audio or image: show it worse and worse, and score the labels predicted then.")
     ] = None,
@@ -148,16 +156,22 @@ def score(
     device: Device = "auto",
     json: AsJson = False,
 ) -> None:
-    """Score a finished run against labels that people gave.
+    """Score a finished run, edits applied, against labels that people gave. Rejected items are left out.
 
     Example: selflabel score runs/photos-sela-nn --truth truth.csv
     """
+    from selflabel.run import Run
+    from selflabel.scoring import draw_purity, score_alone, score_run
+
+    opened = Run.open(run)
     if degrade is not None:
-        return score_degraded(run, truth, degrade, device, json)
-    found = score_run(run, truth)
-    print(jsonlib.dumps(found) if json else "\n".join([score_lines(found), *alone_lines(run, truth)]))
+        return print_degraded(opened, truth, degrade, device, json)
+    found = score_run(opened, truth, raw)
+    print(jsonlib.dumps(found) if json else score_lines(found))
+    for modality, (accuracy, nmi) in ({} if json else score_alone(opened, truth)).items():
+        print(f"{modality + ' alone':16} accuracy {accuracy:.4f}, NMI {nmi:.4f}")
     if plot is not None:
-        plot_purity(run, truth, plot)
+        draw_purity(opened, truth, raw, plot)
 
 
 @app.command()
@@ -173,15 +187,88 @@ def probe(
 
     Example: selflabel probe runs/photos-sela-nn --truth truth.csv
     """
-    from selflabel.evaluation.probes import probe as probe_features
-    from selflabel.run import Run, read_column
+    from selflabel.run import Run
+    from selflabel.scoring import probe_run
 
-    known, rows, _ = known_items(run, truth)
-    paths = Run.open(run).labels["path"].to_pylist()
-    by = read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
-    groups = [by[paths[i]] for i in rows] if by else None
-    found = probe_features(Run.open(run).features[rows], known, groups, seed)
+    found = probe_run(Run.open(run), truth, seed)
     print(jsonlib.dumps(found) if json else probe_lines(found))
+
+
+@app.command()
+def browse(
+    run: RunFolder,
+    port: Annotated[int, typer.Option(help="The first port to try; the next free one is taken.")] = 8765,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, open no browser.")] = False,
+    truth: Annotated[Path | None, typer.Option(help="CSV with path and label, to show how pure each cluster is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the items are now, if they were moved.")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Show what links in the source lead to, wherever that is.")
+    ] = False,
+) -> None:
+    """Look at the clusters of a finished run in the browser: name, merge, split, mend and export them.
+
+    Example: selflabel browse runs/photos-sela-nn
+    """
+    from selflabel.gallery.serving import browse as serve
+    from selflabel.run import Run
+
+    serve(Run.open(run), port, not no_open, truth, source, follow_links)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="csv, folders, parquet, html, imagefolder, webdataset, coco, yolo, label-studio, fiftyone, cleanlab or cvat.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="File or folder to write. [default: RUN-FORMAT]")] = None,
+    raw: Raw = False,
+    hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files; they are copied otherwise.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link to the items' files; they are copied otherwise.")] = False,
+    source: Annotated[str | None, typer.Option(help="Where the items are now, if they have moved.")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Read what links in the source lead to, wherever that is.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Take the labels away, edits applied, as another tool reads them. Rejected items are left out.
+
+    Example: selflabel export runs/photos-sela-nn --to folders
+    """
+    from selflabel.errors import UserError
+    from selflabel.exports import export as export_run
+    from selflabel.run import Run
+
+    if hard and link:
+        raise UserError("--hard and --link: files are either hard-linked or linked; leave one out.")
+    how = "hard" if hard else "link" if link else "copy"
+    with progress_bar(f"export to {to}", quiet=json) as progress:
+        done = export_run(
+            Run.open(run),
+            to,
+            out,
+            raw=raw,
+            how=how,
+            overwrite=overwrite,
+            source=source,
+            follow_links=follow_links,
+            progress=progress,
+        )
+    if json:
+        print(jsonlib.dumps(done.as_dict()))
+        return
+    print(f"{done.n_items:,} items: {done.place}")
+    if done.n_rejected:
+        print(f"{done.n_rejected:,} rejected items are left out")
+    if done.n_left_out:
+        print(
+            f"{done.n_left_out:,} items could not be read (see left-out.csv); the first, {done.first_left_out}", file=sys.stderr
+        )
 
 
 @app.command()
@@ -281,85 +368,23 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
 
 
-def score_run(folder: Path, truth: str | None) -> dict[str, Any]:
-    """The eight numbers; those against truth are None where there is none."""
-    from selflabel.evaluation.metrics import score as score_labels
-    from selflabel.run import Run
-
-    if truth is None and Run.open(folder).truth is None:
-        return score_labels(None, Run.open(folder).labels["label"].to_numpy())
-    known, rows, labels = known_items(folder, truth)
-    return score_labels(known, labels[rows])
-
-
-def known_items(folder: Path, truth: str | None) -> tuple[list[str], list[int], Any]:
-    """(classes, rows) of the items whose class is known, and the labels of all.
-
-    Raises:
-        UserError: no truth, or none of its paths is in the run.
-    """
-    from selflabel.errors import UserError
-    from selflabel.run import Run, read_truth
-
-    run = Run.open(folder)
-    table = run.labels
-    paths = table["path"].to_pylist()
-    if truth == "folders":
-        known: dict[str, str] | None = {p: str(Path(p).parent) for p in paths}
-    else:
-        known = read_truth(Path(truth)) if truth else run.truth
-    if known is None:
-        raise UserError(f"{folder}: its source carried no truth; give it with --truth FILE.csv or --truth folders.")
-    rows = [i for i, p in enumerate(paths) if p in known]
-    if not rows:
-        raise UserError(f"{truth}: none of its paths is in {folder}; the run's first is {paths[0]}.")
-    return [known[paths[i]] for i in rows], rows, table["label"].to_numpy()
-
-
-def alone_lines(folder: Path, truth: str | None) -> list[str]:
-    """What each modality's labels would score by themselves, where a run has several and truth is known."""
-    from selflabel.evaluation.metrics import accuracy, nmi
-    from selflabel.run import Run
-
-    run, lines = Run.open(folder), []
-    if truth is None and run.truth is None:
-        return []
-    for modality, labels in run.alone.items():
-        known, rows, _ = known_items(folder, truth)
-        has = [(c, labels[i]) for c, i in zip(known, rows) if labels[i] >= 0]
-        if has:
-            classes, given = zip(*has)
-            lines.append(f"{modality + ' alone':16} accuracy {accuracy(classes, given):.4f}, NMI {nmi(classes, given):.4f}")
-    return lines
-
-
-def plot_purity(folder: Path, truth: str | None, file: Path) -> None:
-    from selflabel.evaluation.purity import drawn
-    from selflabel.files import write_whole
-
-    known, rows, labels = known_items(folder, truth)
-    write_whole(file, lambda p: drawn(known, labels[rows]).savefig(p, format="png", dpi=110))
-
-
-def score_degraded(folder: Path, truth: str | None, modality: str, device: str, json: bool) -> None:
+def print_degraded(run: Any, truth: str | None, modality: str, device: str, json: bool) -> None:
     """Score, print and draw a modality shown worse and worse."""
     from dataclasses import asdict
 
     from selflabel.degrade import degraded, write_degraded
-    from selflabel.run import Run
+    from selflabel.scoring import known_items
 
-    run = Run.open(folder)
-    known, rows, _ = known_items(folder, truth)
-    paths = run.labels["path"].to_pylist()
-    found = degraded(run, modality, {paths[i]: c for i, c in zip(rows, known)}, device)
-    files = write_degraded(found, modality, folder)
+    known = known_items(run, truth, raw=True)
+    found = degraded(run, modality, dict(zip(known.paths, known.classes)), device)
+    _, picture = write_degraded(found, modality, run.folder)
     if json:
         print(jsonlib.dumps([asdict(r) for r in found]))
         return
     for r in found:
         alone = "" if r.alone_nmi is None else f"   {modality} alone: NMI {r.alone_nmi:.3f}, accuracy {r.alone_accuracy:.3f}"
         print(f"{r.way + ' ' + r.level:28} NMI {r.nmi:.3f}, accuracy {r.accuracy:.3f}{alone}")
-    print(f"look at   {files[1]}")
+    print(f"look at   {picture}")
 
 
 def probe_lines(found: dict[str, Any]) -> str:
@@ -367,6 +392,19 @@ def probe_lines(found: dict[str, Any]) -> str:
     rows += [(f"{n} labelled a class", value) for n, value in found["few"].items()]
     rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
     return "\n".join(f"{name:20} {value:.4f}" for name, value in rows)
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """One line of progress on standard error, where a person looks at it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def score_lines(found: dict[str, Any]) -> str:

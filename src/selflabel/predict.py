@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from selflabel.decode.look import Look, look_at
+from selflabel.edits import Edited, apply_to_unseen
 from selflabel.encoders import FROZEN, GivenFeatures
 from selflabel.errors import UserError
 from selflabel.items import Items, open_items
@@ -19,7 +19,7 @@ from selflabel.labelling import make_options
 from selflabel.methods import find_method
 from selflabel.methods.base import Method, Task
 from selflabel.preparing import SOUNDS, Notices, Part, Prepared, encoder_of, form_of, tensors
-from selflabel.run import Run
+from selflabel.run import Run, csv_text
 from selflabel.settings import Settings, make_settings
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
@@ -31,16 +31,25 @@ KINDS = {"image": "pictures", "video": "videos", "audio": "sounds"}
 
 @dataclass(frozen=True)
 class Predicted:
-    """paths: as people see them. log_probs: (N, K) of the reported head. features: (N, D). skipped: (path, reason)."""
+    """paths: as people see them. log_probs: (N, K) of the reported head. features: (N, D). skipped: (path, reason). edited: with
+    the run's merges, splits and names; None where they are left aside.
+    """
 
     paths: list[str]
     log_probs: Tensor
     features: Tensor
     skipped: list[tuple[str, str]]
+    edited: Edited | None = None
 
     @property
     def labels(self) -> np.ndarray:
-        return self.log_probs.argmax(dim=1).numpy()
+        return self.log_probs.argmax(dim=1).numpy() if self.edited is None else self.edited.labels
+
+    @property
+    def names(self) -> list[str]:
+        """Of each item's cluster; empty where it has none."""
+        known = self.edited.names if self.edited is not None else {}
+        return [known.get(label, "") for label in self.labels.tolist()]
 
     @property
     def confidence(self) -> np.ndarray:
@@ -170,15 +179,24 @@ def input_encoder(modality: str, part: Part, task: Task, tensors: dict[str, Tens
     return encoder_of(part.encoder, part.look.kind, part.channels, part.px, fetch=False)
 
 
-def predict(run: Run, source: Any, device: str = "auto", cache: str | None = None, notices: Notices | None = None) -> Predicted:
-    """Label unseen items with a finished run."""
-    return load_model(run, device, cache).predict(source, notices)
+def predict(
+    run: Run,
+    source: Any,
+    device: str = "auto",
+    cache: str | None = None,
+    notices: Notices | None = None,
+    raw: bool = False,
+) -> Predicted:
+    """Label unseen items with a finished run, as its edits merged, split and named its clusters; `raw` leaves edits aside."""
+    found = load_model(run, device, cache).predict(source, notices)
+    edits = [] if raw else run.edits()
+    if not edits:
+        return found
+    clusters = np.unique(run.raw_labels["label"].to_numpy())
+    return replace(found, edited=apply_to_unseen(found.labels, found.features.numpy(), edits, clusters))
 
 
-def write_predictions(found: Predicted, file: Path) -> None:
-    """path, label, confidence as CSV, written whole."""
-    from selflabel.files import write_text
-    from selflabel.run import csv_text
-
-    rows = zip(found.paths, found.labels.tolist(), [f"{c:.4f}" for c in found.confidence])
-    write_text(file, csv_text(["path", "label", "confidence"], rows))
+def predictions_csv(found: Predicted) -> str:
+    """path, label, confidence, name."""
+    rows = zip(found.paths, found.labels.tolist(), [f"{c:.4f}" for c in found.confidence], found.names)
+    return csv_text(["path", "label", "confidence", "name"], rows)

@@ -2,7 +2,7 @@
 
 It holds all that the page and the exports need, without a model: labels.csv and .parquet, top.parquet, features.npy,
 neighbours.npy, report.json, clusters.png, metrics.jsonl, skipped.csv, truth.csv, run.toml, and model.safetensors for
-`predict`. `checkpoint/` is what a cut run resumes from.
+`predict`. `checkpoint/` is what a cut run resumes from. What people changed since lies in edits.jsonl and is applied on reading.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selflabel.edits import Edit, Edited, apply, read_edits
 from selflabel.errors import UserError
 from selflabel.files import write_text, write_whole
 from selflabel.items import TRUTH_COLUMNS
 from selflabel.settings import Settings, as_toml, differences, read_toml
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from PIL.Image import Image
 
 FINISHED = "report.json"  # written last
 
@@ -83,11 +89,34 @@ class Run:
         return read_toml(self.folder / "run.toml")
 
     @property
-    def labels(self):
-        """A pyarrow table: id, path, label, confidence."""
+    def labels(self) -> pa.Table:
+        """A pyarrow table with edits applied: id, path, label (-1 for a rejected item), confidence, name (null without one)."""
+        import pyarrow as pa
+
+        raw = self.raw_labels
+        found = self.edited(raw)
+        known = pa.array([*(found.names.get(c) for c in found.clusters), None], pa.string())
+        places = np.searchsorted(found.clusters, found.under)
+        places[found.rejected] = len(found.clusters)
+        edited = raw.set_column(raw.schema.get_field_index("label"), "label", pa.array(found.labels))
+        return edited.append_column("name", known.take(pa.array(places)))
+
+    @property
+    def raw_labels(self) -> pa.Table:
+        """A pyarrow table as the run wrote it: id, path, label, confidence."""
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(self.folder / "labels.parquet")
+
+    def edits(self) -> list[Edit]:
+        """What people changed, oldest first, with every undo and redo."""
+        return read_edits(self.folder)
+
+    def edited(self, raw: pa.Table | None = None) -> Edited:
+        """The labelling with edits applied: labels, names and clusters. `raw` saves reading the labels again."""
+        table = self.raw_labels if raw is None else raw
+        features = self.features if (self.folder / "features.npy").exists() else None
+        return apply(table["label"].to_numpy(), features, self.edits())
 
     @property
     def features(self) -> np.ndarray:
@@ -110,6 +139,52 @@ class Run:
         """path -> class, where the source carried truth."""
         file = self.folder / "truth.csv"
         return read_truth(file) if file.exists() else None
+
+    def show(self, across: int = 16, source: str | None = None, raw: bool = False) -> Image:
+        """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
+
+        Args:
+            across: items shown a cluster, its surest ones.
+            source: where the items are now, where that is not what run.toml says.
+            raw: leave edits aside.
+
+        Raises:
+            UserError: the items cannot be read.
+        """
+        from selflabel.evaluation.sheet import contact_sheet
+
+        table = self.raw_labels
+        edited = None if raw else self.edited(table)
+        labels, names = (table["label"].to_numpy(), {}) if edited is None else (edited.labels, edited.names)
+        gone: dict[int, str] = {}
+        seen: set[int] = set()
+        sheet = contact_sheet(labels, table["confidence"].to_numpy(), self.pictures(table, source, seen, gone), across, names)
+        if gone and not seen:
+            raise UserError(f"{self.folder}: none of its items can be shown; the first: {next(iter(gone.values()))}.")
+        return sheet
+
+    def pictures(self, raw: pa.Table, source: str | None, seen: set[int], gone: dict[int, str]) -> Callable[[int], np.ndarray]:
+        """row -> (H, W[, 3]) uint8, and a grey tile for an item that cannot be read; which it was goes into `seen` and `gone`."""
+        import io
+
+        from PIL import Image
+
+        from selflabel.sources import Missing, Paths, open_source
+        from selflabel.thumbs import reader
+
+        paths = Paths(raw["path"].combine_chunks())
+        read = reader(self.folder / "thumbs", open_source(self, paths, source)[0], len(raw))
+
+        def picture(row: int) -> np.ndarray:
+            try:
+                found = np.asarray(Image.open(io.BytesIO(read(row))))
+            except Missing as why:
+                gone[row] = str(why)
+                return np.full((8, 8), 200, np.uint8)
+            seen.add(row)
+            return found
+
+        return picture
 
     # ------------------------------------------------------------------------------------------------------- writing
 

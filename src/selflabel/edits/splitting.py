@@ -1,0 +1,53 @@
+"""Split a cluster by k-means on the features of its items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from selflabel.edits.kinds import Split
+from selflabel.edits.nearest import Rows, nearest_centre
+from selflabel.errors import UserError
+
+SAMPLE = 100_000  # rows that k-means learns from, at most
+
+
+def fresh_numbers(used: Iterable[int], n: int) -> list[int]:
+    """n numbers above all that were ever a cluster's."""
+    first = max(used, default=-1) + 1
+    return list(range(first, first + n))
+
+
+def make_split(cluster: int, features: Rows, rows: np.ndarray, parts: int, used: Iterable[int], seed: int = 0) -> Split:
+    """Split a cluster by k-means on its items' features; the largest part keeps its number.
+
+    Args:
+        cluster: its number.
+        features: (N, D).
+        rows: of its items.
+        parts: how many clusters to make of it.
+        used: every number that was ever a cluster's.
+        seed: of the first centres.
+
+    Raises:
+        UserError: it has too few different items.
+
+    Source: Johnson et al., 2019 (faiss).
+    """
+    import faiss
+
+    rows = np.sort(np.asarray(rows))
+    if parts < 2 or len(rows) < parts:
+        raise UserError(f"cluster {cluster}: its {len(rows)} items cannot be split into {parts}; ask for 2 to {len(rows)} parts.")
+    learnt = rows[:: -(-len(rows) // SAMPLE)]
+    x = np.ascontiguousarray(features[learnt], dtype=np.float32)
+    options = {"niter": 25, "nredo": 3, "seed": seed, "min_points_per_centroid": 1, "max_points_per_centroid": SAMPLE}
+    clustering = faiss.Kmeans(x.shape[1], parts, **options)
+    clustering.train(x)
+    centres = np.array([[float(f"{v:.6g}") for v in centre] for centre in np.asarray(clustering.centroids)])
+    sizes = np.bincount(nearest_centre(features, rows, centres.astype(np.float32)), minlength=parts)
+    if not sizes.all():
+        raise UserError(f"cluster {cluster}: its items are too alike to be split into {parts}; ask for fewer parts.")
+    order = np.argsort(-sizes, kind="stable")
+    return Split(cluster=cluster, parts=[cluster, *fresh_numbers(used, parts - 1)], centres=centres[order].tolist())

@@ -1,0 +1,36 @@
+"""folders, read by torchvision's ImageFolder."""
+
+import csv
+import subprocess
+import sys
+
+from selflabel.exports import export
+from tests.exports.conftest import EDITED, KEPT
+
+READ = """
+import sys
+from torchvision.datasets import ImageFolder
+read = ImageFolder(sys.argv[1])
+print(read.classes, [sum(t == i for t in read.targets) for i in range(len(read.classes))], len([x for x, _ in read]))
+"""
+
+
+def test_class_folders_hold_the_items_of_their_class_byte_for_byte(edited, tmp_path):
+    out = export(edited, "folders", tmp_path / "out").place
+    table = list(csv.DictReader((out / "labels.csv").open(encoding="utf-8")))
+    paths = edited.labels["path"].to_pylist()
+    assert [int(row["id"]) for row in table] == KEPT.tolist()
+    for row in table:
+        assert (out / row["file"]).read_bytes() == (tmp_path / "photos" / paths[int(row["id"])]).read_bytes()
+        assert row["file"].startswith({"0": "cats_dogs/", "1": "_i_&_é_/", "3": "cluster-003/"}[row["label"]])
+    counts = [int((c == EDITED).sum()) for c in (1, 0, 3)]
+    done = subprocess.run([sys.executable, "-c", READ, str(out)], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == f"{['_i_&_é_', 'cats_dogs', 'cluster-003']} {counts} {len(KEPT)}"
+
+
+def test_films_and_sounds_lie_in_their_folders(films, sounds, tmp_path):
+    for run, ending in ((films, "mp4"), (sounds, "wav")):
+        out = export(run, "folders", tmp_path / ending).place
+        for i in range(6):
+            source = tmp_path / ("films" if ending == "mp4" else "sounds") / f"{i}.{ending}"
+            assert (out / f"cluster-00{i % 2}" / f"{i}.{ending}").read_bytes() == source.read_bytes()

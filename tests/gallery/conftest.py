@@ -1,0 +1,133 @@
+"""A finished run made on the spot without training, its page served for real, and a real browser to look at it."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selflabel.gallery.server import Page, make_app
+from selflabel.run import Labelling, Run
+
+TOKEN = "a-token-for-tests"
+HUES = [(200, 60, 60), (60, 160, 70), (60, 90, 200), (210, 170, 50), (150, 70, 180), (60, 170, 180)]
+
+
+def draw(path, kind, shade):
+    """A picture of a kind: its colour, with a bar that moves with the shade."""
+    pixels = np.full((40, 40, 3), np.array(HUES[kind % len(HUES)]), np.uint8)
+    at = int(shade * 30)
+    pixels[at : at + 8] = 240
+    Image.fromarray(pixels).save(path)
+
+
+def features_of(kinds, rng, apart=None):
+    """(N, 8) features around a centre a kind; `apart`: rows that stand off within their kind."""
+    centres = 8 * np.eye(8)[kinds % 8]
+    noise = rng.normal(0, 0.5, (len(kinds), 8))
+    if apart is not None:
+        noise[apart, 7] += 6
+    return (centres + noise).astype(np.float32)
+
+
+def nearest(features, k=10):
+    far = ((features[:, None] - features[None]) ** 2).sum(axis=2)
+    return np.argsort(far, axis=1)[:, 1 : k + 1]
+
+
+def write_run(folder, source, paths, labels, features, neighbours, truth=None, confidence=None, settings=None, worked_out=None):
+    """A run folder as the labelling writes it."""
+    n, k = len(paths), int(labels.max()) + 1
+    top = np.stack([labels, (labels + 1) % k], axis=1)
+    sure = np.linspace(0.99, 0.6, n) if confidence is None else confidence
+    found = Labelling(paths, labels, top, np.stack([sure, 1 - sure], axis=1), features, neighbours, [], truth)
+    run = Run(Path(folder))
+    run.folder.mkdir(parents=True)
+    record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
+    run.write_record(record)
+    run.write_labelling(found)
+    run.write_report({"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
+    return run
+
+
+@pytest.fixture
+def picture_run(tmp_path):
+    """180 pictures in six clusters: 0 holds two kinds, and of 1 the last three lie in 2."""
+
+    def make(each=30):
+        rng = np.random.default_rng(0)
+        items = tmp_path / "items"
+        items.mkdir()
+        kinds = np.repeat(np.arange(6), each)
+        paths = [f"{i:04d}.png" for i in range(len(kinds))]
+        for path, kind in zip(paths, kinds):
+            draw(items / path, kind, rng.random())
+        features = features_of(kinds, rng, apart=np.flatnonzero(kinds == 0)[::2])
+        labels = kinds.copy()
+        labels[np.flatnonzero(kinds == 1)[-3:]] = 2
+        truth = [f"kind {k}" for k in kinds]
+        return write_run(tmp_path / "run", items, paths, labels, features, nearest(features), truth)
+
+    return make
+
+
+@contextmanager
+def served(run, **options):
+    """The page of a run over HTTP, as `browse` serves it; gives its address without the token."""
+    import uvicorn
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        page = Page(run, **options)
+        server = uvicorn.Server(uvicorn.Config(make_app(page, TOKEN), log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture
+def visit(chromium):
+    """visit(run) -> a page that has opened it; nothing may fail in its console, and nothing may be asked of another host."""
+    opened, wrong = [], []
+
+    def go(run, width=1280, height=800, scheme="light", **options):
+        address = opened_server(run, **options)
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" and "409" not in said.text else None)
+        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url, address) else None)
+        page.goto(f"{address}/?token={TOKEN}")
+        page.wait_for_selector(".card")
+        opened.append(context.close)
+        page.address = address
+        return page
+
+    def opened_server(run, **options):
+        manager = served(run, **options)
+        address = manager.__enter__()
+        opened.append(lambda: manager.__exit__(None, None, None))
+        return address
+
+    yield go
+    for close in reversed(opened):
+        with suppress(Exception):
+            close()
+    assert not wrong
+
+
+def is_foreign(url, address):
+    return not url.startswith((f"{address}/", "blob:", "data:"))
