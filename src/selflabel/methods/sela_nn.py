@@ -63,8 +63,8 @@ TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
     neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
-    relax: relaxation of each head in turn, 0 fixed to 1 free. remine: label turns between searches for neighbours.
-    pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the learning rates.
+    relax: relaxation of each head in turn, 0 fixed to 1 free. remine: label turns between searches for neighbours,
+    0: only at the end. pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the learning rates.
     """
 
     heads: int | None = None
@@ -82,7 +82,7 @@ class Options:
 @dataclass(frozen=True)
 class Plan:
     """What a kind of data gets. budget: items shown in all, from which the epochs follow, between least and most.
-    remine: label turns between searches for neighbours. longest_gap: between label turns, in epochs.
+    remine: label turns between searches for neighbours; 0: only at the end. longest_gap: between label turns, in epochs.
     """
 
     heads: int
@@ -102,7 +102,7 @@ PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
-SPOKEN = replace(GLYPH, heads=8, neighbours=20, remine=1, longest_gap=3, budget=120_000)
+SPOKEN = replace(GLYPH, heads=8, neighbours=30, remine=0, longest_gap=3, budget=60_000)
 VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
 SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
@@ -246,7 +246,8 @@ class SeLaNN(Method):
             self.turn += 1
             return Relabelling(self.current_labels())
         features = {m: data.features(m) for m in self.task.modalities}
-        if self.turn % (self.options.remine or self.plan.remine) == 0 and self.task.kind != "features":
+        remine = self.plan.remine if self.options.remine is None else self.options.remine
+        if remine and self.turn % remine == 0 and self.task.kind != "features":
             self.mine(features, data.present)
         solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features, data.present))]
         for h, a in enumerate(solved):
