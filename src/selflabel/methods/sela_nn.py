@@ -63,8 +63,9 @@ TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
     neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
-    relax: relaxation of each head in turn, 0 fixed to 1 free. remine: label turns between searches for neighbours,
-    0: only at the end. pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the learning rates.
+    relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns between searches for
+    neighbours, 0: only at the end. pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the
+    learning rates.
     """
 
     heads: int | None = None
@@ -72,7 +73,7 @@ class Options:
     neighbours: int | None = None
     smooth: int = 3
     epsilon: float = 0.2
-    relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
+    relax: tuple[float, ...] | None = None
     remine: int | None = None
     pretext: int | None = None
     temperature: float = 0.2
@@ -95,6 +96,7 @@ class Plan:
     most: int
     remine: int = 2
     longest_gap: int = 1000
+    relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
 
 
 GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 8, 60)
@@ -102,7 +104,7 @@ PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000
 FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
-SPOKEN = replace(GLYPH, heads=8, neighbours=30, remine=0, longest_gap=3, budget=60_000)
+SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=60_000, relax=(0.0, 0.1))
 VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
 SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
@@ -141,7 +143,7 @@ class SeLaNN(Method):
         """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
         if self.task.mass in marginals.TITLES:
             return [0.0] * len(self.head_sizes)
-        ladder = self.options.relax
+        ladder = self.plan.relax if self.options.relax is None else self.options.relax
         return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
 
     def build(self, encoders: nn.ModuleDict) -> None:

@@ -22,6 +22,7 @@ WINDOW_S, HOP_S = 0.025, 0.010
 PAPER_BANDS, PAPER_WINDOW_S = 257, 0.020  # SeLaVi's, with its hop of 10 ms
 BLANKED = (0.15, 0.2)  # of time and of pitch, at most
 LEAST_WINDOW_S = 2.0  # of what a view hears of a long sound
+WIDEST = 160  # frames of a view: longer ones are averaged over steps of time, the same for every view of a set
 DRAWS, MORE_DRAWS = 16, 8
 
 
@@ -54,6 +55,8 @@ def show_sound(
     if not (preset.is_still or levelled):
         x = heard(x, u[:, DRAWS], rate)
     x = log_mel(x, rate, bands)
+    if bands < PAPER_BANDS:
+        x = torch.nn.functional.avg_pool2d(x, (1, coarser(waves.shape[1], rate)))
     if levelled:
         x = level(stretched(x, lengths, waves.shape[1]))
     if preset.is_still:
@@ -81,11 +84,21 @@ def level(x: Tensor) -> Tensor:
 def heard(x: Tensor, start: Tensor, rate: int) -> Tensor:
     """A stretch of at least LEAST_WINDOW_S seconds and half the sound, from a random start."""
     S = x.shape[1]
-    long = min(S, max(round(LEAST_WINDOW_S * rate), S // 2))
+    long = window_of(S, rate)
     if long == S:
         return x
     first = (start * (S - long + 1)).long()
     return x.gather(1, first[:, None] + torch.arange(long, device=x.device))
+
+
+def window_of(samples: int, rate: int) -> int:
+    """Samples that a view hears of a sound."""
+    return min(samples, max(round(LEAST_WINDOW_S * rate), samples // 2))
+
+
+def coarser(samples: int, rate: int) -> int:
+    """Frames that are averaged into one."""
+    return max(1, math.ceil(window_of(samples, rate) / (HOP_S * rate) / WIDEST))
 
 
 def blanked(x: Tensor, u: Tensor) -> Tensor:
