@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from selflabel.decode import sound as sound_module
 from selflabel.decode.cache import Form, decoded_items
 from selflabel.decode.image import Undecodable
 from selflabel.decode.look import look_at
@@ -12,7 +13,7 @@ from selflabel.decode.video import decode_clip
 from selflabel.items import from_folder
 from selflabel.views import PRESETS, key_of, show_clip, show_sound
 from selflabel.views.sound import MELS, log_mel, mel_filters
-from tests.films import bars, tone, write_film, write_set
+from tests.films import RATE, bars, tone, write_film, write_set
 
 rng = np.random.default_rng(0)
 
@@ -111,6 +112,19 @@ class Hanging(Form):
 
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the system has no alarm")
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "wav", "flac", "mp3"])
+def test_of_a_long_sound_only_the_middle_is_decoded(ending, tmp_path, monkeypatch):
+    wave = np.concatenate([tone(hertz, 20) for hertz in (300, 700, 1500)])
+    codec = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame"}.get(ending, "aac")
+    file = write_film(tmp_path / f"x.{ending}", None, wave, sound=codec)
+    read, real = [], sound_module.decoded
+    monkeypatch.setattr(sound_module, "decoded", lambda *given: read.append(real(*given)) or read[-1])
+    middle, length = decode_sound(str(file), 2 * RATE, RATE)
+    assert length == 2 * RATE and len(read[0]) == 2 * RATE
+    loudest = np.abs(np.fft.rfft(middle.astype(float))).argmax() / 2
+    assert loudest == pytest.approx(700, abs=5)
+
+
 def test_a_decoder_that_hangs_loses_one_item(tmp_path):
     write_set(tmp_path / "films", n=20, seconds=0.3)
     items = from_folder(tmp_path / "films")

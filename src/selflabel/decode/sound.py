@@ -9,6 +9,7 @@ from selflabel.decode.video import open_media, seconds_of, source_of
 from selflabel.items import Blob
 
 RATE = 16_000  # samples a second, at most
+LONG = 3  # times what is asked: of such a sound only the middle is decoded
 SILENT = 1e-3  # of full scale: a wave that never rises above it says nothing
 
 
@@ -27,7 +28,10 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
             if container.streams.video:
                 return np.zeros(samples, np.int16), 0
             raise Undecodable("has no sound")
-        wave = decoded(container, rate)
+        length, span = seconds_of(container, container.streams.audio[0]), samples / rate
+        if length > LONG * span:
+            container.seek(int((length - span) / 2 * 1_000_000), backward=True)
+        wave = decoded(container, rate, samples if length > LONG * span else None)
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
     if np.abs(wave.astype(np.int32)).max() < SILENT * 32768:
@@ -38,8 +42,8 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
     return wave[np.arange(samples) % len(wave)], len(wave)
 
 
-def decoded(container, rate: int) -> np.ndarray:
-    """The whole sound track, up to the end or to the first damage."""
+def decoded(container, rate: int, most: int | None = None) -> np.ndarray:
+    """The sound track from where the container stands: `most` samples, or up to its end or its first damage."""
     import av
 
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
@@ -47,6 +51,8 @@ def decoded(container, rate: int) -> np.ndarray:
     try:
         for frame in container.decode(container.streams.audio[0]):
             parts += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+            if most is not None and sum(map(len, parts)) >= most:
+                return np.concatenate(parts)[:most]
         parts += [out.to_ndarray()[0] for out in resampler.resample(None)]
     except (av.FFmpegError, ValueError):
         pass
