@@ -5,11 +5,14 @@ in one head, two sets of clusters matched afterwards, cross-modal deep clusterin
 learned); and k-means on first features. Beside each, what its labels score from one modality alone; and how both sela-nn and xdc
 bear clips whose picture or sound gets worse.
 
-    SELFLABEL_DATA=... python -m reproduce.videos [SET] [SEEDS]
+    SELFLABEL_DATA=... python -m reproduce.videos [SET] [SEEDS] [WAY ...]
+
+With ways named, only these are run, and results/SET.json keeps its other rows.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from dataclasses import asdict
@@ -18,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reproduce.common import kmeans_rows, measured, summary, unpacked, write_results
+from reproduce.common import RESULTS, kmeans_rows, measured, summary, unpacked, write_results
 from selflabel.degrade import degraded
 from selflabel.labelling import label
 from selflabel.preparing import Notices, prepare
@@ -70,27 +73,39 @@ def degradation(folder, truth: dict[str, str], k: int, given: dict) -> dict[str,
         return {m: [asdict(row) for row in degraded(run, m, truth)] for m in run.alone}
 
 
+def first_rows(inputs: dict[str, np.ndarray], known: list[str], k: int, seeds) -> dict[str, dict]:
+    """k-means on first features."""
+    joined = {"both": np.concatenate(list(inputs.values()), axis=1)} if len(inputs) > 1 else {}
+    found = {f"k-means on first features, {m}": kmeans_rows(x, known, k, seeds) for m, x in (joined | inputs).items()}
+    return {way: {"summary": summary(rows), "rows": rows} for way, rows in found.items()}
+
+
+def add(name: str, n: int, **parts: dict) -> None:
+    """Put new rows beside those that are in results/NAME.json."""
+    file = RESULTS / f"{name}.json"
+    old = json.loads(file.read_text()) if file.exists() else {}
+    merged = {part: old.get(part, {}) | rows for part, rows in ({"methods": {}} | parts).items()}
+    kept = {part: old[part] for part in ("degraded",) if part in old and part not in parts}
+    write_results(name, {"data": f"{name}, {n} items", **merged, **kept})
+
+
 def main() -> None:
-    names = [sys.argv[1]] if len(sys.argv) > 1 else list(SETS)
-    seeds = range(int(sys.argv[2])) if len(sys.argv) > 2 else range(5)
-    for name in names:
-        folder, truth = unpacked(name)
-        k = SETS[name]
-        inputs, known = first_inputs(folder, truth)
-        methods = {}
-        joined = {"both": np.concatenate(list(inputs.values()), axis=1)} if len(inputs) > 1 else {}
-        for m, x in (joined | inputs).items():
-            rows = kmeans_rows(x, known, k, seeds)
-            methods[f"k-means on first features, {m}"] = {"summary": summary(rows), "rows": rows}
-        ways = ways_of(name, list(inputs))
-        for way, given in ways.items():
-            some = seeds[:COMPARED_SEEDS] if way in COMPARISONS else seeds
-            rows = [measured(folder, truth, clusters=k, seed=seed, **given) for seed in some]
-            methods[way] = {"summary": summary(rows), "rows": rows}
-            write_results(name, {"data": f"{name}, {len(known)} items", "methods": methods})
-        if name == "ucf101_av7":
-            worse = {way: degradation(folder, truth, k, ways[way]) for way in DEGRADED}
-            write_results(name, {"data": f"{name}, {len(known)} items", "methods": methods, "degraded": worse})
+    name, *rest = sys.argv[1:] if len(sys.argv) > 1 else ["ucf101_av7"]
+    seeds = range(int(rest[0])) if rest else range(5)
+    folder, truth = unpacked(name)
+    k, n = SETS[name], len(truth)
+    inputs, known = first_inputs(folder, truth)
+    ways = ways_of(name, list(inputs))
+    asked = (
+        [way for way in ways if any(way == word or way.startswith(word + ",") for word in rest[1:])] if rest[1:] else list(ways)
+    )
+    add(name, n, methods=first_rows(inputs, known, k, seeds))
+    for way in asked:
+        some = seeds[:COMPARED_SEEDS] if way in COMPARISONS else seeds
+        rows = [measured(folder, truth, clusters=k, seed=seed, **ways[way]) for seed in some]
+        add(name, n, methods={way: {"summary": summary(rows), "rows": rows}})
+        if name == "ucf101_av7" and way in DEGRADED:
+            add(name, n, degraded={way: degradation(folder, truth, k, ways[way])})
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
 SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=60_000, relax=(0.0, 0.1))
-VIDEO = replace(GLYPH, heads=8, remine=3, longest_gap=3, batch=32, budget=12_000, least=10, most=40)
+VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch=32, budget=12_000, least=10, most=40, relax=(0.0, 0.1))
 SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
