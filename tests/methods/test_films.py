@@ -46,6 +46,22 @@ def test_films_are_labelled_and_a_run_predicts_others(method, tmp_path):
     assert json.loads((tmp_path / "run" / "report.json").read_text())["method"] == method
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_pretrained_image_network_serves_films_frame_by_frame(frozen, tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    write_set(tmp_path / "films", n=8, seconds=0.6)
+    net = timm.create_model("resnet10t", pretrained=False)
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, tmp_path / "w.safetensors")
+    encoder = "frozen:timm:resnet10t" if frozen else "timm:resnet10t"
+    given = {"encoder": encoder, "weights": str(tmp_path / "w.safetensors"), "modality": "video", "px": 32, "epochs": 2}
+    report = labelled(tmp_path / "films", tmp_path / "run", options={"heads": 2}, **given)
+    assert report["encoder"] == encoder and sum(report["sizes"]) == 8
+    (tmp_path / "w.safetensors").unlink()
+    assert len(predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu").labels) == 8
+
+
 def test_one_modality_can_be_asked_for(tmp_path):
     write_set(tmp_path / "films", n=16, seconds=0.6)
     report = labelled(tmp_path / "films", tmp_path / "run", modality="audio", epochs=2, options={"heads": 2})
