@@ -75,8 +75,13 @@ def test_states_after_many_edits_undos_and_redos_are_those_worked_out_anew(album
         kinds = ["move", "reject", "restore", "undo", "redo", "name", "split"]
         do = kinds[rng.integers(len(kinds))]
         items = rng.integers(0, 180, 4).tolist()
-        values = {"move": {"items": items, "to": int(rng.choice(clusters))}, "reject": {"items": items}, "restore": {"items": items},
-                  "name": {"cluster": int(clusters[0]), "name": f"n{step}"}, "split": {"cluster": int(rng.choice(clusters)), "parts": 2}}  # fmt: skip
+        values = {
+            "move": {"items": items, "to": int(rng.choice(clusters))},
+            "reject": {"items": items},
+            "restore": {"items": items},
+            "name": {"cluster": int(clusters[0]), "name": f"n{step}"},
+            "split": {"cluster": int(rng.choice(clusters)), "parts": 2},
+        }
         try:
             album.edit({"do": do, **values.get(do, {})})
         except UserError:

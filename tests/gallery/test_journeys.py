@@ -4,10 +4,14 @@ import json
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selflabel.edits import read_edits
 from selflabel.run import Run
+from tests.films import bars, tone, write_film
+from tests.gallery.conftest import write_run
 
 
 def labels(run):
@@ -44,8 +48,8 @@ def tile(page, index):
         """(index) => {
             const box = document.querySelector('.grid'), canvas = box.querySelector('canvas').getBoundingClientRect();
             const width = box.clientWidth - 12, wished = 96, columns = Math.max(1, Math.floor((width + 6) / (wished + 6)));
-            const step = (width + 6) / columns;
-            return [canvas.left + 6 + (index % columns + 0.45) * step, canvas.top + 6 + (Math.floor(index / columns) + 0.45) * step];
+            const step = (width + 6) / columns, column = index % columns, line = Math.floor(index / columns);
+            return [canvas.left + 6 + (column + 0.45) * step, canvas.top + 6 + (line + 0.45) * step];
         }""",
         index,
     )
@@ -244,9 +248,9 @@ def test_two_tabs_see_one_another_and_lose_nothing(visit, picture_run):
 def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_run):
     run = picture_run()
     page = visit(run)
-    page.evaluate(
-        "window.fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{\"do\": \"merge\", \"clusters\": [0, 1], \"into\": 0}'})"
-    )
+    merge = '{"do": "merge", "clusters": [0, 1], "into": 0}'
+    sent = "fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body})"
+    page.evaluate(f"(body) => {sent}", merge)
     wait_for(page, lambda: 1 not in set(labels(run)))
     card = page.query_selector(".card[data-id='1'] .name")
     if card:  # not yet noticed by this tab
@@ -259,10 +263,6 @@ def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_
 def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, tmp_path):
     run = picture_run()
     evil = "<img src=x onerror=window.hacked=1><b>bold.png"
-    table = (run.folder / "labels.csv").read_text()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     labels_table = pq.read_table(run.folder / "labels.parquet")
     paths = labels_table["path"].to_pylist()
     row = next(i for i, label in enumerate(labels_table["label"].to_pylist()) if label == 5)
@@ -279,7 +279,6 @@ def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, 
     page.goto(f"{page.address}/#/map")
     page.wait_for_selector(".legend :text('<i>x')")
     assert page.evaluate("window.hacked") is None and page.query_selector("b:text-is('bold.png')") is None
-    assert table
 
 
 def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, tmp_path):
@@ -291,9 +290,7 @@ def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, t
     (run.folder / "thumbs" / "index.bin").write_bytes(bytes(16 * 180))
     page.reload()
     page.wait_for_selector(".details .gone:has-text('no such file')")
-    grey = page.evaluate(
-        "(() => { const c = document.querySelector('.grid canvas'), g = c.getContext('2d'); return [...g.getImageData(12, 12, 1, 1).data]; })()"
-    )
+    grey = page.evaluate("[...document.querySelector('.grid canvas').getContext('2d').getImageData(12, 12, 1, 1).data]")
     assert max(grey[:3]) - min(grey[:3]) < 12, grey  # no colour of any kind of picture
 
 
@@ -338,8 +335,6 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (200, 12, 12, 3), np.uint8)
     np.save(tmp_path / "many.npy", np.tile(pixels, (n // 200, 1, 1, 1)))
-    from tests.gallery.conftest import write_run
-
     paths = [f"row:{i:06d}" for i in range(n)]
     neighbours = (np.arange(n)[:, None] + np.arange(1, 11)) % n
     run = write_run(tmp_path / "run", tmp_path / "many.npy", paths, np.zeros(n, int), np.ones((n, 2), np.float16), neighbours)
@@ -363,7 +358,8 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
             const g = canvas.getContext('2d'), seen = new Set();
             for (let x = 10; x < canvas.width - 20; x += 37) seen.add(g.getImageData(x, 60, 1, 1).data.join());
             times.sort((a, b) => a - b);
-            return { median: times[60], slowest: times[113], colours: seen.size, end: box.scrollTop + box.clientHeight >= box.scrollHeight - 2 };
+            const end = box.scrollTop + box.clientHeight >= box.scrollHeight - 2;
+            return { median: times[60], slowest: times[113], colours: seen.size, end };
         }"""
     )
     assert found["end"] and found["colours"] > 10, found
@@ -373,9 +369,6 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
 
 
 def test_a_film_plays_on_hover_and_is_heard_on_click(visit, tmp_path):
-    from tests.films import bars, tone, write_film
-    from tests.gallery.conftest import write_run
-
     rng = np.random.default_rng(0)
     items = tmp_path / "films"
     items.mkdir()
@@ -417,8 +410,10 @@ def test_every_view_fits_wide_and_narrow_screens(visit, picture_run, width, heig
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width, f"{view} is {wide} px wide on a screen of {width}"
     small = page.evaluate(
-        """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')].filter((n) => n.offsetParent && n.getClientRects().length)
-            .map((n) => [n.textContent, n.getBoundingClientRect()]).filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
+        """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')]
+            .filter((n) => n.offsetParent && n.getClientRects().length)
+            .map((n) => [n.textContent, n.getBoundingClientRect()])
+            .filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
     )
     assert not small or (width < 700 and view), small
 

@@ -7,7 +7,7 @@ import { drawTile, forget, wish } from "./thumbs.js";
 
 const GAP = 6, FOOT = 72; // below the last line, for the bar of actions
 const TALLEST = 12_000_000; // browsers lose precision in taller boxes: from there on the scroll bar is scaled
-const DRAG_PX = 6, REST_MS = 180;
+const DRAG_PX = 6, REST_MS = 180, RIM = 4; // of a tile, left bare by a film so that its mark of selection shows
 let count = 0;
 
 export class ItemGrid {
@@ -285,7 +285,8 @@ export class ItemGrid {
     };
     for (const happened of ["play", "pause", "volumechange", "ended"]) player.addEventListener(happened, say);
     const frame = el("div", { class: "film" }, player, sound);
-    Object.assign(frame.style, { left: `${x}px`, top: `${y + this.box.scrollTop}px`, width: `${this.side}px`, height: `${this.side}px` });
+    const side = `${this.side - 2 * RIM}px`;
+    Object.assign(frame.style, { left: `${x + RIM}px`, top: `${y + RIM + this.box.scrollTop}px`, width: side, height: side });
     player.addEventListener("error", () => { frame.replaceChildren(el("span", { class: "cannot", text: "cannot be played by this browser" })); });
     this.film = { index, frame, player, toggle };
     this.box.append(frame);

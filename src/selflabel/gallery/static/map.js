@@ -43,6 +43,7 @@ class MapView {
     this.watcher.observe(this.box);
     this.listen();
     this.keys();
+    this.lassoButton.disabled = true;
     this.drawLegend();
     this.load();
   }
@@ -98,6 +99,7 @@ class MapView {
     const at = 12 + 16 * n, size = cells * cells;
     this.density = cells ? { cells, window, light: new Uint8Array(data, at, size), label: new Int32Array(data.slice(at + size)) } : null;
     this.all = n === inside && n >= store.overview.n_items;
+    this.lassoButton.disabled = false;
     this.paintDensity();
     this.say();
     this.redraw();
@@ -248,6 +250,7 @@ class MapView {
   }
 
   setLasso(on) {
+    if (on && !this.points) return;
     this.lassoing = on;
     this.lassoButton.setAttribute("aria-pressed", String(on));
     this.box.classList.toggle("lassoing", on);
