@@ -101,6 +101,18 @@ def test_two_clusters_are_merged_and_undone_and_redone(visit, picture_run):
     assert len(read_edits(run.folder)) == 3
 
 
+def test_two_clusters_of_one_name_can_be_merged_at_once(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    for number in (4, 5):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type("blue")
+        page.keyboard.press("Tab")
+    page.click(".toast button:has-text('Merge them')")
+    wait_for(page, lambda: (labels(run) == 4).sum() == 60)
+    assert names(run) == {4: "blue"}
+
+
 def test_a_suggested_split_is_the_right_one(visit, picture_run):
     run = picture_run(each=60)
     page = visit(run)
@@ -397,6 +409,27 @@ def test_a_film_plays_on_hover_and_is_heard_on_click(visit, tmp_path):
     until(page, "Math.abs(document.querySelector('.details video').currentTime - 2) < 0.2")
     page.mouse.move(2, 2)
     until(page, "!document.querySelector('.film')")
+
+
+def test_what_the_browser_cannot_show_is_shown_small(visit, tmp_path):
+    rng = np.random.default_rng(0)
+    items = tmp_path / "mixed"
+    items.mkdir()
+    for i in range(2):
+        write_film(items / f"{i}.avi", bars(12, i, rng), None, codec="mpeg4")
+    features = np.eye(2, dtype=np.float32)
+    worked_out = {"video": {}}
+    run = write_run(
+        tmp_path / "run", items, ["0.avi", "1.avi"], np.zeros(2, int), features, np.zeros((2, 10), int), worked_out=worked_out
+    )
+    page = visit(run)
+    open_cluster(page, 0)
+    page.wait_for_selector(".details canvas.preview")
+    assert "cannot show" in page.inner_text(".details")
+    page.keyboard.press("e")
+    page.wait_for_selector("dialog :text('folders')")
+    assert page.query_selector("dialog :text-is('coco')") is None  # it holds no films
+    page.mouse.move(*tile(page, 0))
 
 
 @pytest.mark.parametrize("width,height", [(1280, 800), (390, 844)])

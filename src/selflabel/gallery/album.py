@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.edits import LOG, REJECTED, Edit, Edited, append, check, continued, parse, read_edits, unedited, used_numbers
+from selflabel.edits import LOG, REJECTED, Edit, Edited, Reader, append, check, continued, parse, unedited, used_numbers
 from selflabel.edits import make_split as split_by_features
 from selflabel.edits.applying import resolved
 from selflabel.errors import UserError
@@ -82,7 +82,7 @@ class Album:
         self.classes, self.truth = read_classes(run, self.paths, truth)
         self.lock = threading.Lock()
         self.states: list[State] = []
-        self.first = unedited(self.raw)
+        self.first, self.log = unedited(self.raw), Reader(run.folder)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -99,7 +99,7 @@ class Album:
             return self.states[-1]
 
     def next_state(self, version: int) -> State:
-        edits = read_edits(self.folder) if version else []
+        edits = self.log.edits()
         standing, undone = resolved(edits)
         ids = tuple(e.id for e in standing)
         before = max(

@@ -56,26 +56,25 @@ export class Details {
   preview({ row, media, missing, path }) {
     if (missing) return [el("div", { class: "preview gone" }, el("b", { text: "missing" }), el("span", { text: missing }))];
     const kinds = media.split(" "), src = (kind) => `/media/${row}/${kind}`;
-    if (kinds.includes("video")) return [el("video", { class: "preview", src: src("video"), controls: true, loop: true, playsinline: true, preload: "metadata", "aria-label": path })];
+    const drawn = (words) => this.drawn(row, words);
+    const fails = (event) => event.target.replaceWith(...drawn("This browser cannot show the whole file; this is its small picture."));
+    if (kinds.includes("video")) return [el("video", { onerror: fails, class: "preview", src: src("video"), controls: true, loop: true, playsinline: true, preload: "metadata", "aria-label": path })];
     const shown = [];
-    if (kinds.includes("image") || kinds.includes("array")) shown.push(el("img", { class: "preview", src: src(kinds.includes("image") ? "image" : "array"), alt: path }));
+    if (kinds.includes("image") || kinds.includes("array")) shown.push(el("img", { onerror: fails, class: "preview", src: src(kinds.includes("image") ? "image" : "array"), alt: path }));
     if (kinds.includes("audio")) {
-      if (!shown.length) {
-        const canvas = el("canvas", { class: "preview", "aria-label": "Spectrogram" }), owner = {};
-        const paint = () => drawTile(sized(canvas, 248, 248), row, 0, 0, 248);
-        wish(owner, [row], () => { paint(); forget(owner); });
-        paint();
-        shown.push(canvas);
-      }
+      if (!shown.length) shown.push(...drawn(""));
       shown.push(el("audio", { src: src("audio"), controls: true, preload: "none" }));
     }
     return shown;
   }
 
-  // The space bar of the player, from anywhere.
-  play() {
-    const player = this.node.querySelector("video, audio");
-    if (player) player.paused ? player.play().catch(() => {}) : player.pause();
+  // The small picture in place of the whole.
+  drawn(row, words) {
+    const canvas = el("canvas", { class: "preview", role: "img", "aria-label": "Small picture" }), owner = {};
+    const paint = () => drawTile(sized(canvas, 248, 248), row, 0, 0, 248);
+    wish(owner, [row], () => { paint(); forget(owner); });
+    paint();
+    return [canvas, ...(words ? [el("p", { class: "muted", text: words })] : [])];
   }
 }
 

@@ -35,6 +35,11 @@ async function sent(values) {
   try {
     const found = await post("/api/edits", values);
     take(found);
+    const twins = values.do === "name" && values.name ? found.clusters.filter((c) => c.name === values.name && c.size).map((c) => c.id) : [];
+    if (twins.length > 1) {
+      toast(`${twins.length} clusters are called “${values.name}”.`, ["Merge them", () => edit({ do: "merge", clusters: twins, into: twins[0] })]);
+      return true;
+    }
     const verb = { undo: "Taken back: ", redo: "Brought back: " }[values.do] || "Done: ";
     toast(verb + found.said, !["undo", "redo"].includes(values.do) ? ["Undo", () => undo()] : null);
     return true;
