@@ -1,5 +1,6 @@
 """docs/tutorial.md, every line of it: its commands are typed, its steps are done in a browser, its Python is run, in order."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import gallery
 from selflabel.edits import read_edits
 from selflabel.run import Run
 from tests.gallery.test_journeys import click_tile, wait_for
@@ -26,6 +28,12 @@ def test_the_commands_are_those_that_are_typed_here():
     ]  # fmt: skip
     for file in re.findall(r"\]\(([\w.-]+)\)", PAGE):
         assert (ROOT / "docs" / file).exists(), file
+
+
+def test_the_pages_table_is_that_of_results():
+    text = gallery.PAGE.read_text()
+    start, end = (text.index(mark) for mark in gallery.MARKS)
+    assert text[start:end] == f"{gallery.MARKS[0]}\n{gallery.table(json.loads(gallery.RESULTS.read_text()))}\n"
 
 
 def typed(line, cwd):
