@@ -129,6 +129,7 @@ def test_the_whole_way_from_nothing_to_named_and_exported_clusters(visit_address
             assert step.startswith(words), step
             act()
     finally:
+        visit_address.close()
         process.send_signal(2)
         process.wait(20)
     text = (tmp_path / "selflabel-demo.csv").read_text()
