@@ -14,7 +14,9 @@ async function answer(path, options) {
     let said = text;
     try {
       said = JSON.parse(text).error || `The server could not answer (${found.status}).`;
-    } catch { /* plain text */ }
+    } catch {
+      /* plain text */
+    }
     throw new Refused(said);
   }
   return found;
