@@ -1,12 +1,11 @@
 // The third view: all items in the plane, near what they are like, coloured by cluster. Draw around some to select them.
 
-import { getBytes, postForRows, Refused } from "./api.js";
-import { Details } from "./details.js";
-import { button, colour, el, hue, many, number, sized } from "./dom.js";
-import { ItemGrid } from "./grid.js";
+import { getWhenReady, postForRows, Refused } from "./api.js";
+import { button, colour, el, hue, number, sized } from "./dom.js";
 import { drawHaze, drawLine, drawPoints, hazeOf } from "./points.js";
-import { drawActions, media, moveSelected, rejectSelected } from "./items.js";
+import { drawActions, moveSelected, rejectSelected } from "./items.js";
 import { key, setKeys } from "./keys.js";
+import { MapSide } from "./mapside.js";
 import { onChange, selection, store, title, toast } from "./store.js";
 import { drawTile, forget, picture, wish } from "./thumbs.js";
 
@@ -50,9 +49,11 @@ class MapView {
       button("All", "The whole map (0)", () => this.toWhole()),
     );
     this.box = el("div", { class: "mapbox" }, this.canvas, tools, this.note, this.tip);
-    this.legend = el("ul", { class: "legend", "aria-label": "Clusters" });
-    this.side = el("aside", { class: "mapside" }, this.legend);
-    main.replaceChildren(el("div", { class: "map" }, this.box, this.side));
+    this.side = new MapSide((alone) => {
+      this.alone = alone;
+      this.redraw();
+    });
+    main.replaceChildren(el("div", { class: "map" }, this.box, this.side.node));
     this.bar = document.getElementById("bar");
     this.redraw = this.redraw.bind(this);
     this.selected = this.selected.bind(this);
@@ -63,7 +64,7 @@ class MapView {
     this.listen();
     this.keys();
     this.lassoButton.disabled = true;
-    this.drawLegend();
+    this.side.drawLegend();
     this.load();
   }
 
@@ -74,8 +75,7 @@ class MapView {
     this.watcher.disconnect();
     clearTimeout(this.asking);
     forget(this);
-    this.grid?.close();
-    this.details?.close();
+    this.side.close();
     selection.clear();
     this.bar.replaceChildren();
   }
@@ -83,7 +83,7 @@ class MapView {
   // ------------------------------------------------------------------------------------------------------------ loading
 
   refresh() {
-    this.drawLegend();
+    this.side.drawLegend();
     this.load();
   }
 
@@ -101,9 +101,9 @@ class MapView {
     this.coming = new AbortController();
     const window = this.asked();
     try {
-      const data = await getBytes(`/api/map?${new URLSearchParams(window)}`, this.coming.signal);
+      const { data, waiting } = await getWhenReady(`/api/map?${new URLSearchParams(window)}`, this.coming.signal);
       if (this.closed) return;
-      if (data.byteLength < 100 && new Uint8Array(data)[0] === 123) return this.wait(JSON.parse(new TextDecoder().decode(data)));
+      if (waiting) return this.wait(waiting);
       this.note.textContent = "";
       this.take(data, window);
     } catch (error) {
@@ -229,42 +229,6 @@ class MapView {
     const key = hue(1) + this.alone;
     if (this.hazed !== key) [this.hazed, this.picture] = [key, hazeOf(this.density, this.alone)];
     return this.picture;
-  }
-
-  drawLegend() {
-    const list = store.overview.clusters
-      .filter((c) => c.size)
-      .sort((a, b) => b.size - a.size)
-      .slice(0, 500);
-    this.legend.replaceChildren(
-      ...list.map((c) => {
-        const swatch = el("span", { class: "swatch" });
-        swatch.style.background = hue(c.id);
-        const show = el(
-          "button",
-          {
-            type: "button",
-            class: "plain",
-            "aria-pressed": String(this.alone === c.id),
-            title: "Show this cluster alone, or all",
-            onclick: () => {
-              this.alone = this.alone === c.id ? null : c.id;
-              this.drawLegend();
-              this.redraw();
-            },
-          },
-          swatch,
-          el("span", { class: "what", text: title(c.id) }),
-          el("span", { class: "muted", text: number(c.size) }),
-        );
-        return el(
-          "li",
-          {},
-          show,
-          el("a", { href: `#/cluster/${c.id}`, title: `Open ${title(c.id)}`, "aria-label": `Open ${title(c.id)}`, text: "→" }),
-        );
-      }),
-    );
   }
 
   // ------------------------------------------------------------------------------------------------------ moving, picking
@@ -412,39 +376,10 @@ class MapView {
     ]);
   }
 
-  // What is selected lies beside the map, to be looked at before it is moved.
   selected() {
     drawActions(this.bar);
     this.redraw();
-    const rows = selection.size ? Int32Array.from(selection.rows).sort() : null;
-    if (!rows) {
-      this.grid?.close();
-      this.details?.close();
-      this.grid = this.details = null;
-      this.side.replaceChildren(this.legend);
-      return;
-    }
-    if (!this.grid) {
-      this.count = el("h2");
-      const wall = el("div", { class: "wall" });
-      this.side.replaceChildren(this.count, wall);
-      this.shown = new Set();
-      this.grid = new ItemGrid(wall, {
-        media: media(),
-        side: 72,
-        label: "Selected items",
-        onfocus: (row) => this.details?.show(row),
-      });
-      this.details = new Details(this.side);
-      this.details.node.classList.add("small");
-    }
-    // An item clicked away stays in sight until something else is selected: one may change one's mind.
-    const kept = rows.every((row) => this.shown.has(row));
-    this.count.textContent = many(selection.size, "item");
-    if (!kept) {
-      this.shown = new Set(rows);
-      this.grid.setRows(rows);
-    }
+    this.side.showSelected();
   }
 
   keys() {

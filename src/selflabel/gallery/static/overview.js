@@ -1,16 +1,15 @@
 // The first view: a card a cluster, what may be worth doing, the distributions.
 
+import { Card } from "./card.js";
 import { askName, askParts, chooseCluster } from "./dialogs.js";
-import { button, el, hue, many, number, percent, sized } from "./dom.js";
+import { button, el, many, number } from "./dom.js";
 import { key, setKeys } from "./keys.js";
 import { plots } from "./plots.js";
 import { edit, onChange, store, title } from "./store.js";
 import { Suggestions } from "./suggestions.js";
-import { drawTile, forget, wish } from "./thumbs.js";
+import { forget, wish } from "./thumbs.js";
 
-const ACROSS = 4,
-  DOWN = 3,
-  PAGE = 120;
+const PAGE = 120; // cards that are made at a time
 const SORTS = {
   size: ["Largest first", (a, b) => b.size - a.size],
   small: ["Smallest first", (a, b) => a.size - b.size],
@@ -210,81 +209,28 @@ class Overview {
 
   card(c) {
     const card = this.cards.get(c.id) || this.newCard(c.id);
-    card.rows = c.rows;
-    if (document.activeElement !== card.name) card.name.value = c.name;
-    card.name.placeholder = c.name ? "" : `Name cluster ${c.id}`;
-    card.name.setAttribute("aria-label", `Name of cluster ${c.id}`);
-    card.pick.checked = picked.has(c.id);
-    card.node.classList.toggle("picked", picked.has(c.id));
-    card.node.setAttribute("aria-label", `${title(c.id)}, ${many(c.size, "item")}`);
-    card.cover.title = `Open ${title(c.id)}`;
-    card.cover.setAttribute("aria-label", `Open ${title(c.id)}`);
-    card.size.textContent = number(c.size);
-    card.size.title = many(c.size, "item");
-    const facts = [
-      ["agree", percent(c.agreement), "of the neighbours of its items are in it too"],
-      ["sure", percent(c.confidence), "mean confidence"],
-    ];
-    if (c.purity !== undefined) facts.push(["pure", percent(c.purity), `of its items are of class “${c.class}” in truth`]);
-    card.facts.replaceChildren(
-      ...facts.map(([name, value, why]) =>
-        el("div", { title: `${value} ${why}` }, el("dd", { text: value }), el("dt", { text: name })),
-      ),
-    );
+    card.fill(c, picked.has(c.id));
     return card;
   }
 
   newCard(id) {
-    const canvas = el("canvas", { "aria-hidden": "true" });
-    const cover = el("a", { class: "cover", href: `#/cluster/${id}`, tabindex: "-1" }, canvas);
-    const pick = el("input", {
-      type: "checkbox",
-      tabindex: "-1",
-      "aria-label": `Pick cluster ${id}`,
-      onchange: (event) => this.pick(id, event.shiftKey),
+    const card = new Card(id, {
+      onpick: (withShift) => this.pick(id, withShift),
+      onname: (words) => this.name(id, words),
+      onkey: (event) => this.typing(event, id),
+      onfocus: () => {
+        kept.at = id;
+        this.tabs();
+      },
     });
-    pick.addEventListener("click", (event) => {
-      this.withShift = event.shiftKey;
-    });
-    const name = el("input", {
-      class: "name",
-      type: "text",
-      maxlength: "200",
-      autocomplete: "off",
-      spellcheck: "false",
-      tabindex: "-1",
-    });
-    const facts = el("dl", { class: "facts" }),
-      size = el("span", { class: "size" });
-    const swatch = el("span", { class: "swatch" });
-    swatch.style.background = hue(id);
-    const node = el(
-      "article",
-      { class: "card", role: "listitem", tabindex: "-1", "data-id": String(id) },
-      cover,
-      el("label", { class: "pick" }, pick),
-      el("div", { class: "line" }, swatch, name, size),
-      facts,
-    );
-    const card = { node, canvas, cover, pick, name, size, facts, rows: [], near: false };
-    node.card = card;
-    node.addEventListener("focusin", () => {
-      kept.at = id;
-      this.tabs();
-    });
-    name.addEventListener("keydown", (event) => this.typing(event, id));
-    name.addEventListener("blur", () => this.name(id, name.value));
-    this.watcher.observe(node);
+    this.watcher.observe(card.node);
     this.cards.set(id, card);
     return card;
   }
 
   // One card is in the tab order, with what is in it: arrows go from card to card.
   tabs() {
-    for (const [id, card] of this.cards) {
-      const stop = id === kept.at ? "0" : "-1";
-      for (const node of [card.node, card.name, card.pick]) node.setAttribute("tabindex", stop);
-    }
+    for (const [id, card] of this.cards) card.setStop(id === kept.at);
   }
 
   typing(event, id) {
@@ -316,35 +262,24 @@ class Overview {
   }
 
   paint() {
-    for (const card of this.cards.values()) {
-      if (!card.near || !card.node.isConnected) continue;
-      const width = card.canvas.clientWidth,
-        side = (width - ACROSS + 1) / ACROSS;
-      if (width <= 0) continue;
-      const g = sized(card.canvas, width, side * DOWN + DOWN - 1);
-      card.rows.forEach((row, i) => drawTile(g, row, (i % ACROSS) * (side + 1), Math.floor(i / ACROSS) * (side + 1), side));
-    }
+    for (const card of this.cards.values()) if (card.near && card.node.isConnected) card.paint();
     this.suggestions.paint();
   }
 
   // ------------------------------------------------------------------------------------------------------------ picking
 
-  pick(id) {
+  pick(id, withShift = false) {
     const from = this.order.indexOf(this.last),
       to = this.order.indexOf(id);
     const on = !picked.has(id);
-    const range = this.withShift && from >= 0 ? this.order.slice(Math.min(from, to), Math.max(from, to) + 1) : [id];
+    const range = withShift && from >= 0 ? this.order.slice(Math.min(from, to), Math.max(from, to) + 1) : [id];
     for (const one of range) on ? picked.add(one) : picked.delete(one);
-    this.withShift = false;
     this.last = id;
     this.refreshPicks();
   }
 
   refreshPicks() {
-    for (const [id, card] of this.cards) {
-      card.pick.checked = picked.has(id);
-      card.node.classList.toggle("picked", picked.has(id));
-    }
+    for (const [id, card] of this.cards) card.setPicked(picked.has(id));
     this.drawBar();
   }
 
