@@ -24,7 +24,7 @@ from selflabel.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-COLOURS = 192  # of a palette: half the bytes, and no difference to be seen
+COLOURS = 192  # of a palette for photographs: half the bytes
 
 
 def name_by_truth(run: Run, most: int) -> None:
@@ -37,7 +37,9 @@ def name_by_truth(run: Run, most: int) -> None:
 
 
 def save(page, name: str) -> None:
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    if name == "items":
+        picture = picture.quantize(COLOURS, dither=Image.Dither.NONE)
     picture.save(DOCS / f"{name}.png", optimize=True)
 
 

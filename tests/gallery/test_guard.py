@@ -243,7 +243,11 @@ assert "torch" not in sys.modules, "torch was imported"
     assert done.returncode == 0, done.stderr
 
 
-def test_browse_refuses_what_is_no_run(here, tmp_path):
+def test_browse_refuses_what_is_no_run(here, tmp_path, picture_run):
     for words in (["browse", tmp_path], ["browse", tmp_path / "gone"]):
         done = here(*words)
         assert done.returncode == 2 and "holds no run" in done.stderr
+    run = picture_run(each=8)
+    (run.folder / "top.parquet").unlink()
+    done = here("browse", run.folder)
+    assert done.returncode == 2 and "top.parquet" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -101,6 +101,24 @@ def test_two_clusters_are_merged_and_undone_and_redone(visit, picture_run):
     assert len(read_edits(run.folder)) == 3
 
 
+def test_clusters_are_picked_with_shift_and_keep_the_name_that_was_chosen(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.select_option("select", "number")
+    for number in (1, 2):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type(f"name {number}")
+        page.keyboard.press("Tab")
+    wait_for(page, lambda: len(names(run)) == 2)
+    page.click(".card[data-id='0'] .pick")
+    page.click(".card[data-id='3'] .pick", modifiers=["Shift"])
+    page.wait_for_selector("#bar :text('4 clusters picked')")
+    page.keyboard.press("m")
+    page.click("dialog li:has-text('name 2')")
+    wait_for(page, lambda: names(run) == {2: "name 2"})
+    assert set(labels(run)) == {2, 4, 5}
+
+
 def test_two_clusters_of_one_name_can_be_merged_at_once(visit, picture_run):
     run = picture_run()
     page = visit(run)

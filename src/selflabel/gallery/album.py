@@ -25,6 +25,7 @@ from selflabel.sources import Paths, paths_of
 
 KEPT_STATES = 12  # steps that undo takes back at once; more are worked out from the start
 MOST_PARTS = 100
+NEEDED = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class Album:
         import pyarrow.parquet as pq
 
         self.run, self.folder = run, run.folder
+        for name in NEEDED:
+            if not (run.folder / name).exists():
+                raise UserError(f"{run.folder}: lacks {name}, which the page needs; copy the whole run folder, or label anew.")
         self.paths: Paths = paths_of(run)
         table = pq.read_table(self.folder / "labels.parquet", columns=["label", "confidence"])
         self.raw = table["label"].to_numpy().astype(np.int32)

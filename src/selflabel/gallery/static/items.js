@@ -107,7 +107,9 @@ class Items {
     }
     this.drawHead();
     await this.load(true);
-    selection.set([...selection.rows].filter((row) => this.grid.rows.includes(row)));
+    if (!selection.size) return;
+    const here = new Set(this.grid.rows);
+    selection.set([...selection.rows].filter((row) => here.has(row)));
   }
 
   focused(row) {
