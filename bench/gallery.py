@@ -6,6 +6,7 @@ several times, and the median and the slowest are reported. The map's first comp
 is left out.
 
     python -m bench.gallery [FOLDER of pictures, or mnist5k] [items]
+    python -m bench.gallery table                # writes the results' table into docs/page.md
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ import numpy as np
 
 PICTURES, ITEMS, CLUSTERS, DIMENSIONS = 10_000, 1_000_000, 100, 64
 TURNS = 5
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs" / "page.md", ROOT / "results" / "gallery.json"
+MARKS = ("<!-- table from results/gallery.json -->", "<!-- end of table -->")
 LIMITS = {"first_paint_ms": 1000, "view_ms": 300, "memory_mb": 1000}
 
 
@@ -149,9 +153,26 @@ def look(address: str) -> dict[str, dict[str, int]]:
     return {name: {"median_ms": round(median(found)), "slowest_ms": round(max(found))} for name, found in times.items()}
 
 
+def table(found: dict) -> str:
+    """The results as docs/page.md shows them."""
+    rows = [f"| {name} | {v['median_ms']} | {v['slowest_ms']} |" for name, v in (found["first"] | found["views"]).items()]
+    head = ["| ms until drawn | median | slowest of all |", "| --- | --- | --- |"]
+    load = f"{found['machine'].split(',')[0]} shared with other work (load {found['load']:.1f})"
+    foot = f"Server: {found['memory_mb']} MB at most, started in {found['seconds_to_start']} s. On {load}, {found['date']}."
+    return "\n".join([*head, *rows, "", foot])
+
+
+def write_table() -> None:
+    text = PAGE.read_text()
+    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
+    PAGE.write_text(f"{text[:start]}\n{table(json.loads(RESULTS.read_text()))}\n{text[end:]}")
+
+
 def main() -> None:
     from reproduce.common import write_results
 
+    if sys.argv[1:] == ["table"]:
+        return write_table()
     source = sys.argv[1] if len(sys.argv) > 1 else "mnist5k"
     n = int(sys.argv[2]) if len(sys.argv) > 2 else ITEMS
     with tempfile.TemporaryDirectory() as place:
@@ -171,7 +192,7 @@ def main() -> None:
     found = {
         "items": n,
         "clusters": CLUSTERS,
-        "load": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 1),
         "seconds_to_start": round(start, 2),
         "memory_mb": round(memory),
         "first": firsts,
@@ -185,6 +206,7 @@ def main() -> None:
     }
     print(json.dumps(found, indent=1))
     write_results("gallery", found)
+    write_table()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import selflabel
 from selflabel.cli import app
+from selflabel.exports import EXPORTS
 from selflabel.methods import METHODS
+from tests.runs import write_run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -93,3 +97,28 @@ def test_the_solver_pages_python_runs(code):
     names: dict = {}
     exec(compile(code, "solver.md", "exec"), names)
     assert names["soft"].sum(dim=0).sub(100).abs().max() < 2
+
+
+def test_the_exports_page_has_every_format_as_it_describes_itself():
+    page = (ROOT / "docs" / "exports.md").read_text()
+    words = {"image": "images", "video": "videos", "audio": "sounds"}
+    for name, chosen in EXPORTS.items():
+        holds = "anything" if "features" in chosen.takes else ", ".join(words[kind] for kind in chosen.takes)
+        assert f"| `{name}` | {chosen.what} | {chosen.reads} | {holds} |" in page
+
+
+def test_the_exports_pages_python_runs(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), re.S)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    write_run(tmp_path / "runs" / "photos-sela-nn", tmp_path, ["a.png"], [0])
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(code, "exports.md", "exec"), names)
+    assert (tmp_path / "runs" / "photos-sela-nn-folders" / "cluster-000" / "a.png").stat().st_nlink == 2
+
+
+def test_the_exports_pages_commands_are_understood(here):
+    text = here("export", "--help").stdout
+    told = set(re.findall(r"(--[a-z][a-z-]+)", (ROOT / "docs" / "exports.md").read_text()))
+    assert all(option in text for option in told)
+    assert {f"--{name}" for name in ("raw", "hard", "link", "source", "follow-links", "overwrite")} <= told

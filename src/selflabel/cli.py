@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ def demo(
         print(jsonlib.dumps(report | {"score": found}))
         return
     print(f"\nScored against the truth, which training never saw:\n{score_lines(found)}")
+    print(f"\nLook at the clusters, name them and mend them:\n{browse_line(out)}")
 
 
 @app.command()
@@ -364,8 +366,13 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         if report["collapsed"]
         else ""
     )
-    after = f"look at   {out / 'clusters.png'}\nnext      selflabel score {out} --truth truth.csv"
+    after = f"look at   {browse_line(out)}\nnext      selflabel score {out} --truth truth.csv"
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
+
+
+def browse_line(out: Path) -> str:
+    """What to type to open the page, as a shell takes it."""
+    return f"selflabel browse {shlex.quote(str(out))}"
 
 
 def print_degraded(run: Any, truth: str | None, modality: str, device: str, json: bool) -> None:

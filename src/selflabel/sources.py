@@ -5,6 +5,7 @@ A folder's items are looked up by name when they are asked for, so that a page o
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -65,7 +66,8 @@ def open_source(run: Run, paths: Sequence[str], moved_to: str | None = None, fol
             why = f"{name} is not there any more; say where it is now with --source"
             return Lost(why), why
         if Path(place).is_dir():
-            return Folder(Path(place), paths, follow), ""
+            hears = "audio" in run.recorded.get("worked_out", {})
+            return Folder(Path(place), paths, follow, hears), ""
         if Path(place).suffix.lower() in MANIFEST_ENDINGS:
             return Manifest(Path(place), paths), ""
         return FromItems(place, paths), ""
@@ -110,20 +112,20 @@ class Files:
 
 
 class Folder(Files):
-    """Files below a folder, each beside its sound where it has one of the same stem."""
+    """Files below a folder; of a run that `hears`, each with the sound of the same stem that lies beside it."""
 
-    def __init__(self, root: Path, paths: Sequence[str], follow: bool = False):
+    def __init__(self, root: Path, paths: Sequence[str], follow: bool = False, hears: bool = True):
         super().__init__(root, paths)
-        self.file_of = linked_file if follow else confined_file
+        self.file_of, self.hears = linked_file if follow else confined_file, hears
 
     def blobs(self, row: int) -> dict[str, Blob]:
         name = self.paths[row]
         file = self.file_of(self.root, name)
         group = {kind_of(name): (name, Blob(str(file)))}
-        for ending in KINDS["audio"]:
-            beside = file.with_suffix(ending)
-            if "audio" not in group and beside.exists():
-                group["audio"] = (name, Blob(str(self.file_of(self.root, str(beside.relative_to(self.root))))))
+        if self.hears and "audio" not in group:
+            beside = (str(Path(name).with_suffix(ending)) for ending in KINDS["audio"])
+            sound = next((other for other in beside if (self.root / other).exists()), None)
+            group |= {"audio": (sound, Blob(str(self.file_of(self.root, sound))))} if sound else {}
         return modalities_of(group)
 
 
@@ -207,7 +209,7 @@ def kind_of(name: str) -> str:
 def confined_file(root: Path, name: str) -> Path:
     """The file of that name below `root`. Raises Missing where it is not there, or lies outside, be it through a link."""
     try:
-        file = (root / name).resolve()
+        file = Path(os.path.realpath(root / name))
         if not file.is_relative_to(root):
             raise Missing("it lies outside the source, perhaps through a link (--follow-links reads it)")
         if not file.is_file():

@@ -136,7 +136,12 @@ def test_a_browser_opens_it_from_disk(edited, tmp_path, chromium, width, scheme)
     page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
     page.goto((out / "index.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    for _ in range(100):  # pictures come when they are wanted
+        seen = page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        if seen:
+            break
+        page.wait_for_timeout(50)
+    assert seen
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) < 200) == (scheme == "dark")
     for _ in range(4):

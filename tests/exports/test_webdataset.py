@@ -39,3 +39,11 @@ def test_arrays_are_members_as_png(arrays, tmp_path):
     out = export(arrays, "webdataset", tmp_path / "out").place
     read = list(webdataset.WebDataset(str(out / "shard-000000.tar"), shardshuffle=False).decode("l8"))
     assert np.array_equal(np.stack([sample["png"] for sample in read]), np.load(tmp_path / "x.npz")["x"])
+
+
+def test_datasets_streams_shards_of_pictures_of_one_kind(arrays, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    out = export(arrays, "webdataset", tmp_path / "out").place
+    files = {"train": str(out / "*.tar")}
+    read = datasets.load_dataset("webdataset", data_files=files, cache_dir=str(tmp_path / "hf"), streaming=True)["train"]
+    assert [(row["cls"], row["json"]["label"]) for row in read] == [(i % 4, f"cluster-00{i % 4}") for i in range(40)]

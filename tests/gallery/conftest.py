@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -98,35 +98,47 @@ def served(run, **options):
 
 
 @pytest.fixture
-def visit(chromium):
-    """visit(run) -> a page that has opened it; nothing may fail in its console, and nothing may be asked of another host."""
-    opened, wrong = [], []
+def visit_address(chromium):
+    """visit_address(address with its token) -> a page that has opened it; nothing may fail in its console, and nothing may be
+    asked of another host.
+    """
+    contexts, wrong = [], []
 
-    def go(run, width=1280, height=800, scheme="light", **options):
-        address = opened_server(run, **options)
+    def go(address, width=1280, height=800, scheme="light"):
+        home = address.split("/?")[0]
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" and "409" not in said.text else None)
-        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url, address) else None)
-        page.goto(f"{address}/?token={TOKEN}")
+        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url, home) else None)
+        page.goto(address)
         page.wait_for_selector(".card")
-        opened.append(context.close)
-        page.address = address
+        page.address = home
         return page
 
-    def opened_server(run, **options):
-        manager = served(run, **options)
-        address = manager.__enter__()
-        opened.append(lambda: manager.__exit__(None, None, None))
-        return address
+    def close():
+        while contexts:
+            contexts.pop().close()
 
+    go.close = close
     yield go
-    for close in reversed(opened):
-        with suppress(Exception):
-            close()
+    close()
     assert not wrong
+
+
+@pytest.fixture
+def visit(visit_address):
+    """visit(run) -> a page over a run."""
+    with ExitStack() as servers:
+
+        def go(run, width=1280, height=800, scheme="light", **options):
+            address = servers.enter_context(served(run, **options))
+            return visit_address(f"{address}/?token={TOKEN}", width, height, scheme)
+
+        yield go
+        visit_address.close()  # before the servers are gone
 
 
 def is_foreign(url, address):

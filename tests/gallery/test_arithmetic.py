@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from selflabel.edits import LOG, Reader, append, parse, read_edits
 from selflabel.errors import UserError
 from selflabel.gallery.album import Album, one_thread
 from selflabel.gallery.hints import hints, two_modes
@@ -75,8 +76,13 @@ def test_states_after_many_edits_undos_and_redos_are_those_worked_out_anew(album
         kinds = ["move", "reject", "restore", "undo", "redo", "name", "split"]
         do = kinds[rng.integers(len(kinds))]
         items = rng.integers(0, 180, 4).tolist()
-        values = {"move": {"items": items, "to": int(rng.choice(clusters))}, "reject": {"items": items}, "restore": {"items": items},
-                  "name": {"cluster": int(clusters[0]), "name": f"n{step}"}, "split": {"cluster": int(rng.choice(clusters)), "parts": 2}}  # fmt: skip
+        values = {
+            "move": {"items": items, "to": int(rng.choice(clusters))},
+            "reject": {"items": items},
+            "restore": {"items": items},
+            "name": {"cluster": int(clusters[0]), "name": f"n{step}"},
+            "split": {"cluster": int(rng.choice(clusters)), "parts": 2},
+        }
         try:
             album.edit({"do": do, **values.get(do, {})})
         except UserError:
@@ -115,6 +121,22 @@ def test_truth_from_a_file_counts_only_what_it_names(picture_run, tmp_path):
     (tmp_path / "bad.csv").write_text("name,label\nx.png,1\n")
     with pytest.raises(UserError, match="'path' and 'label'"):
         Album(run, tmp_path / "bad.csv")
+
+
+def test_a_log_read_as_it_grows_is_the_log_read_anew(tmp_path):
+    reader, file = Reader(tmp_path), tmp_path / LOG
+    assert reader.edits() == []
+    for step in range(4):
+        append(tmp_path, parse({"do": "name", "cluster": step, "name": "x"}))
+        append(tmp_path, parse({"do": "undo"}))
+        assert reader.edits() == read_edits(tmp_path) and len(reader.edits()) == 2 * step + 2
+        file.write_bytes(file.read_bytes() + b'{"torn": ')
+        assert reader.edits() == read_edits(tmp_path)
+    file.write_bytes(b"")
+    assert reader.edits() == []
+    append(tmp_path, parse({"do": "undo"}))
+    file.unlink()
+    assert reader.edits() == []
 
 
 # --------------------------------------------------------------------------------------------------------- suggestions

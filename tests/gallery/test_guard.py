@@ -96,14 +96,26 @@ def test_the_shell_names_no_other_host_and_runs_no_inline_script(speaker):
     assert not re.search(r"(src|href)=.(https?:)?//", text) and not re.search(r"<script[^>]*>[^<]", text) and "style=" not in text
 
 
-@pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/media/../../etc/passwd",
-                                  "/media/%2e%2e/image", "/media/0/..%2f..%2fetc", "/media/-1/image", "/media/999/image", "/api/items/99999999999999999999"])  # fmt: skip
+ELSEWHERE = [
+    "/static/../server.py",
+    "/static/%2e%2e/server.py",
+    "/static/..%2fserver.py",
+    "/media/../../etc/passwd",
+    "/media/%2e%2e/image",
+    "/media/0/..%2f..%2fetc",
+    "/media/-1/image",
+    "/media/999/image",
+    "/api/items/99999999999999999999",
+]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
 def test_a_path_leads_nowhere_but_to_items(speaker, path):
     assert speaker.status(path) in (404, 422)
 
 
 @contextmanager
-def run_of(tmp_path, paths):
+def run_of(tmp_path, paths, **options):
     """A page over files of these names below `items`."""
     n = len(paths)
     features = np.eye(max(n, 2), dtype=np.float32)[:n]
@@ -154,9 +166,22 @@ def test_a_page_disguised_as_a_picture_is_sent_as_a_picture(tmp_path):
         assert headers["content-type"] == "image/jpeg" and headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("values", [{}, {"do": "explode"}, {"do": "move", "items": [0], "to": -1}, {"do": "move", "items": [10**9], "to": 0}, {"do": "move", "items": [], "to": 0},
-                                    {"do": "merge", "clusters": [0, 77], "into": 0}, {"do": "split", "cluster": 0, "parts": 10**9}, {"do": "split", "cluster": "0", "parts": 2},
-                                    {"do": "name", "cluster": 0, "name": "x" * 10_000}, {"do": "undo"}, {"do": "redo"}])  # fmt: skip
+UNFIT = [
+    {},
+    {"do": "explode"},
+    {"do": "move", "items": [0], "to": -1},
+    {"do": "move", "items": [10**9], "to": 0},
+    {"do": "move", "items": [], "to": 0},
+    {"do": "merge", "clusters": [0, 77], "into": 0},
+    {"do": "split", "cluster": 0, "parts": 10**9},
+    {"do": "split", "cluster": "0", "parts": 2},
+    {"do": "name", "cluster": 0, "name": "x" * 10_000},
+    {"do": "undo"},
+    {"do": "redo"},
+]
+
+
+@pytest.mark.parametrize("values", UNFIT)
 def test_an_edit_that_does_not_fit_is_refused_with_a_sentence_and_leaves_no_trace(speaker, values):
     answer, data = speaker.post("/api/edits", values)
     assert answer.status == 409 and len(json.loads(data)["error"]) > 10
@@ -218,7 +243,11 @@ assert "torch" not in sys.modules, "torch was imported"
     assert done.returncode == 0, done.stderr
 
 
-def test_browse_refuses_what_is_no_run(here, tmp_path):
+def test_browse_refuses_what_is_no_run(here, tmp_path, picture_run):
     for words in (["browse", tmp_path], ["browse", tmp_path / "gone"]):
         done = here(*words)
         assert done.returncode == 2 and "holds no run" in done.stderr
+    run = picture_run(each=8)
+    (run.folder / "top.parquet").unlink()
+    done = here("browse", run.folder)
+    assert done.returncode == 2 and "top.parquet" in done.stderr and len(done.stderr.splitlines()) == 1

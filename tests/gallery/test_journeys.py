@@ -4,10 +4,14 @@ import json
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selflabel.edits import read_edits
 from selflabel.run import Run
+from tests.films import bars, tone, write_film
+from tests.gallery.conftest import write_run
 
 
 def labels(run):
@@ -44,8 +48,8 @@ def tile(page, index):
         """(index) => {
             const box = document.querySelector('.grid'), canvas = box.querySelector('canvas').getBoundingClientRect();
             const width = box.clientWidth - 12, wished = 96, columns = Math.max(1, Math.floor((width + 6) / (wished + 6)));
-            const step = (width + 6) / columns;
-            return [canvas.left + 6 + (index % columns + 0.45) * step, canvas.top + 6 + (Math.floor(index / columns) + 0.45) * step];
+            const step = (width + 6) / columns, column = index % columns, line = Math.floor(index / columns);
+            return [canvas.left + 6 + (column + 0.45) * step, canvas.top + 6 + (line + 0.45) * step];
         }""",
         index,
     )
@@ -95,6 +99,36 @@ def test_two_clusters_are_merged_and_undone_and_redone(visit, picture_run):
     until(page, "document.querySelectorAll('.card').length === 5")
     assert (labels(run) == 3).sum() == 60
     assert len(read_edits(run.folder)) == 3
+
+
+def test_clusters_are_picked_with_shift_and_keep_the_name_that_was_chosen(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.select_option("select", "number")
+    for number in (1, 2):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type(f"name {number}")
+        page.keyboard.press("Tab")
+    wait_for(page, lambda: len(names(run)) == 2)
+    page.click(".card[data-id='0'] .pick")
+    page.click(".card[data-id='3'] .pick", modifiers=["Shift"])
+    page.wait_for_selector("#bar :text('4 clusters picked')")
+    page.keyboard.press("m")
+    page.click("dialog li:has-text('name 2')")
+    wait_for(page, lambda: names(run) == {2: "name 2"})
+    assert set(labels(run)) == {2, 4, 5}
+
+
+def test_two_clusters_of_one_name_can_be_merged_at_once(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    for number in (4, 5):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type("blue")
+        page.keyboard.press("Tab")
+    page.click(".toast button:has-text('Merge them')")
+    wait_for(page, lambda: (labels(run) == 4).sum() == 60)
+    assert names(run) == {4: "blue"}
 
 
 def test_a_suggested_split_is_the_right_one(visit, picture_run):
@@ -244,9 +278,9 @@ def test_two_tabs_see_one_another_and_lose_nothing(visit, picture_run):
 def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_run):
     run = picture_run()
     page = visit(run)
-    page.evaluate(
-        "window.fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{\"do\": \"merge\", \"clusters\": [0, 1], \"into\": 0}'})"
-    )
+    merge = '{"do": "merge", "clusters": [0, 1], "into": 0}'
+    sent = "fetch('/api/edits', {method: 'POST', headers: {'content-type': 'application/json'}, body})"
+    page.evaluate(f"(body) => {sent}", merge)
     wait_for(page, lambda: 1 not in set(labels(run)))
     card = page.query_selector(".card[data-id='1'] .name")
     if card:  # not yet noticed by this tab
@@ -259,10 +293,6 @@ def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_
 def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, tmp_path):
     run = picture_run()
     evil = "<img src=x onerror=window.hacked=1><b>bold.png"
-    table = (run.folder / "labels.csv").read_text()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     labels_table = pq.read_table(run.folder / "labels.parquet")
     paths = labels_table["path"].to_pylist()
     row = next(i for i, label in enumerate(labels_table["label"].to_pylist()) if label == 5)
@@ -279,7 +309,6 @@ def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, 
     page.goto(f"{page.address}/#/map")
     page.wait_for_selector(".legend :text('<i>x')")
     assert page.evaluate("window.hacked") is None and page.query_selector("b:text-is('bold.png')") is None
-    assert table
 
 
 def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, tmp_path):
@@ -291,9 +320,7 @@ def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, t
     (run.folder / "thumbs" / "index.bin").write_bytes(bytes(16 * 180))
     page.reload()
     page.wait_for_selector(".details .gone:has-text('no such file')")
-    grey = page.evaluate(
-        "(() => { const c = document.querySelector('.grid canvas'), g = c.getContext('2d'); return [...g.getImageData(12, 12, 1, 1).data]; })()"
-    )
+    grey = page.evaluate("[...document.querySelector('.grid canvas').getContext('2d').getImageData(12, 12, 1, 1).data]")
     assert max(grey[:3]) - min(grey[:3]) < 12, grey  # no colour of any kind of picture
 
 
@@ -338,8 +365,6 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (200, 12, 12, 3), np.uint8)
     np.save(tmp_path / "many.npy", np.tile(pixels, (n // 200, 1, 1, 1)))
-    from tests.gallery.conftest import write_run
-
     paths = [f"row:{i:06d}" for i in range(n)]
     neighbours = (np.arange(n)[:, None] + np.arange(1, 11)) % n
     run = write_run(tmp_path / "run", tmp_path / "many.npy", paths, np.zeros(n, int), np.ones((n, 2), np.float16), neighbours)
@@ -363,7 +388,8 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
             const g = canvas.getContext('2d'), seen = new Set();
             for (let x = 10; x < canvas.width - 20; x += 37) seen.add(g.getImageData(x, 60, 1, 1).data.join());
             times.sort((a, b) => a - b);
-            return { median: times[60], slowest: times[113], colours: seen.size, end: box.scrollTop + box.clientHeight >= box.scrollHeight - 2 };
+            const end = box.scrollTop + box.clientHeight >= box.scrollHeight - 2;
+            return { median: times[60], slowest: times[113], colours: seen.size, end };
         }"""
     )
     assert found["end"] and found["colours"] > 10, found
@@ -373,9 +399,6 @@ def test_a_hundred_thousand_items_scroll_smoothly(visit, tmp_path):
 
 
 def test_a_film_plays_on_hover_and_is_heard_on_click(visit, tmp_path):
-    from tests.films import bars, tone, write_film
-    from tests.gallery.conftest import write_run
-
     rng = np.random.default_rng(0)
     items = tmp_path / "films"
     items.mkdir()
@@ -406,6 +429,27 @@ def test_a_film_plays_on_hover_and_is_heard_on_click(visit, tmp_path):
     until(page, "!document.querySelector('.film')")
 
 
+def test_what_the_browser_cannot_show_is_shown_small(visit, tmp_path):
+    rng = np.random.default_rng(0)
+    items = tmp_path / "mixed"
+    items.mkdir()
+    for i in range(2):
+        write_film(items / f"{i}.avi", bars(12, i, rng), None, codec="mpeg4")
+    features = np.eye(2, dtype=np.float32)
+    worked_out = {"video": {}}
+    run = write_run(
+        tmp_path / "run", items, ["0.avi", "1.avi"], np.zeros(2, int), features, np.zeros((2, 10), int), worked_out=worked_out
+    )
+    page = visit(run)
+    open_cluster(page, 0)
+    page.wait_for_selector(".details canvas.preview")
+    assert "cannot show" in page.inner_text(".details")
+    page.keyboard.press("e")
+    page.wait_for_selector("dialog :text('folders')")
+    assert page.query_selector("dialog :text-is('coco')") is None  # it holds no films
+    page.mouse.move(*tile(page, 0))
+
+
 @pytest.mark.parametrize("width,height", [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("view", ["#/", "#/cluster/1", "#/map", "#/look"])
 def test_every_view_fits_wide_and_narrow_screens(visit, picture_run, width, height, view):
@@ -417,8 +461,10 @@ def test_every_view_fits_wide_and_narrow_screens(visit, picture_run, width, heig
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width, f"{view} is {wide} px wide on a screen of {width}"
     small = page.evaluate(
-        """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')].filter((n) => n.offsetParent && n.getClientRects().length)
-            .map((n) => [n.textContent, n.getBoundingClientRect()]).filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
+        """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')]
+            .filter((n) => n.offsetParent && n.getClientRects().length)
+            .map((n) => [n.textContent, n.getBoundingClientRect()])
+            .filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
     )
     assert not small or (width < 700 and view), small
 

@@ -13,10 +13,17 @@ STYLE = (STATIC / "style.css").read_text()
 COLOURS = {name: pair for name, *pair in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", STYLE)}
 THEMES = {"light": 0, "dark": 1}
 TEXT_ON = [
-    ("ink", "ground"), ("ink", "surface"), ("ink", "soft"), ("muted", "ground"), ("muted", "surface"), ("muted", "soft"), ("muted", "tile"),
-    ("accent", "ground"), ("accent", "surface"), ("accent", "soft"), ("on-accent", "accent"), ("on-accent", "bad"), ("bad", "surface"), ("ground", "ink"),
-]  # fmt: skip
-SHAPES_ON = [("edge", "surface"), ("edge", "ground"), ("accent", "surface"), ("accent", "ground"), ("accent", "tile")]
+    *product(("ink", "muted"), ("ground", "surface", "soft")),
+    *product(("accent",), ("ground", "surface", "soft")),
+    ("muted", "tile"),
+    ("on-accent", "accent"),
+    ("on-accent", "bad"),
+    ("bad", "surface"),
+    ("ground", "ink"),
+]
+SHAPES_ON = [*product(("edge", "accent"), ("ground", "surface")), ("accent", "tile")]
+MADE_OF_HTML = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|@import"
+OUTLINE = "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, parseFloat(s.outlineWidth)]; })()"
 
 
 def luminance(colour):
@@ -55,9 +62,7 @@ def test_nothing_is_taken_from_outside_and_nothing_is_made_of_html():
     for file in STATIC.iterdir():
         text = file.read_text()
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), file.name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|@import", text), (
-            file.name
-        )
+        assert not re.search(MADE_OF_HTML, text), file.name
 
 
 def test_movement_is_only_for_those_who_did_not_ask_for_less():
@@ -84,7 +89,5 @@ def test_the_focus_is_always_to_be_seen(visit, picture_run):
     page = visit(picture_run(each=8))
     for _ in range(14):
         page.keyboard.press("Tab")
-        style = page.evaluate(
-            "(() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, parseFloat(s.outlineWidth)]; })()"
-        )
+        style = page.evaluate(OUTLINE)
         assert style[0] != "none" and style[1] >= 2, page.evaluate("document.activeElement.outerHTML")

@@ -6,7 +6,7 @@ as the run wrote them stay as they are. An edit that no longer fits what came be
 
 from selflabel.edits.applying import apply, apply_to_unseen, check, continued, effective, undone, used_numbers
 from selflabel.edits.kinds import Edit, Merge, Move, Name, Redo, Reject, Restore, Split, Undo, parse
-from selflabel.edits.log import LOG, append, read_edits
+from selflabel.edits.log import LOG, Reader, append, read_edits
 from selflabel.edits.splitting import fresh_numbers, make_split
 from selflabel.edits.state import REJECTED, Edited, unedited
 
@@ -18,6 +18,7 @@ __all__ = [
     "Merge",
     "Move",
     "Name",
+    "Reader",
     "Redo",
     "Reject",
     "Restore",

@@ -29,11 +29,32 @@ def read_edits(folder: Path) -> list[Edit]:
     Raises:
         UserError: a line is no edit.
     """
-    file = Path(folder) / LOG
-    if not file.exists():
-        return []
-    whole = file.read_bytes().split(b"\n")[:-1]
-    return [parsed_line(file, i, line) for i, line in enumerate(whole, 1) if line.strip()]
+    return Reader(folder).edits()
+
+
+class Reader:
+    """The log read as it grows: only the lines that are new since it was last asked are parsed."""
+
+    def __init__(self, folder: Path):
+        self.file = Path(folder) / LOG
+        self.known: list[Edit] = []
+        self.lines = self.end = 0
+
+    def edits(self) -> list[Edit]:
+        """As `read_edits`; the list grows and is never changed otherwise."""
+        if not self.file.exists():
+            self.known, self.lines, self.end = [], 0, 0
+            return self.known
+        with self.file.open("rb") as f:
+            if f.seek(0, os.SEEK_END) < self.end:  # another log in its place
+                self.known, self.lines, self.end = [], 0, 0
+            f.seek(self.end)
+            data = f.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        new = whole.split(b"\n")[:-1]
+        self.known = [*self.known, *(parsed_line(self.file, self.lines + i, x) for i, x in enumerate(new, 1) if x.strip())]
+        self.lines, self.end = self.lines + len(new), self.end + len(whole)
+        return self.known
 
 
 def parsed_line(file: Path, number: int, line: bytes) -> Edit:

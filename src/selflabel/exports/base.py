@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ class Taken:
     def rows(self) -> np.ndarray:
         """Of the items that are not rejected."""
         return np.flatnonzero(self.labels >= 0)
+
+    @cached_property
+    def modalities(self) -> set[str]:
+        """What the run looked at and listened to."""
+        return set(self.run.recorded.get("worked_out", {}))
 
     @property
     def names(self) -> list[str]:

@@ -25,11 +25,11 @@ def write(taken: Taken, folder: Path) -> None:
     (folder / "classes.json").write_text(json.dumps(taken.names, ensure_ascii=False) + "\n", encoding="utf-8")
     csv_file.write(taken, folder / "items.csv")
     best = Best(taken)
-    probabilities = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, (len(rows), K))
-    for start in range(0, len(rows), BLOCK):
-        some = rows[start : start + BLOCK]
-        probabilities[start : start + len(some)] = spread(*best.of(some), K)
-    probabilities.flush()
+    with (folder / "pred_probs.npy").open("wb") as out:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), K)}
+        np.lib.format.write_array_header_1_0(out, header)
+        for start in range(0, len(rows), BLOCK):
+            out.write(spread(*best.of(rows[start : start + BLOCK]), K).astype("<f4").tobytes())
 
 
 class Best:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selflabel.exports.base import Format, Taken
 from selflabel.exports.json_lists import write_list
-from selflabel.exports.media import main_content, place, size_of
+from selflabel.exports.media import contents, place, size_of
 from selflabel.sources import Missing
 
 
@@ -34,8 +34,9 @@ def write(taken: Taken, folder: Path) -> None:
 def images(taken: Taken, folder: Path, kept: array) -> Iterator[dict]:
     for item in taken.items():
         try:
-            width, height = size_of(main_content(taken, item)[1])
-            file = place(taken, item, folder)
+            found = contents(taken, item)
+            width, height = size_of(next(iter(found.values())))
+            file = place(taken, item, folder, found=found)
         except Missing as gone:
             taken.left_out.add(item.path, str(gone))
         else:

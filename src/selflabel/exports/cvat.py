@@ -7,7 +7,7 @@ from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from selflabel.exports.base import Format, Item, Taken
-from selflabel.exports.media import main_content, place, size_of
+from selflabel.exports.media import contents, place, size_of
 from selflabel.sources import Missing
 
 
@@ -16,8 +16,9 @@ def write(taken: Taken, folder: Path) -> None:
         out.write(head(taken))
         for item in taken.items():
             try:
-                size = size_of(main_content(taken, item)[1])
-                file = place(taken, item, folder / "images")
+                found = contents(taken, item)
+                size = size_of(next(iter(found.values())))
+                file = place(taken, item, folder / "images", found=found)
             except Missing as gone:
                 taken.left_out.add(item.path, str(gone))
             else:

@@ -45,7 +45,7 @@ def contents(taken: Taken, item: Item) -> dict[str, Content]:
     main = next(kind for kind in KINDS if kind in blobs)
     found: dict[str, Content] = {ending_of(item.path): blobs[main]}
     beside = blobs.get("audio")
-    if beside is not None and beside != blobs[main] and "audio" in modalities(taken):
+    if beside is not None and beside != blobs[main] and "audio" in taken.modalities:
         found.setdefault(ending_of(beside.file) if beside.length is None else sound_ending(beside), beside)
     return found
 
@@ -55,15 +55,6 @@ def sound_ending(blob: Blob) -> str:
     with opened(blob) as file:
         head = file.read(12)
     return next((ending for at, sign, ending in SOUND_SIGNS if head[at:].startswith(sign)), ".mp3")
-
-
-def modalities(taken: Taken) -> set[str]:
-    """What the run looked at and listened to."""
-    return set(taken.run.recorded.get("worked_out", {}))
-
-
-def main_content(taken: Taken, item: Item) -> tuple[str, Content]:
-    return next(iter(contents(taken, item).items()))
 
 
 def ending_of(path: str) -> str:
@@ -117,7 +108,15 @@ def bytes_of(content: Content, as_png: bool = False) -> bytes:
         raise Missing(f"cannot be read ({error})") from error
 
 
-def place(taken: Taken, item: Item, folder: Path, stem: str = "", only_main: bool = True, png_for: tuple[str, ...] = ()) -> Path:
+def place(
+    taken: Taken,
+    item: Item,
+    folder: Path,
+    stem: str = "",
+    only_main: bool = True,
+    png_for: tuple[str, ...] = (),
+    found: dict[str, Content] | None = None,
+) -> Path:
     """Put the item's file into a folder, under its own name where no other has it; the path of the first file.
 
     Args:
@@ -127,15 +126,16 @@ def place(taken: Taken, item: Item, folder: Path, stem: str = "", only_main: boo
         stem: the file's name without its ending.
         only_main: leave out a sound that lies beside the item.
         png_for: endings that the format's readers do not know: such pictures become PNG.
+        found: the item's contents, where they are known.
 
     Raises:
         Missing: the item is not there or cannot be read; nothing is left of it in the folder.
     """
-    found = list(contents(taken, item).items())[: 1 if only_main else None]
+    every = list((found or contents(taken, item)).items())
     folder.mkdir(parents=True, exist_ok=True)
     placed: list[Path] = []
     try:
-        for ending, content in found:
+        for ending, content in every[: 1 if only_main else None]:
             convert = ending in png_for
             wanted = placed[0].stem if placed else stem or stem_of(item)
             file = free(folder, wanted, item.row, ".png" if convert else ending)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.edits import LOG, REJECTED, Edit, Edited, append, check, continued, parse, read_edits, unedited, used_numbers
+from selflabel.edits import LOG, REJECTED, Edit, Edited, Reader, append, check, continued, parse, unedited, used_numbers
 from selflabel.edits import make_split as split_by_features
 from selflabel.edits.applying import resolved
 from selflabel.errors import UserError
@@ -25,6 +25,7 @@ from selflabel.sources import Paths, paths_of
 
 KEPT_STATES = 12  # steps that undo takes back at once; more are worked out from the start
 MOST_PARTS = 100
+NEEDED = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class Album:
         import pyarrow.parquet as pq
 
         self.run, self.folder = run, run.folder
+        for name in NEEDED:
+            if not (run.folder / name).exists():
+                raise UserError(f"{run.folder}: lacks {name}, which the page needs; copy the whole run folder, or label anew.")
         self.paths: Paths = paths_of(run)
         table = pq.read_table(self.folder / "labels.parquet", columns=["label", "confidence"])
         self.raw = table["label"].to_numpy().astype(np.int32)
@@ -82,7 +86,7 @@ class Album:
         self.classes, self.truth = read_classes(run, self.paths, truth)
         self.lock = threading.Lock()
         self.states: list[State] = []
-        self.first = unedited(self.raw)
+        self.first, self.log = unedited(self.raw), Reader(run.folder)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -99,7 +103,7 @@ class Album:
             return self.states[-1]
 
     def next_state(self, version: int) -> State:
-        edits = read_edits(self.folder) if version else []
+        edits = self.log.edits()
         standing, undone = resolved(edits)
         ids = tuple(e.id for e in standing)
         before = max(

@@ -21,9 +21,12 @@ class Taking:
         self.done = (0, 0)
 
     def formats(self) -> list[dict[str, str]]:
+        """Those that can hold this run's items."""
         from selflabel.exports import EXPORTS
 
-        names = sorted(EXPORTS, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+        kind = kind_of_items(self.run)
+        fitting = [name for name, chosen in EXPORTS.items() if kind in chosen.takes]
+        names = sorted(fitting, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
         return [{"name": name, "what": EXPORTS[name].what} for name in names]
 
     def take(self, name: str) -> dict[str, Any]:
@@ -46,6 +49,14 @@ class Taking:
 
     def heard(self, done: int, total: int) -> None:
         self.done = (done, total)
+
+
+def kind_of_items(run: Run) -> str:
+    """What a run's items are, as the formats call it."""
+    parts: dict[str, Any] = run.recorded.get("worked_out", {})
+    if any(isinstance(part, dict) and part.get("kind") == "features" for part in parts.values()):
+        return "features"
+    return next((kind for kind in ("video", "image", "audio") if kind in parts), "image")
 
 
 def unused(place: Path, ending: str) -> Path:

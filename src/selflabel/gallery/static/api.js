@@ -14,7 +14,9 @@ async function answer(path, options) {
     let said = text;
     try {
       said = JSON.parse(text).error || `The server could not answer (${found.status}).`;
-    } catch { /* plain text */ }
+    } catch {
+      /* plain text */
+    }
     throw new Refused(said);
   }
   return found;
@@ -22,6 +24,13 @@ async function answer(path, options) {
 
 export const getJson = async (path) => (await answer(path)).json();
 export const getBytes = async (path, signal) => (await answer(path, { signal })).arrayBuffer();
+
+// What the server may still be working on: { data } or, meanwhile, { waiting }.
+export async function getWhenReady(path, signal) {
+  const found = await answer(path, { signal });
+  return found.status === 202 ? { waiting: await found.json() } : { data: await found.arrayBuffer() };
+}
+
 export const getRows = async (path) => new Int32Array(await getBytes(path));
 
 const posted = (values) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(values) });

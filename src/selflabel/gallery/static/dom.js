@@ -7,7 +7,8 @@ export function el(tag, props = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "class") node.className = value;
     else if (name === "text") node.textContent = value;
-    else if (["value", "checked", "disabled", "indeterminate", "muted", "loop", "autoplay", "controls"].includes(name)) node[name] = value;
+    else if (["value", "checked", "disabled", "indeterminate", "muted", "loop", "autoplay", "controls"].includes(name))
+      node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
@@ -25,7 +26,8 @@ export function button(text, title, onclick, kind = "") {
 // A canvas as sharp as the screen: the context draws in CSS pixels.
 export function sized(canvas, width, height) {
   const dots = Math.min(window.devicePixelRatio || 1, 2);
-  const w = Math.max(1, Math.round(width * dots)), h = Math.max(1, Math.round(height * dots));
+  const w = Math.max(1, Math.round(width * dots)),
+    h = Math.max(1, Math.round(height * dots));
   if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
   const g = canvas.getContext("2d");
   g.setTransform(dots, 0, 0, dots, 0, 0);
@@ -55,7 +57,8 @@ export const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").match
 // Cluster colours: hues a golden angle apart, so that near numbers differ.
 export function hue(cluster) {
   if (cluster < 0) return isDark() ? "#5c626d" : "#b4b8c0";
-  const turn = (cluster * 137.508 + 212) % 360, ring = Math.floor(cluster / 12) % 3;
+  const turn = (cluster * 137.508 + 212) % 360,
+    ring = Math.floor(cluster / 12) % 3;
   const light = isDark() ? [66, 76, 57][ring] : [46, 36, 56][ring];
   return `hsl(${turn.toFixed(1)} ${[58, 48, 38][ring]}% ${light}%)`;
 }

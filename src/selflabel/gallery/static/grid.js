@@ -5,9 +5,12 @@ import { colour, el, number, sized } from "./dom.js";
 import { selection } from "./store.js";
 import { drawTile, forget, wish } from "./thumbs.js";
 
-const GAP = 6, FOOT = 72; // below the last line, for the bar of actions
+const GAP = 6,
+  FOOT = 72; // below the last line, for the bar of actions
 const TALLEST = 12_000_000; // browsers lose precision in taller boxes: from there on the scroll bar is scaled
-const DRAG_PX = 6, REST_MS = 180;
+const DRAG_PX = 6,
+  REST_MS = 180,
+  RIM = 4; // of a tile, left bare by a film so that its mark of selection shows
 let count = 0;
 
 export class ItemGrid {
@@ -24,9 +27,20 @@ export class ItemGrid {
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.option = el("div", { id: `${this.id}-at`, role: "option", class: "unseen" });
     this.space = el("div", { class: "space" });
-    this.box = el("div", {
-      class: "grid", tabindex: "0", role: "listbox", "aria-multiselectable": "true", "aria-label": label, "aria-activedescendant": this.option.id,
-    }, this.option, this.canvas, this.space);
+    this.box = el(
+      "div",
+      {
+        class: "grid",
+        tabindex: "0",
+        role: "listbox",
+        "aria-multiselectable": "true",
+        "aria-label": label,
+        "aria-activedescendant": this.option.id,
+      },
+      this.option,
+      this.canvas,
+      this.space,
+    );
     host.append(this.box);
     this.listen();
     this.redraw = this.redraw.bind(this);
@@ -75,8 +89,12 @@ export class ItemGrid {
     this.redraw();
   }
 
-  get top() { return this.box.scrollTop * this.ratio; }
-  get first() { return Math.max(0, Math.floor((this.top - GAP) / this.step)) * this.columns; }
+  get top() {
+    return this.box.scrollTop * this.ratio;
+  }
+  get first() {
+    return Math.max(0, Math.floor((this.top - GAP) / this.step)) * this.columns;
+  }
 
   place(index) {
     const line = Math.floor(index / this.columns);
@@ -85,16 +103,21 @@ export class ItemGrid {
 
   indexAt(event) {
     const bounds = this.canvas.getBoundingClientRect();
-    const x = event.clientX - bounds.left - GAP, y = event.clientY - bounds.top + this.top - GAP;
-    const column = Math.floor(x / this.step), index = Math.floor(y / this.step) * this.columns + column;
+    const x = event.clientX - bounds.left - GAP,
+      y = event.clientY - bounds.top + this.top - GAP;
+    const column = Math.floor(x / this.step),
+      index = Math.floor(y / this.step) * this.columns + column;
     const inTile = column >= 0 && column < this.columns && y >= 0 && x % this.step < this.side && y % this.step < this.side;
     return inTile && index < this.rows.length ? index : -1;
   }
 
-  scrollToLine(line) { this.box.scrollTop = (line * this.step) / this.ratio; }
+  scrollToLine(line) {
+    this.box.scrollTop = (line * this.step) / this.ratio;
+  }
 
   show(index) {
-    const line = Math.floor(index / this.columns), y = line * this.step;
+    const line = Math.floor(index / this.columns),
+      y = line * this.step;
     if (y < this.top) this.box.scrollTop = y / this.ratio;
     else if (y + this.step + GAP > this.top + this.height) this.box.scrollTop = (y + this.step + GAP - this.height) / this.ratio;
   }
@@ -103,7 +126,10 @@ export class ItemGrid {
 
   redraw() {
     if (this.due) return;
-    this.due = requestAnimationFrame(() => { this.due = 0; this.draw(); });
+    this.due = requestAnimationFrame(() => {
+      this.due = 0;
+      this.draw();
+    });
   }
 
   draw() {
@@ -120,7 +146,9 @@ export class ItemGrid {
   }
 
   drawItem(g, index, look) {
-    const { x, y } = this.place(index), row = this.rows[index], side = this.side;
+    const { x, y } = this.place(index),
+      row = this.rows[index],
+      side = this.side;
     drawTile(g, row, x, y, side);
     if (selection.has(row)) {
       g.strokeStyle = look.accent;
@@ -161,23 +189,48 @@ export class ItemGrid {
 
   listen() {
     const box = this.box;
-    box.addEventListener("scroll", () => { this.stopFilm(); this.redraw(); }, { passive: true });
+    box.addEventListener(
+      "scroll",
+      () => {
+        this.stopFilm();
+        this.redraw();
+      },
+      { passive: true },
+    );
     box.addEventListener("focus", () => this.redraw());
     box.addEventListener("blur", () => this.redraw());
     box.addEventListener("keydown", (event) => this.key(event));
     box.addEventListener("pointerdown", (event) => this.down(event));
     box.addEventListener("pointermove", (event) => this.move(event));
     box.addEventListener("pointerup", (event) => this.up(event));
-    box.addEventListener("pointercancel", () => { this.pressed = this.band = null; this.redraw(); });
+    box.addEventListener("pointercancel", () => {
+      this.pressed = this.band = null;
+      this.redraw();
+    });
     box.addEventListener("pointerleave", () => this.stopFilm());
-    box.addEventListener("dblclick", (event) => { const i = this.indexAt(event); if (i >= 0) this.onopen(this.rows[i]); });
+    box.addEventListener("dblclick", (event) => {
+      const i = this.indexAt(event);
+      if (i >= 0) this.onopen(this.rows[i]);
+    });
   }
 
   key(event) {
     const page = Math.max(1, Math.floor(this.height / this.step)) * this.columns;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, PageUp: -page, PageDown: page, Home: -1e9, End: 1e9 };
+    const steps = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -this.columns,
+      ArrowDown: this.columns,
+      PageUp: -page,
+      PageDown: page,
+      Home: -1e9,
+      End: 1e9,
+    };
     if (event.ctrlKey || event.metaKey) {
-      if (event.key.toLowerCase() === "a") { event.preventDefault(); selection.add(this.rows); }
+      if (event.key.toLowerCase() === "a") {
+        event.preventDefault();
+        selection.add(this.rows);
+      }
       return;
     }
     if (event.altKey || !this.rows.length) return;
@@ -201,12 +254,15 @@ export class ItemGrid {
     this.tell();
   }
 
-  between(a, b) { return this.rows.subarray(Math.min(a, b), Math.max(a, b) + 1); }
+  between(a, b) {
+    return this.rows.subarray(Math.min(a, b), Math.max(a, b) + 1);
+  }
 
   // What a screen reader says, and who follows the focus.
   tell() {
     const row = this.rows[this.focus];
-    this.option.textContent = row === undefined ? "no items" : `item ${row}, ${number(this.focus + 1)} of ${number(this.rows.length)}`;
+    this.option.textContent =
+      row === undefined ? "no items" : `item ${row}, ${number(this.focus + 1)} of ${number(this.rows.length)}`;
     this.option.setAttribute("aria-selected", String(selection.has(row)));
     this.onfocus(row);
   }
@@ -219,8 +275,10 @@ export class ItemGrid {
 
   move(event) {
     if (!this.pressed || event.pointerType === "touch") return event.pointerType === "touch" ? undefined : this.rest(event);
-    const bounds = this.canvas.getBoundingClientRect(), { x, y } = this.pressed;
-    const x1 = event.clientX - bounds.left, y1 = event.clientY - bounds.top + this.top;
+    const bounds = this.canvas.getBoundingClientRect(),
+      { x, y } = this.pressed;
+    const x1 = event.clientX - bounds.left,
+      y1 = event.clientY - bounds.top + this.top;
     if (!this.band && Math.hypot(x1 - x, y1 - y) < DRAG_PX) return;
     if (!this.band) this.box.setPointerCapture(event.pointerId);
     this.band = { x0: x, y0: y, x1, y1 };
@@ -231,7 +289,8 @@ export class ItemGrid {
 
   up(event) {
     if (!this.pressed) return;
-    const { index } = this.pressed, band = this.band;
+    const { index } = this.pressed,
+      band = this.band;
     this.pressed = this.band = null;
     if (band) {
       selection.add(this.touched(band));
@@ -239,7 +298,10 @@ export class ItemGrid {
     } else if (index >= 0 && index === this.indexAt(event)) {
       this.focus = index;
       if (event.shiftKey) selection.add(this.between(this.anchor, index));
-      else { this.anchor = index; selection.toggle(this.rows[index]); }
+      else {
+        this.anchor = index;
+        selection.toggle(this.rows[index]);
+      }
       this.tell();
     }
   }
@@ -269,8 +331,16 @@ export class ItemGrid {
   // Plays an item in its tile: a film without sound until its button is pressed, a sound once it is.
   play(index, loud = false) {
     this.stopFilm();
-    const row = this.rows[index], { x, y } = this.place(index), isFilm = this.media === "video";
-    const player = el(isFilm ? "video" : "audio", { src: `/media/${row}/${this.media}`, loop: isFilm, muted: !loud, preload: "auto", playsinline: true });
+    const row = this.rows[index],
+      { x, y } = this.place(index),
+      isFilm = this.media === "video";
+    const player = el(isFilm ? "video" : "audio", {
+      src: `/media/${row}/${this.media}`,
+      loop: isFilm,
+      muted: !loud,
+      preload: "auto",
+      playsinline: true,
+    });
     const sound = el("button", { type: "button", class: "sound", text: "♪", onclick: () => toggle() });
     const say = () => {
       const silent = player.muted || player.paused;
@@ -280,13 +350,19 @@ export class ItemGrid {
     };
     const toggle = () => {
       if (isFilm) player.muted = !player.muted;
-      else { player.muted = false; player.paused ? player.play().catch(() => {}) : player.pause(); }
+      else {
+        player.muted = false;
+        player.paused ? player.play().catch(() => {}) : player.pause();
+      }
       say();
     };
     for (const happened of ["play", "pause", "volumechange", "ended"]) player.addEventListener(happened, say);
     const frame = el("div", { class: "film" }, player, sound);
-    Object.assign(frame.style, { left: `${x}px`, top: `${y + this.box.scrollTop}px`, width: `${this.side}px`, height: `${this.side}px` });
-    player.addEventListener("error", () => { frame.replaceChildren(el("span", { class: "cannot", text: "cannot be played by this browser" })); });
+    const side = `${this.side - 2 * RIM}px`;
+    Object.assign(frame.style, { left: `${x + RIM}px`, top: `${y + RIM + this.box.scrollTop}px`, width: side, height: side });
+    player.addEventListener("error", () => {
+      frame.replaceChildren(el("span", { class: "cannot", text: "cannot be played by this browser" }));
+    });
     this.film = { index, frame, player, toggle };
     this.box.append(frame);
     if (isFilm || loud) player.play().catch(() => {});

@@ -16,20 +16,40 @@ const NARROW = 900;
 export function showItems(main, which, words = "") {
   const view = new Items(main, which, words);
   const stop = onChange(() => view.refresh());
-  return () => { stop(); view.close(); };
+  return () => {
+    stop();
+    view.close();
+  };
 }
 
-export const media = () => (store.about.modalities.includes("video") ? "video" : store.about.modalities.includes("image") ? "image" : store.about.modalities.includes("audio") ? "audio" : "image");
+export const media = () =>
+  store.about.modalities.includes("video")
+    ? "video"
+    : store.about.modalities.includes("image")
+      ? "image"
+      : store.about.modalities.includes("audio")
+        ? "audio"
+        : "image";
 
 class Items {
   constructor(main, which, words) {
-    Object.assign(this, { main, which, words, order: which === "all" ? "unsure" : which === "rejected" || which === "search" ? "row" : kept.order });
+    Object.assign(this, {
+      main,
+      which,
+      words,
+      order: which === "all" ? "unsure" : which === "rejected" || which === "search" ? "row" : kept.order,
+    });
     this.cluster = /^\d+$/.test(which) ? Number(which) : null;
     this.head = el("div", { class: "itemhead" });
     this.wall = el("div", { class: "wall" });
     this.view = el("div", { class: "items" }, this.head, this.wall);
     main.replaceChildren(this.view);
-    this.grid = new ItemGrid(this.wall, { media: media(), side: kept.side, label: this.heading, onfocus: (row) => this.focused(row) });
+    this.grid = new ItemGrid(this.wall, {
+      media: media(),
+      side: kept.side,
+      label: this.heading,
+      onfocus: (row) => this.focused(row),
+    });
     this.details = new Details(this.view);
     this.bar = document.getElementById("bar");
     this.drawBar = this.drawBar.bind(this);
@@ -69,17 +89,27 @@ class Items {
   }
 
   empty(n) {
-    const words = { all: "Everything has been decided on.", rejected: "Nothing is rejected. Press x on items that belong in no cluster.", search: "No file's path holds these words." }[this.which] || "This cluster is empty.";
+    const words =
+      {
+        all: "Everything has been decided on.",
+        rejected: "Nothing is rejected. Press x on items that belong in no cluster.",
+        search: "No file's path holds these words.",
+      }[this.which] || "This cluster is empty.";
     this.wall.querySelector(".empty")?.remove();
     if (!n) this.wall.append(el("p", { class: "empty muted", text: words }));
     this.count.textContent = many(n, "item");
   }
 
   async refresh() {
-    if (this.cluster !== null && !store.byId.has(this.cluster)) { location.hash = "#/"; return; }
+    if (this.cluster !== null && !store.byId.has(this.cluster)) {
+      location.hash = "#/";
+      return;
+    }
     this.drawHead();
     await this.load(true);
-    selection.set([...selection.rows].filter((row) => this.grid.rows.includes(row)));
+    if (!selection.size) return;
+    const here = new Set(this.grid.rows);
+    selection.set([...selection.rows].filter((row) => here.has(row)));
   }
 
   focused(row) {
@@ -98,22 +128,73 @@ class Items {
       const swatch = el("span", { class: "swatch" });
       swatch.style.background = hue(c.id);
       const typed = this.head.querySelector("input.name");
-      const name = typed === document.activeElement && typed ? typed : el("input", { class: "name big", type: "text", maxlength: "200", autocomplete: "off", spellcheck: "false", value: c.name, placeholder: `Name cluster ${c.id}`, "aria-label": `Name of cluster ${c.id}` });
+      const name =
+        typed === document.activeElement && typed
+          ? typed
+          : el("input", {
+              class: "name big",
+              type: "text",
+              maxlength: "200",
+              autocomplete: "off",
+              spellcheck: "false",
+              value: c.name,
+              placeholder: `Name cluster ${c.id}`,
+              "aria-label": `Name of cluster ${c.id}`,
+            });
       if (name !== typed) {
         name.addEventListener("keydown", (event) => {
           if (event.key === "Escape") name.value = store.byId.get(c.id).name;
-          if (event.key === "Enter" || event.key === "Escape") { event.stopPropagation(); this.grid.box.focus(); }
+          if (event.key === "Enter" || event.key === "Escape") {
+            event.stopPropagation();
+            this.grid.box.focus();
+          }
         });
-        name.addEventListener("blur", () => { if (store.byId.has(c.id) && name.value.trim() !== store.byId.get(c.id).name) edit({ do: "name", cluster: c.id, name: name.value.trim() }); });
+        name.addEventListener("blur", () => {
+          if (store.byId.has(c.id) && name.value.trim() !== store.byId.get(c.id).name)
+            edit({ do: "name", cluster: c.id, name: name.value.trim() });
+        });
       }
       const facts = `${percent(c.agreement)} agree · ${percent(c.confidence)} sure${c.purity !== undefined && c.size ? ` · ${percent(c.purity)} pure (“${c.class}”)` : ""}`;
       parts.push(el("div", { class: "called" }, swatch, name), this.count, el("span", { class: "muted wide", text: facts }));
     } else parts.push(el("h1", { text: this.heading }), this.count);
-    const order = this.which === "search" ? null : el("div", { class: "switch", role: "group", "aria-label": "Order" }, ...[["typical", "Most typical"], ["unsure", "Least sure"]].map(([value, text]) =>
-      el("button", { type: "button", "aria-pressed": String(this.order === value), text, title: `${text} first (o)`, onclick: () => this.setOrder(value) })));
-    const size = el("label", { class: "size", title: "Size of the tiles (+ and -)" }, el("span", { class: "unseen", text: "Size of the tiles" }), el("input", { type: "range", min: "48", max: "240", step: "8", value: String(kept.side), oninput: (event) => this.setSide(Number(event.target.value)) }));
+    const order =
+      this.which === "search"
+        ? null
+        : el(
+            "div",
+            { class: "switch", role: "group", "aria-label": "Order" },
+            ...[
+              ["typical", "Most typical"],
+              ["unsure", "Least sure"],
+            ].map(([value, text]) =>
+              el("button", {
+                type: "button",
+                "aria-pressed": String(this.order === value),
+                text,
+                title: `${text} first (o)`,
+                onclick: () => this.setOrder(value),
+              }),
+            ),
+          );
+    const size = el(
+      "label",
+      { class: "size", title: "Size of the tiles (+ and -)" },
+      el("span", { class: "unseen", text: "Size of the tiles" }),
+      el("input", {
+        type: "range",
+        min: "48",
+        max: "240",
+        step: "8",
+        value: String(kept.side),
+        oninput: (event) => this.setSide(Number(event.target.value)),
+      }),
+    );
     const tools = [order, size];
-    if (c) tools.push(button("Split", "Split this cluster (s)", () => this.split()), button("Merge", "Merge this cluster into another (m)", () => this.merge()));
+    if (c)
+      tools.push(
+        button("Split", "Split this cluster (s)", () => this.split()),
+        button("Merge", "Merge this cluster into another (m)", () => this.merge()),
+      );
     this.head.replaceChildren(...parts, el("div", { class: "tools" }, tools));
     if (this.grid) this.count.textContent = many(this.grid.rows.length, "item");
   }
@@ -133,18 +214,24 @@ class Items {
 
   // ------------------------------------------------------------------------------------------------------------ actions
 
-  drawBar() { drawActions(this.bar, { rejected: this.which === "rejected", without: this.cluster, ondetails: () => this.openDetails() }); }
+  drawBar() {
+    drawActions(this.bar, { rejected: this.which === "rejected", without: this.cluster, ondetails: () => this.openDetails() });
+  }
 
   openDetails() {
     this.details.node.classList.toggle("open");
     this.details.show(this.grid.rows[this.grid.focus]);
   }
 
-  async split() { if (await splitAsked(this.cluster)) toast(`${title(this.cluster)} is split; the new clusters are in the overview.`, ["Undo", () => edit({ do: "undo" })]); }
+  async split() {
+    if (await splitAsked(this.cluster))
+      toast(`${title(this.cluster)} is split; the new clusters are in the overview.`, ["Undo", () => edit({ do: "undo" })]);
+  }
 
   async merge() {
     const other = await chooseCluster(`Merge ${title(this.cluster)} into`, { without: [this.cluster] });
-    if (other && (await edit({ do: "merge", clusters: [other.id, this.cluster], into: other.id }))) location.hash = `#/cluster/${other.id}`;
+    if (other && (await edit({ do: "merge", clusters: [other.id, this.cluster], into: other.id })))
+      location.hash = `#/cluster/${other.id}`;
   }
 
   neighbour(step) {
@@ -153,7 +240,10 @@ class Items {
   }
 
   // An action without a selection is on the item that the keyboard is at.
-  orFocus() { if (!selection.size && this.grid.rows.length) selection.add([this.grid.rows[this.grid.focus]]); return selection.size > 0; }
+  orFocus() {
+    if (!selection.size && this.grid.rows.length) selection.add([this.grid.rows[this.grid.focus]]);
+    return selection.size > 0;
+  }
 
   keys() {
     const list = [
@@ -162,20 +252,32 @@ class Items {
       key(" ", "select the item, or not"),
       key("mod+a", "select all"),
       key("v", "move the selected items to another cluster, or a new one", () => this.orFocus() && moveSelected(this.cluster)),
-      this.which === "rejected" ? key("r", "restore the selected items", () => this.orFocus() && restoreSelected()) : key(["x", "Delete"], "reject the selected items: they belong in no cluster", () => this.orFocus() && rejectSelected()),
-      key("o", "change the order: most typical or least sure first", () => this.setOrder(this.order === "unsure" ? "typical" : "unsure")),
+      this.which === "rejected"
+        ? key("r", "restore the selected items", () => this.orFocus() && restoreSelected())
+        : key(["x", "Delete"], "reject the selected items: they belong in no cluster", () => this.orFocus() && rejectSelected()),
+      key("o", "change the order: most typical or least sure first", () =>
+        this.setOrder(this.order === "unsure" ? "typical" : "unsure"),
+      ),
       key(["+", "="], "larger tiles", () => this.setSide(kept.side + 16)),
       key("-", "smaller tiles", () => this.setSide(kept.side - 16)),
       key("d", "show or hide the details", () => this.openDetails()),
-      key("Escape", "select none; then back to the clusters", () => (selection.size ? selection.clear() : (location.hash = "#/"))),
+      key("Escape", "select none; then back to the clusters", () =>
+        selection.size ? selection.clear() : (location.hash = "#/"),
+      ),
     ];
     if (media() !== "image") list.push(key("p", "play the item with its sound, or stop", () => this.grid.playFocus()));
-    if (this.cluster !== null) list.push(
-      key("n", "name the cluster", () => { const name = this.head.querySelector("input.name"); name.focus(); name.select(); }),
-      key("s", "split the cluster", () => this.split()),
-      key("m", "merge the cluster into another", () => this.merge()),
-      key("]", "next cluster", () => this.neighbour(1)),
-      key("[", "cluster before", () => this.neighbour(-1)));
+    if (this.cluster !== null)
+      list.push(
+        key("n", "name the cluster", () => {
+          const name = this.head.querySelector("input.name");
+          name.focus();
+          name.select();
+        }),
+        key("s", "split the cluster", () => this.split()),
+        key("m", "merge the cluster into another", () => this.merge()),
+        key("]", "next cluster", () => this.neighbour(1)),
+        key("[", "cluster before", () => this.neighbour(-1)),
+      );
     setKeys("Items", list);
   }
 }
@@ -184,10 +286,22 @@ class Items {
 
 export function drawActions(bar, { rejected = false, without = null, ondetails = null } = {}) {
   if (!selection.size) return bar.replaceChildren();
-  const fitting = rejected ? button("Restore", "r", restoreSelected, "main") : button("Move to …", "v", () => moveSelected(without), "main");
-  bar.replaceChildren(el("div", { class: "actions", role: "toolbar", "aria-label": "What to do with the selected items" }, el("b", { text: `${number(selection.size)} selected` }),
-    fitting, rejected ? button("Move to …", "v", () => moveSelected(without)) : button("Reject", "x: they belong in no cluster", rejectSelected),
-    ondetails && innerWidth < NARROW ? button("Details", "d", ondetails) : null, button("Clear", "Esc", () => selection.clear())));
+  const fitting = rejected
+    ? button("Restore", "r", restoreSelected, "main")
+    : button("Move to …", "v", () => moveSelected(without), "main");
+  bar.replaceChildren(
+    el(
+      "div",
+      { class: "actions", role: "toolbar", "aria-label": "What to do with the selected items" },
+      el("b", { text: `${number(selection.size)} selected` }),
+      fitting,
+      rejected
+        ? button("Move to …", "v", () => moveSelected(without))
+        : button("Reject", "x: they belong in no cluster", rejectSelected),
+      ondetails && innerWidth < NARROW ? button("Details", "d", ondetails) : null,
+      button("Clear", "Esc", () => selection.clear()),
+    ),
+  );
 }
 
 // What is sent off is selected no more, so that the next key is about something else; a refusal brings it back.
@@ -201,7 +315,8 @@ async function onSelected(make) {
 
 export async function moveSelected(without) {
   const to = await chooseCluster(`Move ${selection.words} to`, { without: without === null ? [] : [without], fresh: true });
-  if (to && (await onSelected((items) => ({ do: "move", items, to: to.id }))) && to.isNew && to.name) await edit({ do: "name", cluster: to.id, name: to.name });
+  if (to && (await onSelected((items) => ({ do: "move", items, to: to.id }))) && to.isNew && to.name)
+    await edit({ do: "name", cluster: to.id, name: to.name });
 }
 
 export const rejectSelected = () => onSelected((items) => ({ do: "reject", items }));

@@ -10,13 +10,23 @@ import { showOverview } from "./overview.js";
 import { onChange, redo, refresh, store, undo, watch } from "./store.js";
 import { retryMissing } from "./thumbs.js";
 
-const main = document.getElementById("main"), top_ = document.getElementById("top");
-const THEMES = ["light dark", "light", "dark"], THEME_WORDS = { "light dark": "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+const main = document.getElementById("main"),
+  top_ = document.getElementById("top");
+const THEMES = ["light dark", "light", "dark"],
+  THEME_WORDS = { "light dark": "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
 let leave = () => {};
 
-document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 
-const VIEWS = [["#/", "Clusters", "1"], ["#/map", "Map", "2"], ["#/look", "Worth a look", "3"], ["#/rejected", "Rejected", "4"]];
+const VIEWS = [
+  ["#/", "Clusters", "1"],
+  ["#/map", "Map", "2"],
+  ["#/look", "Worth a look", "3"],
+  ["#/rejected", "Rejected", "4"],
+];
 
 function route() {
   const [, view, rest = ""] = location.hash.split("/");
@@ -43,14 +53,21 @@ function drawTabs() {
 function drawTop() {
   const { about } = store;
   const name = el("a", { class: "run", href: "#/", title: about.folder }, el("b", { text: document.body.dataset.name }));
-  const nav = el("nav", { "aria-label": "Views" }, VIEWS.map(([href, text, k]) => el("a", { href, text, title: `${text} (${k})` })));
+  const nav = el(
+    "nav",
+    { "aria-label": "Views" },
+    VIEWS.map(([href, text, k]) => el("a", { href, text, title: `${text} (${k})` })),
+  );
   const progress = el("div", { class: "progress", id: "progress" });
-  const tools = el("div", { class: "tools" },
+  const tools = el(
+    "div",
+    { class: "tools" },
     el("button", { type: "button", id: "undo", text: "↶", "aria-label": "Undo", onclick: undo }),
     el("button", { type: "button", id: "redo", text: "↷", "aria-label": "Redo", onclick: redo }),
     button("Export", "Take the labels away (e)", exportDialog, "main"),
     el("button", { type: "button", id: "theme", text: "◐", onclick: changeTheme }),
-    el("button", { type: "button", text: "?", title: "Keys (?)", "aria-label": "Keys", onclick: showHelp }));
+    el("button", { type: "button", text: "?", title: "Keys (?)", "aria-label": "Keys", onclick: showHelp }),
+  );
   top_.replaceChildren(name, nav, progress, tools);
   sayTheme();
 }
@@ -59,9 +76,18 @@ function drawProgress() {
   const { progress: p, undo: back, redo: again } = store.overview;
   const share = p.items ? p.covered / p.items : 0;
   const meter = el("progress", { max: "1", value: share, "aria-label": "Items covered" });
-  document.getElementById("progress").replaceChildren(
-    el("span", { title: "Clusters that have a name" }, el("b", { text: number(p.named) }), ` of ${number(p.clusters)} named`),
-    el("span", { title: "Items in a cluster with a name, and rejected ones", class: "covered" }, meter, el("b", { text: number(p.covered) }), ` of ${number(p.items)} items covered`));
+  document
+    .getElementById("progress")
+    .replaceChildren(
+      el("span", { title: "Clusters that have a name" }, el("b", { text: number(p.named) }), ` of ${number(p.clusters)} named`),
+      el(
+        "span",
+        { title: "Items in a cluster with a name, and rejected ones", class: "covered" },
+        meter,
+        el("b", { text: number(p.covered) }),
+        ` of ${number(p.items)} items covered`,
+      ),
+    );
   const say = (id, what, word, keys) => {
     const node = document.getElementById(id);
     node.disabled = !what;
@@ -90,7 +116,11 @@ function sayTheme() {
 }
 
 setAlways([
-  ...VIEWS.map(([href, text, k]) => key(k, text, () => { location.hash = href; })),
+  ...VIEWS.map(([href, text, k]) =>
+    key(k, text, () => {
+      location.hash = href;
+    }),
+  ),
   key(["u", "mod+z"], "undo", undo),
   key(["U", "mod+shift+z", "mod+y"], "redo", redo),
   key("e", "export", exportDialog),
@@ -109,7 +139,11 @@ async function start() {
   drawTop();
   drawProgress();
   onChange(drawProgress);
-  if (store.about.trouble) document.body.insertBefore(el("p", { class: "banner", role: "alert", text: `Pictures cannot be shown: ${store.about.trouble}.` }), main);
+  if (store.about.trouble)
+    document.body.insertBefore(
+      el("p", { class: "banner", role: "alert", text: `Pictures cannot be shown: ${store.about.trouble}.` }),
+      main,
+    );
   addEventListener("hashchange", route);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
   route();

@@ -1,21 +1,26 @@
 // The third view: all items in the plane, near what they are like, coloured by cluster. Draw around some to select them.
 
-import { getBytes, postForRows, Refused } from "./api.js";
-import { Details } from "./details.js";
-import { button, colour, el, hue, many, number, sized } from "./dom.js";
-import { ItemGrid } from "./grid.js";
-import { drawActions, media, moveSelected, rejectSelected } from "./items.js";
+import { getWhenReady, postForRows, Refused } from "./api.js";
+import { button, colour, el, hue, number, sized } from "./dom.js";
+import { drawHaze, drawLine, drawPoints, hazeOf } from "./points.js";
+import { drawActions, moveSelected, rejectSelected } from "./items.js";
 import { key, setKeys } from "./keys.js";
+import { MapSide } from "./mapside.js";
 import { onChange, selection, store, title, toast } from "./store.js";
 import { drawTile, forget, picture, wish } from "./thumbs.js";
 
-const LEAST = 0.004, HIT_PX = 9, ASK_MS = 120;
+const LEAST = 0.004,
+  HIT_PX = 9,
+  ASK_MS = 120;
 const WHOLE = { left: 0, top: 0, right: 1, bottom: 1 };
 
 export function showMap(main) {
   const view = new MapView(main);
   const stop = onChange(() => view.refresh());
-  return () => { stop(); view.close(); };
+  return () => {
+    stop();
+    view.close();
+  };
 }
 
 class MapView {
@@ -25,15 +30,30 @@ class MapView {
   lassoing = false;
 
   constructor(main) {
-    this.canvas = el("canvas", { tabindex: "0", role: "application", "aria-label": "Map of all items. Arrow keys move it, plus and minus zoom, Enter selects what is in sight." });
+    this.canvas = el("canvas", {
+      tabindex: "0",
+      role: "application",
+      "aria-label": "Map of all items. Arrow keys move it, plus and minus zoom, Enter selects what is in sight.",
+    });
     this.tip = el("div", { class: "maptip", hidden: true }, el("canvas", {}), el("span"));
     this.note = el("p", { class: "mapnote muted", role: "status" });
-    this.lassoButton = button("Lasso", "Draw around items to select them (l); or hold Shift and draw", () => this.setLasso(!this.lassoing));
-    const tools = el("div", { class: "maptools" }, this.lassoButton, button("+", "Closer (+)", () => this.zoom(0.6)), button("−", "Farther (-)", () => this.zoom(1 / 0.6)), button("All", "The whole map (0)", () => this.toWhole()));
+    this.lassoButton = button("Lasso", "Draw around items to select them (l); or hold Shift and draw", () =>
+      this.setLasso(!this.lassoing),
+    );
+    const tools = el(
+      "div",
+      { class: "maptools" },
+      this.lassoButton,
+      button("+", "Closer (+)", () => this.zoom(0.6)),
+      button("−", "Farther (-)", () => this.zoom(1 / 0.6)),
+      button("All", "The whole map (0)", () => this.toWhole()),
+    );
     this.box = el("div", { class: "mapbox" }, this.canvas, tools, this.note, this.tip);
-    this.legend = el("ul", { class: "legend", "aria-label": "Clusters" });
-    this.side = el("aside", { class: "mapside" }, this.legend);
-    main.replaceChildren(el("div", { class: "map" }, this.box, this.side));
+    this.side = new MapSide((alone) => {
+      this.alone = alone;
+      this.redraw();
+    });
+    main.replaceChildren(el("div", { class: "map" }, this.box, this.side.node));
     this.bar = document.getElementById("bar");
     this.redraw = this.redraw.bind(this);
     this.selected = this.selected.bind(this);
@@ -43,7 +63,8 @@ class MapView {
     this.watcher.observe(this.box);
     this.listen();
     this.keys();
-    this.drawLegend();
+    this.lassoButton.disabled = true;
+    this.side.drawLegend();
     this.load();
   }
 
@@ -54,19 +75,23 @@ class MapView {
     this.watcher.disconnect();
     clearTimeout(this.asking);
     forget(this);
-    this.grid?.close();
-    this.details?.close();
+    this.side.close();
     selection.clear();
     this.bar.replaceChildren();
   }
 
   // ------------------------------------------------------------------------------------------------------------ loading
 
-  refresh() { this.drawLegend(); this.load(); }
+  refresh() {
+    this.side.drawLegend();
+    this.load();
+  }
 
   // Asks a little beyond what is in sight, so that moving shows no bare edge.
   asked() {
-    const { left, top, right, bottom } = this.window, w = (right - left) * 0.25, h = (bottom - top) * 0.25;
+    const { left, top, right, bottom } = this.window,
+      w = (right - left) * 0.25,
+      h = (bottom - top) * 0.25;
     return { left: left - w, top: top - h, right: right + w, bottom: bottom + h };
   }
 
@@ -76,9 +101,9 @@ class MapView {
     this.coming = new AbortController();
     const window = this.asked();
     try {
-      const data = await getBytes(`/api/map?${new URLSearchParams(window)}`, this.coming.signal);
+      const { data, waiting } = await getWhenReady(`/api/map?${new URLSearchParams(window)}`, this.coming.signal);
       if (this.closed) return;
-      if (data.byteLength < 100 && new Uint8Array(data)[0] === 123) return this.wait(JSON.parse(new TextDecoder().decode(data)));
+      if (waiting) return this.wait(waiting);
       this.note.textContent = "";
       this.take(data, window);
     } catch (error) {
@@ -87,18 +112,31 @@ class MapView {
   }
 
   wait({ trouble }) {
-    this.note.textContent = trouble ? `There is no map: ${trouble}` : "Working out the map: once a run, from seconds to a few minutes. The other views are ready.";
+    this.note.textContent = trouble
+      ? `There is no map: ${trouble}`
+      : "Working out the map: once a run, from seconds to a few minutes. The other views are ready.";
     if (!trouble) this.asking = setTimeout(() => this.load(), 1500);
   }
 
   take(data, window) {
     const [inside, n, cells] = new Uint32Array(data, 0, 3);
     const part = (Type, i) => new Type(data, 12 + 4 * n * i, n);
-    this.points = { n, inside, x: part(Float32Array, 0), y: part(Float32Array, 1), row: part(Int32Array, 2), label: part(Int32Array, 3) };
-    const at = 12 + 16 * n, size = cells * cells;
-    this.density = cells ? { cells, window, light: new Uint8Array(data, at, size), label: new Int32Array(data.slice(at + size)) } : null;
+    this.points = {
+      n,
+      inside,
+      x: part(Float32Array, 0),
+      y: part(Float32Array, 1),
+      row: part(Int32Array, 2),
+      label: part(Int32Array, 3),
+    };
+    const at = 12 + 16 * n,
+      size = cells * cells;
+    this.density = cells
+      ? { cells, window, light: new Uint8Array(data, at, size), label: new Int32Array(data.slice(at + size)) }
+      : null;
     this.all = n === inside && n >= store.overview.n_items;
-    this.paintDensity();
+    this.lassoButton.disabled = false;
+    this.hazed = null;
     this.say();
     this.redraw();
     this.state = "ready";
@@ -106,7 +144,8 @@ class MapView {
 
   say() {
     const { inside, n } = this.points;
-    this.note.textContent = inside > n ? `${number(n)} of the ${number(inside)} items here as points, all of them as a haze.` : "";
+    this.note.textContent =
+      inside > n ? `${number(n)} of the ${number(inside)} items here as points, all of them as a haze.` : "";
   }
 
   later() {
@@ -121,142 +160,121 @@ class MapView {
   fit() {
     const { clientWidth: w, clientHeight: h } = this.box;
     if (!w || !h) return;
-    const { left, top, right, bottom } = this.window, cx = (left + right) / 2, cy = (top + bottom) / 2;
+    const { left, top, right, bottom } = this.window,
+      cx = (left + right) / 2,
+      cy = (top + bottom) / 2;
     const side = this.unit ? ((right - left) * this.unit) / Math.min(this.unit, w) : 1;
     const scale = Math.min(w, h) / (this.unit ? Math.max(side, LEAST) : 1);
     this.unit = w;
     this.window = { left: cx - w / scale / 2, right: cx + w / scale / 2, top: cy - h / scale / 2, bottom: cy + h / scale / 2 };
-    if (!this.fitted) { this.fitted = true; this.toWhole(); }
+    if (!this.fitted) {
+      this.fitted = true;
+      this.toWhole();
+    }
     this.redraw();
     this.later();
   }
 
   toWhole() {
-    const { clientWidth: w, clientHeight: h } = this.box, scale = Math.min(w, h) * 0.96;
-    this.window = { left: 0.5 - w / scale / 2, right: 0.5 + w / scale / 2, top: 0.5 - h / scale / 2, bottom: 0.5 + h / scale / 2 };
+    const { clientWidth: w, clientHeight: h } = this.box,
+      scale = Math.min(w, h) * 0.96;
+    this.window = {
+      left: 0.5 - w / scale / 2,
+      right: 0.5 + w / scale / 2,
+      top: 0.5 - h / scale / 2,
+      bottom: 0.5 + h / scale / 2,
+    };
     this.redraw();
     this.later();
   }
 
-  get scale() { return this.box.clientWidth / (this.window.right - this.window.left); }
-  toScreen(x, y) { return [(x - this.window.left) * this.scale, (y - this.window.top) * this.scale]; }
-  toPlane(px, py) { return [this.window.left + px / this.scale, this.window.top + py / this.scale]; }
+  get scale() {
+    return this.box.clientWidth / (this.window.right - this.window.left);
+  }
+  toPlane(px, py) {
+    return [this.window.left + px / this.scale, this.window.top + py / this.scale];
+  }
 
   // Whether what is in sight is what the server has of it, for tests and timings.
-  set state(words) { document.body.dataset.map = words; }
+  set state(words) {
+    document.body.dataset.map = words;
+  }
 
   redraw() {
     if (this.due) return;
-    this.due = requestAnimationFrame(() => { this.due = 0; this.draw(); });
+    this.due = requestAnimationFrame(() => {
+      this.due = 0;
+      this.draw();
+    });
   }
 
   draw() {
-    const { clientWidth: w, clientHeight: h } = this.box, g = sized(this.canvas, w, h);
+    const { clientWidth: w, clientHeight: h } = this.box,
+      g = sized(this.canvas, w, h);
     g.clearRect(0, 0, w, h);
     if (!this.points) return;
-    if (this.hazed !== hue(1) + this.alone) this.paintDensity();
-    if (this.density) this.drawDensity(g);
-    this.drawPoints(g, w, h);
-    if (this.line) this.drawLine(g);
-    if (this.canvas.matches(":focus-visible")) { g.strokeStyle = colour("accent"); g.lineWidth = 4; g.strokeRect(2, 2, w - 4, h - 4); }
+    const view = { ...this.window, scale: this.scale, w, h };
+    if (this.density) drawHaze(g, this.haze(), this.density.window, view);
+    drawPoints(g, this.points, view, this.alone);
+    if (this.line) drawLine(g, this.line, view);
+    if (this.canvas.matches(":focus-visible")) {
+      g.strokeStyle = colour("accent");
+      g.lineWidth = 4;
+      g.strokeRect(2, 2, w - 4, h - 4);
+    }
   }
 
-  drawPoints(g, w, h) {
-    const { x, y, row, label, n } = this.points, { left, top } = this.window, scale = this.scale;
-    const size = Math.max(1.5, Math.min(9, Math.sqrt(scale * scale / Math.max(n, 1)) / 4)), half = size / 2;
-    const grey = hue(-1), some = selection.size > 0;
-    let last = null, lit = null;
-    for (const chosen of some ? [false, true] : [false])
-      for (let i = 0; i < n; i++) {
-        const px = (x[i] - left) * scale, py = (y[i] - top) * scale;
-        if (px < -size || py < -size || px > w + size || py > h + size || (some && selection.has(row[i]) !== chosen)) continue;
-        if (label[i] !== last || chosen !== lit) {
-          [last, lit] = [label[i], chosen];
-          const on = (this.alone === null || this.alone === last) && last >= 0;
-          g.fillStyle = on ? hue(last) : grey;
-          g.globalAlpha = chosen ? 1 : some ? 0.22 : on ? 0.85 : 0.3;
-        }
-        const side = chosen ? size + 1 : size;
-        g.fillRect(px - half, py - half, side, side);
-      }
-    g.globalAlpha = 1;
-  }
-
-  paintDensity() {
-    this.hazed = hue(1) + this.alone;
-    if (!this.density) return;
-    const { cells, light, label } = this.density, image = new ImageData(cells, cells), colours = new Map();
-    const rgb = (c) => {
-      if (!colours.has(c)) {
-        const g = sized(el("canvas"), 1, 1);
-        g.fillStyle = hue(this.alone === null || this.alone === c ? c : -1);
-        g.fillRect(0, 0, 1, 1);
-        colours.set(c, g.getImageData(0, 0, 1, 1).data);
-      }
-      return colours.get(c);
-    };
-    for (let i = 0; i < light.length; i++) if (light[i]) { image.data.set(rgb(label[i]), 4 * i); image.data[4 * i + 3] = 30 + light[i] * 0.55; }
-    this.haze = el("canvas", { width: cells, height: cells });
-    this.haze.getContext("2d").putImageData(image, 0, 0);
-  }
-
-  drawDensity(g) {
-    const { left, top, right, bottom } = this.density.window, [x0, y0] = this.toScreen(left, top), [x1, y1] = this.toScreen(right, bottom);
-    g.imageSmoothingEnabled = true;
-    g.drawImage(this.haze, x0, y0, x1 - x0, y1 - y0);
-  }
-
-  drawLine(g) {
-    g.beginPath();
-    for (const [x, y] of this.line) g.lineTo(...this.toScreen(x, y));
-    g.closePath();
-    g.fillStyle = colour("accent");
-    g.globalAlpha = 0.12;
-    g.fill();
-    g.globalAlpha = 1;
-    g.strokeStyle = colour("accent");
-    g.lineWidth = 2;
-    g.stroke();
-  }
-
-  drawLegend() {
-    const list = store.overview.clusters.filter((c) => c.size).sort((a, b) => b.size - a.size).slice(0, 500);
-    this.legend.replaceChildren(...list.map((c) => {
-      const swatch = el("span", { class: "swatch" });
-      swatch.style.background = hue(c.id);
-      const show = el("button", { type: "button", class: "plain", "aria-pressed": String(this.alone === c.id), title: "Show this cluster alone, or all", onclick: () => { this.alone = this.alone === c.id ? null : c.id; this.drawLegend(); this.redraw(); } },
-        swatch, el("span", { class: "what", text: title(c.id) }), el("span", { class: "muted", text: number(c.size) }));
-      return el("li", {}, show, el("a", { href: `#/cluster/${c.id}`, title: `Open ${title(c.id)}`, "aria-label": `Open ${title(c.id)}`, text: "→" }));
-    }));
+  // The density as a picture, painted anew where the theme or the cluster shown alone has changed.
+  haze() {
+    const key = hue(1) + this.alone;
+    if (this.hazed !== key) [this.hazed, this.picture] = [key, hazeOf(this.density, this.alone)];
+    return this.picture;
   }
 
   // ------------------------------------------------------------------------------------------------------ moving, picking
 
   zoom(by, px = this.box.clientWidth / 2, py = this.box.clientHeight / 2) {
-    const [x, y] = this.toPlane(px, py), { left, top, right, bottom } = this.window;
+    const [x, y] = this.toPlane(px, py),
+      { left, top, right, bottom } = this.window;
     const factor = Math.max(LEAST / (right - left), Math.min(by, 4 / (right - left)));
-    this.window = { left: x + (left - x) * factor, right: x + (right - x) * factor, top: y + (top - y) * factor, bottom: y + (bottom - y) * factor };
+    this.window = {
+      left: x + (left - x) * factor,
+      right: x + (right - x) * factor,
+      top: y + (top - y) * factor,
+      bottom: y + (bottom - y) * factor,
+    };
     this.redraw();
     this.later();
   }
 
   pan(dx, dy) {
-    const { left, top, right, bottom } = this.window, x = dx / this.scale, y = dy / this.scale;
+    const { left, top, right, bottom } = this.window,
+      x = dx / this.scale,
+      y = dy / this.scale;
     this.window = { left: left + x, right: right + x, top: top + y, bottom: bottom + y };
     this.redraw();
     this.later();
   }
 
   setLasso(on) {
+    if (on && !this.points) return;
     this.lassoing = on;
     this.lassoButton.setAttribute("aria-pressed", String(on));
     this.box.classList.toggle("lassoing", on);
   }
 
   listen() {
-    const canvas = this.canvas, fingers = new Map();
+    const canvas = this.canvas,
+      fingers = new Map();
     let spread = 0;
-    canvas.addEventListener("wheel", (event) => { event.preventDefault(); this.zoom(1.0015 ** event.deltaY, event.offsetX, event.offsetY); }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(1.0015 ** event.deltaY, event.offsetX, event.offsetY);
+      },
+      { passive: false },
+    );
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       canvas.focus({ preventScroll: true });
@@ -269,7 +287,10 @@ class MapView {
       const before = fingers.get(event.pointerId);
       if (!before) return this.point(event);
       fingers.set(event.pointerId, event);
-      if (this.line) { this.line.push(this.toPlane(event.offsetX, event.offsetY)); return this.redraw(); }
+      if (this.line) {
+        this.line.push(this.toPlane(event.offsetX, event.offsetY));
+        return this.redraw();
+      }
       const [a, b] = [...fingers.values()];
       if (b) {
         const now = Math.hypot(a.offsetX - b.offsetX, a.offsetY - b.offsetY);
@@ -289,18 +310,25 @@ class MapView {
     };
     canvas.addEventListener("pointerup", up);
     canvas.addEventListener("pointercancel", up);
-    canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    canvas.addEventListener("pointerleave", () => {
+      this.tip.hidden = true;
+    });
     canvas.addEventListener("focus", this.redraw);
     canvas.addEventListener("blur", this.redraw);
   }
 
   nearest(px, py) {
     if (!this.points) return -1;
-    const [x, y] = this.toPlane(px, py), reach = (HIT_PX / this.scale) ** 2;
-    let best = reach, found = -1;
+    const [x, y] = this.toPlane(px, py),
+      reach = (HIT_PX / this.scale) ** 2;
+    let best = reach,
+      found = -1;
     for (let i = 0; i < this.points.n; i++) {
       const far = (this.points.x[i] - x) ** 2 + (this.points.y[i] - y) ** 2;
-      if (far < best) { best = far; found = i; }
+      if (far < best) {
+        best = far;
+        found = i;
+      }
     }
     return found;
   }
@@ -309,7 +337,8 @@ class MapView {
     const i = this.nearest(event.offsetX, event.offsetY);
     this.tip.hidden = i < 0;
     if (i < 0) return;
-    const row = this.points.row[i], [canvas, words] = this.tip.children;
+    const row = this.points.row[i],
+      [canvas, words] = this.tip.children;
     words.textContent = title(this.points.label[i]);
     this.tip.style.transform = `translate(${Math.min(event.offsetX + 14, this.box.clientWidth - 130)}px, ${Math.min(event.offsetY + 14, this.box.clientHeight - 140)}px)`;
     const paint = () => drawTile(sized(canvas, 96, 96), row, 0, 0, 96);
@@ -339,37 +368,18 @@ class MapView {
 
   lassoWindow() {
     const { left, top, right, bottom } = this.window;
-    return this.lasso([[left, top], [right, top], [right, bottom], [left, bottom]]);
+    return this.lasso([
+      [left, top],
+      [right, top],
+      [right, bottom],
+      [left, bottom],
+    ]);
   }
 
-  // What is selected lies beside the map, to be looked at before it is moved.
   selected() {
     drawActions(this.bar);
     this.redraw();
-    const rows = selection.size ? Int32Array.from(selection.rows).sort() : null;
-    if (!rows) {
-      this.grid?.close();
-      this.details?.close();
-      this.grid = this.details = null;
-      this.side.replaceChildren(this.legend);
-      return;
-    }
-    if (!this.grid) {
-      this.count = el("h2");
-      const wall = el("div", { class: "wall" });
-      this.side.replaceChildren(this.count, wall);
-      this.shown = new Set();
-      this.grid = new ItemGrid(wall, { media: media(), side: 72, label: "Selected items", onfocus: (row) => this.details?.show(row) });
-      this.details = new Details(this.side);
-      this.details.node.classList.add("small");
-    }
-    // An item clicked away stays in sight until something else is selected: one may change one's mind.
-    const kept = rows.every((row) => this.shown.has(row));
-    this.count.textContent = many(selection.size, "item");
-    if (!kept) {
-      this.shown = new Set(rows);
-      this.grid.setRows(rows);
-    }
+    this.side.showSelected();
   }
 
   keys() {
@@ -383,11 +393,17 @@ class MapView {
       key("Enter", "select all that is in sight", () => this.lassoWindow()),
       key("v", "move the selected items to another cluster, or a new one", () => selection.size && moveSelected(null)),
       key(["x", "Delete"], "reject the selected items", () => selection.size && rejectSelected()),
-      key("Escape", "select none", () => { this.setLasso(false); selection.clear(); }),
+      key("Escape", "select none", () => {
+        this.setLasso(false);
+        selection.clear();
+      }),
     ]);
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     this.canvas.addEventListener("keydown", (event) => {
-      if (event.key in moves && !event.ctrlKey && !event.metaKey) { event.preventDefault(); this.pan(moves[event.key][0] * step(), moves[event.key][1] * step()); }
+      if (event.key in moves && !event.ctrlKey && !event.metaKey) {
+        event.preventDefault();
+        this.pan(moves[event.key][0] * step(), moves[event.key][1] * step());
+      }
     });
   }
 }

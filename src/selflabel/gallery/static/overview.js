@@ -1,14 +1,15 @@
 // The first view: a card a cluster, what may be worth doing, the distributions.
 
-import { getJson } from "./api.js";
+import { Card } from "./card.js";
 import { askName, askParts, chooseCluster } from "./dialogs.js";
-import { button, el, hue, many, number, percent, sized } from "./dom.js";
+import { button, el, many, number } from "./dom.js";
 import { key, setKeys } from "./keys.js";
 import { plots } from "./plots.js";
 import { edit, onChange, store, title } from "./store.js";
-import { drawTile, forget, wish } from "./thumbs.js";
+import { Suggestions } from "./suggestions.js";
+import { forget, wish } from "./thumbs.js";
 
-const ACROSS = 4, DOWN = 3, PAGE = 120;
+const PAGE = 120; // cards that are made at a time
 const SORTS = {
   size: ["Largest first", (a, b) => b.size - a.size],
   small: ["Smallest first", (a, b) => a.size - b.size],
@@ -24,7 +25,10 @@ const picked = new Set(); // clusters
 export function showOverview(main) {
   const view = new Overview(main);
   const stop = onChange(() => view.refresh());
-  return () => { stop(); view.close(); };
+  return () => {
+    stop();
+    view.close();
+  };
 }
 
 class Overview {
@@ -33,32 +37,93 @@ class Overview {
 
   constructor(main) {
     this.main = main;
-    this.search = el("input", { type: "search", value: kept.words, placeholder: "Find a cluster, or files", "aria-label": "Find a cluster by name or number, or files by their path", oninput: () => { kept.words = this.search.value; this.shown = PAGE; this.list(); } });
+    this.search = el("input", {
+      type: "search",
+      value: kept.words,
+      placeholder: "Find a cluster, or files",
+      "aria-label": "Find a cluster by name or number, or files by their path",
+      oninput: () => {
+        kept.words = this.search.value;
+        this.shown = PAGE;
+        this.list();
+      },
+    });
     this.search.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && this.search.value.trim()) location.hash = `#/search/${encodeURIComponent(this.search.value.trim())}`;
-      if (event.key === "Escape") { this.search.value = kept.words = ""; this.list(); this.search.blur(); }
+      if (event.key === "Enter" && this.search.value.trim())
+        location.hash = `#/search/${encodeURIComponent(this.search.value.trim())}`;
+      if (event.key === "Escape") {
+        this.search.value = kept.words = "";
+        this.list();
+        this.search.blur();
+      }
     });
     const sorts = Object.entries(SORTS).filter(([name]) => name !== "purity" || store.about.truth);
-    this.sort = el("select", { "aria-label": "Order of the clusters", onchange: () => { kept.sort = this.sort.value; this.list(); } },
-      sorts.map(([name, [text]]) => el("option", { value: name, text })));
+    this.sort = el(
+      "select",
+      {
+        "aria-label": "Order of the clusters",
+        onchange: () => {
+          kept.sort = this.sort.value;
+          this.list();
+        },
+      },
+      sorts.map(([name, [text]]) => el("option", { value: name, text })),
+    );
     this.sort.value = kept.sort;
-    this.unnamed = el("input", { type: "checkbox", checked: kept.unnamed, onchange: () => { kept.unnamed = this.unnamed.checked; this.list(); } });
+    this.unnamed = el("input", {
+      type: "checkbox",
+      checked: kept.unnamed,
+      onchange: () => {
+        kept.unnamed = this.unnamed.checked;
+        this.list();
+      },
+    });
     this.grid = el("div", { class: "cards", role: "list" });
     this.more = el("div", { class: "more" });
-    this.hints = el("section", { class: "hints", "aria-label": "Suggestions" });
+    this.suggestions = new Suggestions((ids) => this.mergeAll(ids));
     this.side = el("aside", { class: "side", "aria-label": "Distributions" });
     this.bar = document.getElementById("bar");
     this.findFiles = el("p", { class: "muted findfiles" });
-    main.replaceChildren(el("div", { class: "overview" }, el("div", { class: "left" }, this.hints,
-      el("div", { class: "tools" }, this.search, this.sort, el("label", { class: "check" }, this.unnamed, "without a name only")), this.findFiles, this.grid, this.more), this.side));
-    this.watcher = new IntersectionObserver((seen) => {
-      for (const { target, isIntersecting } of seen) target.card.near = isIntersecting;
-      this.wish();
-    }, { rootMargin: "300px" });
-    this.pager = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) { this.shown += PAGE; this.list(); } }, { rootMargin: "600px" });
+    main.replaceChildren(
+      el(
+        "div",
+        { class: "overview" },
+        el(
+          "div",
+          { class: "left" },
+          this.suggestions.node,
+          el(
+            "div",
+            { class: "tools" },
+            this.search,
+            this.sort,
+            el("label", { class: "check" }, this.unnamed, "without a name only"),
+          ),
+          this.findFiles,
+          this.grid,
+          this.more,
+        ),
+        this.side,
+      ),
+    );
+    this.watcher = new IntersectionObserver(
+      (seen) => {
+        for (const { target, isIntersecting } of seen) target.card.near = isIntersecting;
+        this.wish();
+      },
+      { rootMargin: "300px" },
+    );
+    this.pager = new IntersectionObserver(
+      ([seen]) => {
+        if (seen.isIntersecting) {
+          this.shown += PAGE;
+          this.list();
+        }
+      },
+      { rootMargin: "600px" },
+    );
     this.pager.observe(this.more);
     this.keys();
-    this.drawHints({ merges: [], splits: [] });
     this.refresh();
     document.scrollingElement.scrollTop = kept.scroll;
     this.resized = () => this.paint();
@@ -71,7 +136,7 @@ class Overview {
     this.watcher.disconnect();
     this.pager.disconnect();
     forget(this);
-    forget(this.hints);
+    this.suggestions.close();
     removeEventListener("resize", this.resized);
     removeEventListener("theme", this.resized);
     this.bar.replaceChildren();
@@ -79,10 +144,15 @@ class Overview {
 
   refresh() {
     for (const id of [...picked]) if (!store.byId.has(id)) picked.delete(id);
-    for (const [id, card] of this.cards) if (!store.byId.has(id)) { card.node.remove(); this.watcher.unobserve(card.node); this.cards.delete(id); }
+    for (const [id, card] of this.cards)
+      if (!store.byId.has(id)) {
+        card.node.remove();
+        this.watcher.unobserve(card.node);
+        this.cards.delete(id);
+      }
     this.list();
     this.side.replaceChildren(...plots(store.overview));
-    this.loadHints();
+    this.suggestions.load();
     this.drawBar();
   }
 
@@ -90,23 +160,48 @@ class Overview {
 
   get wanted() {
     const words = kept.words.trim().toLowerCase();
-    const fits = (c) => (!words || title(c.id).toLowerCase().includes(words) || String(c.id) === words || c.class?.toLowerCase() === words) && (!kept.unnamed || !c.name);
+    const fits = (c) =>
+      (!words || title(c.id).toLowerCase().includes(words) || String(c.id) === words || c.class?.toLowerCase() === words) &&
+      (!kept.unnamed || !c.name);
     return store.overview.clusters.filter((c) => fits(c) && (c.size || c.name)).sort(SORTS[kept.sort]?.[1] || SORTS.size[1]);
   }
 
   list() {
-    const wanted = this.wanted, now = wanted.slice(0, this.shown);
+    const wanted = this.wanted,
+      now = wanted.slice(0, this.shown);
     this.order = now.map((c) => c.id);
     const nodes = now.map((c) => this.card(c).node);
     const here = document.activeElement?.closest?.(".card");
     if (nodes.length !== this.grid.children.length || nodes.some((node, i) => node !== this.grid.children[i])) {
-      const input = document.activeElement, caret = input?.selectionStart;
+      const input = document.activeElement,
+        caret = input?.selectionStart;
       this.grid.replaceChildren(...nodes);
-      if (here?.isConnected && input !== document.activeElement) { input.focus({ preventScroll: true }); if (caret !== undefined && input.setSelectionRange) input.setSelectionRange(caret, caret); }
+      if (here?.isConnected && input !== document.activeElement) {
+        input.focus({ preventScroll: true });
+        if (caret !== undefined && input.setSelectionRange) input.setSelectionRange(caret, caret);
+      }
     }
-    this.more.textContent = wanted.length > now.length ? `${number(wanted.length - now.length)} more …` : wanted.length ? "" : "No cluster is called that.";
+    this.more.textContent =
+      wanted.length > now.length
+        ? `${number(wanted.length - now.length)} more …`
+        : wanted.length
+          ? ""
+          : "No cluster is called that.";
     const words = kept.words.trim();
-    this.findFiles.replaceChildren(...(words ? [button(`Find files whose path holds “${words}”`, "Enter", () => { location.hash = `#/search/${encodeURIComponent(words)}`; }, "link")] : []));
+    this.findFiles.replaceChildren(
+      ...(words
+        ? [
+            button(
+              `Find files whose path holds “${words}”`,
+              "Enter",
+              () => {
+                location.hash = `#/search/${encodeURIComponent(words)}`;
+              },
+              "link",
+            ),
+          ]
+        : []),
+    );
     if (!this.order.includes(kept.at)) kept.at = this.order[0] ?? null;
     this.tabs();
     this.wish();
@@ -114,49 +209,28 @@ class Overview {
 
   card(c) {
     const card = this.cards.get(c.id) || this.newCard(c.id);
-    card.rows = c.rows;
-    if (document.activeElement !== card.name) card.name.value = c.name;
-    card.name.placeholder = c.name ? "" : `Name cluster ${c.id}`;
-    card.name.setAttribute("aria-label", `Name of cluster ${c.id}`);
-    card.pick.checked = picked.has(c.id);
-    card.node.classList.toggle("picked", picked.has(c.id));
-    card.node.setAttribute("aria-label", `${title(c.id)}, ${many(c.size, "item")}`);
-    card.cover.title = `Open ${title(c.id)}`;
-    card.cover.setAttribute("aria-label", `Open ${title(c.id)}`);
-    card.size.textContent = number(c.size);
-    card.size.title = many(c.size, "item");
-    const facts = [["agree", percent(c.agreement), "of the neighbours of its items are in it too"], ["sure", percent(c.confidence), "mean confidence"]];
-    if (c.purity !== undefined) facts.push(["pure", percent(c.purity), `of its items are of class “${c.class}” in truth`]);
-    card.facts.replaceChildren(...facts.map(([name, value, why]) => el("div", { title: `${value} ${why}` }, el("dd", { text: value }), el("dt", { text: name }))));
+    card.fill(c, picked.has(c.id));
     return card;
   }
 
   newCard(id) {
-    const canvas = el("canvas", { "aria-hidden": "true" });
-    const cover = el("a", { class: "cover", href: `#/cluster/${id}`, tabindex: "-1" }, canvas);
-    const pick = el("input", { type: "checkbox", tabindex: "-1", "aria-label": `Pick cluster ${id}`, onchange: (event) => this.pick(id, event.shiftKey) });
-    pick.addEventListener("click", (event) => { this.withShift = event.shiftKey; });
-    const name = el("input", { class: "name", type: "text", maxlength: "200", autocomplete: "off", spellcheck: "false", tabindex: "-1" });
-    const facts = el("dl", { class: "facts" }), size = el("span", { class: "size" });
-    const swatch = el("span", { class: "swatch" });
-    swatch.style.background = hue(id);
-    const node = el("article", { class: "card", role: "listitem", tabindex: "-1", "data-id": String(id) }, cover, el("label", { class: "pick" }, pick), el("div", { class: "line" }, swatch, name, size), facts);
-    const card = { node, canvas, cover, pick, name, size, facts, rows: [], near: false };
-    node.card = card;
-    node.addEventListener("focusin", () => { kept.at = id; this.tabs(); });
-    name.addEventListener("keydown", (event) => this.typing(event, id));
-    name.addEventListener("blur", () => this.name(id, name.value));
-    this.watcher.observe(node);
+    const card = new Card(id, {
+      onpick: (withShift) => this.pick(id, withShift),
+      onname: (words) => this.name(id, words),
+      onkey: (event) => this.typing(event, id),
+      onfocus: () => {
+        kept.at = id;
+        this.tabs();
+      },
+    });
+    this.watcher.observe(card.node);
     this.cards.set(id, card);
     return card;
   }
 
   // One card is in the tab order, with what is in it: arrows go from card to card.
   tabs() {
-    for (const [id, card] of this.cards) {
-      const stop = id === kept.at ? "0" : "-1";
-      for (const node of [card.node, card.name, card.pick]) node.setAttribute("tabindex", stop);
-    }
+    for (const [id, card] of this.cards) card.setStop(id === kept.at);
   }
 
   typing(event, id) {
@@ -179,53 +253,70 @@ class Overview {
 
   wish() {
     const near = [...this.cards.values()].filter((card) => card.near && card.node.isConnected);
-    wish(this, near.flatMap((card) => card.rows), () => this.paint());
+    wish(
+      this,
+      near.flatMap((card) => card.rows),
+      () => this.paint(),
+    );
     this.paint();
   }
 
   paint() {
-    for (const card of this.cards.values()) {
-      if (!card.near || !card.node.isConnected) continue;
-      const width = card.canvas.clientWidth, side = (width - ACROSS + 1) / ACROSS;
-      if (width <= 0) continue;
-      const g = sized(card.canvas, width, side * DOWN + DOWN - 1);
-      card.rows.forEach((row, i) => drawTile(g, row, (i % ACROSS) * (side + 1), Math.floor(i / ACROSS) * (side + 1), side));
-    }
-    this.paintHints?.();
+    for (const card of this.cards.values()) if (card.near && card.node.isConnected) card.paint();
+    this.suggestions.paint();
   }
 
   // ------------------------------------------------------------------------------------------------------------ picking
 
-  pick(id) {
-    const from = this.order.indexOf(this.last), to = this.order.indexOf(id);
+  pick(id, withShift = false) {
+    const from = this.order.indexOf(this.last),
+      to = this.order.indexOf(id);
     const on = !picked.has(id);
-    const range = this.withShift && from >= 0 ? this.order.slice(Math.min(from, to), Math.max(from, to) + 1) : [id];
+    const range = withShift && from >= 0 ? this.order.slice(Math.min(from, to), Math.max(from, to) + 1) : [id];
     for (const one of range) on ? picked.add(one) : picked.delete(one);
-    this.withShift = false;
     this.last = id;
     this.refreshPicks();
   }
 
   refreshPicks() {
-    for (const [id, card] of this.cards) { card.pick.checked = picked.has(id); card.node.classList.toggle("picked", picked.has(id)); }
+    for (const [id, card] of this.cards) card.setPicked(picked.has(id));
     this.drawBar();
   }
 
   drawBar() {
     const n = picked.size;
-    this.bar.replaceChildren(...(n ? [el("div", { class: "actions", role: "toolbar", "aria-label": "What to do with the picked clusters" }, el("b", { text: `${many(n, "cluster")} picked` }),
-      button("Merge", "m", () => this.merge(), "main"), button("Clear", "Esc", () => this.clear()))] : []));
+    this.bar.replaceChildren(
+      ...(n
+        ? [
+            el(
+              "div",
+              { class: "actions", role: "toolbar", "aria-label": "What to do with the picked clusters" },
+              el("b", { text: `${many(n, "cluster")} picked` }),
+              button("Merge", "m", () => this.merge(), "main"),
+              button("Clear", "Esc", () => this.clear()),
+            ),
+          ]
+        : []),
+    );
     this.bar.querySelector(".main")?.toggleAttribute("disabled", n < 2);
   }
 
-  clear() { picked.clear(); this.refreshPicks(); }
+  clear() {
+    picked.clear();
+    this.refreshPicks();
+  }
 
-  async merge() {
-    const ids = [...picked];
+  merge() {
+    return this.mergeAll([...picked]);
+  }
+
+  // Into the one that has a name; into the largest where none has; asked where several have.
+  async mergeAll(ids) {
     if (ids.length < 2) return;
     const named = ids.filter((id) => store.byId.get(id)?.name);
     const largest = ids.reduce((a, b) => (store.byId.get(b).size > store.byId.get(a).size ? b : a));
-    const into = named.length > 1 ? (await chooseCluster("Which name should it keep?", { only: named }))?.id : named[0] ?? largest;
+    const into =
+      named.length > 1 ? (await chooseCluster("Which name should it keep?", { only: named }))?.id : (named[0] ?? largest);
     if (into === undefined) return;
     picked.clear();
     if (await edit({ do: "merge", clusters: ids, into })) this.focusCard(into);
@@ -238,60 +329,17 @@ class Overview {
     this.cards.get(id)?.node.focus();
   }
 
-  // -------------------------------------------------------------------------------------------------------- suggestions
-
-  async loadHints() {
-    const version = store.overview.version;
-    if (this.hinted === version) return;
-    this.hinted = version;
-    try {
-      const found = await getJson("/api/hints");
-      if (found.version === store.overview.version) this.drawHints(found);
-    } catch { /* they are suggestions */ }
-  }
-
-  drawHints({ merges, splits }) {
-    const strips = [];
-    const strip = (id, n) => { const canvas = el("canvas", { class: "strip", "aria-hidden": "true" }); strips.push([canvas, store.byId.get(id)?.rows.slice(0, n) || []]); return canvas; };
-    const name = (id) => el("a", { href: `#/cluster/${id}`, text: title(id) });
-    const cards = [
-      ...merges.map((m) => [1 - m.share, el("li", {}, el("div", { class: "pair" }, strip(m.clusters[0], innerWidth < 700 ? 1 : 2), strip(m.clusters[1], innerWidth < 700 ? 1 : 2)),
-        el("p", {}, name(m.clusters[0]), " and ", name(m.clusters[1]), " may be one", el("span", { class: "muted", text: ` · ${percent(m.share)} shared`, title: "Of the smaller one's neighbours and doubt, the share that the other has" })),
-        button("Merge", "", () => this.mergePair(m.clusters)))]),
-      ...splits.map((s) => [s.valley, el("li", {}, el("div", { class: "pair" }, strip(s.cluster, innerWidth < 700 ? 2 : 4)),
-        el("p", {}, name(s.cluster), " may be two", el("span", { class: "muted", text: ` · ${percent(s.share)} apart`, title: "Its items show two modes with a valley between; the smaller holds this share" })),
-        button("Split in two", "", () => edit({ do: "split", cluster: s.cluster, parts: 2 })))]),
-    ].sort((a, b) => a[0] - b[0]).map(([, node]) => node);
-    const { items } = store.overview.progress;
-    cards.unshift(el("li", { class: "look" }, el("p", {}, el("b", { text: "Worth a look: " }), "the items that the run is least sure of."),
-      button("Look", `${number(items)} items (3)`, () => { location.hash = "#/look"; })));
-    const few = innerWidth < 700 ? 2 : 4, hidden = this.allHints ? 0 : cards.length - few;
-    const all = hidden > 0 ? cards.slice(0, few) : cards;
-    const more = hidden > 0 ? button(`${many(hidden, "more suggestion")}`, "", () => { this.allHints = true; this.drawHints({ merges, splits }); }, "link") : null;
-    this.hints.replaceChildren(el("ul", {}, all), more || "");
-    this.paintHints = () => strips.forEach(([canvas, rows]) => {
-      const side = 34, g = sized(canvas, rows.length * (side + 1), side);
-      canvas.style.width = `${rows.length * (side + 1)}px`;
-      rows.forEach((row, i) => drawTile(g, row, i * (side + 1), 0, side));
-    });
-    wish(this.hints, strips.flatMap(([, rows]) => rows), () => this.paintHints());
-    this.paintHints();
-  }
-
-  mergePair(ids) {
-    const named = ids.filter((id) => store.byId.get(id)?.name);
-    if (named.length === 2) { picked.clear(); ids.forEach((id) => picked.add(id)); this.refreshPicks(); return this.merge(); }
-    const into = named[0] ?? ids.reduce((a, b) => (store.byId.get(b).size > store.byId.get(a).size ? b : a));
-    return edit({ do: "merge", clusters: ids, into });
-  }
-
   // --------------------------------------------------------------------------------------------------------------- keys
 
   go(step, shift) {
     if (!this.order.length) return;
     const at = Math.max(0, this.order.indexOf(kept.at));
     const to = Math.max(0, Math.min(this.order.length - 1, document.activeElement?.closest?.(".card") ? at + step : at));
-    if (shift) { picked.add(this.order[at]); picked.add(this.order[to]); this.refreshPicks(); }
+    if (shift) {
+      picked.add(this.order[at]);
+      picked.add(this.order[to]);
+      this.refreshPicks();
+    }
     this.focusCard(this.order[to]);
     this.cards.get(this.order[to]).node.scrollIntoView({ block: "nearest" });
   }
@@ -302,33 +350,74 @@ class Overview {
   }
 
   keys() {
-    const at = (action) => () => { if (kept.at !== null) action(kept.at); };
+    const at = (action) => () => {
+      if (kept.at !== null) action(kept.at);
+    };
     const steps = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: () => -this.across, ArrowDown: () => this.across };
-    const arrows = Object.entries(steps).flatMap(([name, step]) => [key(name, "", () => this.go(step())), key(`shift+${name}`, "", () => this.go(step(), true))]);
+    const arrows = Object.entries(steps).flatMap(([name, step]) => [
+      key(name, "", () => this.go(step())),
+      key(`shift+${name}`, "", () => this.go(step(), true)),
+    ]);
     const list = [
       key("Arrows", "go from cluster to cluster (with Shift: pick them)"),
-      key("Enter", "open the cluster", at((id) => { location.hash = `#/cluster/${id}`; })),
-      key("n", "name the cluster; Enter goes on to the next", at((id) => { this.cards.get(id).name.focus(); this.cards.get(id).name.select(); })),
-      key(" ", "pick the cluster, or not", at((id) => this.pick(id))),
+      key(
+        "Enter",
+        "open the cluster",
+        at((id) => {
+          location.hash = `#/cluster/${id}`;
+        }),
+      ),
+      key(
+        "n",
+        "name the cluster; Enter goes on to the next",
+        at((id) => {
+          this.cards.get(id).name.focus();
+          this.cards.get(id).name.select();
+        }),
+      ),
+      key(
+        " ",
+        "pick the cluster, or not",
+        at((id) => this.pick(id)),
+      ),
       key("m", "merge the picked clusters", () => (picked.size > 1 ? this.merge() : this.mergeInto())),
-      key("s", "split the cluster", at((id) => splitAsked(id))),
+      key(
+        "s",
+        "split the cluster",
+        at((id) => splitAsked(id)),
+      ),
       key("/", "find", () => this.search.focus()),
       key("Escape", "pick none", () => this.clear()),
     ];
     setKeys("Clusters", list);
     this.arrows = (event) => {
-      if (event.target.closest("input, select, dialog, button, textarea") || event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;
+      if (
+        event.target.closest("input, select, dialog, button, textarea") ||
+        event.altKey ||
+        event.ctrlKey ||
+        event.metaKey ||
+        document.querySelector("dialog[open]")
+      )
+        return;
       const found = arrows.find((k) => k.keys[0] === `${event.shiftKey ? "shift+" : ""}${event.key}`);
-      if (found) { event.preventDefault(); found.action(); }
+      if (found) {
+        event.preventDefault();
+        found.action();
+      }
     };
     this.main.firstChild.addEventListener("keydown", this.arrows);
-    this.main.onkeydown = (event) => { if (event.target === this.main) this.arrows(event); };
+    this.main.onkeydown = (event) => {
+      if (event.target === this.main) this.arrows(event);
+    };
   }
 
   async mergeInto() {
     if (kept.at === null) return;
     const other = await chooseCluster(`Merge ${title(kept.at)} into`, { without: [kept.at] });
-    if (other) { const id = kept.at; if (await edit({ do: "merge", clusters: [other.id, id], into: other.id })) this.focusCard(other.id); }
+    if (other) {
+      const id = kept.at;
+      if (await edit({ do: "merge", clusters: [other.id, id], into: other.id })) this.focusCard(other.id);
+    }
   }
 }
 

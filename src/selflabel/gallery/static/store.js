@@ -35,6 +35,15 @@ async function sent(values) {
   try {
     const found = await post("/api/edits", values);
     take(found);
+    const twins =
+      values.do === "name" && values.name ? found.clusters.filter((c) => c.name === values.name && c.size).map((c) => c.id) : [];
+    if (twins.length > 1) {
+      toast(`${twins.length} clusters are called “${values.name}”.`, [
+        "Merge them",
+        () => edit({ do: "merge", clusters: twins, into: twins[0] }),
+      ]);
+      return true;
+    }
     const verb = { undo: "Taken back: ", redo: "Brought back: " }[values.do] || "Done: ";
     toast(verb + found.said, !["undo", "redo"].includes(values.do) ? ["Undo", () => undo()] : null);
     return true;
@@ -53,7 +62,13 @@ export function toast(text, action = null, bad = false) {
   const region = document.getElementById("toasts");
   const line = el("div", { class: bad ? "toast bad" : "toast" }, el("span", { text }));
   const gone = () => line.remove();
-  if (action) line.append(button(action[0], "", () => { gone(); action[1](); }));
+  if (action)
+    line.append(
+      button(action[0], "", () => {
+        gone();
+        action[1]();
+      }),
+    );
   region.replaceChildren(line);
   setTimeout(gone, bad ? 9000 : 5000);
 }
@@ -65,7 +80,10 @@ export function watch() {
     if (document.visibilityState !== "visible" || !store.overview) return;
     try {
       const { version } = await getJson("/api/version");
-      if (lost) { lost = false; toast("The server is back."); }
+      if (lost) {
+        lost = false;
+        toast("The server is back.");
+      }
       if (version !== store.overview.version) await refresh();
     } catch (error) {
       if (!lost) toast(error.message, null, true);
@@ -80,13 +98,35 @@ export function watch() {
 class Selection {
   rows = new Set();
   listeners = new Set();
-  changed() { for (const listener of [...this.listeners]) listener(this); }
-  get size() { return this.rows.size; }
-  has(row) { return this.rows.has(row); }
-  toggle(row) { this.rows.has(row) ? this.rows.delete(row) : this.rows.add(row); this.changed(); }
-  add(rows) { for (const row of rows) this.rows.add(row); this.changed(); }
-  set(rows) { this.rows = new Set(rows); this.changed(); }
-  clear() { if (this.rows.size) { this.rows.clear(); this.changed(); } }
-  get words() { return many(this.size, "item"); }
+  changed() {
+    for (const listener of [...this.listeners]) listener(this);
+  }
+  get size() {
+    return this.rows.size;
+  }
+  has(row) {
+    return this.rows.has(row);
+  }
+  toggle(row) {
+    this.rows.has(row) ? this.rows.delete(row) : this.rows.add(row);
+    this.changed();
+  }
+  add(rows) {
+    for (const row of rows) this.rows.add(row);
+    this.changed();
+  }
+  set(rows) {
+    this.rows = new Set(rows);
+    this.changed();
+  }
+  clear() {
+    if (this.rows.size) {
+      this.rows.clear();
+      this.changed();
+    }
+  }
+  get words() {
+    return many(this.size, "item");
+  }
 }
 export const selection = new Selection();

@@ -2,14 +2,17 @@
 
 import { colour } from "./dom.js";
 
-const AT_ONCE = 48, IN_FLIGHT = 3, KEPT = 2500;
+const AT_ONCE = 48,
+  IN_FLIGHT = 3,
+  KEPT = 2500;
 const stamp = document.body.dataset.stamp;
 const kept = new Map(); // row -> ImageBitmap, or null for a missing one; the first is the one longest unused
 const coming = new Set();
 const wishes = new Map(); // owner -> { rows, redraw }
 const answers = new Map();
 const worker = new Worker("/static/unpack.js");
-let flying = 0, asked = 0;
+let flying = 0,
+  asked = 0;
 
 worker.onmessage = ({ data: { id, pictures } }) => {
   answers.get(id)(pictures);
@@ -59,7 +62,10 @@ async function send() {
     const rows = next();
     if (!rows.length) return;
     flying += 1;
-    fetched(rows).finally(() => { flying -= 1; send(); });
+    fetched(rows).finally(() => {
+      flying -= 1;
+      send();
+    });
   }
 }
 
