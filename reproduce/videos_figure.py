@@ -1,5 +1,5 @@
-"""docs/videos.png from results/ucf101_av7.json: what sound adds, joint learning beside its alternatives, and how labels bear worse
-pictures and sounds. These are the three claims of SeLaVi's talk.
+"""docs/videos.png from results/ucf101_av7.json: what sound adds, joint learning beside its alternatives, and how labels bear
+worse pictures and sounds. These are the three claims of SeLaVi's talk.
 
     python -m reproduce.videos_figure
 """
