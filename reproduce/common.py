@@ -26,8 +26,8 @@ RESULTS = ROOT / "results"
 def unpacked(name: str, split: str = "all", limit: int | None = None) -> tuple[Path, dict[str, str]]:
     """A real data set as a plain folder of files and its truth, from the packs in SELFLABEL_DATA."""
     packs = os.environ.get("SELFLABEL_DATA")
-    if not packs or not Path(packs, name).is_dir():
-        raise SystemExit(f"set SELFLABEL_DATA to the folder of real data sets; it needs {name}/")
+    if not packs or not Path(packs, "unpack.py").is_file():
+        raise SystemExit("set SELFLABEL_DATA to the folder of real data sets, which has an unpack.py")
     out = Path(tempfile.gettempdir()) / "selflabel-data" / f"{name}-{split}-{limit}"
     if not (out / "truth.csv").exists():
         words = [sys.executable, str(Path(packs) / "unpack.py"), name, str(out), "--split", split]

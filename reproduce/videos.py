@@ -96,9 +96,7 @@ def main() -> None:
     k, n = SETS[name], len(truth)
     inputs, known = first_inputs(folder, truth)
     ways = ways_of(name, list(inputs))
-    asked = (
-        [way for way in ways if any(way == word or way.startswith(word + ",") for word in rest[1:])] if rest[1:] else list(ways)
-    )
+    asked = [way for way in ways if not rest[1:] or way in rest[1:]]
     add(name, n, methods=first_rows(inputs, known, k, seeds))
     for way in asked:
         some = seeds[:COMPARED_SEEDS] if way in COMPARISONS else seeds
