@@ -114,6 +114,10 @@ def test_a_contact_sheet_without_its_source_says_so_and_one_missing_item_is_a_gr
     (sign_folder / f"{surest:04d}.png").unlink()
     changed = np.argwhere((np.asarray(run.show()) != whole).any(axis=2))
     assert changed.min(axis=0).tolist() >= [2, 72] and changed.max(axis=0)[1] < 72 + 48
+    (tmp_path / "elsewhere.png").write_bytes((sign_folder / "0001.png").read_bytes())
+    (sign_folder / f"{surest:04d}.png").symlink_to(tmp_path / "elsewhere.png")
+    linked = [np.asarray(run.show(follow_links=follow)) for follow in (False, True)]
+    assert (linked[0] != linked[1]).any()
     sign_folder.rename(tmp_path / "moved")
     with pytest.raises(UserError, match="none of its items can be shown"):
         run.show()

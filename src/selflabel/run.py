@@ -110,11 +110,11 @@ class Run:
         """What people changed, oldest first, with every undo and redo."""
         return read_edits(self.folder)
 
-    def edited(self, raw: pa.Table | None = None) -> Edited:
-        """The labelling with edits applied: labels, names and clusters. `raw` saves reading the labels again."""
+    def edited(self, raw: pa.Table | None = None, edits: list[Edit] | None = None) -> Edited:
+        """The labelling with edits applied: labels, names and clusters. `raw` and `edits` save reading them again."""
         table = self.raw_labels if raw is None else raw
         features = self.features if (self.folder / "features.npy").exists() else None
-        return apply(table["label"].to_numpy(), features, self.edits())
+        return apply(table["label"].to_numpy(), features, self.edits() if edits is None else edits)
 
     @property
     def features(self) -> np.ndarray:
@@ -127,16 +127,17 @@ class Run:
         file = self.folder / "truth.csv"
         return read_truth(file) if file.exists() else None
 
-    def show(self, across: int = 16, source: str | None = None, raw: bool = False) -> Image:
+    def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
 
         Args:
             across: items shown a cluster, its surest ones.
             source: where the items are now, where that is not what run.toml says.
             raw: leave edits aside.
+            follow_links: read what links in the source lead to, wherever that is.
 
         Raises:
-            UserError: the items cannot be read.
+            UserError: none of the items to be shown can be read.
         """
         from selflabel.evaluation.sheet import contact_sheet
 
@@ -145,12 +146,15 @@ class Run:
         labels, names = (table["label"].to_numpy(), {}) if edited is None else (edited.labels, edited.names)
         gone: dict[int, str] = {}
         seen: set[int] = set()
-        sheet = contact_sheet(labels, table["confidence"].to_numpy(), self.pictures(table, source, seen, gone), across, names)
+        pictures = self.pictures(table, source, follow_links, seen, gone)
+        sheet = contact_sheet(labels, table["confidence"].to_numpy(), pictures, across, names)
         if gone and not seen:
             raise UserError(f"{self.folder}: none of its items can be shown; the first: {next(iter(gone.values()))}.")
         return sheet
 
-    def pictures(self, raw: pa.Table, source: str | None, seen: set[int], gone: dict[int, str]) -> Callable[[int], np.ndarray]:
+    def pictures(
+        self, raw: pa.Table, source: str | None, follow_links: bool, seen: set[int], gone: dict[int, str]
+    ) -> Callable[[int], np.ndarray]:
         """row -> (H, W[, 3]) uint8, and a grey tile for an item that cannot be read; which it was goes into `seen` and `gone`."""
         import io
 
@@ -160,7 +164,7 @@ class Run:
         from selflabel.thumbs import reader
 
         paths = Paths(raw["path"].combine_chunks())
-        read = reader(self.folder / "thumbs", open_source(self, paths, source)[0], len(raw))
+        read = reader(self.folder / "thumbs", open_source(self, paths, source, follow_links)[0], len(raw))
 
         def picture(row: int) -> np.ndarray:
             try:
