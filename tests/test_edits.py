@@ -240,7 +240,7 @@ def test_hundreds_of_edits_of_a_million_items_take_seconds():
     done += [Merge(clusters=[c, c + 1], into=c) for c in range(0, k, 2)]
     done += [Split(cluster=c, parts=[c, k + c], centres=rng.normal(size=(2, 16)).tolist()) for c in range(0, k, 2)]
     done += [Move(items=rng.integers(0, n, 50).tolist(), to=0) for _ in range(100)]
-    started = time.perf_counter()
+    started = time.process_time()  # the machine may be busy with other things
     after = edits.apply(labels, features, done)
     assert len(after.clusters) == 100
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -114,6 +114,10 @@ def test_a_contact_sheet_without_its_source_says_so_and_one_missing_item_is_a_gr
     (sign_folder / f"{surest:04d}.png").unlink()
     changed = np.argwhere((np.asarray(run.show()) != whole).any(axis=2))
     assert changed.min(axis=0).tolist() >= [2, 72] and changed.max(axis=0)[1] < 72 + 48
+    (tmp_path / "elsewhere.png").write_bytes((sign_folder / "0001.png").read_bytes())
+    (sign_folder / f"{surest:04d}.png").symlink_to(tmp_path / "elsewhere.png")
+    linked = [np.asarray(run.show(follow_links=follow)) for follow in (False, True)]
+    assert (linked[0] != linked[1]).any()
     sign_folder.rename(tmp_path / "moved")
     with pytest.raises(UserError, match="none of its items can be shown"):
         run.show()
@@ -126,3 +130,16 @@ def test_a_damaged_log_is_one_sentence(here, blob_run):
     assert done.returncode == 2 and "line 1" in done.stderr and "Traceback" not in done.stderr
     with pytest.raises(UserError, match="line 1"):
         _ = blob_run.labels
+
+
+def test_a_run_labelled_anew_leaves_the_edits_beside_it(blob_run):
+    for name in ("first", "second"):
+        edits.append(blob_run.folder, Name(cluster=0, name=name))
+        kept = (blob_run.folder / "edits.jsonl").read_bytes()
+        blob_run.keep_edits()
+        aside = sorted(blob_run.folder.parent.glob("run-edits-*.jsonl"))
+        assert aside[-1].read_bytes() == kept and not (blob_run.folder / "edits.jsonl").exists()
+    assert [file.name for file in aside] == ["run-edits-1.jsonl", "run-edits-2.jsonl"]
+    edits.append(blob_run.folder, Name(cluster=0, name="third"))
+    blob_run.clear()
+    assert not blob_run.folder.exists() and len(list(blob_run.folder.parent.glob("run-edits-*.jsonl"))) == 3

@@ -229,8 +229,9 @@ def export(
     ],
     out: Annotated[Path | None, typer.Option(help="File or folder to write. [default: RUN-FORMAT]")] = None,
     raw: Raw = False,
-    hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files; they are copied otherwise.")] = False,
-    link: Annotated[bool, typer.Option("--link", help="Link to the items' files; they are copied otherwise.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the items' files, as is done unless said otherwise.")] = False,
+    hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files: no room needed, same disk only.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link to the items' files where they lie.")] = False,
     source: Annotated[str | None, typer.Option(help="Where the items are now, if they have moved.")] = None,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Read what links in the source lead to, wherever that is.")
@@ -246,8 +247,8 @@ def export(
     from selflabel.exports import export as export_run
     from selflabel.run import Run
 
-    if hard and link:
-        raise UserError("--hard and --link: files are either hard-linked or linked; leave one out.")
+    if copy + hard + link > 1:
+        raise UserError("--copy, --hard, --link: files are copied, hard-linked or linked; give one of them.")
     how = "hard" if hard else "link" if link else "copy"
     with progress_bar(f"export to {to}", quiet=json) as progress:
         done = export_run(

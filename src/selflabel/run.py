@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selflabel.edits import Edit, Edited, apply, read_edits
+from selflabel.edits import LOG, Edit, Edited, apply, read_edits
 from selflabel.errors import UserError
 from selflabel.files import write_text, write_whole
 from selflabel.items import TRUTH_COLUMNS
@@ -112,11 +113,11 @@ class Run:
         """What people changed, oldest first, with every undo and redo."""
         return read_edits(self.folder)
 
-    def edited(self, raw: pa.Table | None = None) -> Edited:
-        """The labelling with edits applied: labels, names and clusters. `raw` saves reading the labels again."""
+    def edited(self, raw: pa.Table | None = None, edits: list[Edit] | None = None) -> Edited:
+        """The labelling with edits applied: labels, names and clusters. `raw` and `edits` save reading them again."""
         table = self.raw_labels if raw is None else raw
         features = self.features if (self.folder / "features.npy").exists() else None
-        return apply(table["label"].to_numpy(), features, self.edits())
+        return apply(table["label"].to_numpy(), features, self.edits() if edits is None else edits)
 
     @property
     def features(self) -> np.ndarray:
@@ -140,16 +141,17 @@ class Run:
         file = self.folder / "truth.csv"
         return read_truth(file) if file.exists() else None
 
-    def show(self, across: int = 16, source: str | None = None, raw: bool = False) -> Image:
+    def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
 
         Args:
             across: items shown a cluster, its surest ones.
             source: where the items are now, where that is not what run.toml says.
             raw: leave edits aside.
+            follow_links: read what links in the source lead to, wherever that is.
 
         Raises:
-            UserError: the items cannot be read.
+            UserError: none of the items to be shown can be read.
         """
         from selflabel.evaluation.sheet import contact_sheet
 
@@ -158,12 +160,15 @@ class Run:
         labels, names = (table["label"].to_numpy(), {}) if edited is None else (edited.labels, edited.names)
         gone: dict[int, str] = {}
         seen: set[int] = set()
-        sheet = contact_sheet(labels, table["confidence"].to_numpy(), self.pictures(table, source, seen, gone), across, names)
+        pictures = self.pictures(table, source, follow_links, seen, gone)
+        sheet = contact_sheet(labels, table["confidence"].to_numpy(), pictures, across, names)
         if gone and not seen:
             raise UserError(f"{self.folder}: none of its items can be shown; the first: {next(iter(gone.values()))}.")
         return sheet
 
-    def pictures(self, raw: pa.Table, source: str | None, seen: set[int], gone: dict[int, str]) -> Callable[[int], np.ndarray]:
+    def pictures(
+        self, raw: pa.Table, source: str | None, follow_links: bool, seen: set[int], gone: dict[int, str]
+    ) -> Callable[[int], np.ndarray]:
         """row -> (H, W[, 3]) uint8, and a grey tile for an item that cannot be read; which it was goes into `seen` and `gone`."""
         import io
 
@@ -173,7 +178,7 @@ class Run:
         from selflabel.thumbs import reader
 
         paths = Paths(raw["path"].combine_chunks())
-        read = reader(self.folder / "thumbs", open_source(self, paths, source)[0], len(raw))
+        read = reader(self.folder / "thumbs", open_source(self, paths, source, follow_links)[0], len(raw))
 
         def picture(row: int) -> np.ndarray:
             try:
@@ -216,8 +221,16 @@ class Run:
             return
         if not self.exists:
             raise UserError(f"{self.folder}: --overwrite only replaces a run folder, and this is none; give another with --out.")
+        self.keep_edits()
         (self.folder / FINISHED).unlink(missing_ok=True)
         shutil.rmtree(self.folder)
+
+    def keep_edits(self) -> None:
+        """A person's work is not deleted with the run it was done on: the log is set aside, beside the folder."""
+        log = self.folder / LOG
+        if log.exists():
+            aside = (self.folder.with_name(f"{self.folder.name}-edits-{i}.jsonl") for i in itertools.count(1))
+            log.rename(next(file for file in aside if not file.exists()))
 
     def write_record(self, sections: dict[str, Any]) -> None:
         write_text(self.folder / "run.toml", as_toml(sections))

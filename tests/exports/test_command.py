@@ -26,8 +26,11 @@ def test_files_are_linked_as_asked(here, photos, tmp_path):
     assert all(p.is_symlink() for p in (tmp_path / "l" / "cluster-000").iterdir())
     assert here("export", photos.folder, "--to", "coco", "--hard", "--out", tmp_path / "h").returncode == 0
     assert (tmp_path / "photos" / first).stat().st_nlink == 2
-    done = here("export", photos.folder, "--to", "folders", "--hard", "--link")
-    assert done.returncode == 2 and "leave one out" in done.stderr
+    assert here("export", photos.folder, "--to", "folders", "--copy", "--out", tmp_path / "c").returncode == 0
+    assert not any(p.is_symlink() or p.stat().st_nlink > 1 for p in (tmp_path / "c" / "cluster-000").iterdir())
+    for two in (("--hard", "--link"), ("--copy", "--link")):
+        done = here("export", photos.folder, "--to", "folders", *two)
+        assert done.returncode == 2 and "give one of them" in done.stderr
 
 
 def test_what_goes_wrong_is_one_sentence(here, photos, tmp_path):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from selflabel.edits import read_edits
+from selflabel.edits import append, parse, read_edits
 from selflabel.run import Run
 from tests.films import bars, tone, write_film
 from tests.gallery.conftest import write_run
@@ -273,6 +273,26 @@ def test_two_tabs_see_one_another_and_lose_nothing(visit, picture_run):
     other.keyboard.type("second")
     other.keyboard.press("Tab")
     wait_for(other, lambda: names(run) == {1: "first", 2: "second"})
+
+
+def test_a_name_that_was_only_looked_at_does_not_take_back_what_another_tab_wrote(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.click(".card[data-id='1'] .name")
+    append(run.folder, parse({"do": "name", "cluster": 1, "name": "elsewhere"}))
+    until(page, "document.querySelector('.card[data-id=\"1\"]').getAttribute('aria-label').startsWith('elsewhere')")
+    page.keyboard.press("Tab")
+    until(page, "document.querySelector('.card[data-id=\"1\"] .name').value === 'elsewhere'")
+    assert names(run) == {1: "elsewhere"} and len(read_edits(run.folder)) == 1
+    open_cluster(page, 1)
+    page.keyboard.press("n")
+    page.keyboard.type("not this")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.keyboard.type("here")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: names(run) == {1: "here"})
+    assert len(read_edits(run.folder)) == 2
 
 
 def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_run):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
 from selflabel.run import Run
 from selflabel.sources import Paths, Source
@@ -94,6 +95,7 @@ class Taken:
     run: Run
     name: str  # of the file or folder that is written
     raw: bool
+    edits: list[Edit]  # that were there when the export began
     paths: Paths
     labels: np.ndarray
     confidence: np.ndarray

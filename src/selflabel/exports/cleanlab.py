@@ -40,7 +40,7 @@ class Best:
 
         run = taken.run
         self.taken, self.top = taken, pq.read_table(run.folder / "top.parquet")
-        self.edits = [] if taken.raw else run.edits()
+        self.edits = taken.edits
         self.clusters = np.unique(run.raw_labels["label"].to_numpy()) if self.edits else np.zeros(0, np.int32)
         self.features = run.features if self.edits else None
 

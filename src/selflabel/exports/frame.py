@@ -122,13 +122,14 @@ def default_place(run: Run, to: str) -> Path:
 
 def take(run: Run, name: str, raw: bool, how: str, source: str | None, follow: bool, progress: Progress) -> Taken:
     table = run.raw_labels
-    edited = None if raw else run.edited(table)
+    edits = [] if raw else run.edits()
+    edited = None if raw else run.edited(table, edits)
     labels = table["label"].to_numpy() if edited is None else edited.labels
     categories = categories_of(labels, {} if edited is None else edited.names)
     paths = Paths(table["path"].combine_chunks())
     opened, _ = open_source(run, paths, source, follow)
     confidence = table["confidence"].to_numpy()
-    return Taken(run, name, raw, paths, labels, confidence, categories, opened, how, LeftOut(None), progress)
+    return Taken(run, name, raw, edits, paths, labels, confidence, categories, opened, how, LeftOut(None), progress)
 
 
 def check_kinds(to: str, chosen: Format, taken: Taken) -> None:

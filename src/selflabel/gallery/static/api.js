@@ -23,7 +23,7 @@ async function answer(path, options) {
 }
 
 export const getJson = async (path) => (await answer(path)).json();
-export const getBytes = async (path, signal) => (await answer(path, { signal })).arrayBuffer();
+const getBytes = async (path, signal) => (await answer(path, { signal })).arrayBuffer();
 
 // What the server may still be working on: { data } or, meanwhile, { waiting }.
 export async function getWhenReady(path, signal) {

@@ -1,8 +1,9 @@
 // A cluster's card: a mosaic of its most typical items, its name, and three or four numbers.
 
-import { el, hue, many, number, percent, sized } from "./dom.js";
+import { colour, el, hue, many, number, percent, sized } from "./dom.js";
+import { nameField } from "./naming.js";
 import { title } from "./store.js";
-import { drawTile } from "./thumbs.js";
+import { MISSING, drawTile, picture } from "./thumbs.js";
 
 const ACROSS = 4,
   DOWN = 3;
@@ -11,7 +12,7 @@ export class Card {
   rows = [];
   near = false; // the window, so that its pictures are wanted
 
-  constructor(id, { onpick, onname, onkey, onfocus }) {
+  constructor(id, { onpick, onkey, onfocus }) {
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.cover = el("a", { class: "cover", href: `#/cluster/${id}`, tabindex: "-1" }, this.canvas);
     let withShift = false;
@@ -23,16 +24,8 @@ export class Card {
       },
       onchange: () => onpick(withShift),
     });
-    this.name = el("input", {
-      class: "name",
-      type: "text",
-      maxlength: "200",
-      autocomplete: "off",
-      spellcheck: "false",
-      "aria-label": `Name of cluster ${id}`,
-    });
+    this.name = nameField(id);
     this.name.addEventListener("keydown", onkey);
-    this.name.addEventListener("blur", () => onname(this.name.value));
     this.facts = el("dl", { class: "facts" });
     this.size = el("span", { class: "size" });
     const swatch = el("span", { class: "swatch" });
@@ -50,10 +43,12 @@ export class Card {
   }
 
   fill(c, picked) {
-    this.rows = c.rows;
-    if (document.activeElement !== this.name) this.name.value = c.name;
-    this.name.placeholder = c.name ? "" : `Name cluster ${c.id}`;
     this.setPicked(picked);
+    const told = JSON.stringify(c);
+    if (told === this.told) return;
+    this.told = told;
+    this.rows = c.rows;
+    this.name.show();
     this.node.setAttribute("aria-label", `${title(c.id)}, ${many(c.size, "item")}`);
     this.cover.title = `Open ${title(c.id)}`;
     this.cover.setAttribute("aria-label", this.cover.title);
@@ -81,11 +76,17 @@ export class Card {
     for (const node of [this.node, this.name, this.pick]) node.setAttribute("tabindex", on ? "0" : "-1");
   }
 
+  // Only where something is new: an unchanged canvas costs the browser nothing.
   paint() {
     const width = this.canvas.clientWidth,
       side = (width - ACROSS + 1) / ACROSS;
-    if (width <= 0) return;
+    const look = [width, colour("tile"), ...this.rows.map((row) => `${row}${state(row)}`)].join();
+    if (width <= 0 || look === this.look) return;
+    this.look = look;
     const g = sized(this.canvas, width, side * DOWN + DOWN - 1);
+    g.clearRect(0, 0, width, side * DOWN + DOWN);
     this.rows.forEach((row, i) => drawTile(g, row, (i % ACROSS) * (side + 1), Math.floor(i / ACROSS) * (side + 1), side));
   }
 }
+
+const state = (row) => (picture(row) ? "+" : picture(row) === MISSING ? "-" : "?");

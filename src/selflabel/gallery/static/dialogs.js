@@ -154,35 +154,6 @@ export function askParts(cluster) {
   });
 }
 
-export function askName(heading, now) {
-  return ask(heading, (done) => {
-    const input = el("input", {
-      type: "text",
-      value: now,
-      maxlength: "200",
-      "data-first": true,
-      "aria-label": heading,
-      autocomplete: "off",
-    });
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") {
-        event.preventDefault();
-        done(input.value.trim());
-      }
-    });
-    return el(
-      "div",
-      { class: "body" },
-      input,
-      el(
-        "footer",
-        {},
-        button("Name", "", () => done(input.value.trim()), "main"),
-      ),
-    );
-  });
-}
-
 // Take the labels away, names and edits in them.
 export async function exportDialog() {
   const { formats } = await getJson("/api/exports");

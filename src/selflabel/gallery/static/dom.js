@@ -16,7 +16,7 @@ export function el(tag, props = {}, ...children) {
 }
 
 export const number = (n) => n.toLocaleString("en");
-export const percent = (share, digits = 0) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : digits)} %`;
+export const percent = (share, digits = 0) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : digits)}%`;
 export const many = (n, thing) => `${number(n)} ${thing}${n === 1 ? "" : "s"}`;
 
 export function button(text, title, onclick, kind = "") {
@@ -47,12 +47,14 @@ export function colour(name) {
   return mixed.get(name);
 }
 
-export const isDark = () => {
+let dark = null; // until the theme changes
+addEventListener("theme", () => (dark = null));
+const isDark = () => (dark ??= looksDark());
+
+const looksDark = () => {
   const scheme = document.documentElement.style.colorScheme;
   return scheme === "dark" || (scheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
 };
-
-export const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // Cluster colours: hues a golden angle apart, so that near numbers differ.
 export function hue(cluster) {

@@ -6,7 +6,8 @@ import { Details } from "./details.js";
 import { button, el, hue, many, number, percent } from "./dom.js";
 import { ItemGrid } from "./grid.js";
 import { key, setKeys } from "./keys.js";
-import { nameAsked, splitAsked } from "./overview.js";
+import { nameField } from "./naming.js";
+import { splitAsked } from "./overview.js";
 import { edit, onChange, selection, store, title, toast } from "./store.js";
 
 const kept = { side: innerWidth < 700 ? 78 : 96, order: "typical" };
@@ -127,33 +128,7 @@ class Items {
     if (c) {
       const swatch = el("span", { class: "swatch" });
       swatch.style.background = hue(c.id);
-      const typed = this.head.querySelector("input.name");
-      const name =
-        typed === document.activeElement && typed
-          ? typed
-          : el("input", {
-              class: "name big",
-              type: "text",
-              maxlength: "200",
-              autocomplete: "off",
-              spellcheck: "false",
-              value: c.name,
-              placeholder: `Name cluster ${c.id}`,
-              "aria-label": `Name of cluster ${c.id}`,
-            });
-      if (name !== typed) {
-        name.addEventListener("keydown", (event) => {
-          if (event.key === "Escape") name.value = store.byId.get(c.id).name;
-          if (event.key === "Enter" || event.key === "Escape") {
-            event.stopPropagation();
-            this.grid.box.focus();
-          }
-        });
-        name.addEventListener("blur", () => {
-          if (store.byId.has(c.id) && name.value.trim() !== store.byId.get(c.id).name)
-            edit({ do: "name", cluster: c.id, name: name.value.trim() });
-        });
-      }
+      const name = this.name?.isConnected && document.activeElement === this.name ? this.name : this.nameField(c.id);
       const facts = `${percent(c.agreement)} agree · ${percent(c.confidence)} sure${c.purity !== undefined && c.size ? ` · ${percent(c.purity)} pure (“${c.class}”)` : ""}`;
       parts.push(el("div", { class: "called" }, swatch, name), this.count, el("span", { class: "muted wide", text: facts }));
     } else parts.push(el("h1", { text: this.heading }), this.count);
@@ -197,6 +172,19 @@ class Items {
       );
     this.head.replaceChildren(...parts, el("div", { class: "tools" }, tools));
     if (this.grid) this.count.textContent = many(this.grid.rows.length, "item");
+  }
+
+  nameField(id) {
+    const field = nameField(id, "name big");
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") field.callOff();
+      if (event.key === "Enter" || event.key === "Escape") {
+        event.stopPropagation();
+        this.grid.box.focus();
+      }
+    });
+    this.name = field;
+    return field;
   }
 
   setOrder(order) {
@@ -320,4 +308,4 @@ export async function moveSelected(without) {
 }
 
 export const rejectSelected = () => onSelected((items) => ({ do: "reject", items }));
-export const restoreSelected = () => onSelected((items) => ({ do: "restore", items }));
+const restoreSelected = () => onSelected((items) => ({ do: "restore", items }));

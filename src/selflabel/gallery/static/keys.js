@@ -14,7 +14,7 @@ export function setKeys(name, list) {
   here = list;
 }
 
-export function spelled(event) {
+function spelled(event) {
   const shifted = event.shiftKey && event.key.length > 1;
   return `${event.ctrlKey || event.metaKey ? "mod+" : ""}${event.shiftKey && (shifted || event.ctrlKey || event.metaKey) ? "shift+" : ""}${
     event.ctrlKey || event.metaKey ? event.key.toLowerCase() : event.key

@@ -1,7 +1,7 @@
 // The first view: a card a cluster, what may be worth doing, the distributions.
 
 import { Card } from "./card.js";
-import { askName, askParts, chooseCluster } from "./dialogs.js";
+import { askParts, chooseCluster } from "./dialogs.js";
 import { button, el, many, number } from "./dom.js";
 import { key, setKeys } from "./keys.js";
 import { plots } from "./plots.js";
@@ -170,17 +170,7 @@ class Overview {
     const wanted = this.wanted,
       now = wanted.slice(0, this.shown);
     this.order = now.map((c) => c.id);
-    const nodes = now.map((c) => this.card(c).node);
-    const here = document.activeElement?.closest?.(".card");
-    if (nodes.length !== this.grid.children.length || nodes.some((node, i) => node !== this.grid.children[i])) {
-      const input = document.activeElement,
-        caret = input?.selectionStart;
-      this.grid.replaceChildren(...nodes);
-      if (here?.isConnected && input !== document.activeElement) {
-        input.focus({ preventScroll: true });
-        if (caret !== undefined && input.setSelectionRange) input.setSelectionRange(caret, caret);
-      }
-    }
+    this.place(now.map((c) => this.card(c).node));
     this.more.textContent =
       wanted.length > now.length
         ? `${number(wanted.length - now.length)} more …`
@@ -207,6 +197,15 @@ class Overview {
     this.wish();
   }
 
+  // Cards that stay where they are are left alone: what has the focus keeps it, and more are added in no time.
+  place(nodes) {
+    const grid = this.grid;
+    nodes.forEach((node, i) => {
+      if (grid.children[i] !== node) moved(() => grid.insertBefore(node, grid.children[i] || null), node);
+    });
+    while (grid.children.length > nodes.length) grid.lastChild.remove();
+  }
+
   card(c) {
     const card = this.cards.get(c.id) || this.newCard(c.id);
     card.fill(c, picked.has(c.id));
@@ -216,7 +215,6 @@ class Overview {
   newCard(id) {
     const card = new Card(id, {
       onpick: (withShift) => this.pick(id, withShift),
-      onname: (words) => this.name(id, words),
       onkey: (event) => this.typing(event, id),
       onfocus: () => {
         kept.at = id;
@@ -240,15 +238,10 @@ class Overview {
       event.target.blur();
       (next?.name || this.cards.get(id).node).focus();
     } else if (event.key === "Escape") {
-      event.target.value = store.byId.get(id)?.name || "";
+      event.target.callOff();
       this.cards.get(id).node.focus();
     }
     event.stopPropagation();
-  }
-
-  name(id, words) {
-    const now = store.byId.get(id);
-    if (now && words.trim() !== now.name) edit({ do: "name", cluster: id, name: words.trim() });
   }
 
   wish() {
@@ -426,7 +419,9 @@ export async function splitAsked(id) {
   return parts ? edit({ do: "split", cluster: id, parts }) : false;
 }
 
-export async function nameAsked(id) {
-  const name = await askName(`Name of cluster ${id}`, store.byId.get(id)?.name || "");
-  return name === null ? false : edit({ do: "name", cluster: id, name });
+// Does what moves a node in the page; what has the focus within it has it again afterwards.
+function moved(act, node) {
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  act();
+  if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }

@@ -100,15 +100,15 @@ export function plots(overview) {
     overview.confidences.map((n, i) => ({
       value: n,
       fill: () => colour("accent"),
-      words: `${i * 5} to ${i * 5 + 5} %: ${number(n)} items`,
+      words: `${i * 5} to ${i * 5 + 5}%: ${number(n)} items`,
     })),
     {
       foot: [
         [0, "0"],
-        [0.5, "50 %"],
-        [1, "100 %"],
+        [0.5, "50%"],
+        [1, "100%"],
       ],
-      note: `${percent(total ? sure / total : 0)} of the items are at 90 % or above`,
+      note: `${percent(total ? sure / total : 0)} of the items are at 90% or above`,
     },
   );
   return [sizesPlot, confidence];

@@ -100,7 +100,7 @@ export function drawTile(g, row, x, y, side) {
   const found = row === undefined ? undefined : picture(row);
   if (found) {
     g.imageSmoothingEnabled = found.width >= 16;
-    g.imageSmoothingQuality = found.width > side ? "high" : "low";
+    g.imageSmoothingQuality = found.width > 2 * side ? "high" : "low";
     const cut = Math.min(found.width, found.height);
     g.drawImage(found, (found.width - cut) / 2, (found.height - cut) / 2, cut, cut, x, y, side, side);
     return;
