@@ -1,8 +1,9 @@
 """What decoding films costs: decode speed over bare PyAV's, and training from the decoded store over training from memory.
 
-Decode speed is of one core: frames and sound as `label` stores them, over a loop that decodes the same stretch of the same two
-tracks and throws it away. Training is an epoch of `label`'s loop on films that are read from the memory-mapped store, over one on
-the same films in memory, where nothing is decoded or read.
+Decode speed is of one core: frames and sound as `label` stores them (small squares, mono at one rate), over two loops on the same
+stretch of the same two tracks: one that decodes and throws everything away, and one that makes arrays of the frames that are
+wanted, at their own size, and of the sound as `label` wants it. Training is an epoch of `label`'s loop on films that are read from
+the memory-mapped store, over one on the same films in memory, where nothing is decoded or read.
 
     python -m bench.video FOLDER_OF_FILMS [repeats]
 """
@@ -38,19 +39,27 @@ def ours(file: str, frames: int, px: int, samples: int, rate: int) -> None:
     decode_sound(file, samples, rate)
 
 
-def bare(file: str) -> None:
-    """Decode the middle SPAN_S seconds of the picture, and the sound, and keep nothing."""
+def bare(file: str, frames: int = 0, rate: int = 0) -> None:
+    """Decode the middle SPAN_S seconds of the picture, and the sound; `frames` of it to arrays, and the sound at `rate`."""
+    import av
+
     with open_media(file) as container:
         stream = container.streams.video[0]
         length = seconds_of(container, stream)
         first = max(0.0, (length - SPAN_S) / 2)
         if first:
             container.seek(int(first * 1_000_000), backward=True)
-        for _ in takewhile(lambda f: f.time is None or f.time <= first + SPAN_S, container.decode(stream)):
-            pass
+        every = min(length, SPAN_S) / max(1, frames)
+        due = first
+        for frame in takewhile(lambda f: f.time is None or f.time <= first + SPAN_S, container.decode(stream)):
+            if frames and (frame.time or 0.0) >= due:
+                frame.to_ndarray(format="rgb24")
+                due += every
     with open_media(file) as container:
-        for _ in container.decode(container.streams.audio[0]) if container.streams.audio else ():
-            pass
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate) if rate else None
+        for frame in container.decode(container.streams.audio[0]) if container.streams.audio else ():
+            for part in resampler.resample(frame) if resampler else ():
+                part.to_ndarray()
 
 
 def seconds_for(work) -> float:
@@ -62,18 +71,18 @@ def seconds_for(work) -> float:
 def decoding(folder: str, prepared: Prepared, repeats: int) -> dict:
     films = [b.file for b in open_items(folder).blobs["video"][:MOST_FILMS] if b is not None]
     clip, sound = (form_of(prepared.parts[m].look, prepared.parts[m].px) for m in ("video", "audio"))
-    pairs = []
-    for _ in range(repeats + 1):
-        a = seconds_for(lambda: [ours(f, clip.shape[0], clip.shape[2], sound.shape[0], sound.rate) for f in films])
-        b = seconds_for(lambda: [bare(f) for f in films])
-        pairs.append((a, b))
-    pairs = pairs[1:]  # the first reads the disk
-    return {
-        "films": len(films),
-        "milliseconds a film": round(1000 * statistics.median(a for a, _ in pairs) / len(films), 2),
-        "bare milliseconds a film": round(1000 * statistics.median(b for _, b in pairs) / len(films), 2),
-        "decode speed over bare": round(statistics.median(b / a for a, b in pairs), 3),
+    ways = {
+        "ours": lambda f: ours(f, clip.shape[0], clip.shape[2], sound.shape[0], sound.rate),
+        "bare": bare,
+        "bare to arrays": lambda f: bare(f, clip.shape[0], sound.rate),
     }
+    rounds = [{way: seconds_for(lambda w=work: [w(f) for f in films]) for way, work in ways.items()} for _ in range(repeats + 1)]
+    rounds = rounds[1:]  # the first reads the disk
+    found = {f"milliseconds a film, {w}": round(1000 * statistics.median(r[w] for r in rounds) / len(films), 2) for w in ways}
+    ratios = {
+        f"decode speed over {w}": round(statistics.median(r[w] / r["ours"] for r in rounds), 3) for w in ways if w != "ours"
+    }
+    return {"films": len(films), **found, **ratios}
 
 
 def training(prepared: Prepared, settings, repeats: int) -> dict:
