@@ -30,6 +30,11 @@ from selflabel.settings import make_settings
 from selflabel.training.distributed import Ranks
 
 SETS = {"ucf101_av7": 7, "mnist_fsdd": 10, "fsdd": 10}
+WHAT = {
+    "ucf101_av7": "278 clips with sound, seven actions of UCF-101",
+    "mnist_fsdd": "3,000 digits, each written and spoken",
+    "fsdd": "3,000 spoken digits, six speakers",
+}
 COMPARISONS = {
     "selavi": {"method": "selavi"},
     "selavi, features joined in one head": {"method": "selavi", "options": {"labels": "joined"}},
@@ -80,30 +85,30 @@ def first_rows(inputs: dict[str, np.ndarray], known: list[str], k: int, seeds) -
     return {way: {"summary": summary(rows), "rows": rows} for way, rows in found.items()}
 
 
-def add(name: str, n: int, **parts: dict) -> None:
+def add(name: str, **parts: dict) -> None:
     """Put new rows beside those that are in results/NAME.json."""
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text()) if file.exists() else {}
     merged = {part: old.get(part, {}) | rows for part, rows in ({"methods": {}} | parts).items()}
     kept = {part: old[part] for part in ("degraded",) if part in old and part not in parts}
-    write_results(name, {"data": f"{name}, {n} items", **merged, **kept})
+    write_results(name, {"data": WHAT[name], **merged, **kept})
 
 
 def main() -> None:
     name, *rest = sys.argv[1:] if len(sys.argv) > 1 else ["ucf101_av7"]
     seeds = range(int(rest[0])) if rest else range(5)
     folder, truth = unpacked(name)
-    k, n = SETS[name], len(truth)
+    k = SETS[name]
     inputs, known = first_inputs(folder, truth)
     ways = ways_of(name, list(inputs))
     asked = [way for way in ways if not rest[1:] or way in rest[1:]]
-    add(name, n, methods=first_rows(inputs, known, k, seeds))
+    add(name, methods=first_rows(inputs, known, k, seeds))
     for way in asked:
         some = seeds[:COMPARED_SEEDS] if way in COMPARISONS else seeds
         rows = [measured(folder, truth, clusters=k, seed=seed, **ways[way]) for seed in some]
-        add(name, n, methods={way: {"summary": summary(rows), "rows": rows}})
+        add(name, methods={way: {"summary": summary(rows), "rows": rows}})
         if name == "ucf101_av7" and way in DEGRADED:
-            add(name, n, degraded={way: degradation(folder, truth, k, ways[way])})
+            add(name, degraded={way: degradation(folder, truth, k, ways[way])})
 
 
 if __name__ == "__main__":
