@@ -2,7 +2,7 @@
 
 Decode speed is of one core: frames and sound as `label` stores them (small squares, mono at one rate), over two loops on the same
 stretch of the same two tracks: one that decodes and throws everything away, and one that makes arrays of the frames that are
-wanted, at their own size, and of the sound as `label` wants it. Training is an epoch of `label`'s loop on films that are read from
+wanted, at their own size, and of the sound as `label` wants it. Training is an epoch of the loop on films that are read from
 the memory-mapped store, over one on the same films in memory, where nothing is decoded or read.
 
     python -m bench.video FOLDER_OF_FILMS [repeats]
