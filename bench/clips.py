@@ -1,6 +1,7 @@
 """Ten thousand tiny clips, one in a thousand broken: none lost, and memory flat.
 
-Each size is decoded in a process of its own; what is printed is the items found, those skipped, and the process's peak memory.
+Each size is decoded in a process of its own; what is printed is the items found, those skipped, and the process's peak memory,
+beside the decoded store that it maps from disk.
 
     python -m bench.clips [most]
 """
@@ -8,7 +9,6 @@ Each size is decoded in a process of its own; what is printed is the items found
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.assignment import Peak
 from bench.video import RESULTS
 from tests.films import bars, tone, write_film
 
@@ -42,9 +43,9 @@ def one(folder: str, cache: str) -> None:
     from selflabel.settings import make_settings
 
     started = time.perf_counter()
-    found = prepare(make_settings(source=folder, cache=cache), torch.device("cpu"), Notices(), most=2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    row = {"labelled": len(found.items), "skipped": len(found.items.skipped), "peak MB": round(peak)}
+    with Peak() as peak:
+        found = prepare(make_settings(source=folder, cache=cache), torch.device("cpu"), Notices(), most=2)
+    row = {"labelled": len(found.items), "skipped": len(found.items.skipped), "peak MB": round(1024 * peak.gigabytes)}
     print(json.dumps(row | {"seconds": round(time.perf_counter() - started, 1)}))
 
 
