@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from selflabel.wording import browse_line, degraded_lines, probe_lines, progress_bar, report_lines, score_lines
 
 app = typer.Typer(
     help="Unlabelled images in, labels out: self-labelling by balanced optimal transport.",
@@ -343,83 +343,15 @@ def run_label(given: dict[str, Any], out: Path, resume: bool, overwrite: bool, q
     return report
 
 
-def report_lines(report: dict[str, Any], out: Path) -> str:
-    """The short report that `label` ends with."""
-    sizes = sorted(report["sizes"], reverse=True)
-    few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
-    signs, guess = report["signs"], report["estimated_accuracy"]
-    skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
-    rows = [
-        ("items", f"{report['n_items']:,}{skipped}"),
-        ("clusters", f"{report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
-        ("sizes", few),
-        ("masses", report["mass"]),
-        ("head agreement", f"{signs['agreement']:.3f} NMI"),
-        ("view stability", f"{signs['stability']:.3f}"),
-        ("confidence", f"{report['median_confidence']:.3f} median"),
-        ("est. accuracy", f"{guess['value']:.2f} ({guess['low']:.2f} to {guess['high']:.2f}), estimated without truth"),
-        ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
-        ("run folder", str(out)),
-    ]
-    lines = "\n".join(f"{name:15} {value}" for name, value in rows)
-    warning = (
-        "\nWarning: one label holds far more than its share; more epochs, other views or --mass uniform may help."
-        if report["collapsed"]
-        else ""
-    )
-    after = f"look at   {browse_line(out)}\nnext      selflabel score {out} --truth truth.csv"
-    return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
-
-
-def browse_line(out: Path) -> str:
-    """What to type to open the page, as a shell takes it."""
-    return f"selflabel browse {shlex.quote(str(out))}"
-
-
 def print_degraded(run: Any, truth: str | None, modality: str, device: str, json: bool) -> None:
     """Score, print and draw a modality shown worse and worse."""
-    from dataclasses import asdict
-
     from selflabel.degrade import degraded, write_degraded
     from selflabel.scoring import known_items
 
     known = known_items(run, truth, raw=True)
     found = degraded(run, modality, dict(zip(known.paths, known.classes)), device)
     _, picture = write_degraded(found, modality, run.folder)
-    if json:
-        print(jsonlib.dumps([asdict(r) for r in found]))
-        return
-    for r in found:
-        alone = "" if r.alone_nmi is None else f"   {modality} alone: NMI {r.alone_nmi:.3f}, accuracy {r.alone_accuracy:.3f}"
-        print(f"{r.way + ' ' + r.level:28} NMI {r.nmi:.3f}, accuracy {r.accuracy:.3f}{alone}")
-    print(f"look at   {picture}")
-
-
-def probe_lines(found: dict[str, Any]) -> str:
-    rows = [("nearest neighbours", found["knn"]), ("linear layer", found["linear"])]
-    rows += [(f"{n} labelled a class", value) for n, value in found["few"].items()]
-    rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
-    return "\n".join(f"{name:20} {value:.4f}" for name, value in rows)
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """One line of progress on standard error, where a person looks at it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def score_lines(found: dict[str, Any]) -> str:
-    def shown(value: Any) -> str:
-        return "no truth" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-
-    return "\n".join(f"{name:16} {shown(value)}" for name, value in found.items())
+    print(jsonlib.dumps([asdict(r) for r in found]) if json else f"{degraded_lines(found, modality)}\nlook at   {picture}")
 
 
 def source_name(source: str) -> str:

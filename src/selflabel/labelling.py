@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 import selflabel
 from selflabel.assignment.neighbours import nearest
+from selflabel.decode.image import Undecodable, decode_square
 from selflabel.encoders import GivenFeatures
 from selflabel.errors import UserError
 from selflabel.evaluation.diagnostics import Signs, estimated_accuracy, histogram, signs_of
@@ -25,6 +27,7 @@ from selflabel.files import write_whole
 from selflabel.items import Blob, Items, read_rows
 from selflabel.methods import find_method
 from selflabel.methods.base import Final, Method, Task
+from selflabel.pictures import middle_frame, spectrogram
 from selflabel.preparing import Notices, Part, Prepared, encoder_of, prepare
 from selflabel.run import Labelling, Run
 from selflabel.settings import Settings, without_none
@@ -32,10 +35,8 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import Watch, train
 from selflabel.views import PRESETS
-from selflabel.views.sound import log_mel
 
 TOP = 5
-SHOWN_S = 4  # seconds of a sound on the contact sheet
 TILE = 96  # side of an item on the contact sheet, before it is shrunk
 RUN_NEIGHBOURS = 10
 
@@ -295,36 +296,27 @@ def pictures(prepared: Prepared) -> Callable[[int], np.ndarray] | None:
         return lambda row: np.asarray(array[row]).squeeze()
     if "image" in items.blobs:
         return lambda row: image_tile(items.blobs["image"][row])
-    return lambda row: film_tile(items, prepared.parts["audio"].look.rate if "audio" in prepared.parts else 0, row)
+    return lambda row: film_tile(items, row)
 
 
 def image_tile(blob: Blob | None) -> np.ndarray:
-    from selflabel.decode.image import decode_square
-
     if blob is None:
         return np.full((TILE, TILE, 3), 255, np.uint8)
     return decode_square(blob.read(), TILE, 3).transpose(1, 2, 0)
 
 
-def film_tile(items: Items, rate: int, row: int) -> np.ndarray:
+def film_tile(items: Items, row: int) -> np.ndarray:
     """The middle frame with a strip of the sound below it, or the spectrogram alone; white where an item lacks what is shown."""
-    from selflabel.decode.image import Undecodable
-    from selflabel.decode.sound import decode_sound
-    from selflabel.decode.video import decode_clip, source_of
-
     film, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
-    strips = []
+    strips: list[Image.Image] = []
     with suppress(Undecodable):
         if film is not None:
-            strips.append(decode_clip(source_of(film), 3, TILE)[0][1].transpose(1, 2, 0))
+            strips.append(middle_frame(film))
     with suppress(Undecodable):
         if sound is not None:
-            wave, heard = decode_sound(source_of(sound), SHOWN_S * rate, rate)
-            picture = log_mel(torch.from_numpy(wave[: heard or None].copy()).float()[None] / 32768, rate) * (heard > 0)
-            size = (TILE // 3, TILE) if strips else (TILE, TILE)
-            small = torch.nn.functional.interpolate(1 - picture, size, mode="area")[0, 0]
-            strips.append((255 * small).to(torch.uint8).numpy()[:, :, None].repeat(3, axis=2))
-    return np.concatenate(strips) if strips else np.full((TILE, TILE, 3), 255, np.uint8)
+            heard = spectrogram(sound)
+            strips.append(heard.resize((heard.width, heard.height // 3)) if strips else heard)
+    return np.concatenate([np.asarray(strip) for strip in strips]) if strips else np.full((TILE, TILE, 3), 255, np.uint8)
 
 
 def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int) -> None:

@@ -57,11 +57,7 @@ def encoded(picture: Image.Image) -> bytes:
 
 
 def array_picture(pixels: np.ndarray) -> Image.Image:
-    """(H, W[, C]) pixels of any type that a source may hold."""
-    if pixels.dtype != np.uint8:
-        wide = pixels.dtype == np.uint16
-        floats = np.issubdtype(pixels.dtype, np.floating) and pixels.max(initial=0) <= 1
-        pixels = (pixels >> 8 if wide else pixels * 255 + 0.5 if floats else pixels.clip(0, 255)).astype(np.uint8)
+    """(H, W[, C]) uint8, as every source of arrays is opened."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if pixels.ndim == 2 else "RGB")

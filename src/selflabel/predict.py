@@ -71,7 +71,7 @@ class Model:
     @classmethod
     def of(cls, method: Method, prepared: Prepared, settings: Settings, head: int, device: torch.device) -> Model:
         """The networks that were just trained, without the set."""
-        looks = {m: replace(part, tensor=None, lengths=None) for m, part in prepared.parts.items()}
+        looks = {m: replace(part, tensor=None, lengths=None, rows=None) for m, part in prepared.parts.items()}
         return cls(method, looks, settings, method.task, head, device)
 
     @torch.no_grad()
@@ -110,7 +110,9 @@ class Model:
                 fixed = part.backbone is not None and part.look.kind not in SOUNDS
                 forms[m] = form_of(part.look, min(part.px, max(short, 1)) if fixed else part.px)
         kept, decoded = tensors(items, forms, self.settings, notices)
-        return Prepared(kept, {m: replace(self.looks[m], tensor=x, lengths=n) for m, (x, n, _) in decoded.items()})
+        return Prepared(
+            kept, {m: replace(self.looks[m], tensor=x, lengths=n, rows=rows) for m, (x, n, _, rows) in decoded.items()}
+        )
 
     def features(self, data: ResidentData, modality: str) -> Tensor:
         """(N, D) of all items, on the CPU."""

@@ -46,7 +46,7 @@ class Notices:
 @dataclass(frozen=True)
 class Part:
     """One modality of the set: its tensor, each item's length in it (0: the item lacks it), how it is shown and to which
-    encoder, and a frozen backbone where one made the tensor.
+    encoder, and a frozen backbone where one made the tensor. rows: where each item is in the tensor, None: in order.
     """
 
     tensor: Any
@@ -56,6 +56,7 @@ class Part:
     encoder: str
     backbone: nn.Module | None = None
     lengths: Any = None
+    rows: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -82,7 +83,8 @@ class Prepared:
         lengths = {m: torch.from_numpy(p.lengths).long() for m, p in self.parts.items() if p.lengths is not None}
         tensors = {m: p.tensor for m, p in self.parts.items()}
         bands = self.parts["audio"].px if "audio" in self.parts else 0
-        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths, bands)
+        rows = {m: torch.from_numpy(p.rows) for m, p in self.parts.items() if p.rows is not None}
+        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths, bands, rows)
 
 
 def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None, most: int = 1) -> Prepared:
@@ -100,8 +102,8 @@ def prepare(settings: Settings, device: torch.device, notices: Notices, data: An
     stored = {m: min(px, max(looks[m].short_px, 1)) if is_fixed(names[m]) else px for m, (px, _) in shapes.items()}
     kept, decoded = tensors(items, {m: form_of(looks[m], stored[m]) for m in looks}, settings, notices)
     parts = {}
-    for m, (tensor, lengths, place) in decoded.items():
-        part = Part(tensor, looks[m], *shapes[m], names[m], None, lengths)
+    for m, (tensor, lengths, place, rows) in decoded.items():
+        part = Part(tensor, looks[m], *shapes[m], names[m], None, lengths, rows)
         parts[m] = encoded(part, m, settings, device, place, notices) if is_fixed(names[m]) else part
     return Prepared(kept, parts)
 
@@ -138,7 +140,7 @@ def encoded(part: Part, modality: str, settings: Settings, device: torch.device,
     backbone = encoder_of(name, part.look.kind, part.channels, part.px, settings.weights).to(device).eval()
     shown = Prepared(Items("", []), {modality: part}).data(device, Ranks(), 0)
     features = frozen_features(backbone, shown, modality, place, f"{name}|{part.px}", notices)
-    return replace(part, tensor=features, backbone=backbone)
+    return replace(part, tensor=features, backbone=backbone, rows=None)
 
 
 def encoder_of(name: str, kind: str, channels: int, px: int, weights: str | None = None, fetch: bool = True) -> nn.Module:
@@ -188,7 +190,8 @@ def choose_px(settings: Settings, look: Look, encoder: str, device: torch.device
     return min(most, max(look.short_px, 8))
 
 
-Decoded = dict[str, tuple[np.ndarray, Any, Path]]  # tensor, lengths, the cache folder that belongs to it
+# modality to tensor, lengths of the items, the cache folder that belongs to it, and where the items are in the tensor
+Decoded = dict[str, tuple[np.ndarray, Any, Path, np.ndarray | None]]
 
 
 def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: Notices) -> tuple[Items, Decoded]:
@@ -196,7 +199,7 @@ def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: N
     cache = Path(settings.cache) if settings.cache else default_cache()
     if items.array is not None:
         channels, px, _ = forms["image"].shape
-        return items, {"image": (squares(items.array, px, channels), None, cache / f"{digest_of(items.array)}-array")}
+        return items, {"image": (squares(items.array, px, channels), None, cache / f"{digest_of(items.array)}-array", None)}
     stores: dict[str, Store] = {}
     for m, form in forms.items():
 
@@ -214,9 +217,8 @@ def tensors(items: Items, forms: dict[str, Form], settings: Settings, notices: N
         notices.say(f"skipped {len(skipped)} of {len(items)} items; the first, {skipped[0][0]}: {skipped[0][1]}")
     kept, made = items.take(good, skipped), {}
     for m, store in stores.items():
-        whole = len(good) == len(items)
         lacking = int((~has[m][good]).sum())
-        made[m] = (store.items if whole else store.items[good], store.lengths[good], store.folder)
+        made[m] = (store.items, store.lengths[good], store.folder, None if len(good) == len(items) else np.array(good))
         if lacking:
             notices.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
     return kept, {m: found for m, found in made.items() if has[m].any()}

@@ -22,7 +22,7 @@ import numpy as np
 from selflabel.edits import LOG, Edit, Edited, apply, read_edits
 from selflabel.errors import UserError
 from selflabel.files import write_text, write_whole
-from selflabel.items import TRUTH_COLUMNS
+from selflabel.items import TRUTH_COLUMNS, read_rows
 from selflabel.settings import Settings, as_toml, differences, read_toml
 
 if TYPE_CHECKING:
@@ -301,8 +301,6 @@ def read_column(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:
     Raises:
         UserError: the file is not there.
     """
-    from selflabel.items import read_rows
-
     if not file.exists():
         raise UserError(f"{file}: there is no such truth file.")
     rows = read_rows(file)

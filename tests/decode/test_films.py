@@ -11,6 +11,9 @@ from selflabel.decode.look import look_at
 from selflabel.decode.sound import decode_sound
 from selflabel.decode.video import decode_clip
 from selflabel.items import from_folder
+from selflabel.preparing import Notices, prepare
+from selflabel.settings import make_settings
+from selflabel.training.distributed import Ranks
 from selflabel.views import PRESETS, key_of, show_clip, show_sound
 from selflabel.views.sound import MELS, log_mel, mel_filters
 from tests.films import RATE, bars, tone, write_film, write_set
@@ -123,6 +126,21 @@ def test_of_a_long_sound_only_the_middle_is_decoded(ending, tmp_path, monkeypatc
     assert length == 2 * RATE and len(read[0]) == 2 * RATE
     loudest = np.abs(np.fft.rfft(middle.astype(float))).argmax() / 2
     assert loudest == pytest.approx(700, abs=5)
+
+
+def test_a_bad_film_leaves_the_others_where_they_are_in_the_store(tmp_path):
+    """No copy of the whole set for the sake of one broken item."""
+    write_set(tmp_path / "films", n=5, seconds=0.3)
+    settings = {"device": "cpu", "cache": str(tmp_path / "cache")}
+    clean = prepare(make_settings(source=str(tmp_path / "films"), **settings), torch.device("cpu"), Notices(), most=2)
+    wanted = clean.data(torch.device("cpu"), Ranks(), 0)
+    (tmp_path / "films" / "0000-bad.mp4").write_bytes(b"junk")
+    made = prepare(make_settings(source=str(tmp_path / "films"), **settings), torch.device("cpu"), Notices(), most=2)
+    data, rows = made.data(torch.device("cpu"), Ranks(), 0), torch.tensor([4, 0, 2])
+    assert made.items.paths == clean.items.paths and data.n_items == 5
+    for m in ("video", "audio"):
+        assert isinstance(made.parts[m].tensor, np.memmap) and len(made.parts[m].tensor) == 6
+        assert torch.equal(data.rows(m, rows), wanted.rows(m, rows)) and torch.equal(data.lengths[m], wanted.lengths[m])
 
 
 def test_a_decoder_that_hangs_loses_one_item(tmp_path):

@@ -51,6 +51,14 @@ def test_one_class_or_one_group_is_a_sentence():
             probe(x, classes, groups)
 
 
+def test_classes_of_few_items_get_fewer_folds():
+    x, _ = blobs(6)
+    assert probe(x, ["a", "a", "a", "b", "b", "b"])["folds"] == 3
+    assert probe(x, ["a", "a", "b", "b", "c", "c"])["folds"] == 2
+    with pytest.raises(UserError, match="two groups"):
+        probe(x, list("abcdef"))
+
+
 def test_purity_and_entropy_of_known_clusters_and_their_picture(tmp_path):
     truth, labels = ["a"] * 4 + ["b"] * 4, [0, 0, 0, 0, 1, 1, 2, 2]
     pure, mixed = purities(truth, labels)

@@ -1,10 +1,11 @@
 import numpy as np
 import torch
 
+from selflabel.assignment.merging import where_merging_costs
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
-from selflabel.methods.sela_nn import Options, SeLaNN, where_merging_costs
+from selflabel.methods.sela_nn import Options, SeLaNN
 from selflabel.settings import make_settings
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 IN_USE = 0.1  # of an equal share of the items
+LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 
 
 def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
@@ -124,3 +125,17 @@ def merged_pair(joint: Tensor, sums: Tensor, a: int, b: int) -> tuple[Tensor, Te
 
 def x_log_x(x: Tensor) -> Tensor:
     return torch.special.xlogy(x, x)
+
+
+def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
+    """K from the losses of merging down to one label, a list an over-clustering head: where merging begins to cost.
+
+    A merge of two equal, separate labels among k costs 2 ln 2 / k, so losses are multiplied by k to be compared. The chosen K has
+    the largest drop between the mean log-loss of the merges that start from K, K - 1, K - 2 labels and of those that start from
+    K + 1, K + 2, K + 3; heads are averaged.
+    """
+    most = min(len(x) for x in losses) // 2
+    costs = [[max(LEAST_COST, x[-i] * (i + 1)) for i in range(1, most + 1)] for x in losses]  # from i + 1 labels to i
+    logs = torch.tensor(costs).log().mean(dim=0)
+    drops = [float(logs[max(0, k - 1 - window) : k - 1].mean() - logs[k - 1 : k - 1 + window].mean()) for k in range(2, most)]
+    return max(range(len(drops)), key=lambda i: drops[i]) + 2 if drops else 2

@@ -127,3 +127,25 @@ def approximate(x: Tensor, k: int) -> tuple[Tensor, float]:
     true = exact(x[sample], x, k, own=sample).numpy()
     recall = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(rows[sample.numpy()], true)])
     return torch.from_numpy(rows), float(recall)
+
+
+def with_joined(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
+    parts = []
+    for m, x in features.items():
+        has = present[m][:, None]
+        centred = x - (x * has).sum(dim=0) / has.sum().clamp(min=1)
+        parts.append(F.normalize(centred, dim=1) * has)
+    some = torch.stack(list(present.values())).any(dim=0)
+    return features | {"all": torch.cat(parts, dim=1)}, present | {"all": some}
+
+
+def nearest_among(x: Tensor, present: Tensor, k: int) -> Tensor:
+    """(N, k) neighbours among the items that have the modality; -1 for one that lacks it."""
+    if bool(present.all()):
+        return nearest(x, k).rows.long().to(x.device)
+    rows = present.nonzero()[:, 0]
+    found = torch.full((len(x), k), -1, device=x.device)
+    if len(rows) > 1:
+        found[rows] = rows[nearest(x[rows], k).rows.long().to(x.device)]
+    return found

@@ -29,9 +29,10 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
                 return np.zeros(samples, np.int16), 0
             raise Undecodable("has no sound")
         length, span = seconds_of(container, container.streams.audio[0]), samples / rate
-        if length > LONG * span:
+        is_long = length > LONG * span
+        if is_long:
             container.seek(int((length - span) / 2 * 1_000_000), backward=True)
-        wave = decoded(container, rate, samples if length > LONG * span else None)
+        wave = decoded(container, rate, samples if is_long else None)
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
     if np.abs(wave.astype(np.int32)).max() < SILENT * 32768:

@@ -105,7 +105,7 @@ def split(y: np.ndarray, groups: Sequence[str] | None, seed: int) -> list[tuple[
     from sklearn.model_selection import StratifiedGroupKFold
 
     of = np.arange(len(y)) if groups is None else codes(groups)
-    n = min(FOLDS, len(set(of.tolist())))
+    n = min(FOLDS, len(set(of.tolist())), int(np.bincount(y).max(initial=0)))
     if n < 2:
         return []
     import warnings

@@ -17,7 +17,7 @@ from selflabel.exports import (
     yolo,
 )
 from selflabel.exports.base import Format
-from selflabel.exports.frame import Exported, default_place, export
+from selflabel.exports.frame import Exported, default_place, export, kind_of_items
 
 EXPORTS: dict[str, Format] = {
     "csv": csv_file.FORMAT,
@@ -34,4 +34,4 @@ EXPORTS: dict[str, Format] = {
     "cvat": cvat.FORMAT,
 }
 
-__all__ = ["EXPORTS", "Exported", "Format", "default_place", "export"]
+__all__ = ["EXPORTS", "Exported", "Format", "default_place", "export", "kind_of_items"]

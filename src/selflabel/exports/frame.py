@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -136,7 +136,7 @@ def check_kinds(to: str, chosen: Format, taken: Taken) -> None:
     """Refuse at once what the format cannot hold, and a source that is not there."""
     from selflabel.exports import EXPORTS
 
-    kind = kind_of_items(taken)
+    kind = kind_of_items(taken.run, taken.paths)
     if kind not in chosen.takes:
         able = ", ".join(name for name, other in EXPORTS.items() if kind in other.takes)
         raise UserError(
@@ -155,13 +155,13 @@ def lost(taken: Taken) -> str:
     return taken.source.why.rstrip(".") if isinstance(taken.source, Lost) else ""
 
 
-def kind_of_items(taken: Taken) -> str:
+def kind_of_items(run: Run, paths: Sequence[str]) -> str:
     """ "image", "video", "audio" or "features": what most items are by their names."""
-    shown = taken.run.recorded.get("worked_out", {})
+    shown = run.recorded.get("worked_out", {})
     if any(isinstance(part, dict) and part.get("kind") == "features" for part in shown.values()):
         return "features"
-    sample = np.linspace(0, len(taken.paths) - 1, min(len(taken.paths), LOOKED_AT)).astype(int)
-    endings = (Path(taken.paths[int(i)]).suffix.lower() for i in sample)
+    sample = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).astype(int)
+    endings = (Path(paths[int(i)]).suffix.lower() for i in sample)
     return Counter(ENDINGS.get(ending, "image") for ending in endings).most_common(1)[0][0]
 
 

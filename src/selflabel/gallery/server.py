@@ -48,7 +48,7 @@ class Page:
         self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.album))
         self.plane = plane.Plane(run.folder, len(self.album))
         self.stamp = stamp_of(run)
-        self.taking = Taking(run, moved_to, follow)
+        self.taking = Taking(run, self.album.paths, moved_to, follow)
         self.lock, self.hinted = threading.Lock(), {"version": -1}
         self.judged: dict[bytes, tuple[float, float]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ FIRST = ("csv", "folders", "html", "parquet")  # what most people want, offered 
 class Taking:
     """One export at a time, with how far it is."""
 
-    def __init__(self, run: Run, source: str | None, follow: bool):
-        self.run, self.lock = run, threading.Lock()
+    def __init__(self, run: Run, paths: Sequence[str], source: str | None, follow: bool):
+        self.run, self.paths, self.lock = run, paths, threading.Lock()
         self.how: dict[str, Any] = {"source": source, "follow_links": follow}
         self.done = (0, 0)
 
     def formats(self) -> list[dict[str, str]]:
         """Those that can hold this run's items."""
-        from selflabel.exports import EXPORTS
+        from selflabel.exports import EXPORTS, kind_of_items
 
-        kind = kind_of_items(self.run)
+        kind = kind_of_items(self.run, self.paths)
         fitting = [name for name, chosen in EXPORTS.items() if kind in chosen.takes]
         names = sorted(fitting, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
         return [{"name": name, "what": EXPORTS[name].what} for name in names]
@@ -49,14 +50,6 @@ class Taking:
 
     def heard(self, done: int, total: int) -> None:
         self.done = (done, total)
-
-
-def kind_of_items(run: Run) -> str:
-    """What a run's items are, as the formats call it."""
-    parts: dict[str, Any] = run.recorded.get("worked_out", {})
-    if any(isinstance(part, dict) and part.get("kind") == "features" for part in parts.values()):
-        return "features"
-    return next((kind for kind in ("video", "image", "audio") if kind in parts), "image")
 
 
 def unused(place: Path, ending: str) -> Path:

@@ -34,8 +34,8 @@ from torch import Tensor, nn
 
 from selflabel.assignment import marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit
-from selflabel.assignment.neighbours import nearest
+from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
+from selflabel.assignment.neighbours import nearest_among, with_joined
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -53,7 +53,6 @@ from selflabel.methods.base import (
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
 MOST_TURNS = 60  # of one transport solve
-LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
@@ -268,9 +267,9 @@ class SeLaNN(Method):
         """Neighbours, some in each modality and some in all of them side by side; who lacks a modality has the others' twice."""
         k, M = self.neighbours_Nk.shape[1], len(features)
         if M > 1:
-            features, present = together(features, present)
+            features, present = with_joined(features, present)
         each = -(-k // len(features))
-        found = [neighbours_among(x, present[m], each) for m, x in features.items()]
+        found = [nearest_among(x, present[m], each) for m, x in features.items()]
         every = found[-1]
         self.neighbours_Nk = torch.cat([torch.where(x < 0, every, x) for x in found], dim=1)[:, :k].to(self.neighbours_Nk)
 
@@ -396,28 +395,6 @@ class SeLaNN(Method):
         self.resize()
 
 
-def together(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
-    parts = []
-    for m, x in features.items():
-        has = present[m][:, None]
-        centred = x - (x * has).sum(dim=0) / has.sum().clamp(min=1)
-        parts.append(F.normalize(centred, dim=1) * has)
-    some = torch.stack(list(present.values())).any(dim=0)
-    return features | {"all": torch.cat(parts, dim=1)}, present | {"all": some}
-
-
-def neighbours_among(x: Tensor, present: Tensor, k: int) -> Tensor:
-    """(N, k) neighbours among the items that have the modality; -1 for one that lacks it."""
-    if bool(present.all()):
-        return nearest(x, k).rows.long().to(x.device)
-    rows = present.nonzero()[:, 0]
-    found = torch.full((len(x), k), -1, device=x.device)
-    if len(rows) > 1:
-        found[rows] = rows[nearest(x[rows], k).rows.long().to(x.device)]
-    return found
-
-
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:
     """When labels are solved, in epochs: at gaps that grow like Fibonacci's, as labels settle.
 
@@ -437,17 +414,3 @@ def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool 
     while (turns[-1] + min(turns[-2], longest_gap)) * gap < epochs - 1:
         turns.append(turns[-1] + min(turns[-2], longest_gap))
     return tuple(round(t * gap, 4) for t in turns if t * gap < max(1, epochs))
-
-
-def where_merging_costs(losses: list[list[float]], window: int = 3) -> int:
-    """K from the losses of merging down to one label, a list an over-clustering head: where merging begins to cost.
-
-    A merge of two equal, separate labels among k costs 2 ln 2 / k, so losses are multiplied by k to be compared. The chosen K has
-    the largest drop between the mean log-loss of the merges that start from K, K - 1, K - 2 labels and of those that start from
-    K + 1, K + 2, K + 3; heads are averaged.
-    """
-    most = min(len(x) for x in losses) // 2
-    costs = [[max(LEAST_COST, x[-i] * (i + 1)) for i in range(1, most + 1)] for x in losses]  # from i + 1 labels to i
-    logs = torch.tensor(costs).log().mean(dim=0)
-    drops = [float(logs[max(0, k - 1 - window) : k - 1].mean() - logs[k - 1 : k - 1 + window].mean()) for k in range(2, most)]
-    return max(range(len(drops)), key=lambda i: drops[i]) + 2 if drops else 2

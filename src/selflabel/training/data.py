@@ -26,7 +26,7 @@ class ResidentData:
 
     rate: of the sounds, samples a second. levelled: whether each band of a spectrogram is shown about its mean. lengths: (N,)
     frames or samples there are before they loop, 0 where an item lacks the modality; all where it is not said. bands: of a
-    spectrogram.
+    spectrogram. places: (N,) where each item is in the modality's tensor; in order where it is not said.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class ResidentData:
         levelled: bool = False,
         lengths: dict[str, Tensor] | None = None,
         bands: int = MELS,
+        places: dict[str, Tensor] | None = None,
     ):
         self.items = {m: resident(x, device) for m, x in items.items()}
         self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
         self.rate, self.bands = rate, bands
-        self.n_items = len(next(iter(self.items.values())))
+        self.places = places or {}
+        self.n_items = len(next(iter((self.places or self.items).values())))
         self.levelled, self.lengths = levelled, {m: x.to(device) for m, x in (lengths or {}).items()}
         everywhere = {m: torch.ones(self.n_items, dtype=torch.bool, device=device) for m in self.items}
         self.present = everywhere | {m: x > 0 for m, x in self.lengths.items()}
@@ -55,7 +57,8 @@ class ResidentData:
     def rows(self, modality: str, rows: Tensor) -> Tensor:
         """The items' tensors on the device."""
         store = self.items[modality]
-        x = store[rows.to(store.device)].to(self.device, non_blocking=True)
+        at = self.places[modality][rows.cpu()] if modality in self.places else rows
+        x = store[at.to(store.device)].to(self.device, non_blocking=True)
         return self.changes[modality](x, rows) if modality in self.changes else x
 
     def view(self, modality: str, rows: Tensor, preset: str | Preset, key: int) -> Tensor:
