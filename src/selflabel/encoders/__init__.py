@@ -81,6 +81,19 @@ def dimension(encoder: nn.Module, channels: int, px: int) -> int:
     return dim
 
 
+def takes_side(encoder: nn.Module, channels: int, px: int) -> bool:
+    """Whether an encoder of pictures takes them at another side than its own."""
+    was = encoder.training
+    try:
+        with torch.no_grad():
+            encoder.eval()(torch.zeros(1, channels, px, px))
+    except (RuntimeError, AssertionError, ValueError):
+        return False
+    finally:
+        encoder.train(was)
+    return True
+
+
 # --------------------------------------------------------------------------------------------------------- the makers
 
 

@@ -91,29 +91,33 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
         checkpoint.restore_optimiser(optimiser, saved[0], saved[1]["optimiser"])
     last_save = time.monotonic()
     while place.epoch < phase.epochs:
-        order = method.draw(place.epoch, generator(seed, place.phase, 2, place.epoch))
-        batches = evenly_split(order, phase.batch)
-        due = relabel_steps(phase, len(batches))
-        method.train()
+        batches = drawn(method, phase, place, seed)
+        if place.step == 0 and place.epoch * len(batches) in relabel_steps(phase, len(batches)):
+            began = time.perf_counter()
+            relabel(method, data, optimiser, learning, place, seed)
+            batches = drawn(method, phase, place, seed)  # what is drawn may hang on the labels
+            place.seconds += time.perf_counter() - began
+        due, items = relabel_steps(phase, len(batches)), sum(map(len, batches))
+        train_mode(method)
         while place.step < len(batches):
             began = time.perf_counter()
             absolute = place.epoch * len(batches) + place.step
-            if absolute in due:
+            if absolute in due and place.step > 0:
                 relabel(method, data, optimiser, learning, place, seed)
-                method.train()
+                train_mode(method)
             seed_global(key_of(seed, place.phase, absolute, 3) >> 1, data.device)
             progress = absolute / (phase.epochs * len(batches))
             learn(method, data, phase, optimiser, batches[place.step], progress, place, seed)
             place.step += 1
             place.seconds += time.perf_counter() - began
-            watch.on_step(phase, place, len(batches), len(order))
+            watch.on_step(phase, place, len(batches), items)
             stop = watch.should_stop() if data.ranks.world == 1 else False
             if stop or time.monotonic() - last_save > SAVE_EVERY_S:
                 save(method, optimiser, place, run, data)
                 last_save = time.monotonic()
             if stop and place.step < len(batches):
                 raise Interrupted
-        finish_epoch(phase, place, len(batches), len(order), watch)
+        finish_epoch(phase, place, len(batches), items, watch)
         save(method, optimiser, place, run, data)
         last_save = time.monotonic()
         if data.ranks.any(watch.should_stop()) and not is_last(place, phase, method):
@@ -125,6 +129,20 @@ def is_last(place: Place, phase: Phase, method: Method) -> bool:
 
 
 # -------------------------------------------------------------------------------------------------- steps of the loop
+
+
+def drawn(method: Method, phase: Phase, place: Place, seed: int) -> list[Tensor]:
+    """The epoch's batches."""
+    return evenly_split(method.draw(phase, place.epoch, generator(seed, place.phase, 2, place.epoch)), phase.batch)
+
+
+def train_mode(method: Method) -> None:
+    """Training mode, but eval mode for what this phase does not train: a frozen encoder's batch statistics stay as they are."""
+    method.train()
+    for module in method.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
 
 
 def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: float, place: Place, seed: int) -> None:
@@ -163,7 +181,7 @@ def show_batch(data, phase: Phase, rows_BG: Tensor, progress: float, key: int) -
         for m, (modality, presets) in enumerate(sorted(phase.views.items()))
     }
     present = {m: has[flat.to(has.device)] for m, has in data.present.items() if m in data.lacking}
-    return Batch(rows_BG.to(data.device), views, progress, present)
+    return Batch(rows_BG.to(data.device), views, progress, present, phase.name)
 
 
 def relabel(method, data, optimiser, learning: list, place: Place, seed: int) -> None:
