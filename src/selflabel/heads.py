@@ -97,11 +97,9 @@ class Centres(nn.Module):
     def fit(self, features_ND: Tensor, seed: int, spherical: bool = False) -> int:
         """Find the centres; the start whose items lie nearest to theirs."""
         starts, K, _ = self.centres_SKD.shape
-        spread = []
-        for s in range(starts):
-            centres = kmeans(features_ND, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0].to(features_ND)
-            self.centres_SKD[s] = centres
-            spread.append(float(nearest_centre(features_ND, centres)[1].mean()))
+        found = [kmeans(features_ND, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0] for s in range(starts)]
+        self.centres_SKD = torch.stack(found).to(features_ND)
+        spread = [float(nearest_centre(features_ND, centres)[1].mean()) for centres in self.centres_SKD]
         best = min(range(starts), key=lambda s: spread[s])
         self.scale.fill_(max(spread[best], 1e-6))
         return best

@@ -72,3 +72,36 @@ def info_nce(queries, keys, queue, temperature):
         scores = [float(q @ k) / temperature] + [float(q @ old) / temperature for old in queue]
         total += cross_entropy(scores, 0)
     return total / len(queries)
+
+
+def swapped_loss(targets, scores, temperature):
+    """SwAV's equation 1 over many crops: every labelled view against every other, item by item."""
+    terms = []
+    for i, target in enumerate(targets):
+        for v, view in enumerate(scores):
+            if v != i:
+                for q, s in zip(target, view):
+                    chances = np.exp(np.asarray(s, np.float64) / temperature)
+                    terms.append(-float(np.asarray(q) @ np.log(chances / chances.sum())))
+    return float(np.mean(terms))
+
+
+def temi_loss(student, teacher, shares, beta):
+    """TEMI's loss, pair by pair: student and teacher (2, heads, pairs, K) probabilities, shares (heads, K)."""
+    _, heads, pairs, K = student.shape
+    total = 0.0
+    for i in range(pairs):
+        weight = np.mean([sum(teacher[0, h, i, c] * teacher[1, h, i, c] for c in range(K)) for h in range(heads)])
+        for h in range(heads):
+            for side in (0, 1):
+                inner = sum((student[side, h, i, c] * teacher[1 - side, h, i, c]) ** beta / shares[h, c] for c in range(K))
+                total -= weight * math.log(inner) / 2
+    return total / (pairs * heads)
+
+
+def turtle_loss(scores, probe, gamma):
+    """TURTLE's equation 12 of one labelling, item by item."""
+    soft = [np.exp(s) / np.exp(s).sum() for s in np.asarray(scores, np.float64)]
+    error = np.mean([-(t * np.log(np.exp(p) / np.exp(p).sum())).sum() for t, p in zip(soft, np.asarray(probe, np.float64))])
+    mean = np.mean(soft, axis=0)
+    return float(error + gamma * (mean * np.log(mean)).sum())

@@ -82,16 +82,11 @@ def dimension(encoder: nn.Module, channels: int, px: int) -> int:
 
 
 def takes_side(encoder: nn.Module, channels: int, px: int) -> bool:
-    """Whether an encoder of pictures takes them at another side than its own."""
-    was = encoder.training
+    """Whether an encoder makes features of its length of pictures of another side than its own."""
     try:
-        with torch.no_grad():
-            encoder.eval()(torch.zeros(1, channels, px, px))
+        return dimension(encoder, channels, px) == encoder.dim
     except (RuntimeError, AssertionError, ValueError):
         return False
-    finally:
-        encoder.train(was)
-    return True
 
 
 # --------------------------------------------------------------------------------------------------------- the makers

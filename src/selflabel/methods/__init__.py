@@ -1,11 +1,13 @@
-"""ONE PAPER PER FILE. METHODS is the only list of them."""
+"""ONE PAPER PER FILE. METHODS is the only list of them; BASELINES, which train nothing, stand beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from selflabel.errors import UserError
+from selflabel.methods import baselines
 from selflabel.methods.base import Method
+from selflabel.methods.cliquecnn import CliqueCNN
 from selflabel.methods.deepcluster import DeepCluster
 from selflabel.methods.iic import IIC
 from selflabel.methods.scan import SCAN
@@ -41,6 +43,7 @@ METHODS: dict[str, Entry] = {
         "Caron et al., ECCV 2018; version=2 is DeepCluster-v2",
         "200 epochs as published; 40 by default",
     ),
+    "cliquecnn": Entry(CliqueCNN, "Bautista et al., NIPS 2016", "150,000 items shown, five rounds of building cliques"),
     "iic": Entry(IIC, "Ji, Henriques & Vedaldi, ICCV 2019", "2,000 epochs as published; 200,000 items shown by default"),
     "scan": Entry(SCAN, "Van Gansbeke et al., ECCV 2020", "three phases: 500, 50 and 200 epochs as published"),
     "swav": Entry(SwAV, "Caron et al., NeurIPS 2020", "400 epochs as published; 120,000 items shown by default"),
@@ -51,8 +54,20 @@ METHODS: dict[str, Entry] = {
 }
 
 
+BASELINES: dict[str, Entry] = {
+    "kmeans": Entry(baselines.KMeans, "k-means (Lloyd), the tightest of five starts", "seconds; nothing is trained"),
+    "spherical-kmeans": Entry(baselines.SphericalKMeans, "by cosine (Dhillon & Modha, 2001)", "seconds; nothing is trained"),
+    "gaussian-mixture": Entry(baselines.GaussianMixture, "Gaussians with diagonal covariances", "seconds; nothing is trained"),
+    "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items; extra umap"),
+    "umap-hdbscan": Entry(
+        baselines.UmapHdbscan, "McInnes et al., 2018, then Campello et al., 2013", "a minute for 10,000 items; extra umap"
+    ),
+}
+
+
 def find_method(name: str) -> Entry:
     """Raises UserError where there is none of that name."""
-    if name not in METHODS:
-        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(METHODS)}.")
-    return METHODS[name]
+    every = METHODS | BASELINES
+    if name not in every:
+        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(every)}.")
+    return every[name]

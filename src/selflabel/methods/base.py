@@ -46,9 +46,9 @@ def one_cycle(progress: float, warm: float = 0.1) -> float:
 class Phase:
     """A stretch of training.
 
-    views: modality to the presets of its views, one tensor each. relabel_at: when labels are solved anew, in epochs from
-    the start of the phase, known before the loop. learns: prefixes of the parameters that are trained; a module none of whose
-    parameters are trained is in eval mode.
+    views: modality to the presets of its views, one tensor each; none where the method remembers what it needs. relabel_at: when
+    labels are solved anew, in epochs from the start of the phase, known before the loop. learns: prefixes of the parameters that
+    are trained; a module none of whose parameters are trained is in eval mode.
     """
 
     name: str
@@ -196,6 +196,11 @@ class Method(nn.Module, ABC):
     def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
         """Called once when a phase begins: mine neighbours, refill buffers, reset a head."""
 
+    def remember(self, phase: Phase, data: Data) -> None:
+        """Called when a phase begins, after `start`, and again when a run resumes within it: what follows from the set and the
+        method's state and is too large for a checkpoint, such as the features of an encoder that this phase does not train.
+        """
+
     def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
         """(M, G) rows of one epoch, in order; batches are cut from it and no row is dropped.
 
@@ -255,6 +260,11 @@ def scaled_epochs(published: list[int], asked: int | None) -> list[int]:
         left, total = left - made[-1], total - e
     places = sorted(range(len(published)), key=lambda i: published[i])
     return [made[places.index(i)] for i in range(len(published))]
+
+
+def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
+    """Batches of at most `batch` groups, as the loop cuts them: equal to within one, no short tail, no row dropped."""
+    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
 
 
 def quick_epochs(task: Task, shown: int, least: int, most: int) -> int:

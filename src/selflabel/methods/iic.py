@@ -34,6 +34,7 @@ from selflabel.methods.base import (
 
 PAPER_EPOCHS, BATCH = 2000, 700
 SHOWN = 200_000  # items of a quick run
+START = 0.01  # standard deviation of the heads' weights
 LEAST = 1e-12  # share of a pair of labels
 
 
@@ -74,6 +75,8 @@ class IIC(Method):
         self.heads = LinearHeads(dim, [self.clusters] * self.options.sub_heads)
         if self.options.over:
             self.fine = LinearHeads(dim, [self.over] * self.options.sub_heads)
+        for p in (p for name, p in self.named_parameters() if name.startswith(("heads", "fine"))):
+            nn.init.normal_(p, std=START)  # all labels about as likely, as published
 
     def phases(self) -> list[Phase]:
         paper = self.task.preset == "paper"
@@ -94,8 +97,8 @@ class IIC(Method):
 
     def losses(self, scores: list[Tensor]) -> list[Tensor]:
         """A sub-head each, of scores (2B, K): of one changed copy of each item, then of another."""
-        soft = [torch.softmax(s.float(), dim=1) for s in scores]
-        return [information_loss(*p.chunk(2), self.options.lamb) for p in soft]
+        pairs = [torch.softmax(s.float(), dim=1).unflatten(0, (2, -1)) for s in scores]
+        return [information_loss(p, q, self.options.lamb) for p, q in pairs]
 
     def after_step(self) -> None:
         self.steps += 1

@@ -49,8 +49,8 @@ def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """Move a slow copy towards its original: parameters a little, batch statistics, which are slow already, all the way."""
     for a, b in zip(slow.parameters(), fast.parameters()):
         a.lerp_(b, 1 - momentum)
-    for a, b in zip(slow.buffers(), fast.buffers()):
-        a.copy_(b)
+    for kept, new in zip(slow.buffers(), fast.buffers()):
+        kept.copy_(new)
 
 
 def pretext_views(name: Name, preset: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from selflabel.methods.pretext import Name, Pretext, follow, pretext_views
 
 PRETEXT, PAIRS = "pretext", "pairs"
 PAPER_EPOCHS = {PRETEXT: 500, PAIRS: 100}
-SHOWN = {PRETEXT: 120_000, PAIRS: 200_000}  # items of a quick run
+SHOWN = {PRETEXT: 120_000, PAIRS: 400_000}  # items of a quick run
 BATCH, HIDDEN = 512, 512
 SHARE_MOMENTUM, LEAST_SHARE = 0.9, 1e-8  # of the labels' shares
 
@@ -79,6 +79,7 @@ class TEMI(Method):
     per_item = ("neighbours_Nk",)
     neighbours_Nk: Tensor
     share_HK: Tensor
+    features_ND: Tensor  # remembered
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -98,7 +99,7 @@ class TEMI(Method):
         m, paper = self.task.modality, self.task.preset == "paper"
         names = [PRETEXT, PAIRS] if self.starts_from_nothing else [PAIRS]
         wanted = [PAPER_EPOCHS[p] if paper else quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
-        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), PAIRS: ("centre",)}
+        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), PAIRS: ()}
         rates = {PRETEXT: 2e-3, PAIRS: 1e-4 if paper else 2e-3}
         learns = {PRETEXT: ("encoders", "pretext.projector"), PAIRS: ("heads",)}
         batch = {PRETEXT: BATCH // 2, PAIRS: BATCH if paper else BATCH // 2}
@@ -106,7 +107,7 @@ class TEMI(Method):
             Phase(
                 p,
                 epochs,
-                {m: views[p]},
+                {m: views[p]} if views[p] else {},
                 Recipe(rates[p] * self.options.lr_scale, one_cycle, "adamw", 1e-4),
                 min(batch[p], max(16, self.task.n_items // 8)),
                 learns=learns[p],
@@ -119,6 +120,10 @@ class TEMI(Method):
             found = nearest(data.features(self.task.modality), self.neighbours_Nk.shape[1]).rows
             self.neighbours_Nk = found.to(self.neighbours_Nk)
 
+    def remember(self, phase: Phase, data: Data) -> None:
+        if phase.name == PAIRS:
+            self.features_ND = data.features(self.task.modality)
+
     def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
         """Pairs: an item, and any of its neighbours."""
         rows = super().draw(phase, epoch, generator)
@@ -128,11 +133,11 @@ class TEMI(Method):
         return torch.stack([rows[:, 0], self.neighbours_Nk.cpu()[rows[:, 0], which].long()], dim=1)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]
+        m = self.task.modality
         if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(encoder, views)}
+            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
+        features = self.features_ND[batch.rows_BG.reshape(-1)]
         with torch.no_grad():
-            features = encoder(views[0])
             teacher = self.soft(self.teacher, features)
             self.share_HK.lerp_(teacher.exp().mean(dim=(0, 2)), 1 - SHARE_MOMENTUM)
         losses = pair_losses(self.soft(self.heads, features), teacher, self.share_HK, self.options.beta)
@@ -144,9 +149,9 @@ class TEMI(Method):
         return F.log_softmax(scores, dim=-1).unflatten(1, (-1, 2)).movedim(2, 0)
 
     def after_step(self) -> None:
-        if self.training and self.heads.training:
+        if self.heads.training:
             follow(self.teacher, self.heads, self.options.momentum)
-        if self.starts_from_nothing:
+        elif self.starts_from_nothing:
             self.pretext.after_step(self.encoders[self.task.modality])
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:

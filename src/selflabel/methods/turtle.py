@@ -36,7 +36,7 @@ from selflabel.methods.pretext import Name, Pretext, pretext_views
 
 PRETEXT, BILEVEL = "pretext", "two levels"
 PAPER_STEPS, PAPER_BATCH = 6000, 10_000
-SHOWN, BATCH, LEAST_STEPS = {PRETEXT: 120_000, BILEVEL: 1_000_000}, 1000, 10  # least outer steps an epoch
+SHOWN, BATCH, LEAST_STEPS = {PRETEXT: 120_000, BILEVEL: 500_000}, 500, 10  # least outer steps an epoch
 DECAYS = (0.9, 0.999)  # Adam's
 
 
@@ -98,6 +98,7 @@ class Turtle(Method):
     moments: Tensor
     mean: Tensor
     spread: Tensor
+    features_ND: Tensor  # remembered
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -121,12 +122,12 @@ class Turtle(Method):
         wanted = [quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
         if paper:
             wanted[-1] = max(1, PAPER_STEPS * self.batch() // (n * self.passes()))
-        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), BILEVEL: ("centre",)}
+        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), BILEVEL: ()}
         recipes = {PRETEXT: Recipe(2e-3, lambda _: 1.0, "adamw", 1e-4), BILEVEL: Recipe(self.lr(), lambda _: 1.0, "adamw")}
         batches = {PRETEXT: min(256, max(16, n // 8)), BILEVEL: self.batch()}
         learns = {PRETEXT: ("encoders", "pretext.projector"), BILEVEL: ("heads",)}
         return [
-            Phase(p, epochs, {m: views[p]}, recipes[p], batches[p], learns=learns[p])
+            Phase(p, epochs, {m: views[p]} if views[p] else {}, recipes[p], batches[p], learns=learns[p])
             for p, epochs in zip(names, scaled_epochs(wanted, self.task.epochs))
         ]
 
@@ -147,6 +148,10 @@ class Turtle(Method):
             self.mean.copy_(x.mean(dim=0))
             self.spread.copy_((x - self.mean).square().mean().sqrt().clamp(min=1e-6))
 
+    def remember(self, phase: Phase, data: Data) -> None:
+        if phase.name == BILEVEL:
+            self.features_ND = self.seen(data.features(self.task.modality))
+
     def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
         passes = self.passes() if phase.name == BILEVEL else 1
         return torch.cat([super(Turtle, self).draw(phase, epoch, generator) for _ in range(passes)])
@@ -155,11 +160,10 @@ class Turtle(Method):
         return (features.float() - self.mean) / self.spread
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]
+        m = self.task.modality
         if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(encoder, views)}
-        with torch.no_grad():
-            x = self.seen(encoder(views[0]))
+            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
+        x = self.features_ND[batch.rows_BG[:, 0]]
         with torch.autocast(x.device.type, enabled=False):  # small products, whose differences matter
             scores = self.heads(x)
             self.teach_probe(x, torch.softmax(scores.detach(), dim=-1))

@@ -22,7 +22,7 @@ from torch import Tensor
 from selflabel.errors import Interrupted, UserError
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.files import write_text
-from selflabel.methods.base import Batch, Method, Phase, Recipe, Relabelling
+from selflabel.methods.base import Batch, Method, Phase, Recipe, Relabelling, evenly_split
 from selflabel.training import checkpoint
 from selflabel.training.data import ResidentData
 from selflabel.views import key_of
@@ -77,6 +77,7 @@ def train(method: Method, data: ResidentData, run: Path | None, seed: int, watch
             method.start(phase, data, generator(seed, place.phase, 1))
             data.ranks.same_everywhere(method)
             place.started = True
+        method.remember(phase, data)
         run_phase(method, data, phase, place, saved, run, seed, watch)
         saved = None
         data.ranks.same_everywhere(method)  # batch statistics differ by rank
@@ -203,6 +204,8 @@ def relabel(method, data, optimiser, learning: list, place: Place, seed: int) ->
 
 def summary(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
     labels = [x.cpu() for x in result.labels]
+    if not labels:  # the turn made classes that are no labels of all items, such as cliques
+        return {}
     changed = [float((a.cpu() != b).float().mean()) for a, b in zip(before, labels)]
     return {
         "changed": round(sum(changed) / max(1, len(changed)), 5),
@@ -236,11 +239,6 @@ def finish_epoch(phase: Phase, place: Place, steps: int, items: int, watch: Watc
 
 
 # ------------------------------------------------------------------------------------------ plain lists made beforehand
-
-
-def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
-    """Batches of at most `batch` groups, equal to within one: no short tail, no row dropped."""
-    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
 
 
 def relabel_steps(phase: Phase, steps: int) -> set[int]:
