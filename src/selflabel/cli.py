@@ -275,16 +275,47 @@ def export(
 
 
 @app.command()
+def compare(
+    source: Source,
+    methods: Annotated[str, typer.Option(help="Names with commas between, see `selflabel methods`.")],
+    clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Labels.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds of training of every method, instead of --epochs.")] = None,
+    encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    cache: Cache = None,
+    json: AsJson = False,
+) -> None:
+    """Label SOURCE with several methods under one budget: one table, one picture. The same command again goes on.
+
+    Example: selflabel compare photos/ -k 10 --methods sela-nn,scan,umap-kmeans --seconds 120
+    """
+    from selflabel.compare import as_table
+    from selflabel.compare import compare as compare_methods
+    from selflabel.settings import make_settings
+
+    given = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
+    settings = make_settings(source=source, device=device, cache=cache, **given)
+    place = out or Path("runs") / f"{source_name(source)}-compared"
+    say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
+    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], place, seconds, say)
+    print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {place / 'comparison.png'}")
+
+
+@app.command()
 def methods() -> None:
     """List the methods, with paper, modalities and cost.
 
     Example: selflabel methods
     """
-    from selflabel.methods import METHODS
+    from selflabel.methods import BASELINES, METHODS
 
-    for name, entry in METHODS.items():
+    for name, entry in (METHODS | BASELINES).items():
         takes = "one modality" if entry.make.most_modalities == 1 else "one modality or several"
-        print(f"{name:10} {entry.paper}\n{'':10} {takes}; {entry.cost}")
+        print(f"{name:16} {entry.paper}\n{'':16} {takes}; {entry.cost}")
 
 
 @app.command()

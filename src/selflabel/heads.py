@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre
+
 
 class Heads(nn.Module):
     """Heads of at most `widest` labels, computed at the widest and cut to their sizes, which may change."""
@@ -56,3 +58,52 @@ class MLPHeads(Heads):
         hidden = F.relu(self.norm(self.hidden(features_BD)))
         split = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
         return self.cut(torch.baddbmm(self.bias, split, self.weight).transpose(0, 1))
+
+
+class Prototypes(Heads):
+    """Cosines to learned directions, which are at unit length; features come at unit length."""
+
+    def __init__(self, dim: int, head_sizes: list[int]):
+        super().__init__(head_sizes)
+        self.weight = nn.Parameter(torch.randn(len(head_sizes), self.widest, dim) / dim**0.5)
+
+    def forward(self, features_BD: Tensor, fixed: bool = False) -> list[Tensor]:
+        """fixed: the directions do not learn from this."""
+        weight = F.normalize(self.weight.detach() if fixed else self.weight, dim=2)
+        return self.cut(torch.einsum("bd,hkd->bhk", features_BD, weight))
+
+
+class Projector(nn.Sequential):
+    """Two layers with batch norm and ReLU between, from which a contrast or prototypes are read."""
+
+    def __init__(self, dim: int, hidden: int, out: int):
+        super().__init__(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out))
+
+
+class Centres(nn.Module):
+    """Centres that k-means found from several starts, with which a method ends that learns features and no labels.
+
+    Every start is a head; `fit` says which is the tightest, without truth.
+    """
+
+    centres_SKD: Tensor
+    scale: Tensor
+
+    def __init__(self, K: int, dim: int, starts: int = 5):
+        super().__init__()
+        self.register_buffer("centres_SKD", torch.zeros(starts, K, dim))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit(self, features_ND: Tensor, seed: int, spherical: bool = False) -> int:
+        """Find the centres; the start whose items lie nearest to theirs."""
+        starts, K, _ = self.centres_SKD.shape
+        found = [kmeans(features_ND, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0] for s in range(starts)]
+        self.centres_SKD = torch.stack(found).to(features_ND)
+        spread = [float(nearest_centre(features_ND, centres)[1].mean()) for centres in self.centres_SKD]
+        best = min(range(starts), key=lambda s: spread[s])
+        self.scale.fill_(max(spread[best], 1e-6))
+        return best
+
+    def forward(self, features_BD: Tensor) -> list[Tensor]:
+        """Log-probabilities (B, K) a start."""
+        return [centre_log_probs(features_BD, centres, self.scale) for centres in self.centres_SKD]

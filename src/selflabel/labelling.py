@@ -25,6 +25,7 @@ from selflabel.evaluation.diagnostics import Signs, estimated_accuracy, histogra
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.files import write_whole
 from selflabel.items import Blob, Items, read_rows
+from selflabel.machine import peak_memory
 from selflabel.methods import find_method
 from selflabel.methods.base import Final, Method, Task
 from selflabel.pictures import middle_frame, spectrogram
@@ -93,6 +94,7 @@ def label(
         found, signs = describe(method, dataset, prepared.items, final, task)
     seconds["label"] = time.perf_counter() - started - sum(seconds.values())
     report = make_report(settings, prepared, found, final, signs, place.history, seconds)
+    report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         write_run(run, method, prepared, found, report)
     ranks.barrier()

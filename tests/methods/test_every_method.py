@@ -62,8 +62,9 @@ def test_more_labels_than_items_is_a_sentence(method):
 @every_method
 def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
     x, _ = signs(40)
-    report = labelled(x, 2, method, epochs=2, views="photo-weak")
-    assert report["epochs"] == 2
+    for epochs in (2, 9):
+        report = labelled(x, 2, method, epochs=epochs, views="photo-weak")
+        assert report["epochs"] == max(epochs, len(report["method"].phases()))
 
 
 @every_method

@@ -33,7 +33,7 @@ def test_the_recipe_follows_the_size_of_the_pictures():
 def test_epochs_keep_the_proportion_of_solves():
     method = SeLa(Task(100, 10, "photo", 32, 3, epochs=40), Options())
     assert method.phases()[0].epochs == 40 and len(method.phases()[0].relabel_at) == 39
-    assert scaled_epochs([1, 3], 2) == [1, 2]
+    assert scaled_epochs([1, 3], 2) == [1, 1] and scaled_epochs([1, 3], 8) == [2, 6]
 
 
 def test_the_reported_head_is_the_one_that_others_agree_with():

@@ -42,7 +42,7 @@ class Throwaway(Method):
         self.starts.append(phase.name)
         self.partner_N = torch.randperm(self.task.n_items, generator=generator)
 
-    def draw(self, epoch, generator):
+    def draw(self, phase, epoch, generator):
         order = torch.randperm(self.task.n_items, generator=generator)
         return torch.stack([order, self.partner_N[order]], dim=1)
 

@@ -1,4 +1,4 @@
-"""Nearest centre: k-means, and its spherical form, on faiss."""
+"""Nearest centre: k-means, and its spherical form, on faiss; and the whitening that DeepCluster puts before it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,31 @@ def kmeans(
     clustering.train(x)
     labels = clustering.index.search(x, 1)[1][:, 0]
     return torch.from_numpy(np.array(clustering.centroids)), torch.from_numpy(labels.astype(np.int64))
+
+
+def whitening(features_ND: Tensor, most: int = 256) -> tuple[Tensor, Tensor]:
+    """What whitens these rows: (mean (D,), basis (D, d)), d = min(most, D); `(x - mean) @ basis` has unit variance a column.
+
+    Directions without variance are given none, so d columns are had whatever the rank. Float64 inside.
+    """
+    x = features_ND.double()
+    mean = x.mean(dim=0)
+    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    values, vectors = values.flip(0)[:most], vectors.flip(1)[:, :most]
+    alive = values > 1e-9 * values[0].clamp(min=1e-30)
+    scale = torch.where(alive, values.clamp(min=1e-30).rsqrt(), 0.0)
+    return mean.float(), (vectors * scale).float()
+
+
+def whitened(features_ND: Tensor, mean_D: Tensor, basis_Dd: Tensor) -> Tensor:
+    """Rows whitened and brought to unit length (DeepCluster, section 4.1).
+
+    Example:
+        >>> x = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 0.5], [0.0, -0.5]])
+        >>> whitened(x, *whitening(x)).abs().round(decimals=3).tolist()
+        [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    """
+    return torch.nn.functional.normalize((features_ND.float() - mean_D) @ basis_Dd, dim=1)
 
 
 def squared_distances(x_ND: Tensor, centres_KD: Tensor) -> Tensor:

@@ -81,6 +81,14 @@ def dimension(encoder: nn.Module, channels: int, px: int) -> int:
     return dim
 
 
+def takes_side(encoder: nn.Module, channels: int, px: int) -> bool:
+    """Whether an encoder makes features of its length of pictures of another side than its own."""
+    try:
+        return dimension(encoder, channels, px) == encoder.dim
+    except (RuntimeError, AssertionError, ValueError):
+        return False
+
+
 # --------------------------------------------------------------------------------------------------------- the makers
 
 

@@ -1,14 +1,22 @@
-"""ONE PAPER PER FILE. METHODS is the only list of them."""
+"""ONE PAPER PER FILE. METHODS is the only list of them; BASELINES, which train nothing, stand beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from selflabel.errors import UserError
+from selflabel.methods import baselines
 from selflabel.methods.base import Method
+from selflabel.methods.cliquecnn import CliqueCNN
+from selflabel.methods.deepcluster import DeepCluster
+from selflabel.methods.iic import IIC
+from selflabel.methods.scan import SCAN
 from selflabel.methods.sela import SeLa
 from selflabel.methods.sela_nn import SeLaNN
 from selflabel.methods.selavi import SeLaVi
+from selflabel.methods.swav import SwAV
+from selflabel.methods.temi import TEMI
+from selflabel.methods.turtle import Turtle
 from selflabel.methods.xdc import XDC
 
 
@@ -30,11 +38,36 @@ METHODS: dict[str, Entry] = {
     "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
     "selavi": Entry(SeLaVi, "Asano, Patrick, Rupprecht & Vedaldi, NeurIPS 2020", "200 epochs as published; 40 by default"),
     "xdc": Entry(XDC, "Alwassel et al., NeurIPS 2020; of one modality it is deep clustering", "40 epochs, 20 rounds of k-means"),
+    "deepcluster": Entry(
+        DeepCluster,
+        "Caron et al., ECCV 2018; version=2 is DeepCluster-v2",
+        "200 epochs as published; 40 by default",
+    ),
+    "cliquecnn": Entry(CliqueCNN, "Bautista et al., NIPS 2016", "150,000 items shown, five rounds of building cliques"),
+    "iic": Entry(IIC, "Ji, Henriques & Vedaldi, ICCV 2019", "2,000 epochs as published; 200,000 items shown by default"),
+    "scan": Entry(SCAN, "Van Gansbeke et al., ECCV 2020", "three phases: 500, 50 and 200 epochs as published"),
+    "swav": Entry(SwAV, "Caron et al., NeurIPS 2020", "400 epochs as published; 120,000 items shown by default"),
+    "temi": Entry(TEMI, "Adaloglou et al., BMVC 2023: heads on fixed features", "seconds; on pictures a pretext first"),
+    "turtle": Entry(
+        Turtle, "Gadetsky, Jiang & Brbic, ICML 2024: heads on fixed features", "seconds; on pictures a pretext first"
+    ),
+}
+
+
+BASELINES: dict[str, Entry] = {
+    "kmeans": Entry(baselines.KMeans, "k-means (Lloyd), the tightest of five starts", "seconds; nothing is trained"),
+    "spherical-kmeans": Entry(baselines.SphericalKMeans, "by cosine (Dhillon & Modha, 2001)", "seconds; nothing is trained"),
+    "gaussian-mixture": Entry(baselines.GaussianMixture, "Gaussians with diagonal covariances", "seconds; nothing is trained"),
+    "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items; extra umap"),
+    "umap-hdbscan": Entry(
+        baselines.UmapHdbscan, "McInnes et al., 2018, then Campello et al., 2013", "a minute for 10,000 items; extra umap"
+    ),
 }
 
 
 def find_method(name: str) -> Entry:
     """Raises UserError where there is none of that name."""
-    if name not in METHODS:
-        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(METHODS)}.")
-    return METHODS[name]
+    every = METHODS | BASELINES
+    if name not in every:
+        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(every)}.")
+    return every[name]

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from selflabel.views import PRESETS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -44,8 +46,9 @@ def one_cycle(progress: float, warm: float = 0.1) -> float:
 class Phase:
     """A stretch of training.
 
-    views: modality to the presets of its views, one tensor each. relabel_at: when labels are solved anew, in epochs from
-    the start of the phase, known before the loop. learns: prefixes of the parameters that are trained.
+    views: modality to the presets of its views, one tensor each; none where the method remembers what it needs. relabel_at: when
+    labels are solved anew, in epochs from the start of the phase, known before the loop. learns: prefixes of the parameters that
+    are trained; a module none of whose parameters are trained is in eval mode.
     """
 
     name: str
@@ -83,13 +86,14 @@ class Data(Protocol):
 @dataclass
 class Batch:
     """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase.
-    present: modality to (B * G,), whether the item has it; a modality that all items have is left out.
+    present: modality to (B * G,), whether the item has it; a modality that all items have is left out. phase: its name.
     """
 
     rows_BG: Tensor
     views: dict[str, list[Tensor]]
     progress: float
     present: dict[str, Tensor] = field(default_factory=dict)
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def phases(self) -> list[Phase]:
-        """The phases in order, worked out from the task alone."""
+        """The phases in order, worked out from the task alone; none where nothing is trained."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -192,8 +196,17 @@ class Method(nn.Module, ABC):
     def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
         """Called once when a phase begins: mine neighbours, refill buffers, reset a head."""
 
-    def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
-        """(M, G) rows of one epoch, in order; batches are cut from it and no row is dropped."""
+    def remember(self, phase: Phase, data: Data) -> None:
+        """Called when a phase begins, after `start`, and again when a run resumes within it: what follows from the set and the
+        method's state and is too large for a checkpoint, such as the features of an encoder that this phase does not train.
+        """
+
+    def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
+        """(M, G) rows of one epoch, in order; batches are cut from it and no row is dropped.
+
+        A labelling turn that is due as the epoch begins comes first. What is read here must not change within the epoch, or a
+        resumed run would draw otherwise.
+        """
         n = self.task.n_items
         order = torch.randperm(n, generator=generator)
         return (order if n > 1 else order.repeat(2))[:, None]  # batch norm needs two
@@ -204,6 +217,17 @@ class Method(nn.Module, ABC):
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling | None:
         """The labelling turn."""
         return None
+
+    def view_of(self, modality: str, strength: str = "") -> str:
+        """The preset of a random view: the one asked for, or that of the modality's kind; strength: "" or "-strong"."""
+        kind = self.task.kind_of(modality)
+        own = {"features": "dropout"}.get(kind, kind)
+        return stronger(own if self.task.views == "auto" else self.task.views, strength)
+
+    @property
+    def starts_from_nothing(self) -> bool:
+        """Whether the first modality's encoder has learned nothing yet and can learn."""
+        return self.task.kind != "features" and not self.task.pretrained
 
     def dim(self, modality: str) -> int:
         """The length of a modality's features."""
@@ -225,13 +249,32 @@ def scaled_epochs(published: list[int], asked: int | None) -> list[int]:
     """The phases' epochs scaled in proportion to `asked` in all, at least one each.
 
     Example:
-        >>> scaled_epochs([100, 300], 8), scaled_epochs([100, 300], None)
-        ([2, 6], [100, 300])
+        >>> scaled_epochs([100, 300], 8), scaled_epochs([100, 300], None), scaled_epochs([5, 5, 90], 7)
+        ([2, 6], [100, 300], [1, 1, 5])
     """
     if asked is None:
         return list(published)
-    total = sum(published)
-    return [max(1, round(e * asked / total)) for e in published]
+    left, total, made = asked, sum(published), []
+    for e in sorted(published):  # the shortest first, so that the longest bears what rounding leaves
+        made.append(max(1, round(e * left / total)))
+        left, total = left - made[-1], total - e
+    places = sorted(range(len(published)), key=lambda i: published[i])
+    return [made[places.index(i)] for i in range(len(published))]
+
+
+def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
+    """Batches of at most `batch` groups, as the loop cuts them: equal to within one, no short tail, no row dropped."""
+    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
+
+
+def quick_epochs(task: Task, shown: int, least: int, most: int) -> int:
+    """Epochs in which about `shown` items pass on a CPU, and twenty times as many on a GPU."""
+    return min(most, max(least, round(shown * (20 if task.gpu else 1) / task.n_items)))
+
+
+def stronger(preset: str, strength: str) -> str:
+    """The preset at this strength, or itself where it has none."""
+    return f"{preset}{strength}" if f"{preset}{strength}" in PRESETS else preset
 
 
 def spaced(epochs: int, solves: int, power: float) -> tuple[float, ...]:

@@ -23,7 +23,6 @@ cost.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,6 +48,7 @@ from selflabel.methods.base import (
     one_cycle,
     scaled_epochs,
 )
+from selflabel.methods.pretext import Name, Pretext, pretext_views
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
@@ -63,8 +63,8 @@ class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
     neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
     relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns between searches for
-    neighbours, 0: only at the end. pretext: contrastive epochs before, None by the kind of data. lr_scale: a factor on the
-    learning rates.
+    neighbours, 0: only at the end. pretext: epochs of a pretext before, None by the kind of data;
+    pretext_task: which. lr_scale: a factor on the learning rates.
     """
 
     heads: int | None = None
@@ -75,6 +75,7 @@ class Options:
     relax: tuple[float, ...] | None = None
     remine: int | None = None
     pretext: int | None = None
+    pretext_task: Name = "simclr"
     temperature: float = 0.2
     lr_scale: float = 1.0
 
@@ -150,8 +151,8 @@ class SeLaNN(Method):
         widest = max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
         self.heads = nn.ModuleDict({m: self.make_heads(m, widest) for m in self.task.modalities})
         if self.pretext_epochs():
-            dim = self.dim(self.task.modality)
-            self.projector = nn.Sequential(nn.Linear(dim, 256), nn.BatchNorm1d(256), nn.ReLU(inplace=True), nn.Linear(256, 128))
+            encoder = encoders[self.task.modality]
+            self.pretext = Pretext(self.options.pretext_task, encoder, self.options.temperature, self.task.n_items)
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
@@ -187,17 +188,14 @@ class SeLaNN(Method):
         last = Phase("self-label", lengths[-1], views, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
-        twice = {m: 2 * views[m] for m in (self.task.modality,)}
-        first = Phase("pretext", lengths[0], twice, recipe, 2 * p.batch, (), ("encoders", "projector"))
+        seen = {self.task.modality: pretext_views(self.options.pretext_task, self.view_of(self.task.modality))}
+        first = Phase("pretext", lengths[0], seen, recipe, 2 * p.batch, (), ("encoders", "pretext.projector"))
         return [first, last]
 
-    def view_of(self, modality: str) -> str:
-        kind = self.task.kind_of(modality)
-        return self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(kind, kind)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        if len(next(iter(batch.views.values()))) == 2:
-            return {"contrast": self.contrast(batch.views[self.task.modality])}
+        if batch.phase == "pretext":
+            m = self.task.modality
+            return {"contrast": self.pretext.loss(self.encoders[m], batch.views[m])}
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = []
         for m, (view,) in batch.views.items():
@@ -207,14 +205,9 @@ class SeLaNN(Method):
                 terms.append(each if has is None or has.any() else each.nan_to_num(0.0))
         return {"label": torch.stack(terms).mean()}
 
-    def contrast(self, views: list[Tensor]) -> Tensor:
-        """NT-Xent: each view finds its item's other view among all views of the batch (Chen et al., 2020, equation 1)."""
-        z = F.normalize(self.projector(self.encoders[self.task.modality](torch.cat(views))).float(), dim=1)
-        n = len(views[0])
-        similarity = z @ z.T / self.options.temperature
-        similarity.fill_diagonal_(-math.inf)
-        partner = torch.arange(2 * n, device=z.device).roll(n)
-        return F.cross_entropy(similarity, partner)
+    def after_step(self) -> None:
+        if self.pretext_epochs():
+            self.pretext.after_step(self.encoders[self.task.modality])
 
     # ----------------------------------------------------------------------------------------------- the label turn
 

@@ -128,10 +128,6 @@ class SeLaVi(Method):
         views = {m: (self.view_of(m),) * (1 if m == "audio" else o.views) for m in self.task.modalities}
         return [Phase("self-label", epochs, views, recipe, batch, spaced(epochs, solves, o.power))]
 
-    def view_of(self, modality: str) -> str:
-        kind = self.task.kind_of(modality)
-        return self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(kind, kind)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The mean over voters, views and heads of the cross-entropy to the labels of the voter's ballot."""
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long().view(len(self.ballots), len(self.head_sizes), -1)

@@ -27,8 +27,8 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre
-from selflabel.heads import LinearHeads
+from selflabel.assignment.kmeans import kmeans
+from selflabel.heads import Centres, LinearHeads
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
 
 EPOCHS, ROUNDS, BATCH, STARTS = 40, 20, 32, 5
@@ -75,8 +75,6 @@ class XDC(Method):
     options_type = Options
     per_item = ("clusters_MN",)
     clusters_MN: Tensor  # a row a teacher of a modality
-    centres_SKD: Tensor
-    scale: Tensor
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -91,8 +89,7 @@ class XDC(Method):
         self.heads = nn.ModuleDict({m: self.fresh_heads(m) for m in self.taught})
         width = sum(self.dim(m) for m in self.task.modalities)
         self.register_buffer("clusters_MN", torch.zeros(len(self.rows), self.task.n_items, dtype=torch.int32))
-        self.register_buffer("centres_SKD", torch.zeros(STARTS, self.clusters, width))
-        self.register_buffer("scale", torch.ones(()))
+        self.centres = Centres(self.clusters, width, STARTS)
 
     def fresh_heads(self, modality: str) -> LinearHeads:
         return LinearHeads(self.dim(modality), [self.learned] * len(self.taught[modality]))
@@ -104,10 +101,6 @@ class XDC(Method):
         recipe = Recipe(0.05 * batch / 128 * self.options.lr_scale, cosine, weight_decay=1e-5)
         views = {m: (self.view_of(m),) for m in self.task.modalities}
         return [Phase("deep clustering", epochs, views, recipe, batch, tuple(epochs * i / rounds for i in range(rounds)))]
-
-    def view_of(self, modality: str) -> str:
-        kind = self.task.kind_of(modality)
-        return self.task.views if self.task.views != "auto" else {"features": "dropout"}.get(kind, kind)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The mean over modalities and their teachers of the cross-entropy to the teacher's clusters."""
@@ -145,18 +138,12 @@ class XDC(Method):
         features = {m: block.get(m, some.new_zeros(len(some), self.dim(m))) for m in self.task.modalities}
         has = {m: everywhere if m in block and present is None else (present or {}).get(m, ~everywhere) for m in features}
         x = side_by_side(features, has)
-        return Prediction([centre_log_probs(x, centres, self.scale) for centres in self.centres_SKD])
+        return Prediction(self.centres(x))
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
         x = side_by_side({m: data.features(m) for m in self.task.modalities}, data.present)
-        spread = []
-        for s in range(STARTS):
-            centres = kmeans(x, self.clusters, seed=self.task.seed * 1009 + s, turns=50)[0].to(x)
-            self.centres_SKD[s] = centres
-            spread.append(float(nearest_centre(x, centres)[1].mean()))
-        best = min(range(STARTS), key=lambda s: spread[s])
-        self.scale.fill_(max(spread[best], 1e-6))
-        log_probs = [centre_log_probs(x, centres, self.scale) for centres in self.centres_SKD]
+        best = self.centres.fit(x, self.task.seed)
+        log_probs = self.centres(x)
         labels = [p.argmax(dim=1) for p in log_probs]
         return Final(labels, best, log_probs[best].exp().half(), {"mass": "as k-means finds them"})
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from selflabel.errors import Interrupted, UserError
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.files import write_text
-from selflabel.methods.base import Batch, Method, Phase, Recipe, Relabelling
+from selflabel.methods.base import Batch, Method, Phase, Recipe, Relabelling, evenly_split
 from selflabel.training import checkpoint
 from selflabel.training.data import ResidentData
 from selflabel.views import key_of
@@ -77,6 +77,7 @@ def train(method: Method, data: ResidentData, run: Path | None, seed: int, watch
             method.start(phase, data, generator(seed, place.phase, 1))
             data.ranks.same_everywhere(method)
             place.started = True
+        method.remember(phase, data)
         run_phase(method, data, phase, place, saved, run, seed, watch)
         saved = None
         data.ranks.same_everywhere(method)  # batch statistics differ by rank
@@ -91,29 +92,33 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
         checkpoint.restore_optimiser(optimiser, saved[0], saved[1]["optimiser"])
     last_save = time.monotonic()
     while place.epoch < phase.epochs:
-        order = method.draw(place.epoch, generator(seed, place.phase, 2, place.epoch))
-        batches = evenly_split(order, phase.batch)
-        due = relabel_steps(phase, len(batches))
-        method.train()
+        batches = drawn(method, phase, place, seed)
+        if place.step == 0 and place.epoch * len(batches) in relabel_steps(phase, len(batches)):
+            began = time.perf_counter()
+            relabel(method, data, optimiser, learning, place, seed)
+            batches = drawn(method, phase, place, seed)  # what is drawn may hang on the labels
+            place.seconds += time.perf_counter() - began
+        due, items = relabel_steps(phase, len(batches)), sum(map(len, batches))
+        train_mode(method)
         while place.step < len(batches):
             began = time.perf_counter()
             absolute = place.epoch * len(batches) + place.step
-            if absolute in due:
+            if absolute in due and place.step > 0:
                 relabel(method, data, optimiser, learning, place, seed)
-                method.train()
+                train_mode(method)
             seed_global(key_of(seed, place.phase, absolute, 3) >> 1, data.device)
             progress = absolute / (phase.epochs * len(batches))
             learn(method, data, phase, optimiser, batches[place.step], progress, place, seed)
             place.step += 1
             place.seconds += time.perf_counter() - began
-            watch.on_step(phase, place, len(batches), len(order))
+            watch.on_step(phase, place, len(batches), items)
             stop = watch.should_stop() if data.ranks.world == 1 else False
             if stop or time.monotonic() - last_save > SAVE_EVERY_S:
                 save(method, optimiser, place, run, data)
                 last_save = time.monotonic()
             if stop and place.step < len(batches):
                 raise Interrupted
-        finish_epoch(phase, place, len(batches), len(order), watch)
+        finish_epoch(phase, place, len(batches), items, watch)
         save(method, optimiser, place, run, data)
         last_save = time.monotonic()
         if data.ranks.any(watch.should_stop()) and not is_last(place, phase, method):
@@ -125,6 +130,20 @@ def is_last(place: Place, phase: Phase, method: Method) -> bool:
 
 
 # -------------------------------------------------------------------------------------------------- steps of the loop
+
+
+def drawn(method: Method, phase: Phase, place: Place, seed: int) -> list[Tensor]:
+    """The epoch's batches."""
+    return evenly_split(method.draw(phase, place.epoch, generator(seed, place.phase, 2, place.epoch)), phase.batch)
+
+
+def train_mode(method: Method) -> None:
+    """Training mode, but eval mode for what this phase does not train: a frozen encoder's batch statistics stay as they are."""
+    method.train()
+    for module in method.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
 
 
 def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: float, place: Place, seed: int) -> None:
@@ -163,7 +182,7 @@ def show_batch(data, phase: Phase, rows_BG: Tensor, progress: float, key: int) -
         for m, (modality, presets) in enumerate(sorted(phase.views.items()))
     }
     present = {m: has[flat.to(has.device)] for m, has in data.present.items() if m in data.lacking}
-    return Batch(rows_BG.to(data.device), views, progress, present)
+    return Batch(rows_BG.to(data.device), views, progress, present, phase.name)
 
 
 def relabel(method, data, optimiser, learning: list, place: Place, seed: int) -> None:
@@ -185,6 +204,8 @@ def relabel(method, data, optimiser, learning: list, place: Place, seed: int) ->
 
 def summary(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
     labels = [x.cpu() for x in result.labels]
+    if not labels:  # the turn made classes that are no labels of all items, such as cliques
+        return {}
     changed = [float((a.cpu() != b).float().mean()) for a, b in zip(before, labels)]
     return {
         "changed": round(sum(changed) / max(1, len(changed)), 5),
@@ -218,11 +239,6 @@ def finish_epoch(phase: Phase, place: Place, steps: int, items: int, watch: Watc
 
 
 # ------------------------------------------------------------------------------------------ plain lists made beforehand
-
-
-def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
-    """Batches of at most `batch` groups, equal to within one: no short tail, no row dropped."""
-    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
 
 
 def relabel_steps(phase: Phase, steps: int) -> set[int]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from selflabel.views.random import uniforms
 
-DRAWS = 16  # uniforms an item and view
+DRAWS = 18  # uniforms an item and view
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
 
 
@@ -27,7 +27,8 @@ class Preset:
     area: share of the picture's area that a crop keeps, lowest and highest. aspect: largest width over height of a crop.
     flip, grey, blur: probabilities. degrees, shear (tangent), shift (share of the side), zoom (relative): affine, plus or
     minus. jitter: brightness, contrast, saturation (relative) and hue (turns), with probability jitter_p. cutout: share of
-    the side of one square that is blanked.
+    the side of one square that is blanked with the picture's mean (DeVries & Taylor, 2017). side: of the view, in sides of the
+    picture.
     """
 
     area: tuple[float, float] = (1.0, 1.0)
@@ -41,6 +42,8 @@ class Preset:
     jitter_p: float = 1.0
     grey: float = 0.0
     blur: float = 0.0
+    cutout: float = 0.0
+    side: float = 1.0
 
     @property
     def is_still(self) -> bool:
@@ -60,6 +63,15 @@ PRESETS: dict[str, Preset] = {
     # photographs: SimCLR's family (Chen et al., 2020)
     "photo": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2, blur=0.2),
     "photo-weak": Preset(area=(0.5, 1.0), aspect=4 / 3, flip=0.5),
+    # for labels that are already sure (SCAN's third phase), and for SwAV's crops, large and small
+    "photo-strong": Preset(
+        area=(0.2, 1.0), aspect=4 / 3, flip=0.5, degrees=15, shear=0.15, jitter=(0.6, 0.6, 0.6, 0.15), grey=0.2, cutout=0.4
+    ),
+    "glyph-strong": Preset(degrees=25, shear=0.3, shift=0.15, zoom=0.2, cutout=0.3),
+    "crop-large": Preset(area=(0.14, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.8, 0.8, 0.8, 0.2), jitter_p=0.8, grey=0.2, blur=0.5),
+    "crop-small": Preset(
+        area=(0.05, 0.14), aspect=4 / 3, flip=0.5, jitter=(0.8, 0.8, 0.8, 0.2), jitter_p=0.8, grey=0.2, blur=0.5, side=96 / 224
+    ),
     # SeLa's recipes: below 64 px its CIFAR one, above its ImageNet one; jitter is always applied
     "sela-small": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
     "sela-large": Preset(area=(0.08, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
@@ -77,9 +89,9 @@ def show(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None 
         px: side of the view; None keeps the stored side.
 
     Returns:
-        (B, C, px, px) float32 in [0, 1].
+        (B, C, px, px) float32 in [0, 1], px in proportion where the preset's side is not 1.
     """
-    px = px or images.shape[-1]
+    px = max(1, round(preset.side * (px or images.shape[-1])))
     x = images.float().div_(255) if images.dtype == torch.uint8 else images.float()
     if preset.is_still:
         return resized(x, px)
@@ -89,7 +101,7 @@ def show(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None 
         x = coloured(x, preset, u)
     if preset.blur:
         x = blurred(x, u[:, 13] < preset.blur, 0.1 + 1.9 * u[:, 14])
-    return x
+    return blanked(x, preset.cutout, u[:, 16:18]) if preset.cutout else x
 
 
 def resized(x: Tensor, px: int) -> Tensor:
@@ -185,3 +197,10 @@ def blurred(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=b * c)
     flat = F.conv2d(flat, kernel[:, None, :, None], groups=b * c)
     return x.index_copy(0, where, flat.view(b, c, h, w))
+
+
+def blanked(x: Tensor, share: float, where: Tensor) -> Tensor:
+    """A square of this share of the side, centred anywhere (B, 2) in [0, 1], takes the picture's mean colour."""
+    down, across = ((centres(n, x) + 1 - 2 * at[:, None]).abs() < share for n, at in zip(x.shape[2:], where.T))
+    square = (down[:, :, None] & across[:, None, :])[:, None]
+    return torch.where(square, x.mean(dim=(2, 3), keepdim=True), x)

@@ -1,0 +1,69 @@
+"""Every method and baseline on the same sets, in the same time: the neighbours in one frame.
+
+    [SELFLABEL_DATA=...] python -m reproduce.field SET [--methods a,b] [--seeds 5] [--seconds 120 | --epochs 30] [--encoder E]
+
+SET is an embedded set (digits, mnist5k), a real set by its name (mnist, imagenette128, cifar10, ...), or any SOURCE. Writes
+results/field-SET.json; each method's runs are kept in runs/field-SET-SEED, so a second start goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from reproduce.common import summary, unpacked, write_results
+from selflabel.compare import compare
+from selflabel.items import EMBEDDED
+from selflabel.methods import BASELINES, METHODS
+from selflabel.run import Run, csv_text
+from selflabel.settings import make_settings
+
+CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette128": 10}
+
+
+def with_truth(name: str, limit: int | None) -> str:
+    """The source as `compare` takes it: its truth beside every path."""
+    if name in EMBEDDED or Path(name).exists():
+        return name
+    items, truth = unpacked(name, limit=limit)
+    manifest = items.parent / "manifest.csv"
+    manifest.write_text(csv_text(["path", "truth"], [(str(items / p), t) for p, t in truth.items()]))
+    return str(manifest)
+
+
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set")
+    parser.add_argument("--methods", default=",".join(m for m in [*METHODS, *BASELINES] if m != "selavi"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("-k", type=int)
+    parser.add_argument("--limit", type=int, help="items of a real set")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--weights")
+    parser.add_argument("--runs", default="runs")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = asked()
+    source, k = with_truth(given.set, given.limit), given.k or CLASSES[given.set]
+    rows: dict[str, list[dict]] = {}
+    for seed in range(given.seeds):
+        settings = make_settings(
+            source=source, clusters=k, seed=seed, epochs=given.epochs, encoder=given.encoder, weights=given.weights
+        )
+        out = Path(given.runs) / f"field-{given.set}-{seed}"
+        for row in compare(settings, given.methods.split(","), out, given.seconds, lambda text: print(text, flush=True)):
+            if row["failed"] is None:
+                signs = Run(out / row["method"]).report["signs"]
+                rows.setdefault(row["method"], []).append(row | {"seed": seed, "signs": signs})
+            print({c: v for c, v in row.items() if v is not None}, flush=True)
+        methods = {m: {"summary": summary(found), "rows": found} for m, found in rows.items()}
+        budget = f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs"
+        write_results(f"field-{given.set}", {"data": given.set, "budget": budget, "methods": methods})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""SEVERAL METHODS ON THE SAME DATA under the same budget: one table, one picture of quality against time.
+
+Each method runs in a process of its own, so that its peak memory is its own and a failure is its own too; all of them read one
+cache of decoded items. Beside the runs lie comparison.csv, comparison.md and comparison.png, written anew after every method.
+What is finished is not run again, and what was cut off is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from selflabel.errors import Interrupted, UserError
+from selflabel.evaluation.metrics import score
+from selflabel.files import write_text, write_whole
+from selflabel.methods import BASELINES, find_method
+from selflabel.run import Run, csv_text
+from selflabel.settings import Settings, as_toml, differences
+
+TRIAL_EPOCHS = 3  # from whose time the epochs follow that fit into a budget of seconds
+STOPPED = 130  # exit code of a run that was asked to stop
+FAILED = "failed.json"
+SCORES = ("accuracy", "nmi", "ami", "ari")
+SIGNS = ("agreement", "support", "stability", "neighbours", "confidence")
+COLUMNS = ("method", *SCORES, "estimated accuracy", *SIGNS, "clusters", "epochs", "seconds", "MB", "failed")
+
+
+def compare(
+    settings: Settings,
+    methods: list[str],
+    out: Path,
+    seconds: float | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Label with every method in turn and write the comparison.
+
+    Args:
+        settings: of all runs; their epochs are the budget where `seconds` is None; without either each method takes its own.
+        methods: names, as in `selflabel methods`.
+        out: the folder of the comparison; a run folder a method.
+        seconds: of training, a method; epochs are fitted to it after a short trial.
+        say: who is told.
+
+    Returns:
+        A row a method: COLUMNS by name, None where there is nothing to say.
+
+    Raises:
+        UserError: an unknown method, or `out` holds a comparison of something else. Interrupted: a run was stopped.
+    """
+    if settings.epochs is not None and seconds is not None:
+        raise UserError("--epochs and --seconds: the budget is one of them; leave the other out.")
+    for name in methods:
+        find_method(name)
+    claim(out, settings, seconds)
+    rows = []
+    for name in dict.fromkeys(methods):
+        rows.append(row_of(name, run_method(replace(settings, method=name), out / name, seconds, say)))
+        write_comparison(out, rows)
+    return rows
+
+
+def claim(out: Path, settings: Settings, seconds: float | None) -> None:
+    """Make the folder this comparison's own; a later call with the same settings goes on with it."""
+    file = out / "comparison.json"
+    if file.exists():
+        known = json.loads(file.read_text(encoding="utf-8"))
+        changed = differences(known["settings"], settings)
+        if changed or known["seconds"] != seconds:
+            text = "; ".join(changed) or f"--seconds: {known['seconds']}, now {seconds}"
+            raise UserError(f"{out}: holds a comparison with other settings ({text}); give another folder with --out.")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: holds something else; give an empty or new folder with --out.")
+    kept = {k: v for k, v in asdict(settings).items() if v is not None}
+    write_text(file, json.dumps({"settings": kept, "seconds": seconds}, indent=1) + "\n")
+
+
+# ---------------------------------------------------------------------------------------------------------- one method
+
+
+def run_method(settings: Settings, folder: Path, seconds: float | None, say: Callable[[str], None]) -> Path:
+    """Run one method to its end or its failure; the run folder, or the file that says why there is none."""
+    failed = folder.with_name(f"{folder.name}-{FAILED}")
+    if Run(folder).is_finished:
+        say(f"{settings.method}: finished before")
+        return folder
+    failed.unlink(missing_ok=True)
+    began = time.perf_counter()
+    say(f"{settings.method} ...")
+    epochs, reason = fitted_epochs(settings, folder, seconds)
+    reason = reason or in_process(replace(settings, epochs=epochs), folder)
+    if reason is not None:
+        write_text(failed, json.dumps({"failed": reason, "seconds": round(time.perf_counter() - began, 1)}) + "\n")
+        say(f"{settings.method}: {reason}")
+        return failed
+    return folder
+
+
+def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tuple[int | None, str | None]:
+    """(epochs, None): those asked for, or those of a run that was cut off, or those that fit into the time; (None, reason) where
+    the trial for that failed.
+    """
+    if (folder / "run.toml").exists():
+        return Run(folder).recorded["settings"].get("epochs"), None
+    if seconds is None or settings.method in BASELINES:
+        return settings.epochs, None
+    with tempfile.TemporaryDirectory() as place:
+        reason = in_process(replace(settings, epochs=TRIAL_EPOCHS), Path(place) / "trial")
+        return (None, reason) if reason else (epochs_for(seconds, Run(Path(place) / "trial").report), None)
+
+
+def epochs_for(seconds: float, trial: dict[str, Any]) -> int:
+    """The epochs that fit into a time, from a trial's report.
+
+    Example:
+        >>> epochs_for(60, {"epochs": 3, "seconds": {"train": 6.0}})
+        30
+    """
+    return max(1, int(seconds * trial["epochs"] / max(trial["seconds"]["train"], 1e-3)))
+
+
+def in_process(settings: Settings, folder: Path) -> str | None:
+    """Label in a process of its own; None, or the reason why it failed.
+
+    Raises:
+        Interrupted: it was asked to stop, and saved.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        config = Path(place) / "settings.toml"
+        write_text(config, as_toml({k: v for k, v in asdict(settings).items() if k != "source"}))
+        words = [sys.executable, "-m", "selflabel.cli", "label", settings.source, "--config", str(config), "--out", str(folder)]
+        try:
+            done = subprocess.run([*words, "--resume", "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+    if done.returncode in (STOPPED, -2):
+        raise Interrupted
+    if done.returncode == 0:
+        return None
+    said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    return said[-1].removeprefix("selflabel: ") if said else f"ended by signal {-done.returncode}"
+
+
+def row_of(name: str, place: Path) -> dict[str, Any]:
+    """The table's row of a run folder, or of a failure."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"method": name}
+    if place.suffix == ".json":
+        return row | json.loads(place.read_text(encoding="utf-8"))
+    run = Run(place)
+    report, table = run.report, run.labels
+    truth = run.truth
+    found = score(None if truth is None else [truth[p] for p in table["path"].to_pylist()], table["label"].to_numpy())
+    return (
+        row
+        | {k: found[k] for k in SCORES}
+        | {"estimated accuracy": report["estimated_accuracy"]["value"], **{k: report["signs"][k] for k in SIGNS}}
+        | {"clusters": report["n_clusters"], "epochs": report["epochs"]}
+        | {"seconds": round(report["seconds"]["train"] + report["seconds"]["label"], 1)}
+        | {"MB": round(sum(report["peak_bytes"].values()) / 1e6)}
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def write_comparison(out: Path, rows: list[dict[str, Any]]) -> None:
+    """comparison.csv, comparison.md and comparison.png."""
+    write_text(out / "comparison.csv", csv_text(list(COLUMNS), [["" if r[c] is None else r[c] for c in COLUMNS] for r in rows]))
+    write_text(out / "comparison.md", as_table(rows) + "\n")
+    drawing = drawn(rows)
+    if drawing is not None:
+        write_whole(out / "comparison.png", lambda p: drawing.savefig(p, format="png", dpi=130))
+
+
+def as_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, best first, without the columns that no method fills.
+
+    Example:
+        >>> print(as_table([dict.fromkeys(COLUMNS) | {"method": "kmeans", "nmi": 0.5, "seconds": 2.0}]))
+        | method | nmi | seconds |
+        | --- | --- | --- |
+        | kmeans | 0.500 | 2.0 |
+    """
+    columns = [c for c in COLUMNS if any(r[c] is not None for r in rows)]
+    lines = [columns, ["---"] * len(columns)]
+    for r in sorted(rows, key=lambda r: -(quality(r)[1] or -1)):
+        lines.append([shown(c, r[c]) for c in columns])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if column == "seconds":
+        return f"{value:.1f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "/")
+
+
+def quality(row: dict[str, Any]) -> tuple[str, Any]:
+    """What a row is ranked by: accuracy where there is truth, else the estimate."""
+    name = "accuracy" if row["accuracy"] is not None else "estimated accuracy"
+    return name, row[name]
+
+
+def drawn(rows: list[dict[str, Any]]) -> Any:
+    """A figure of quality against time; None where no method ended well."""
+    from matplotlib.figure import Figure
+
+    good = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]
+    if not good:
+        return None
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for method, seconds, _, value in good:
+        axis.scatter(seconds, value, color="#8a8a8a" if method in BASELINES else "#1f5fa8", zorder=3)
+        axis.annotate(method, (seconds, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axis.set(xscale="log", xlabel="seconds", ylabel=good[0][2], ylim=(0, 1.02))
+    axis.margins(x=0.2)
+    axis.grid(alpha=0.3)
+    return figure

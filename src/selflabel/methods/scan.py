@@ -1,0 +1,173 @@
+"""SCAN: learning to classify images without labels (Van Gansbeke, Vandenhende, Georgoulis, Proesmans & Van Gool, ECCV 2020).
+
+The claim: features first, labels afterwards. Three phases: a pretext learns features (section 2.1); each item and one of its
+nearest neighbours in them learn to have the same label, while the mean label keeps its entropy (section 2.2, equation 2); then
+what the network is sure of under a plain view it learns under a strong one (section 2.3).
+
+Several heads learn side by side; the one of least loss when the second phase ends is reported, as the paper does for ImageNet.
+
+What we do otherwise: neighbours are found in the features, not in the pretext's projection; every head goes through the third
+phase; on given or pretrained features the pretext is left out; without `--preset paper` phases are as long as a short run allows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+from torch import Tensor, nn
+
+from selflabel.assignment.neighbours import nearest
+from selflabel.heads import LinearHeads
+from selflabel.methods.base import (
+    Batch,
+    Data,
+    Final,
+    Method,
+    Phase,
+    Prediction,
+    Recipe,
+    one_cycle,
+    quick_epochs,
+    scaled_epochs,
+)
+from selflabel.methods.pretext import Name, Pretext, pretext_views
+
+PRETEXT, CLUSTER, SELF_LABEL = "pretext", "cluster", "self-label"
+PAPER_EPOCHS = {PRETEXT: 500, CLUSTER: 50, SELF_LABEL: 200}
+SHOWN = {PRETEXT: 120_000, CLUSTER: 60_000, SELF_LABEL: 60_000}  # items of a quick run
+BATCHES = {PRETEXT: 256, CLUSTER: 128, SELF_LABEL: 256}
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """heads: side by side. neighbours: mined an item. entropy: its weight. sure: confidence above which a label is learned.
+    pretext: which. temperature: of the pretext. lr_scale: a factor on the learning rates.
+    """
+
+    heads: int = 10
+    neighbours: int = 20
+    entropy: float = 5.0
+    sure: float = 0.99
+    pretext: Name = "simclr"
+    temperature: float = 0.2
+    lr_scale: float = 1.0
+
+
+def neighbour_loss(p_BK: Tensor, q_BK: Tensor, entropy: float) -> tuple[Tensor, Tensor]:
+    """Minus the log of each pair's inner product, and minus the weighted entropy of the mean label (equation 2)."""
+    agreement = -(p_BK * q_BK).sum(dim=1).clamp(min=1e-8).log().mean()
+    mean = p_BK.mean(dim=0)
+    return agreement, entropy * (mean * mean.clamp(min=1e-8).log()).sum()
+
+
+def sure_loss(plain_BK: Tensor, strong_BK: Tensor, sure: float) -> Tensor:
+    """Cross-entropy of the strong view's scores to the plain view's label where that is sure, each label weighing the same."""
+    confidence, labels = torch.softmax(plain_BK, dim=1).max(dim=1)
+    known = confidence > sure
+    counts = torch.bincount(labels[known], minlength=plain_BK.shape[1])
+    share = known / (counts[labels].clamp(min=1) * (counts > 0).sum().clamp(min=1))
+    return (share * F.cross_entropy(strong_BK, labels, reduction="none")).sum()
+
+
+class SCAN(Method):
+    """See the module's docstring."""
+
+    options_type = Options
+    per_item = ("neighbours_Nk",)
+    neighbours_Nk: Tensor
+
+    def __init__(self, task, options: Options):
+        super().__init__(task, options)
+        self.clusters = task.clusters or min(10, task.n_items)
+        self.losses: list[float] = []
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        self.encoders = encoders
+        encoder = encoders[self.task.modality]
+        self.heads = LinearHeads(self.dim(self.task.modality), [self.clusters] * self.options.heads)
+        if self.starts_from_nothing:
+            self.pretext = Pretext(self.options.pretext, encoder, self.options.temperature, self.task.n_items)
+        n, k = self.task.n_items, self.options.neighbours
+        self.register_buffer("neighbours_Nk", torch.zeros(n, k, dtype=torch.int32))
+
+    def phases(self) -> list[Phase]:
+        m, paper = self.task.modality, self.task.preset == "paper"
+        names = [PRETEXT, CLUSTER, SELF_LABEL] if self.starts_from_nothing else [CLUSTER, SELF_LABEL]
+        wanted = [PAPER_EPOCHS[p] if paper else quick_epochs(self.task, SHOWN[p], 10, 100) for p in names]
+        views = {CLUSTER: (self.view_of(m),), SELF_LABEL: ("centre", self.view_of(m, "-strong"))}
+        if self.starts_from_nothing:
+            views[PRETEXT] = pretext_views(self.options.pretext, self.view_of(m))
+        learns = {PRETEXT: ("encoders", "pretext.projector")}
+        return [
+            Phase(p, epochs, {m: views[p]}, self.recipe(p), self.batch(p), (), learns.get(p, ("encoders", "heads")))
+            for p, epochs in zip(names, scaled_epochs(wanted, self.task.epochs))
+        ]
+
+    def recipe(self, phase: str) -> Recipe:
+        given = self.task.kind == "features"
+        quick = {PRETEXT: 2e-3, CLUSTER: 1e-2 if given else 1e-3, SELF_LABEL: 1e-2 if given else 1e-3}
+        published = {PRETEXT: 1e-3, CLUSTER: 1e-4, SELF_LABEL: 1e-4}
+        lr = (published if self.task.preset == "paper" else quick)[phase] * self.options.lr_scale
+        return Recipe(lr, one_cycle, "adamw", 1e-4)
+
+    def batch(self, phase: str) -> int:
+        return min(BATCHES[phase], max(16, self.task.n_items // 8))
+
+    def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
+        if phase.name == CLUSTER:
+            found = nearest(data.features(self.task.modality), self.options.neighbours).rows
+            self.neighbours_Nk = found.to(self.neighbours_Nk)
+        if phase.name == SELF_LABEL:
+            self.losses = self.judged(data)
+
+    def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
+        """In the second phase pairs: an item, and any of its neighbours."""
+        rows = super().draw(phase, epoch, generator)
+        if phase.name != CLUSTER:
+            return rows
+        which = torch.randint(self.neighbours_Nk.shape[1], (len(rows),), generator=generator)
+        return torch.stack([rows[:, 0], self.neighbours_Nk.cpu()[rows[:, 0], which].long()], dim=1)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]
+        if batch.phase == PRETEXT:
+            return {"pretext": self.pretext.loss(encoder, views)}
+        if batch.phase == CLUSTER:
+            soft = [torch.softmax(s.float(), dim=1) for s in self.heads(encoder(views[0]))]
+            pairs = [neighbour_loss(p[::2], p[1::2], self.options.entropy) for p in soft]
+            agreement, entropy = (torch.stack(x).mean() for x in zip(*pairs))
+            return {"agreement": agreement, "entropy": entropy}
+        with torch.no_grad():
+            plain = [s.float() for s in self.heads(encoder(views[0]))]
+        strong = [s.float() for s in self.heads(encoder(views[1]))]
+        return {"sure": torch.stack([sure_loss(p, s, self.options.sure) for p, s in zip(plain, strong)]).mean()}
+
+    def after_step(self) -> None:
+        if self.starts_from_nothing:
+            self.pretext.after_step(self.encoders[self.task.modality])
+
+    @torch.no_grad()
+    def judged(self, data: Data) -> list[float]:
+        """The second phase's loss of every head over all items, each with its nearest neighbour."""
+        was = self.training
+        soft = [p.exp() for p in self.eval().predict({self.task.modality: data.features(self.task.modality)}).log_probs]
+        self.train(was)
+        first = self.neighbours_Nk[:, 0].long()
+        return [float(sum(neighbour_loss(p, p[first], self.options.entropy))) for p in soft]
+
+    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
+        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block[self.task.modality])])
+
+    def final(self, data: Data, generator: torch.Generator) -> Final:
+        head = min(range(len(self.losses)), key=lambda h: (round(self.losses[h], 6), h))
+        log_probs = self.predict({self.task.modality: data.features(self.task.modality)}).log_probs
+        notes = {"mass": "as found, under a weight on the entropy of the mean label", "losses": self.losses}
+        return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+
+    def extra_state(self) -> dict:
+        return {"losses": self.losses}
+
+    def load_extra_state(self, state: dict) -> None:
+        self.losses = state["losses"]

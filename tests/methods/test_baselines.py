@@ -1,0 +1,72 @@
+"""What a user would pick instead: found on features and pixels, predicted for unseen items, refused with a sentence."""
+
+import numpy as np
+import pytest
+import torch
+
+from selflabel.evaluation.metrics import accuracy
+from selflabel.labelling import label
+from selflabel.methods import BASELINES, METHODS
+from selflabel.methods.base import Task
+from selflabel.methods.baselines import GaussianMixture, Options, completed
+from selflabel.predict import predict
+from selflabel.run import Run
+from selflabel.settings import make_settings
+
+every_baseline = pytest.mark.parametrize("name", BASELINES)
+
+
+def labelled(x, k, name, out=None):
+    return label(make_settings(source="array", clusters=k, method=name, device="cpu"), out, data=x)
+
+
+def test_no_name_means_two_things():
+    assert not set(METHODS) & set(BASELINES)
+
+
+@every_baseline
+def test_each_finds_blobs_and_predicts_others_of_them(name, blobs, tmp_path):
+    x, truth = blobs(n=120)
+    labelled(x[:90], 3, name, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    known = run.labels["label"].to_numpy()
+    assert accuracy(truth[:90], known) > 0.95
+    found = predict(run, x)
+    assert accuracy(truth, found.labels) > 0.95 and (found.labels[:90] == known).mean() > 0.95
+
+
+@every_baseline
+def test_pictures_are_clustered_by_their_pixels(name, signs):
+    x, truth = signs(100)
+    report = labelled(x, 2, name)
+    assert report["epochs"] == 0 and report["labelling"].features.shape == (100, 256)
+    assert accuracy(truth, report["labelling"].labels) > (0.5 if "hdbscan" in name else 0.6)
+
+
+@every_baseline
+@pytest.mark.parametrize("n", [1, 2, 3, 20])
+def test_a_handful_or_all_the_same_is_labelled(name, n, blobs):
+    for x in (blobs(n=max(n, 3))[0][:n], np.ones((n, 5), np.float32)):
+        found = labelled(x, min(n, 2), name)["labelling"]
+        assert set(found.labels) <= {0, 1} and np.isfinite(found.top_probs).all()
+
+
+def test_the_mixture_says_what_scikit_learns_does(blobs):
+    from sklearn.mixture import GaussianMixture as Mixture
+
+    x, _ = blobs(n=200)
+    theirs = Mixture(3, covariance_type="diag", random_state=0, n_init=2).fit(x)
+    mine = GaussianMixture(Task(200, 3, "features", 0, 0), Options())
+    mine.shares_K, mine.means_KD, mine.variances_KD = (
+        torch.from_numpy(a).float() for a in (theirs.weights_, theirs.means_, theirs.covariances_)
+    )
+    found = mine.predict({"image": torch.from_numpy(x)}).log_probs[0].exp().numpy()
+    assert np.allclose(found, theirs.predict_proba(x), atol=1e-4)
+
+
+def test_noise_goes_to_the_nearest_and_all_noise_is_one():
+    x = torch.randn(30, 2)
+    assert completed(x, torch.full((30,), -1), 3).tolist() == [0] * 30
+    labels = torch.tensor([0] * 10 + [1] * 15 + [2] * 5)
+    made = completed(x, labels, 2)
+    assert (made[10:25] == 0).all() and (made[:10] == 1).all()

@@ -1,0 +1,80 @@
+"""selflabel compare: one table of several methods, which goes on where it stopped and survives a method that fails."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selflabel.compare import COLUMNS, as_table, compare, epochs_for
+from selflabel.errors import UserError
+from selflabel.settings import make_settings
+
+
+@pytest.fixture
+def features(tmp_path, blobs):
+    x, truth = blobs()
+    np.savez(tmp_path / "x.npz", x=x, y=truth)
+    return tmp_path / "x.npz"
+
+
+def test_the_command_writes_a_table_and_a_picture(selflabel, features, tmp_path):
+    out = tmp_path / "both"
+    words = ["compare", features, "-k", 3, "--methods", "kmeans,selavi,sela", "--epochs", 2, "--out", out, "--device", "cpu"]
+    first = selflabel(*words)
+    assert first.returncode == 0, first.stderr
+    rows = {r["method"]: r for r in csv.DictReader((out / "comparison.csv").open())}
+    assert set(rows) == {"kmeans", "selavi", "sela"} and list(rows["kmeans"]) == list(COLUMNS)
+    assert float(rows["kmeans"]["accuracy"]) > 0.9 and float(rows["sela"]["seconds"]) >= 0 and int(rows["sela"]["epochs"]) == 2
+    assert float(rows["kmeans"]["MB"]) > 50 and rows["kmeans"]["failed"] == ""
+    assert Image.open(out / "comparison.png").size[0] > 400
+    assert "| kmeans |" in (out / "comparison.md").read_text() and "| kmeans |" in first.stdout
+
+
+def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_path):
+    settings = make_settings(source=str(features), clusters=3, device="cpu")
+    out, told = tmp_path / "out", []
+    compare(settings, ["kmeans"], out, say=told.append)
+    stamp = (out / "kmeans" / "report.json").stat().st_mtime_ns
+    rows = compare(settings, ["kmeans", "spherical-kmeans"], out, say=told.append)
+    assert (out / "kmeans" / "report.json").stat().st_mtime_ns == stamp and "kmeans: finished before" in told
+    assert [r["method"] for r in rows] == ["kmeans", "spherical-kmeans"]
+    with pytest.raises(UserError, match="clusters: 3, now 4"):
+        compare(make_settings(source=str(features), clusters=4, device="cpu"), ["kmeans"], out)
+
+
+def test_a_method_that_fails_is_listed_with_its_reason_and_tried_again(features, tmp_path):
+    settings = make_settings(source=str(features), clusters=3, device="cpu")
+    out = tmp_path / "out"
+    compare(settings, ["kmeans"], out)
+    (out / "gaussian-mixture").write_text("in the way")
+    rows = compare(settings, ["gaussian-mixture", "kmeans"], out)
+    assert "is a file" in rows[0]["failed"] and rows[0]["accuracy"] is None and rows[1]["accuracy"] > 0.9
+    assert "is a file" in as_table(rows)
+    (out / "gaussian-mixture").unlink()
+    assert compare(settings, ["gaussian-mixture"], out)[0]["failed"] is None
+
+
+def test_epochs_follow_from_a_trial_where_the_budget_is_in_seconds(features, tmp_path):
+    assert epochs_for(60, {"epochs": 3, "seconds": {"train": 6.0}}) == 30
+    settings = make_settings(source=str(features), clusters=3, device="cpu")
+    (row,) = compare(settings, ["xdc"], tmp_path / "out", seconds=1.0)
+    assert row["epochs"] >= 1 and row["failed"] is None
+    recorded = (tmp_path / "out" / "xdc" / "run.toml").read_text()
+    assert f"epochs = {row['epochs']}" in recorded
+
+
+def test_two_budgets_and_unknown_methods_are_sentences(here, features, tmp_path):
+    words = ["compare", features, "-k", 3, "--out", tmp_path / "o", "--methods"]
+    both = here(*words, "kmeans", "--epochs", 2, "--seconds", 3)
+    assert both.returncode == 2 and "one of them" in both.stderr
+    unknown = here(*words, "kmean")
+    assert unknown.returncode == 2 and "kmean: there is none of that name" in unknown.stderr and not (tmp_path / "o").exists()
+
+
+def test_without_truth_there_are_only_label_free_numbers(tmp_path, blobs):
+    np.save(tmp_path / "x.npy", blobs()[0])
+    (row,) = compare(make_settings(source=str(tmp_path / "x.npy"), clusters=3, device="cpu"), ["kmeans"], tmp_path / "out")
+    assert row["accuracy"] is None and row["stability"] > 0.5
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["settings"]["clusters"] == 3
