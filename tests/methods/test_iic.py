@@ -52,7 +52,7 @@ def test_the_two_heads_learn_in_turn():
 
 @torch.no_grad()
 def test_the_loss_of_a_batch_is_the_mean_over_sub_heads():
-    method = made(over=0)
+    method = made(over=0, lamb=1.0)
     views = [torch.randn(8, 6), torch.randn(8, 6)]
     found = method.loss(Batch(torch.arange(8)[:, None], {"image": views}, 0))["information"]
     pairs = zip(method.heads(views[0]), method.heads(views[1]))

@@ -31,10 +31,10 @@ class Given:
         return self.x
 
 
-def made():
+def made(n=60, epochs=None, **options):
     encoder = nn.Identity()
     encoder.dim = 6
-    method = TEMI(Task(60, 3, "features", 0, 0), Options(heads=2))
+    method = TEMI(Task(n, 3, "features", 0, 0, epochs=epochs), Options(heads=2, **options))
     method.build(nn.ModuleDict({"image": encoder}))
     return method
 
@@ -53,5 +53,10 @@ def test_pairs_are_looked_up_and_the_teacher_follows():
     with torch.no_grad():
         method.heads.weight.add_(1.0)
     method.after_step()
-    assert torch.allclose(method.teacher.weight - before, torch.full_like(before, 0.004), atol=1e-4)
+    assert torch.allclose(method.teacher.weight - before, torch.full_like(before, 1 - method.momentum), atol=1e-4)
     assert not torch.allclose(method.share_HK, torch.full((2, 3), 1 / 3))
+
+
+def test_the_teacher_of_a_short_run_follows_faster():
+    assert made(momentum=0.9).momentum == 0.9
+    assert made(512, epochs=40_000).momentum == 0.996 > made(512, epochs=10).momentum

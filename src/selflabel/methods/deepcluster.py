@@ -8,8 +8,10 @@ or a few large clusters would be all that is learned (section 3.3).
 `version=2` is DeepCluster-v2 (Caron et al., 2020, appendix): a projection of the features is clustered on the sphere, three times
 with different starts, and the centres themselves are the heads, held fixed at a temperature.
 
-What we do otherwise: features come from a pass over the centre views in eval mode, where v2 keeps those of the last epoch; no
-Sobel filter; the paper transfers its features, here the finished labelling is k-means into K of what was clustered.
+What we do otherwise: of short features fewer directions are whitened, since the last ones are noise; without `--preset paper`
+there are ten rounds, however many epochs, so that the network has time to learn what one says; features come from a pass over the
+centre views in eval mode, where v2 keeps those of the last epoch; no Sobel filter; the paper transfers its features, here the
+finished labelling is k-means into K of what was clustered.
 """
 
 from __future__ import annotations
@@ -27,14 +29,17 @@ from selflabel.heads import Centres, LinearHeads, Projector
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
 
 PAPER_EPOCHS, QUICK_EPOCHS = 200, 40
-WHITE, BATCH, TURNS = 256, 256, 20  # kept directions; items a batch; of Lloyd
+WHITE, NARROWING = 256, 4  # directions that are kept, at most; and at most one of four that features have
+QUICK_ROUNDS = 10
+BATCH, TURNS = 256, 20  # items a batch; of Lloyd
 PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """version: 1 or 2 (see the module's docstring). over: clusters learned from, in multiples of K; the finished labelling has K.
-    rounds: of clustering, None is one an epoch. lr_scale: a factor on the learning rate.
+    rounds: of clustering, None is one an epoch with `--preset paper`,
+    else ten. lr_scale: a factor on the learning rate.
     """
 
     version: Literal[1, 2] = 1
@@ -63,7 +68,7 @@ class DeepCluster(Method):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         dim = self.dim(self.task.modality)
-        width, heads = (PROJECTED, HEADS) if self.second else (min(WHITE, dim), 1)
+        width, heads = (PROJECTED, HEADS) if self.second else (white(dim), 1)
         if self.second:
             self.projector = Projector(dim, 2 * PROJECTED, PROJECTED)
             self.register_buffer("centres_HKD", torch.zeros(heads, self.learned, width))
@@ -77,7 +82,7 @@ class DeepCluster(Method):
     def phases(self) -> list[Phase]:
         published = PAPER_EPOCHS if self.task.preset == "paper" else QUICK_EPOCHS
         epochs = scaled_epochs([published], self.task.epochs)[0]
-        rounds = min(self.options.rounds or epochs, epochs)
+        rounds = min(self.options.rounds or (epochs if self.task.preset == "paper" else QUICK_ROUNDS), epochs)
         batch = min(BATCH, max(16, self.task.n_items // 16))
         recipe = Recipe(0.05 * batch / BATCH * self.options.lr_scale, cosine, weight_decay=1e-5)
         views = {self.task.modality: (self.view_of(self.task.modality),)}
@@ -116,7 +121,7 @@ class DeepCluster(Method):
     def fit(self, features: Tensor) -> Tensor:
         """The features, after the whitening was fitted to them."""
         if not self.second:
-            for kept, found in zip((self.mean, self.basis), whitening(features, WHITE)):
+            for kept, found in zip((self.mean, self.basis), whitening(features, white(features.shape[1]))):
                 kept.copy_(found)
         return features
 
@@ -144,6 +149,11 @@ class DeepCluster(Method):
 
     def load_extra_state(self, state: dict) -> None:
         self.turn = state["turn"]
+
+
+def white(dim: int) -> int:
+    """Directions that are kept of features of this length; the paper keeps 256 of 4,096."""
+    return min(WHITE, max(1, dim // NARROWING))
 
 
 def uniform_over_clusters(clusters_N: Tensor, generator: torch.Generator) -> Tensor:
