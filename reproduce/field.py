@@ -16,6 +16,7 @@ from selflabel.compare import compare
 from selflabel.items import EMBEDDED
 from selflabel.methods import BASELINES, METHODS
 from selflabel.run import Run, csv_text
+from selflabel.scoring import probe_run
 from selflabel.settings import make_settings
 
 CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette128": 10}
@@ -57,8 +58,9 @@ def main() -> None:
         out = Path(given.runs) / f"field-{given.set}-{seed}"
         for row in compare(settings, given.methods.split(","), out, given.seconds, lambda text: print(text, flush=True)):
             if row["failed"] is None:
-                signs = Run(out / row["method"]).report["signs"]
-                rows.setdefault(row["method"], []).append(row | {"seed": seed, "signs": signs})
+                run = Run(out / row["method"])
+                more = {"seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
+                rows.setdefault(row["method"], []).append(row | more)
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         methods = {m: {"summary": summary(found), "rows": found} for m, found in rows.items()}
         budget = f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs"

@@ -183,6 +183,7 @@ def probe(
         str | None, typer.Option(help="CSV with path, label and perhaps group (items that must stay together), or 'folders'.")
     ] = None,
     seed: Seed = 0,
+    papers: Annotated[bool, typer.Option("--papers", help="By the papers' schedules and neighbours, too.")] = False,
     json: AsJson = False,
 ) -> None:
     """Say how good a run's features are: nearest neighbours, a linear layer, few labels, retrieval; over five folds.
@@ -192,7 +193,7 @@ def probe(
     from selflabel.run import Run
     from selflabel.scoring import probe_run
 
-    found = probe_run(Run.open(run), truth, seed)
+    found = probe_run(Run.open(run), truth, seed, papers)
     print(jsonlib.dumps(found) if json else probe_lines(found))
 
 

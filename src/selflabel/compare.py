@@ -24,7 +24,7 @@ from selflabel.methods import BASELINES, find_method
 from selflabel.run import Run, csv_text
 from selflabel.settings import Settings, as_toml, differences
 
-TRIAL_EPOCHS = 3  # from whose time the epochs follow that fit into a budget of seconds
+FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs; of a budget of seconds, for a second trial
 STOPPED = 130  # exit code of a run that was asked to stop
 FAILED = "failed.json"
 SCORES = ("accuracy", "nmi", "ami", "ari")
@@ -104,25 +104,49 @@ def run_method(settings: Settings, folder: Path, seconds: float | None, say: Cal
 
 def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tuple[int | None, str | None]:
     """(epochs, None): those asked for, or those of a run that was cut off, or those that fit into the time; (None, reason) where
-    the trial for that failed.
+    a trial for that failed.
     """
     if (folder / "run.toml").exists():
         return Run(folder).recorded["settings"].get("epochs"), None
     if seconds is None or settings.method in BASELINES:
         return settings.epochs, None
+    trials: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as place:
-        reason = in_process(replace(settings, epochs=TRIAL_EPOCHS), Path(place) / "trial")
-        return (None, reason) if reason else (epochs_for(seconds, Run(Path(place) / "trial").report), None)
+        while (epochs := next_trial(seconds, trials)) is not None:
+            trial = Path(place) / f"{epochs}-epochs"
+            reason = in_process(replace(settings, epochs=epochs), trial)
+            if reason:
+                return None, reason
+            report = Run(trial).report
+            trials.append((report["epochs"], report["seconds"]["train"]))
+    return epochs_for(seconds, trials), None
 
 
-def epochs_for(seconds: float, trial: dict[str, Any]) -> int:
-    """The epochs that fit into a time, from a trial's report.
+def next_trial(seconds: float, trials: list[tuple[int, float]]) -> int | None:
+    """Epochs of the next trial: few at first, which tell more of what starting costs than of an epoch; then a share of the time.
 
     Example:
-        >>> epochs_for(60, {"epochs": 3, "seconds": {"train": 6.0}})
-        30
+        >>> next_trial(60, []), next_trial(60, [(3, 1.0)]), next_trial(60, [(3, 30.0)])
+        (3, 36, None)
     """
-    return max(1, int(seconds * trial["epochs"] / max(trial["seconds"]["train"], 1e-3)))
+    if not trials:
+        return FIRST_TRIAL
+    affordable = epochs_for(TRIAL_SHARE * seconds, trials)
+    return affordable if len(trials) == 1 and affordable > 2 * FIRST_TRIAL else None
+
+
+def epochs_for(seconds: float, trials: list[tuple[int, float]]) -> int:
+    """The epochs that fit into a time, from the (epochs, seconds) of one trial, or of a short and a longer one.
+
+    Example:
+        >>> epochs_for(60, [(3, 6.0)]), epochs_for(62, [(3, 6.0), (13, 16.0)])
+        (30, 59)
+    """
+    start, (epochs, took) = 0.0, trials[0]
+    if len(trials) > 1:
+        epochs, took = trials[1][0] - epochs, max(trials[1][1] - took, 1e-3)
+        start = max(0.0, trials[0][1] - trials[0][0] * took / epochs)
+    return max(1, int((seconds - start) * epochs / max(took, 1e-3)))
 
 
 def in_process(settings: Settings, folder: Path) -> str | None:
@@ -154,12 +178,13 @@ def row_of(name: str, place: Path) -> dict[str, Any]:
         return row | json.loads(place.read_text(encoding="utf-8"))
     run = Run(place)
     report, table = run.report, run.labels
+    guess = report["estimated_accuracy"]
     truth = run.truth
     found = score(None if truth is None else [truth[p] for p in table["path"].to_pylist()], table["label"].to_numpy())
     return (
         row
         | {k: found[k] for k in SCORES}
-        | {"estimated accuracy": report["estimated_accuracy"]["value"], **{k: report["signs"][k] for k in SIGNS}}
+        | {"estimated accuracy": guess and guess["value"], **{k: report["signs"][k] for k in SIGNS}}
         | {"clusters": report["n_clusters"], "epochs": report["epochs"]}
         | {"seconds": round(report["seconds"]["train"] + report["seconds"]["label"], 1)}
         | {"MB": round(sum(report["peak_bytes"].values()) / 1e6)}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre
+from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre, round_variance
 
 
 class Heads(nn.Module):
@@ -87,12 +87,12 @@ class Centres(nn.Module):
     """
 
     centres_SKD: Tensor
-    scale: Tensor
+    variance: Tensor
 
     def __init__(self, K: int, dim: int, starts: int = 5):
         super().__init__()
         self.register_buffer("centres_SKD", torch.zeros(starts, K, dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("variance", torch.ones(()))
 
     def fit(self, features_ND: Tensor, seed: int, spherical: bool = False) -> int:
         """Find the centres; the start whose items lie nearest to theirs."""
@@ -101,9 +101,9 @@ class Centres(nn.Module):
         self.centres_SKD = torch.stack(found).to(features_ND)
         spread = [float(nearest_centre(features_ND, centres)[1].mean()) for centres in self.centres_SKD]
         best = min(range(starts), key=lambda s: spread[s])
-        self.scale.fill_(max(spread[best], 1e-6))
+        self.variance.fill_(max(round_variance(features_ND, self.centres_SKD[best]), 1e-9))
         return best
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
         """Log-probabilities (B, K) a start."""
-        return [centre_log_probs(features_BD, centres, self.scale) for centres in self.centres_SKD]
+        return [centre_log_probs(features_BD, centres, self.variance) for centres in self.centres_SKD]

@@ -71,12 +71,12 @@ def score_alone(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:
     return found
 
 
-def probe_run(run: Run, truth: str | None, seed: int = 0) -> dict[str, Any]:
+def probe_run(run: Run, truth: str | None, seed: int = 0, papers: bool = False) -> dict[str, Any]:
     """How good a run's features are; a `group` column of the truth says which items stay on one side."""
     known = known_items(run, truth, raw=True)
     by_path = read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
     groups = [by_path[p] for p in known.paths] if by_path else None
-    return probe(run.features[known.rows], known.classes, groups, seed)
+    return probe(run.features[known.rows], known.classes, groups, seed, papers)
 
 
 def draw_purity(run: Run, truth: str | None, raw: bool, file: Path) -> None:

@@ -13,7 +13,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     """The short report that `label` ends with."""
     sizes = sorted(report["sizes"], reverse=True)
     few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
-    signs, guess = report["signs"], report["estimated_accuracy"]
+    signs = report["signs"]
     skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
     rows = [
         ("items", f"{report['n_items']:,}{skipped}"),
@@ -23,7 +23,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("head agreement", f"{signs['agreement']:.3f} NMI"),
         ("view stability", f"{signs['stability']:.3f}"),
         ("confidence", f"{report['median_confidence']:.3f} median"),
-        ("est. accuracy", f"{guess['value']:.2f} ({guess['low']:.2f} to {guess['high']:.2f}), estimated without truth"),
+        ("est. accuracy", estimate_line(report["estimated_accuracy"])),
         ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
         ("run folder", str(out)),
     ]
@@ -35,6 +35,12 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     )
     after = f"look at   {browse_line(out)}\nnext      selflabel score {out} --truth truth.csv"
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
+
+
+def estimate_line(guess: dict[str, float] | None) -> str:
+    if guess is None:
+        return "none: this method has one head, and no others to agree with it"
+    return f"{guess['value']:.2f} ({guess['low']:.2f} to {guess['high']:.2f}), estimated without truth"
 
 
 def browse_line(out: Path) -> str:
@@ -65,7 +71,9 @@ def probe_lines(found: dict[str, Any]) -> str:
     rows = [("nearest neighbours", found["knn"]), ("linear layer", found["linear"])]
     rows += [(f"{n} labelled a class", value) for n, value in found["few"].items()]
     rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
-    return "\n".join(f"{name:20} {value:.4f}" for name, value in rows)
+    rows += [(f"neighbours ({k_sigma})", value) for k_sigma, value in found.get("knn by k and sigma", {}).items()]
+    rows += [(f"linear, {schedule}", value) for schedule, value in found.get("linear by schedule", {}).items()]
+    return "\n".join(f"{name:22} {value:.4f}" for name, value in rows)
 
 
 @contextmanager

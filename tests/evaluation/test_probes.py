@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from selflabel.errors import UserError
+from selflabel.evaluation.linear import SCHEDULES, linear_accuracy
 from selflabel.evaluation.probes import knn, nearest, probe, split, unit
 from selflabel.evaluation.purity import drawn, purities
 
@@ -67,3 +68,21 @@ def test_purity_and_entropy_of_known_clusters_and_their_picture(tmp_path):
     assert pure[0] == 0.5 and mixed[0] == pytest.approx(np.log(2))
     drawn(truth, labels).savefig(tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 5000
+
+
+def test_the_papers_schedules_and_neighbours_find_classes_and_no_more_than_chance_in_noise():
+    x, y = blobs()
+    good = probe(x, y, papers=True)
+    assert good["knn by k and sigma"]["10, 0.1"] == good["knn"] > 0.95
+    assert set(good["linear by schedule"]) == set(SCHEDULES) and min(good["linear by schedule"].values()) > 0.95
+    noise = probe(rng.standard_normal((120, 16)), y, papers=True)
+    assert max(noise["linear by schedule"].values()) < 0.45
+
+
+def test_a_schedules_batch_norm_makes_it_indifferent_to_the_features_scale():
+    x, y = blobs(noise=2.0)
+    classes = np.unique(y, return_inverse=True)[1]
+    plain, large = (
+        linear_accuracy(s * x[:80], classes[:80], s * x[80:], classes[80:], SCHEDULES["sela-alexnet"]) for s in (1.0, 1e3)
+    )
+    assert plain == pytest.approx(large, abs=0.05)

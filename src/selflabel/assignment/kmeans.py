@@ -74,10 +74,24 @@ def nearest_centre(x_ND: Tensor, centres_KD: Tensor) -> tuple[Tensor, Tensor]:
     return found.indices, found.values
 
 
-def centre_log_probs(x_ND: Tensor, centres_KD: Tensor, scale: Tensor | float) -> Tensor:
-    """(N, K) log-probabilities of the centres under equal round Gaussians.
+def centre_log_probs(x_ND: Tensor, centres_KD: Tensor, variance: Tensor | float) -> Tensor:
+    """(N, K) log-probabilities of the centres under equal round Gaussians of this variance a dimension."""
+    return torch.log_softmax(-squared_distances(x_ND, centres_KD) / (2 * variance), dim=1)
 
-    scale: the mean squared distance of an item to its nearest centre. A Gaussian of D dimensions that lies so far from its centre
-    has the variance scale / D; its effective D is far below the features', and 2 is taken.
+
+def round_variance(x_ND: Tensor, centres_KD: Tensor) -> float:
+    """The variance a dimension of items about their nearest centres, if all of it lay evenly in as many dimensions as matter.
+
+    How many matter is the participation ratio of the covariance C about the centres, (tr C)^2 / tr C^2: features are long, but
+    most of their directions hardly vary.
+
+    Example:
+        >>> g = torch.Generator().manual_seed(0)
+        >>> x = torch.cat([2 * torch.randn(4000, 3, generator=g), torch.zeros(4000, 61)], dim=1)
+        >>> round(round_variance(x, torch.zeros(1, 64)))
+        4
     """
-    return torch.log_softmax(-squared_distances(x_ND, centres_KD) / scale, dim=1)
+    about = (x_ND - centres_KD.to(x_ND)[nearest_centre(x_ND, centres_KD)[0]]).double()
+    covariance = about.T @ about / len(about)
+    total = covariance.trace().clamp(min=1e-12)
+    return float(covariance.square().sum() / total)

@@ -3,8 +3,9 @@
 A probe is fitted on one part of the items and scored on another. Items of one group (takes of one film, pictures of one person)
 must lie on the same side, or neighbours find the take and not the class.
 
-Sources: weighted nearest neighbours with k = 10 and sigma = 0.1, Wu et al. (2018), as SeLa's CIFAR evaluation; recall at k,
-SeLaVi section 4.3: whether any of an item's k nearest among the fitted ones is of its class.
+Sources: weighted nearest neighbours with k = 10 and sigma = 0.1, Wu et al. (2018), as SeLa's CIFAR evaluation, whose grid of both
+`papers` asks for, beside the schedules of linear layers; recall at k, SeLaVi section 4.3: whether any of an item's k nearest
+among the fitted ones is of its class.
 """
 
 from __future__ import annotations
@@ -15,15 +16,23 @@ from typing import Any
 import numpy as np
 
 from selflabel.errors import UserError
+from selflabel.evaluation.linear import SCHEDULES, linear_accuracy
 from selflabel.evaluation.metrics import codes
 
 NEIGHBOURS, SIGMA = 10, 0.1
+GRID_NEIGHBOURS, GRID_SIGMAS = (1, 5, 10, 50, 200), (0.1, 0.5)
 RECALLS = (1, 5, 10, 20)
 FEW = (1, 5, 10)  # labelled items a class
 FOLDS, DRAWS = 5, 5
 
 
-def probe(features: np.ndarray, truth: Sequence[str], groups: Sequence[str] | None = None, seed: int = 0) -> dict[str, Any]:
+def probe(
+    features: np.ndarray,
+    truth: Sequence[str],
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    papers: bool = False,
+) -> dict[str, Any]:
     """Every probe, as means over FOLDS parts of which each is scored once.
 
     Args:
@@ -31,9 +40,11 @@ def probe(features: np.ndarray, truth: Sequence[str], groups: Sequence[str] | No
         truth: N classes.
         groups: N groups that stay together; None: every item is its own.
         seed: of the folds and of which few items are labelled.
+        papers: neighbours by every k and sigma, and linear layers by every schedule, of papers, too.
 
     Returns:
-        "knn" and "linear" accuracy, "recall" by k, "few" by items a class (mean over DRAWS draws a fold), "folds".
+        "knn" and "linear" accuracy, "recall" by k, "few" by items a class (mean over DRAWS draws a fold), "folds"; with `papers`
+        "knn by k and sigma" and "linear by schedule".
 
     Raises:
         UserError: fewer than two groups or two classes.
@@ -43,6 +54,9 @@ def probe(features: np.ndarray, truth: Sequence[str], groups: Sequence[str] | No
     if len(folds) < 2 or y.max() < 1:
         raise UserError(f"probes need two classes and two groups at least; found {y.max() + 1} and {len(folds)}.")
     each = [one_fold(x, y, fit, held, seed + i) for i, (fit, held) in enumerate(folds)]
+    if papers:
+        raw = np.asarray(features, np.float32)
+        each = [a | as_in_papers(x, raw, y, fit, held, seed + i) for i, (a, (fit, held)) in enumerate(zip(each, folds))]
     return {"folds": len(folds), **mean_of(each)}
 
 
@@ -53,6 +67,21 @@ def one_fold(x: np.ndarray, y: np.ndarray, fit: np.ndarray, held: np.ndarray, se
         "linear": linear(x[fit], y[fit], x[held], y[held]),
         "recall": {str(k): float((y[fit][near[:, :k]] == y[held][:, None]).any(axis=1).mean()) for k in RECALLS},
         "few": {str(n): few(x[fit], y[fit], x[held], y[held], n, seed) for n in FEW},
+    }
+
+
+def as_in_papers(x: np.ndarray, raw: np.ndarray, y: np.ndarray, fit: np.ndarray, held: np.ndarray, seed: int) -> dict[str, Any]:
+    similarity, near = nearest(x[fit], x[held], max(GRID_NEIGHBOURS))
+    classes, K = y[fit][near], int(y.max()) + 1
+    return {
+        "knn by k and sigma": {
+            f"{k}, {sigma:g}": float((knn(similarity, classes, K, k, sigma) == y[held]).mean())
+            for k in GRID_NEIGHBOURS
+            for sigma in GRID_SIGMAS
+        },
+        "linear by schedule": {
+            name: linear_accuracy(raw[fit], y[fit], raw[held], y[held], s, seed) for name, s in SCHEDULES.items()
+        },
     }
 
 
