@@ -126,13 +126,14 @@ def next_trial(seconds: float, trials: list[tuple[int, float]]) -> int | None:
     """Epochs of the next trial: few at first, which tell more of what starting costs than of an epoch; then a share of the time.
 
     Example:
-        >>> next_trial(60, []), next_trial(60, [(3, 1.0)]), next_trial(60, [(3, 30.0)])
-        (3, 36, None)
+        >>> next_trial(60, []), next_trial(60, [(3, 1.0)]), next_trial(60, [(3, 9.0)]), next_trial(60, [(3, 30.0)])
+        (3, 36, 9, None)
     """
     if not trials:
         return FIRST_TRIAL
-    affordable = epochs_for(TRIAL_SHARE * seconds, trials)
-    return affordable if len(trials) == 1 and affordable > 2 * FIRST_TRIAL else None
+    if len(trials) > 1 or trials[0][1] > TRIAL_SHARE * seconds:
+        return None
+    return max(3 * FIRST_TRIAL, epochs_for(TRIAL_SHARE * seconds, trials))
 
 
 def epochs_for(seconds: float, trials: list[tuple[int, float]]) -> int:

@@ -70,3 +70,18 @@ def test_noise_goes_to_the_nearest_and_all_noise_is_one():
     labels = torch.tensor([0] * 10 + [1] * 15 + [2] * 5)
     made = completed(x, labels, 2)
     assert (made[10:25] == 0).all() and (made[:10] == 1).all()
+
+
+def test_a_pretext_learns_first_and_its_network_serves_as_a_frozen_one(signs, tmp_path):
+    x, _ = signs(160)
+    settings = make_settings(source="array", clusters=2, method="kmeans", options={"pretext": "simclr"}, epochs=3, device="cpu")
+    report = label(settings, tmp_path / "run", data=x)
+    learned = Run.open(tmp_path / "run").features.astype(np.float32)
+    assert report["epochs"] == 3 and learned.shape == (160, 512)
+    weights = str(tmp_path / "run" / "model.safetensors")
+    frozen = make_settings(
+        source="array", clusters=2, method="spherical-kmeans", encoder="frozen:conv4", weights=weights, device="cpu"
+    )
+    again = label(frozen, None, data=x)["labelling"]
+    about = learned - learned.mean(axis=0)  # frozen features are seen about their mean
+    assert np.allclose(again.features, about / np.linalg.norm(about, axis=1).mean(), atol=2e-3)

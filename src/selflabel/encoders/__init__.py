@@ -8,6 +8,7 @@ for a fixed backbone whose features are computed once.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -247,8 +248,14 @@ class TimmNeck(nn.Module):
         return self.held[0].forward_head(maps, pre_logits=True)  # type: ignore[operator]
 
 
+INSIDE_A_RUN = re.compile(r"(method\.encoders|backbone)\.\w+\.")  # where a run's model.safetensors keeps its encoders
+
+
 def load_weights(net: nn.Module, file: Path, name: str) -> None:
-    """Load a .safetensors state dict; a classifier that the net no longer has is ignored, anything else missing is an error."""
+    """Load a .safetensors state dict, or the encoder of a run's model.safetensors.
+
+    A classifier that the net no longer has is ignored, anything else missing is an error.
+    """
     from safetensors.torch import load_file
 
     if file.suffix != ".safetensors":
@@ -258,6 +265,10 @@ def load_weights(net: nn.Module, file: Path, name: str) -> None:
     except Exception as error:  # safetensors raises its own family and OSError
         raise UserError(f"--weights {file}: cannot be read as safetensors ({error}).") from error
     own = net.state_dict()
+    for prefix in sorted({m[0] for k in state if (m := INSIDE_A_RUN.match(k))}):
+        inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if own.keys() <= inner.keys():
+            state = inner
     if not any(k in own for k in state):  # a backbone's own names, e.g. torchvision's, inside our Encoder
         state = {f"trunk.{k}": v for k, v in state.items()}
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}

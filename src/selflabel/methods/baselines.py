@@ -1,5 +1,6 @@
-"""BASELINES: what a user would pick instead. Nothing is trained: labels are read off the features of a fixed backbone, of given
-features, or, with no pretrained encoder, off first features (views.first: pictures' pixels, films' outlines and colours).
+"""BASELINES: what a user would pick instead. Labels are read off the features of a fixed backbone, of given features, or, with no
+pretrained encoder, off first features (views.first: pictures' pixels, films' outlines and colours). Nothing is trained, but with
+`pretext` an encoder learns one before its features are read.
 
     kmeans, spherical-kmeans, gaussian-mixture   on the features
     umap-kmeans                                  k-means of 10 dimensions that UMAP found (McInnes et al., 2018)
@@ -22,9 +23,11 @@ from torch import Tensor, nn
 
 from selflabel.assignment.kmeans import kmeans, nearest_centre
 from selflabel.heads import Centres
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction
+from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, quick_epochs
+from selflabel.methods.pretext import Name, Pretext, pretext_phase
 from selflabel.views import first_features, sound_features
 
+SHOWN, TEMPERATURE = 120_000, 0.2  # of a pretext: items of a quick run
 UMAP_DIMS, UMAP_NEIGHBOURS = 10, 15
 LEAST_SHARE = 0.2  # of an equal share of the items: HDBSCAN's smallest cluster
 VOTERS = 10
@@ -33,9 +36,12 @@ RIDGE = 1e-6  # of a mixture's variances, of the features' own
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """starts: of k-means or the mixture, of which the best is reported."""
+    """starts: of k-means or the mixture, of which the best is reported. pretext: what an encoder learns beforehand; None uses
+    first features. Given or pretrained features are taken as they are.
+    """
 
     starts: int = 5
+    pretext: Name | None = None
 
 
 class FirstFeatures(nn.Module):
@@ -60,13 +66,29 @@ class Baseline(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         m = self.task.modality
-        self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.starts_from_nothing else encoders
+        if self.learns_first:
+            self.encoders = encoders
+            self.pretext = Pretext(self.options.pretext, encoders[m], TEMPERATURE, self.task.n_items)
+        else:
+            self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.starts_from_nothing else encoders
+
+    @property
+    def learns_first(self) -> bool:
+        return self.options.pretext is not None and self.starts_from_nothing
 
     def phases(self) -> list[Phase]:
-        return []
+        if not self.learns_first:
+            return []
+        m, n = self.task.modality, self.task.n_items
+        epochs = self.task.epochs or quick_epochs(self.task, SHOWN, 20, 120)
+        return [pretext_phase(self.options.pretext, m, self.view_of(m), epochs, n)]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        raise NotImplementedError("a baseline has no phases and no loss")
+        m = self.task.modality
+        return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
+
+    def after_step(self) -> None:
+        self.pretext.after_step(self.encoders[self.task.modality])
 
     def read_off(self, log_probs: list[Tensor], head: int) -> Final:
         return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), {"mass": "as found"})

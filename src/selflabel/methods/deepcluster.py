@@ -29,7 +29,7 @@ from selflabel.heads import Centres, LinearHeads, Projector
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
 
 PAPER_EPOCHS, QUICK_EPOCHS = 200, 40
-WHITE, NARROWING = 256, 4  # directions that are kept, at most; and at most one of four that features have
+WHITE, NARROWING = 256, 16  # directions that are kept, at most; and of how many one is
 QUICK_ROUNDS = 10
 BATCH, TURNS = 256, 20  # items a batch; of Lloyd
 PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
@@ -152,7 +152,7 @@ class DeepCluster(Method):
 
 
 def white(dim: int) -> int:
-    """Directions that are kept of features of this length; the paper keeps 256 of 4,096."""
+    """Directions that are kept of features of this length; the paper keeps 256 of 4,096, which is one of sixteen."""
     return min(WHITE, max(1, dim // NARROWING))
 
 

@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.heads import Projector
+from selflabel.methods.base import Phase, Recipe, one_cycle
 
 Name = Literal["simclr", "moco", "rotation"]
 HIDDEN, PROJECTED = 256, 128
+PRETEXT, BATCH, LR = "pretext", 256, 2e-3
 QUEUE, MOMENTUM = 4096, 0.99
 
 
@@ -58,8 +60,15 @@ def pretext_views(name: Name, preset: str) -> tuple[str, ...]:
     return (preset,) if name == "rotation" else (preset, preset)
 
 
+def pretext_phase(name: Name, modality: str, preset: str, epochs: int, n_items: int, lr_scale: float = 1.0) -> Phase:
+    """The stretch of training in which a method's encoder and its member `pretext` learn."""
+    views, recipe = {modality: pretext_views(name, preset)}, Recipe(LR * lr_scale, one_cycle, "adamw", 1e-4)
+    batch = min(BATCH, max(16, n_items // 8))
+    return Phase(PRETEXT, epochs, views, recipe, batch, learns=("encoders", "pretext.projector"))
+
+
 class Pretext(nn.Module):
-    """One pretext on one encoder. A phase that runs it shows `pretext_views` and learns `encoders` and `pretext.projector`."""
+    """One pretext on one encoder; a method that runs it calls it `pretext`, and has a `pretext_phase`."""
 
     queue_QD: Tensor
 

@@ -32,12 +32,13 @@ from selflabel.methods.base import (
     quick_epochs,
     scaled_epochs,
 )
-from selflabel.methods.pretext import Name, Pretext, pretext_views
+from selflabel.methods.pretext import LR, PRETEXT, Name, Pretext, pretext_phase
 
-PRETEXT, CLUSTER, SELF_LABEL = "pretext", "cluster", "self-label"
+CLUSTER, SELF_LABEL = "cluster", "self-label"
 PAPER_EPOCHS = {PRETEXT: 500, CLUSTER: 50, SELF_LABEL: 200}
 SHOWN = {PRETEXT: 120_000, CLUSTER: 60_000, SELF_LABEL: 60_000}  # items of a quick run
-BATCHES = {PRETEXT: 256, CLUSTER: 128, SELF_LABEL: 256}
+PAPER_PRETEXT_LR = 1e-3
+BATCHES = {CLUSTER: 128, SELF_LABEL: 256}
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -97,20 +98,20 @@ class SCAN(Method):
         names = [PRETEXT, CLUSTER, SELF_LABEL] if self.starts_from_nothing else [CLUSTER, SELF_LABEL]
         wanted = [PAPER_EPOCHS[p] if paper else quick_epochs(self.task, SHOWN[p], 10, 100) for p in names]
         views = {CLUSTER: (self.view_of(m),), SELF_LABEL: ("centre", self.view_of(m, "-strong"))}
-        if self.starts_from_nothing:
-            views[PRETEXT] = pretext_views(self.options.pretext, self.view_of(m))
-        learns = {PRETEXT: ("encoders", "pretext.projector")}
-        return [
-            Phase(p, epochs, {m: views[p]}, self.recipe(p), self.batch(p), (), learns.get(p, ("encoders", "heads")))
-            for p, epochs in zip(names, scaled_epochs(wanted, self.task.epochs))
+        epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
+        later = [
+            Phase(p, epochs[p], {m: views[p]}, self.recipe(), self.batch(p), learns=("encoders", "heads"))
+            for p in (CLUSTER, SELF_LABEL)
         ]
+        if not self.starts_from_nothing:
+            return later
+        scale = self.options.lr_scale * (PAPER_PRETEXT_LR / LR if paper else 1.0)
+        first = pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], self.task.n_items, scale)
+        return [first, *later]
 
-    def recipe(self, phase: str) -> Recipe:
-        given = self.task.kind == "features"
-        quick = {PRETEXT: 2e-3, CLUSTER: 1e-2 if given else 1e-3, SELF_LABEL: 1e-2 if given else 1e-3}
-        published = {PRETEXT: 1e-3, CLUSTER: 1e-4, SELF_LABEL: 1e-4}
-        lr = (published if self.task.preset == "paper" else quick)[phase] * self.options.lr_scale
-        return Recipe(lr, one_cycle, "adamw", 1e-4)
+    def recipe(self) -> Recipe:
+        quick = 1e-2 if self.task.kind == "features" else 1e-3
+        return Recipe((1e-4 if self.task.preset == "paper" else quick) * self.options.lr_scale, one_cycle, "adamw", 1e-4)
 
     def batch(self, phase: str) -> int:
         return min(BATCHES[phase], max(16, self.task.n_items // 8))

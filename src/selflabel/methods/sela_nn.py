@@ -55,6 +55,7 @@ UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
 MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
+EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -250,7 +251,7 @@ class SeLaNN(Method):
         turns = len(self.phases()[-1].relabel_at)
         if not self.chosen and self.turn >= 0.5 * turns:
             self.choose_clusters()
-        if 2 < self.turn < turns - 1:
+        if 2 < self.turn < EXCHANGED_FOR * turns:
             self.exchange()
         self.turn += 1
         worst = max(solved, key=lambda a: a.error)

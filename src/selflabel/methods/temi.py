@@ -37,9 +37,9 @@ from selflabel.methods.base import (
     quick_epochs,
     scaled_epochs,
 )
-from selflabel.methods.pretext import Name, Pretext, follow, pretext_views
+from selflabel.methods.pretext import PRETEXT, Name, Pretext, follow, pretext_phase
 
-PRETEXT, PAIRS = "pretext", "pairs"
+PAIRS = "pairs"
 PAPER_EPOCHS = {PRETEXT: 500, PAIRS: 100}
 SHOWN = {PRETEXT: 120_000, PAIRS: 400_000}  # items of a quick run
 BATCH, HIDDEN = 512, 512
@@ -108,24 +108,16 @@ class TEMI(Method):
         return MOMENTUM ** max(1.0, PAPER_STEPS / steps)
 
     def phases(self) -> list[Phase]:
-        m, paper = self.task.modality, self.task.preset == "paper"
+        m, n, paper = self.task.modality, self.task.n_items, self.task.preset == "paper"
         names = [PRETEXT, PAIRS] if self.starts_from_nothing else [PAIRS]
         wanted = [PAPER_EPOCHS[p] if paper else quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
-        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), PAIRS: ()}
-        rates = {PRETEXT: 2e-3, PAIRS: 1e-4 if paper else 2e-3}
-        learns = {PRETEXT: ("encoders", "pretext.projector"), PAIRS: ("heads",)}
-        batch = {PRETEXT: BATCH // 2, PAIRS: BATCH if paper else BATCH // 2}
-        return [
-            Phase(
-                p,
-                epochs,
-                {m: views[p]} if views[p] else {},
-                Recipe(rates[p] * self.options.lr_scale, one_cycle, "adamw", 1e-4),
-                min(batch[p], max(16, self.task.n_items // 8)),
-                learns=learns[p],
-            )
-            for p, epochs in zip(names, scaled_epochs(wanted, self.task.epochs))
-        ]
+        epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
+        recipe = Recipe((1e-4 if paper else 2e-3) * self.options.lr_scale, one_cycle, "adamw", 1e-4)
+        batch = min(BATCH if paper else BATCH // 2, max(16, n // 8))
+        pairs = Phase(PAIRS, epochs[PAIRS], {}, recipe, batch, learns=("heads",))
+        if not self.starts_from_nothing:
+            return [pairs]
+        return [pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], n, self.options.lr_scale), pairs]
 
     def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
         if phase.name == PAIRS:

@@ -32,9 +32,9 @@ from selflabel.methods.base import (
     quick_epochs,
     scaled_epochs,
 )
-from selflabel.methods.pretext import Name, Pretext, pretext_views
+from selflabel.methods.pretext import PRETEXT, Name, Pretext, pretext_phase
 
-PRETEXT, BILEVEL = "pretext", "two levels"
+BILEVEL = "two levels"
 PAPER_STEPS, PAPER_BATCH = 6000, 10_000
 SHOWN, BATCH, LEAST_STEPS = {PRETEXT: 120_000, BILEVEL: 500_000}, 500, 10  # least outer steps an epoch
 DECAYS = (0.9, 0.999)  # Adam's
@@ -122,14 +122,12 @@ class Turtle(Method):
         wanted = [quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
         if paper:
             wanted[-1] = max(1, PAPER_STEPS * self.batch() // (n * self.passes()))
-        views = {PRETEXT: pretext_views(self.options.pretext, self.view_of(m)), BILEVEL: ()}
-        recipes = {PRETEXT: Recipe(2e-3, lambda _: 1.0, "adamw", 1e-4), BILEVEL: Recipe(self.lr(), lambda _: 1.0, "adamw")}
-        batches = {PRETEXT: min(256, max(16, n // 8)), BILEVEL: self.batch()}
-        learns = {PRETEXT: ("encoders", "pretext.projector"), BILEVEL: ("heads",)}
-        return [
-            Phase(p, epochs, {m: views[p]} if views[p] else {}, recipes[p], batches[p], learns=learns[p])
-            for p, epochs in zip(names, scaled_epochs(wanted, self.task.epochs))
-        ]
+        epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
+        recipe = Recipe(self.lr(), lambda _: 1.0, "adamw")
+        levels = Phase(BILEVEL, epochs[BILEVEL], {}, recipe, self.batch(), learns=("heads",))
+        if not self.starts_from_nothing:
+            return [levels]
+        return [pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], n, self.options.lr_scale), levels]
 
     def lr(self) -> float:
         return (1e-3 if self.task.preset == "paper" else 1e-2) * self.options.lr_scale
