@@ -29,7 +29,7 @@ from selflabel.heads import Centres, LinearHeads, Projector
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
 
 PAPER_EPOCHS, QUICK_EPOCHS = 200, 40
-WHITE, NARROWING = 256, 16  # directions that are kept, at most; and of how many one is
+NARROWING, LEAST_WHITE = 16, 32  # of how many directions one is kept, and how many at least
 QUICK_ROUNDS = 10
 BATCH, TURNS = 256, 20  # items a batch; of Lloyd
 PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
@@ -152,8 +152,8 @@ class DeepCluster(Method):
 
 
 def white(dim: int) -> int:
-    """Directions that are kept of features of this length; the paper keeps 256 of 4,096, which is one of sixteen."""
-    return min(WHITE, max(1, dim // NARROWING))
+    """Directions that are kept of features of this length; the paper keeps 256 of 4,096."""
+    return min(dim, max(LEAST_WHITE, dim // NARROWING))
 
 
 def uniform_over_clusters(clusters_N: Tensor, generator: torch.Generator) -> Tensor:
