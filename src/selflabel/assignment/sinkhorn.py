@@ -64,7 +64,8 @@ class Assignment:
         potentials: (K,) float64, in the units of the scores.
         error: largest relative error of a label's mass, max_k |mass_k / target_k - 1|, at these potentials, on all scores.
         n_iter: turns taken: how often the potentials were moved.
-        n_passes: how often all N x K scores were read or made; turns on thinned items or kept entries need none.
+        n_passes: how often all N x K scores were read or made, rounded up; thinned items count as what they are of all, and turns
+            on what a store holds need none.
         seconds: wall time.
         converged: whether the error came below the tolerance.
         epsilon: the temperature solved at.
@@ -191,7 +192,7 @@ class Solve:
         self.source, self.problem, self.tol, self.most = source, problem, tol, most
         self.everyone, self.items, self.room = everyone, items, Room(memory, 2 * source.shape[0] * source.shape[1])
         self.learned: dict[float, Curvature] = {}
-        self.turns = self.passes = 0
+        self.turns = self.read = 0  # read: rows of scores, again and again
 
     def assignment(self, relax: float | None, start: Tensor | None, rounding: str) -> Steps[Assignment]:
         started = time.perf_counter()
@@ -207,7 +208,8 @@ class Solve:
             labels = exact_labels(lambda rows: rows_of(self.source, rows), v, np.exp(self.problem.log_r), labels)
         seconds, converged = time.perf_counter() - started, self.tol is not None and error <= self.tol
         potentials = torch.from_numpy(v)
-        return Assignment(labels, potentials, error, self.turns, self.passes, seconds, converged, self.problem.epsilon)
+        passes = math.ceil(self.read / max(1, self.source.shape[0]))
+        return Assignment(labels, potentials, error, self.turns, passes, seconds, converged, self.problem.epsilon)
 
     def reading(self, source: Source, epsilon: float, tol: float, direct: float) -> Reading:
         return Reading(source, epsilon, tol, self.everyone, self.room, direct)
@@ -224,7 +226,7 @@ class Solve:
         for _ in range(self.most):
             point = look(self.problem, (yield from reading.exactly(v)), v)
             v = v + self.problem.epsilon * self.problem.plain_step(point)
-        self.turns, self.passes = self.most, reading.passes
+        self.turns, self.read = self.most, reading.passes * self.source.shape[0]
         labels, error = yield from self.certified(v)
         return v, labels, error
 
@@ -272,7 +274,7 @@ class Solve:
         learned = self.learned.setdefault(epsilon, Curvature())
         there, turns = yield from climb(reading.turn, problem, here, tol, self.most - self.turns, learned)
         self.turns += turns
-        self.passes += math.ceil(reading.passes * source.shape[0] / max(1, self.source.shape[0]))
+        self.read += reading.passes * source.shape[0]
         return there.v
 
     def certified(self, v: np.ndarray) -> Steps[tuple[Tensor, float]]:
@@ -284,7 +286,7 @@ class Solve:
         labels = torch.empty(self.source.shape[0], dtype=torch.int64, device=self.source.device)
         reading = self.reading(self.source, self.problem.epsilon, 1.0, direct=NEVER_HELD)
         turn = yield from reading.exactly(v, labels)
-        self.passes += 1
+        self.read += self.source.shape[0]
         return labels, turn
 
 
