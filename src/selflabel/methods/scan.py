@@ -36,7 +36,7 @@ from selflabel.methods.pretext import LR, PRETEXT, Name, Pretext, pretext_phase
 
 CLUSTER, SELF_LABEL = "cluster", "self-label"
 PAPER_EPOCHS = {PRETEXT: 500, CLUSTER: 50, SELF_LABEL: 200}
-SHOWN = {PRETEXT: 120_000, CLUSTER: 60_000, SELF_LABEL: 60_000}  # items of a quick run
+SHOWN = {PRETEXT: 120_000, CLUSTER: 90_000, SELF_LABEL: 30_000}  # items of a quick run
 PAPER_PRETEXT_LR = 1e-3
 BATCHES = {CLUSTER: 128, SELF_LABEL: 256}
 
