@@ -1,4 +1,4 @@
-"""Write README's table from results/: nothing in it is typed by hand.
+"""Write the tables of README and docs/field.md from results/: nothing in them is typed by hand.
 
 python -m reproduce.tables [--check]
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- table from results/ -->", "<!-- end of table -->"
@@ -16,7 +18,7 @@ ROWS += ["ucf101_av7", "mnist_fsdd", "fsdd"]
 HIDDEN = (" alone", "joined", "matched", ", image", ", audio", ", video")  # ways that the methods' pages show
 
 
-def table() -> str:
+def readme_table() -> str:
     lines = ["| set | method | accuracy (median, worst) | NMI | seeds | seconds |", "| --- | --- | --- | --- | --- | --- |"]
     for name in ROWS:
         file = ROOT / "results" / f"{name}.json"
@@ -36,18 +38,63 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
+def field_tables() -> str:
+    """A table for every set on which the methods were compared, best first, then those on uneven classes."""
+    parts = []
+    for file in sorted((ROOT / "results").glob("field-*.json")):
+        content = json.loads(file.read_text())
+        lines = ["| method | accuracy | NMI | estimated | neighbours | linear | 5 labelled a class | epochs | seconds | MB |"]
+        for method, found in best_first(content["methods"]):
+            s, rows = found["summary"], found["rows"]
+            probes = [mean(r["probe"][k] for r in rows) for k in ("knn", "linear")] + [mean(r["probe"]["few"]["5"] for r in rows)]
+            guesses = [r["estimated accuracy"] for r in rows if r["estimated accuracy"] is not None]
+            guess = f"{mean(guesses):.2f}" if guesses else ""
+            numbers = [spread(s["accuracy"]), spread(s["nmi"]), guess, *(f"{p:.3f}" for p in probes)]
+            numbers += [f"{mean(r[k] for r in rows):.0f}" for k in ("epochs", "seconds", "MB")]
+            lines.append(f"| {method} | {' | '.join(numbers)} |")
+        parts.append(titled(content["data"], f"{content['budget']} a method", content, lines))
+    for file in sorted((ROOT / "results").glob("imbalance-*.json")):
+        content = json.loads(file.read_text())
+        lines = ["| method | accuracy | NMI | recall of the three smallest classes | labels |"]
+        for way, found in best_first(content["methods"]):
+            s = found["summary"]
+            labels = f"{mean(r['n_clusters'] for r in found['rows']):.1f}"
+            lines.append(f"| {way} | {spread(s['accuracy'])} | {spread(s['nmi'])} | {s['small']:.3f} | {labels} |")
+        parts.append(titled(content["data"], "each method's own epochs", content, lines))
+    return "\n\n".join(parts)
+
+
+def best_first(methods: dict) -> list[tuple[str, dict]]:
+    return sorted(methods.items(), key=lambda way: -way[1]["summary"]["accuracy"]["mean"])
+
+
+def spread(numbers: dict) -> str:
+    return f"{numbers['mean']:.3f} ± {numbers['sd']:.3f}"
+
+
+def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
+    rule = "| --- " * (lines[0].count("|") - 1) + "|"
+    seeds = max(len(found["summary"]["seeds"]) for found in content["methods"].values())
+    head = f"### {data}\n\n{budget}; mean and spread over {seeds} seeds; {content['machine']}; {content['date']}."
+    return "\n".join([head, "", lines[0], rule, *lines[1:]])
+
+
+def with_table(text: str, table: str) -> str:
     before, rest = text.split(START)
-    return f"{before}{START}\n{table()}\n{END}{rest.split(END)[1]}"
+    return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
+
+
+PAGES: dict[str, Callable[[], str]] = {"README.md": readme_table, "docs/field.md": field_tables}
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    made = with_table(text)
-    if "--check" in sys.argv:
-        raise SystemExit(0 if made == text else "README's table is not that of results/; run python -m reproduce.tables")
-    readme.write_text(made)
+    for name, table in PAGES.items():
+        text = (ROOT / name).read_text()
+        made = with_table(text, table())
+        if "--check" not in sys.argv:
+            (ROOT / name).write_text(made)
+        elif made != text:
+            raise SystemExit(f"{name}: its table is not that of results/; run python -m reproduce.tables")
 
 
 if __name__ == "__main__":
