@@ -1,4 +1,4 @@
-"""Write the tables of README and docs/field.md from results/: nothing in them is typed by hand.
+"""Write the tables of README, docs/field.md and the methods' pages from results/: nothing in them is typed by hand.
 
 python -m reproduce.tables [--check]
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean
+
+from selflabel.methods import BASELINES, METHODS
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- table from results/ -->", "<!-- end of table -->"
@@ -41,8 +44,7 @@ def readme_table() -> str:
 def field_tables() -> str:
     """A table for every set on which the methods were compared, best first, then those on uneven classes."""
     parts = []
-    for file in sorted((ROOT / "results").glob("field-*.json")):
-        content = json.loads(file.read_text())
+    for content in field():
         lines = ["| method | accuracy | NMI | estimated | neighbours | linear | 5 labelled a class | epochs | seconds | MB |"]
         for method, found in best_first(content["methods"]):
             s, rows = found["summary"], found["rows"]
@@ -62,6 +64,11 @@ def field_tables() -> str:
             lines.append(f"| {way} | {spread(s['accuracy'])} | {spread(s['nmi'])} | {s['small']:.3f} | {labels} |")
         parts.append(titled(content["data"], "each method's own epochs", content, lines))
     return "\n\n".join(parts)
+
+
+def field() -> list[dict]:
+    """What reproduce/field.py measured, a set each."""
+    return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob("field-*.json"))]
 
 
 def best_first(methods: dict) -> list[tuple[str, dict]]:
@@ -84,11 +91,27 @@ def with_table(text: str, table: str) -> str:
     return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
 
 
-PAGES: dict[str, Callable[[], str]] = {"README.md": readme_table, "docs/field.md": field_tables}
+def method_table(names: list[str]) -> str:
+    """Some methods on every set of the field."""
+    named = len(names) > 1
+    lines = [f"| {'method | ' if named else ''}set | budget | accuracy | NMI | seeds |", "| --- " * (5 + named) + "|"]
+    for content in field():
+        for name in names:
+            if name in content["methods"]:
+                s = content["methods"][name]["summary"]
+                numbers = f"{spread(s['accuracy'])} | {spread(s['nmi'])} | {len(s['seeds'])}"
+                lines.append(f"| {f'{name} | ' if named else ''}{content['data']} | {content['budget']} | {numbers} |")
+    return "\n".join(lines)
+
+
+def pages() -> dict[str, Callable[[], str]]:
+    each = {f"docs/methods/{m}.md": partial(method_table, [m]) for m in METHODS if m != "selavi"}
+    baselines = {"docs/methods/baselines.md": partial(method_table, list(BASELINES))}
+    return {"README.md": readme_table, "docs/field.md": field_tables} | each | baselines
 
 
 def main() -> None:
-    for name, table in PAGES.items():
+    for name, table in pages().items():
         text = (ROOT / name).read_text()
         made = with_table(text, table())
         if "--check" not in sys.argv:
