@@ -61,3 +61,11 @@ def test_smoothing_is_the_plain_average_over_neighbours():
     x = torch.rand(4, 3)
     expected = torch.stack([(x[i] + x[a] + x[b]) / 3 for i, (a, b) in enumerate(method.neighbours_Nk.tolist())])
     assert torch.allclose(method.smoothed(x), expected)
+
+
+def test_equal_masses_are_reported_unless_loosening_them_gains_more():
+    method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=4))
+    assert method.relaxations()[:4] == [0.0, 0.1, 0.3, 0.6]
+    for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.1, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
+        method.merits = merits
+        assert method.best_head() == best

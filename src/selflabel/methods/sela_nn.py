@@ -11,7 +11,8 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
-   proposal takes its sizes as the target. The merit then chooses the strength. With `--mass uniform` all stay fixed.
+   proposal takes its sizes as the target. The merit then chooses the strength, equal masses first: a loosened head counts .93.
+   With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
 the modalities it has, and its neighbours are some in either.
@@ -56,6 +57,7 @@ MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
+LOOSENED = 0.93  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -355,7 +357,7 @@ class SeLaNN(Method):
         return Prediction(self.joint(block, present)[: self.n_main])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        """A last solve on the finished features; the head of the highest merit is reported."""
+        """A last solve on the finished features; the best head is reported."""
         features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
             self.mine(features, data.present)
@@ -364,7 +366,7 @@ class SeLaNN(Method):
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         self.judge()
-        head = max(range(self.n_main), key=lambda h: (round(self.merits[h], 6), -h))
+        head = self.best_head()
         rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
         relax = self.relaxations()[head]
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
@@ -376,6 +378,12 @@ class SeLaNN(Method):
             "converged": solved[head].converged,
         }
         return Final([a.labels for a in solved], head, rows, notes)
+
+    def best_head(self) -> int:
+        """The head of the highest merit, where one whose masses are loosened counts for less."""
+        relaxed = self.relaxations()[: self.n_main]
+        weighed = [m * (LOOSENED if r else 1.0) for m, r in zip(self.merits, relaxed)]
+        return max(range(self.n_main), key=lambda h: (round(weighed[h], 6), -h))
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
