@@ -139,15 +139,19 @@ def next_trial(seconds: float, trials: list[tuple[int, float]]) -> int | None:
 def epochs_for(seconds: float, trials: list[tuple[int, float]]) -> int:
     """The epochs that fit into a time, from the (epochs, seconds) of one trial, or of a short and a longer one.
 
+    Of two, the difference tells what an epoch costs. Where the machine was busy during the first it tells too little, so starting
+    is taken for half of the longer one at most.
+
     Example:
-        >>> epochs_for(60, [(3, 6.0)]), epochs_for(62, [(3, 6.0), (13, 16.0)])
-        (30, 59)
+        >>> epochs_for(60, [(3, 6.0)]), epochs_for(62, [(3, 6.0), (13, 16.0)]), epochs_for(60, [(3, 6.0), (12, 6.0)])
+        (30, 59, 228)
     """
-    start, (epochs, took) = 0.0, trials[0]
+    epochs, took = trials[-1]
+    a_piece = took / epochs
     if len(trials) > 1:
-        epochs, took = trials[1][0] - epochs, max(trials[1][1] - took, 1e-3)
-        start = max(0.0, trials[0][1] - trials[0][0] * took / epochs)
-    return max(1, int((seconds - start) * epochs / max(took, 1e-3)))
+        a_piece = max((took - trials[0][1]) / (epochs - trials[0][0]), a_piece / 2)
+    start = max(0.0, took - epochs * a_piece)
+    return max(1, int((seconds - start) / max(a_piece, 1e-6)))
 
 
 def in_process(settings: Settings, folder: Path) -> str | None:

@@ -267,6 +267,13 @@ def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
     return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
 
 
+def with_a_neighbour(rows_N1: Tensor, neighbours_Nk: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 2) pairs: each row, and any of its neighbours."""
+    rows = rows_N1[:, 0]
+    which = torch.randint(neighbours_Nk.shape[1], (len(rows),), generator=generator)
+    return torch.stack([rows, neighbours_Nk.cpu()[rows, which].long()], dim=1)
+
+
 def quick_epochs(task: Task, shown: int, least: int, most: int) -> int:
     """Epochs in which about `shown` items pass on a CPU, and twenty times as many on a GPU."""
     return min(most, max(least, round(shown * (20 if task.gpu else 1) / task.n_items)))

@@ -31,6 +31,7 @@ from selflabel.methods.base import (
     one_cycle,
     quick_epochs,
     scaled_epochs,
+    with_a_neighbour,
 )
 from selflabel.methods.pretext import LR, PRETEXT, Name, Pretext, pretext_phase
 
@@ -128,8 +129,7 @@ class SCAN(Method):
         rows = super().draw(phase, epoch, generator)
         if phase.name != CLUSTER:
             return rows
-        which = torch.randint(self.neighbours_Nk.shape[1], (len(rows),), generator=generator)
-        return torch.stack([rows[:, 0], self.neighbours_Nk.cpu()[rows[:, 0], which].long()], dim=1)
+        return with_a_neighbour(rows, self.neighbours_Nk, generator)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]

@@ -36,6 +36,7 @@ from selflabel.methods.base import (
     one_cycle,
     quick_epochs,
     scaled_epochs,
+    with_a_neighbour,
 )
 from selflabel.methods.pretext import PRETEXT, Name, Pretext, follow, pretext_phase
 
@@ -133,8 +134,7 @@ class TEMI(Method):
         rows = super().draw(phase, epoch, generator)
         if phase.name != PAIRS:
             return rows
-        which = torch.randint(self.neighbours_Nk.shape[1], (len(rows),), generator=generator)
-        return torch.stack([rows[:, 0], self.neighbours_Nk.cpu()[rows[:, 0], which].long()], dim=1)
+        return with_a_neighbour(rows, self.neighbours_Nk, generator)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         m = self.task.modality
