@@ -26,8 +26,8 @@ def test_draws_are_uniform_and_independent():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_preset_gives_pictures_and_the_same_ones_under_a_key(name, channels):
     images = torch.randint(0, 255, (6, channels, 20, 20), dtype=torch.uint8)
-    a = show(images, PRESETS[name], key_of(3), torch.arange(6), 16)
-    assert a.shape == (6, channels, 16, 16) and a.min() >= 0 and a.max() <= 1
+    a, px = show(images, PRESETS[name], key_of(3), torch.arange(6), 16), round(16 * PRESETS[name].side)
+    assert a.shape == (6, channels, px, px) and a.min() >= 0 and a.max() <= 1
     assert torch.equal(a, show(images, PRESETS[name], key_of(3), torch.arange(6), 16))
     assert torch.allclose(a[4:5], show(images[4:5], PRESETS[name], key_of(3), torch.tensor([4]), 16), atol=1e-6)
 

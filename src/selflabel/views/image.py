@@ -196,7 +196,7 @@ def blurred(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
     flat = F.pad(x[where].reshape(1, b * c, h, w), (radius,) * 4, mode="replicate")
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=b * c)
     flat = F.conv2d(flat, kernel[:, None, :, None], groups=b * c)
-    return x.index_copy(0, where, flat.view(b, c, h, w))
+    return x.index_copy(0, where, flat.view(b, c, h, w).clamp(0, 1))  # a kernel's sum may be a hair above 1
 
 
 def blanked(x: Tensor, share: float, where: Tensor) -> Tensor:
