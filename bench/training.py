@@ -31,7 +31,7 @@ from selflabel.training.loop import make_optimiser, train
 
 def built(source: str):
     """(method, data, phase) as `label` would make them."""
-    settings = make_settings(source=source, clusters=10, options={"pretext": 0})
+    settings = make_settings(source=source, clusters=10, options={"pretext_epochs": 0})
     device = pick_device("auto")
     prepared = prepare(settings, device, Notices())
     task = make_task(settings, prepared, device)

@@ -49,7 +49,7 @@ def asked() -> argparse.Namespace:
 
 def main() -> None:
     given = asked()
-    source, k = with_truth(given.set, given.limit), given.k or CLASSES[given.set]
+    source, k = with_truth(given.set, given.limit), given.k or CLASSES.get(given.set)
     rows: dict[str, list[dict]] = {}
     for seed in range(given.seeds):
         settings = make_settings(

@@ -96,7 +96,8 @@ def main() -> None:
             for way, r in found.items()
         }
         data = f"{asked.set}, long-tailed 1 to {asked.ratio:g}, {len(rows)} items"
-        write_results(f"imbalance-{asked.set}", {"data": data, "methods": methods})
+        budget = f"{asked.epochs} epochs a method" if asked.epochs else "each method's own epochs"
+        write_results(f"imbalance-{asked.set}", {"data": data, "budget": budget, "methods": methods})
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def field_tables() -> str:
             s = found["summary"]
             labels = f"{mean(r['n_clusters'] for r in found['rows']):.1f}"
             lines.append(f"| {way} | {spread(s['accuracy'])} | {spread(s['nmi'])} | {s['small']:.3f} | {labels} |")
-        parts.append(titled(content["data"], "each method's own epochs", content, lines))
+        parts.append(titled(content["data"], content["budget"], content, lines))
     return "\n\n".join(parts)
 
 

@@ -40,6 +40,10 @@ def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_pa
     rows = compare(settings, ["kmeans", "spherical-kmeans"], out, say=told.append)
     assert (out / "kmeans" / "report.json").stat().st_mtime_ns == stamp and "kmeans: finished before" in told
     assert [r["method"] for r in rows] == ["kmeans", "spherical-kmeans"]
+    with pytest.raises(UserError, match="more than 0"):
+        compare(settings, ["kmeans"], out, seconds=0)
+    with pytest.raises(UserError, match="one method at least"):
+        compare(settings, [], out)
     with pytest.raises(UserError, match="clusters: 3, now 4"):
         compare(make_settings(source=str(features), clusters=4, device="cpu"), ["kmeans"], out)
 

@@ -52,10 +52,14 @@ def compare(
         A row a method: COLUMNS by name, None where there is nothing to say.
 
     Raises:
-        UserError: an unknown method, or `out` holds a comparison of something else. Interrupted: a run was stopped.
+        UserError: no or an unknown method, no time, or `out` holds something else. Interrupted: a run was stopped.
     """
     if settings.epochs is not None and seconds is not None:
         raise UserError("--epochs and --seconds: the budget is one of them; leave the other out.")
+    if seconds is not None and not seconds > 0:
+        raise UserError(f"--seconds {seconds:g}: give the seconds of training a method has, more than 0.")
+    if not methods:
+        raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
     for name in methods:
         find_method(name)
     claim(out, settings, seconds)

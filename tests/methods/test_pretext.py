@@ -60,7 +60,7 @@ def test_batch_statistics_follow_too():
 def test_each_runs_before_sela_nn_and_repeats_under_a_seed(task, signs):
     x, _ = signs(60)
     settings = make_settings(
-        source="array", clusters=2, epochs=4, options={"pretext": 2, "pretext_task": task}, device="cpu", views="photo-weak"
+        source="array", clusters=2, epochs=4, options={"pretext_epochs": 2, "pretext": task}, device="cpu", views="photo-weak"
     )
     a, b = (label(settings, None, data=x)["labelling"] for _ in range(2))
     assert (a.features == b.features).all()

@@ -69,3 +69,20 @@ def test_equal_masses_are_reported_unless_loosening_them_gains_more():
     for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.1, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
         method.merits = merits
         assert method.best_head() == best
+
+
+def test_heads_exchange_early_and_then_keep_to_their_labels(monkeypatch, blobs):
+    """In the last label turns a head learns its labels under the names they have, so no proposal replaces them."""
+    x, _ = blobs(n=200, k=4, d=6)
+    exchanged = []
+    monkeypatch.setattr(SeLaNN, "exchange", lambda self: exchanged.append(self.turn))
+    report = labelled(x, 4, epochs=20)
+    turns = report["epochs"]  # of features every epoch has one
+    assert exchanged == [t for t in range(turns) if 2 < t < 0.6 * turns] and len(exchanged) > 5
+
+
+def test_a_loosened_head_is_reported_only_where_it_gains_more():
+    method = SeLaNN(Task(50, 2, "features", 0, 0), Options(heads=2, fine=(), relax=(0.0, 0.5)))
+    for merits, best in (([0.90, 0.95], 0), ([0.80, 0.95], 1), ([0.90, 0.80], 0)):
+        method.merits = merits
+        assert method.best_head() == best

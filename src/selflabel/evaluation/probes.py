@@ -53,29 +53,28 @@ def probe(
     folds = split(y, groups, seed)
     if len(folds) < 2 or y.max() < 1:
         raise UserError(f"probes need two classes and two groups at least; found {y.max() + 1} and {len(folds)}.")
-    each = [one_fold(x, y, fit, held, seed + i) for i, (fit, held) in enumerate(folds)]
-    if papers:
-        raw = np.asarray(features, np.float32)
-        each = [a | as_in_papers(x, raw, y, fit, held, seed + i) for i, (a, (fit, held)) in enumerate(zip(each, folds))]
+    raw = np.asarray(features, np.float32) if papers else None
+    each = [one_fold(x, raw, y, fit, held, seed + i) for i, (fit, held) in enumerate(folds)]
     return {"folds": len(folds), **mean_of(each)}
 
 
-def one_fold(x: np.ndarray, y: np.ndarray, fit: np.ndarray, held: np.ndarray, seed: int) -> dict[str, Any]:
-    similarity, near = nearest(x[fit], x[held], max(NEIGHBOURS, *RECALLS))
-    return {
-        "knn": float((knn(similarity, y[fit][near], int(y.max()) + 1) == y[held]).mean()),
+def one_fold(
+    x: np.ndarray, raw: np.ndarray | None, y: np.ndarray, fit: np.ndarray, held: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Of features at unit length; with `raw`, as they came, as papers do, too."""
+    similarity, near = nearest(x[fit], x[held], max(NEIGHBOURS, *RECALLS, *(GRID_NEIGHBOURS if raw is not None else ())))
+    K = int(y.max()) + 1
+    made = {
+        "knn": float((knn(similarity, y[fit][near], K) == y[held]).mean()),
         "linear": linear(x[fit], y[fit], x[held], y[held]),
         "recall": {str(k): float((y[fit][near[:, :k]] == y[held][:, None]).any(axis=1).mean()) for k in RECALLS},
         "few": {str(n): few(x[fit], y[fit], x[held], y[held], n, seed) for n in FEW},
     }
-
-
-def as_in_papers(x: np.ndarray, raw: np.ndarray, y: np.ndarray, fit: np.ndarray, held: np.ndarray, seed: int) -> dict[str, Any]:
-    similarity, near = nearest(x[fit], x[held], max(GRID_NEIGHBOURS))
-    classes, K = y[fit][near], int(y.max()) + 1
-    return {
+    if raw is None:
+        return made
+    return made | {
         "knn by k and sigma": {
-            f"{k}, {sigma:g}": float((knn(similarity, classes, K, k, sigma) == y[held]).mean())
+            f"{k}, {sigma:g}": float((knn(similarity, y[fit][near], K, k, sigma) == y[held]).mean())
             for k in GRID_NEIGHBOURS
             for sigma in GRID_SIGMAS
         },

@@ -103,7 +103,6 @@ def add_shell(app: FastAPI, page: Page) -> None:
             "source": str(recorded.get("settings", {}).get("source", "")),
             "trouble": page.source_trouble,
             "method": report.get("method", ""),
-            "estimated": report.get("estimated_accuracy") or {},
             "skipped": report.get("n_skipped", 0),
             "truth": page.album.truth is not None,
             "modalities": list(recorded.get("worked_out", {})),

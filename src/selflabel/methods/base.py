@@ -125,6 +125,16 @@ class Final:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+def finished(log_probs: list[Tensor], head: int, notes: dict[str, Any]) -> Final:
+    """The labelling in which every head (N, K) gives each item its likeliest label."""
+    return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+
+
+def least(losses: list[float]) -> int:
+    """The head of least loss, the first of those that differ by rounding only."""
+    return min(range(len(losses)), key=lambda h: (round(losses[h], 6), h))
+
+
 @dataclass(frozen=True)
 class Task:
     """What is known before the loop. clusters None: the method chooses K.

@@ -13,6 +13,7 @@ Unseen items are labelled by the centres, the mixture, or, after UMAP, by a vote
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from selflabel.assignment.kmeans import kmeans, nearest_centre
 from selflabel.heads import Centres
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, quick_epochs
+from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, finished, quick_epochs
 from selflabel.methods.pretext import Name, Pretext, pretext_phase
 from selflabel.views import first_features, sound_features
 
@@ -90,9 +91,6 @@ class Baseline(Method):
     def after_step(self) -> None:
         self.pretext.after_step(self.encoders[self.task.modality])
 
-    def read_off(self, log_probs: list[Tensor], head: int) -> Final:
-        return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), {"mass": "as found"})
-
 
 class KMeans(Baseline):
     """k-means, or with centres and items on the unit sphere."""
@@ -112,7 +110,7 @@ class KMeans(Baseline):
     def final(self, data: Data, generator: torch.Generator) -> Final:
         x = self.shown(data.features(self.task.modality))
         best = self.centres.fit(x, self.task.seed, self.spherical)
-        return self.read_off(self.centres(x), best)
+        return finished(self.centres(x), best, {"mass": "as found"})
 
 
 class SphericalKMeans(KMeans):
@@ -153,7 +151,7 @@ class GaussianMixture(Baseline):
         mixture = Mixture(K, covariance_type="diag", n_init=starts, reg_covar=ridge, random_state=self.task.seed).fit(x_fit)
         found = (mixture.weights_.clip(1e-12), mixture.means_, mixture.covariances_)
         self.shares_K, self.means_KD, self.variances_KD = (torch.from_numpy(a).float().to(x.device) for a in found)
-        return self.read_off(self.predict({self.task.modality: x}).log_probs, 0)
+        return finished(self.predict({self.task.modality: x}).log_probs, 0, {"mass": "as found"})
 
 
 class OfUmap(Baseline):
@@ -167,9 +165,9 @@ class OfUmap(Baseline):
         self.register_buffer("features_ND", torch.zeros(1, self.dim(self.task.modality)))
         self.register_buffer("labels_N", torch.zeros(1, dtype=torch.int64))
 
+    @abstractmethod
     def grouped(self, embedded: Tensor) -> Tensor:
         """(N,) labels of the embedded items."""
-        raise NotImplementedError
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
         found = []

@@ -30,6 +30,7 @@ from selflabel.methods.base import (
     Relabelling,
     cosine,
     evenly_split,
+    finished,
     quick_epochs,
     scaled_epochs,
 )
@@ -157,7 +158,7 @@ class CliqueCNN(Method):
         self.centres_CD = F.normalize(x[members[seeds]].mean(dim=1), dim=1)
         self.turn += 1
         torch.manual_seed(self.task.seed * 7919 + self.turn)
-        self.head.load_state_dict(LinearHeads(self.dim(self.task.modality), self.head.head_sizes).state_dict())
+        self.head.linear.reset_parameters()
         return Relabelling([], renewed=("head",))
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
@@ -166,9 +167,7 @@ class CliqueCNN(Method):
     def final(self, data: Data, generator: torch.Generator) -> Final:
         x = F.normalize(data.features(self.task.modality), dim=1)
         best = self.ends.fit(x, self.task.seed)
-        log_probs = self.ends(x)
-        labels = [p.argmax(dim=1) for p in log_probs]
-        return Final(labels, best, log_probs[best].exp().half(), {"mass": "as k-means finds them"})
+        return finished(self.ends(x), best, {"mass": "as k-means finds them"})
 
     def extra_state(self) -> dict:
         return {"turn": self.turn, "count": self.count}

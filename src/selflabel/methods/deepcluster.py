@@ -26,7 +26,19 @@ from torch import Tensor, nn
 
 from selflabel.assignment.kmeans import kmeans, whitened, whitening
 from selflabel.heads import Centres, LinearHeads, Projector
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
+from selflabel.methods.base import (
+    Batch,
+    Data,
+    Final,
+    Method,
+    Phase,
+    Prediction,
+    Recipe,
+    Relabelling,
+    cosine,
+    finished,
+    scaled_epochs,
+)
 
 PAPER_EPOCHS, QUICK_EPOCHS = 200, 40
 NARROWING, LEAST_WHITE = 16, 32  # of how many directions one is kept, and how many at least
@@ -38,8 +50,7 @@ PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """version: 1 or 2 (see the module's docstring). over: clusters learned from, in multiples of K; the finished labelling has K.
-    rounds: of clustering, None is one an epoch with `--preset paper`,
-    else ten. lr_scale: a factor on the learning rate.
+    rounds: of clustering, None is one an epoch with `--preset paper`, else ten. lr_scale: a factor on the learning rate.
     """
 
     version: Literal[1, 2] = 1
@@ -115,7 +126,7 @@ class DeepCluster(Method):
         if self.second:
             return Relabelling(self.current_labels())
         torch.manual_seed(self.task.seed * 7919 + self.turn)
-        self.head.load_state_dict(LinearHeads(self.dim(self.task.modality), [self.learned]).state_dict())
+        self.head.linear.reset_parameters()
         return Relabelling(self.current_labels(), renewed=("head",))
 
     def fit(self, features: Tensor) -> Tensor:
@@ -137,9 +148,7 @@ class DeepCluster(Method):
     def final(self, data: Data, generator: torch.Generator) -> Final:
         x = self.clustered(self.fit(data.features(self.task.modality)))
         best = self.ends.fit(x, self.task.seed, spherical=self.second)
-        log_probs = self.ends(x)
-        labels = [p.argmax(dim=1) for p in log_probs]
-        return Final(labels, best, log_probs[best].exp().half(), {"mass": "as k-means finds them"})
+        return finished(self.ends(x), best, {"mass": "as k-means finds them"})
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.clusters_HN]

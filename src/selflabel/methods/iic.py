@@ -28,6 +28,8 @@ from selflabel.methods.base import (
     Phase,
     Prediction,
     Recipe,
+    finished,
+    least,
     one_cycle,
     quick_epochs,
     scaled_epochs,
@@ -70,7 +72,8 @@ class IIC(Method):
         super().__init__(task, options)
         self.clusters = task.clusters or min(10, task.n_items)
         self.over = min(round(options.over * self.clusters), max(2, task.n_items))
-        self.lamb = options.lamb or (1.0 if task.preset == "paper" else QUICK_LAMB)
+        own = 1.0 if task.preset == "paper" else QUICK_LAMB
+        self.lamb = own if options.lamb is None else options.lamb
         self.steps = 0
 
     def build(self, encoders: nn.ModuleDict) -> None:
@@ -115,10 +118,9 @@ class IIC(Method):
         modality = self.task.modality
         copies = torch.cat([data.features(modality, view=self.view_of(modality), draw=d) for d in (2, 3)])
         losses = [float(x) for x in self.losses(self.heads(copies))]
-        head = min(range(len(losses)), key=lambda h: (round(losses[h], 6), h))
         log_probs = self.predict({modality: data.features(modality)}).log_probs
         notes = {"mass": "as found: information prefers equal masses", "losses": losses}
-        return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+        return finished(log_probs, least(losses), notes)
 
     def extra_state(self) -> dict:
         return {"steps": self.steps}

@@ -28,6 +28,8 @@ from selflabel.methods.base import (
     Phase,
     Prediction,
     Recipe,
+    finished,
+    least,
     one_cycle,
     quick_epochs,
     scaled_epochs,
@@ -162,10 +164,9 @@ class SCAN(Method):
         return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block[self.task.modality])])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        head = min(range(len(self.losses)), key=lambda h: (round(self.losses[h], 6), h))
         log_probs = self.predict({self.task.modality: data.features(self.task.modality)}).log_probs
         notes = {"mass": "as found, under a weight on the entropy of the mean label", "losses": self.losses}
-        return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+        return finished(log_probs, least(self.losses), notes)
 
     def extra_state(self) -> dict:
         return {"losses": self.losses}

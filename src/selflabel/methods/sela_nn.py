@@ -49,7 +49,7 @@ from selflabel.methods.base import (
     one_cycle,
     scaled_epochs,
 )
-from selflabel.methods.pretext import Name, Pretext, pretext_views
+from selflabel.methods.pretext import PRETEXT, Name, Pretext, pretext_views
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
@@ -66,8 +66,8 @@ class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
     neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
     relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns between searches for
-    neighbours, 0: only at the end. pretext: epochs of a pretext before, None by the kind of data;
-    pretext_task: which. lr_scale: a factor on the learning rates.
+    neighbours, 0: only at the end. pretext: what an encoder learns beforehand; pretext_epochs: for how
+    long, None by the kind of data; temperature: its own. lr_scale: a factor on the learning rates.
     """
 
     heads: int | None = None
@@ -77,8 +77,8 @@ class Options:
     epsilon: float = 0.2
     relax: tuple[float, ...] | None = None
     remine: int | None = None
-    pretext: int | None = None
-    pretext_task: Name = "simclr"
+    pretext: Name = "simclr"
+    pretext_epochs: int | None = None
     temperature: float = 0.2
     lr_scale: float = 1.0
 
@@ -155,7 +155,7 @@ class SeLaNN(Method):
         self.heads = nn.ModuleDict({m: self.make_heads(m, widest) for m in self.task.modalities})
         if self.pretext_epochs():
             encoder = encoders[self.task.modality]
-            self.pretext = Pretext(self.options.pretext_task, encoder, self.options.temperature, self.task.n_items)
+            self.pretext = Pretext(self.options.pretext, encoder, self.options.temperature, self.task.n_items)
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
@@ -171,8 +171,8 @@ class SeLaNN(Method):
 
     def pretext_epochs(self) -> int:
         """Contrastive epochs: for photographs seen by an encoder that starts from nothing."""
-        if self.options.pretext is not None:
-            return self.options.pretext
+        if self.options.pretext_epochs is not None:
+            return self.options.pretext_epochs
         return self.epochs() if self.task.kind == "photo" and not self.task.pretrained else 0
 
     def epochs(self) -> int:
@@ -191,12 +191,12 @@ class SeLaNN(Method):
         last = Phase("self-label", lengths[-1], views, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
-        seen = {self.task.modality: pretext_views(self.options.pretext_task, self.view_of(self.task.modality))}
-        first = Phase("pretext", lengths[0], seen, recipe, 2 * p.batch, (), ("encoders", "pretext.projector"))
+        seen = {self.task.modality: pretext_views(self.options.pretext, self.view_of(self.task.modality))}
+        first = Phase(PRETEXT, lengths[0], seen, recipe, 2 * p.batch, (), ("encoders", "pretext.projector"))
         return [first, last]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        if batch.phase == "pretext":
+        if batch.phase == PRETEXT:
             m = self.task.modality
             return {"contrast": self.pretext.loss(self.encoders[m], batch.views[m])}
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()

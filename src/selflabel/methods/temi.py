@@ -15,6 +15,7 @@ teacher follows as much faster as the run is shorter.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 
 import torch
@@ -33,6 +34,8 @@ from selflabel.methods.base import (
     Phase,
     Prediction,
     Recipe,
+    finished,
+    least,
     one_cycle,
     quick_epochs,
     scaled_epochs,
@@ -99,7 +102,7 @@ class TEMI(Method):
         self.register_buffer("share_HK", torch.full((H, self.clusters), 1 / self.clusters))
         self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
 
-    @property
+    @functools.cached_property
     def momentum(self) -> float:
         """The teacher's: what it was a given share of the run ago weighs as much as in the paper's run."""
         if self.options.momentum is not None:
@@ -168,6 +171,5 @@ class TEMI(Method):
         every, first = torch.stack(log_probs), self.neighbours_Nk[:, 0].long()
         pairs, shares = torch.stack([every, every[:, first]]), every.exp().mean(dim=1)
         losses = (pair_weights(pairs) * pair_losses(pairs, pairs, shares, self.options.beta)).mean(dim=1).tolist()
-        head = min(range(len(losses)), key=lambda h: (round(losses[h], 6), h))
         notes = {"mass": "as found, under a weight on labels that are seldom used", "losses": losses}
-        return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+        return finished(log_probs, least(losses), notes)

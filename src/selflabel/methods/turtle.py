@@ -29,6 +29,7 @@ from selflabel.methods.base import (
     Phase,
     Prediction,
     Recipe,
+    least,
     quick_epochs,
     scaled_epochs,
 )
@@ -190,7 +191,7 @@ class Turtle(Method):
         x = self.seen(data.features(self.task.modality))
         scores = self.heads(x)
         losses = labelling_losses(scores, self.probed(x), self.options.gamma).tolist()
-        head = min(range(len(losses)), key=lambda h: (round(losses[h], 6), h))
+        head = least(losses)
         notes = {"mass": "as found, under a weight on the entropy of the mean label", "losses": losses}
         return Final(list(scores.argmax(dim=-1)), head, torch.softmax(scores[head], dim=-1).half(), notes)
 

@@ -29,7 +29,19 @@ from torch import Tensor, nn
 
 from selflabel.assignment.kmeans import kmeans
 from selflabel.heads import Centres, LinearHeads
-from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, cosine, scaled_epochs
+from selflabel.methods.base import (
+    Batch,
+    Data,
+    Final,
+    Method,
+    Phase,
+    Prediction,
+    Recipe,
+    Relabelling,
+    cosine,
+    finished,
+    scaled_epochs,
+)
 
 EPOCHS, ROUNDS, BATCH, STARTS = 40, 20, 32, 5
 ABSENT = -100  # the cluster of an item that lacks the modality
@@ -86,13 +98,11 @@ class XDC(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        self.heads = nn.ModuleDict({m: self.fresh_heads(m) for m in self.taught})
+        sizes = {m: [self.learned] * len(of) for m, of in self.taught.items()}
+        self.heads = nn.ModuleDict({m: LinearHeads(self.dim(m), sizes[m]) for m in self.taught})
         width = sum(self.dim(m) for m in self.task.modalities)
         self.register_buffer("clusters_MN", torch.zeros(len(self.rows), self.task.n_items, dtype=torch.int32))
         self.centres = Centres(self.clusters, width, STARTS)
-
-    def fresh_heads(self, modality: str) -> LinearHeads:
-        return LinearHeads(self.dim(modality), [self.learned] * len(self.taught[modality]))
 
     def phases(self) -> list[Phase]:
         epochs = scaled_epochs([EPOCHS], self.task.epochs)[0]
@@ -119,8 +129,8 @@ class XDC(Method):
         for i, (_, teacher) in enumerate(self.rows):
             self.clusters_MN[i] = self.clustered(features, data.present, teacher).to(self.clusters_MN)
         torch.manual_seed(self.task.seed * 7919 + self.turn)
-        for m in self.taught:
-            self.heads[m].load_state_dict(self.fresh_heads(m).state_dict())
+        for heads in self.heads.values():
+            heads.linear.reset_parameters()  # type: ignore[operator, union-attr]
         self.turn += 1
         return Relabelling(self.current_labels(), renewed=("heads",))
 
@@ -143,9 +153,7 @@ class XDC(Method):
     def final(self, data: Data, generator: torch.Generator) -> Final:
         x = side_by_side({m: data.features(m) for m in self.task.modalities}, data.present)
         best = self.centres.fit(x, self.task.seed)
-        log_probs = self.centres(x)
-        labels = [p.argmax(dim=1) for p in log_probs]
-        return Final(labels, best, log_probs[best].exp().half(), {"mass": "as k-means finds them"})
+        return finished(self.centres(x), best, {"mass": "as k-means finds them"})
 
     def current_labels(self) -> list[Tensor]:
         return [row.long().clamp(min=0) for row in self.clusters_MN]
