@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -82,7 +84,18 @@ def join(device: torch.device) -> Ranks:
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        if backend == "gloo":
+            atexit.register(leave)
     return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def leave() -> None:
+    """End gloo's threads while there is an interpreter: one that frees a tensor later aborts the process (pytorch #179291)."""
+    import torch.distributed as dist
+
+    gc.collect()  # what still holds the group
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def pick_device(asked: str) -> torch.device:
