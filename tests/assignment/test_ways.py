@@ -97,7 +97,12 @@ def test_a_store_turns_as_the_scores_do(compiled, kind):
     source, epsilon = items(n=2000), 0.1
     v = torch.zeros(40, dtype=torch.float64)
     work = kernels.passes(torch.device("cpu"), 0)
-    store = Sparse(v, epsilon, 60.0, 40.0, work) if kind is Sparse else kind(source, v, epsilon, work, Room(1 << 30))
+    least, leeway = math.log(40 / 1e-4), torch.full((40,), 6.0, dtype=torch.float64)
+    store = {
+        Dense: lambda: Dense(source, v, epsilon, work, Room(1 << 30)),
+        Packed: lambda: Packed(source, v, epsilon, work, Room(1 << 30), least),
+        Sparse: lambda: Sparse(v, epsilon, least, leeway, work),
+    }[kind]()
     exact = Reading(source, epsilon, 1e-2, Everyone(), Room(0), direct=math.inf)
     together([given_to(store, source)])
     x = torch.linspace(-5, 5, 40, dtype=torch.float64)
@@ -107,6 +112,41 @@ def test_a_store_turns_as_the_scores_do(compiled, kind):
     assert np.abs(sums.numpy() / 2000 - expected.mass).max() < 2e-4
     if kind is not Packed:  # whose logs lack a constant a row
         assert (logs + store.peaks) / 2000 == pytest.approx(expected.lse, abs=3e-3)
+
+
+def test_packed_scores_keep_near_entries_and_choose_anew_as_labels_move(compiled):
+    source, epsilon = items(n=20_000, k=200, scale=20.0), 0.04
+    v, room = torch.zeros(200, dtype=torch.float64), Room(1 << 30)
+    work = kernels.passes(torch.device("cpu"), 0)
+    store = Packed(source, v, epsilon, work, room, math.log(200 / 1e-4))
+    together([given_to(store, source)])
+    again = Packed(source, v, 2 * epsilon, work, room, math.log(200 / 1e-4))
+    assert again.filled and again.scores is store.scores and not store.filled  # packed once for every epsilon
+    chosen = []
+    for far in (0.0, 1.0, 60.0, 61.0, 300.0):
+        x = torch.zeros(200, dtype=torch.float64)
+        x[7], x[9] = far, -far
+        sums, logs = store.turn(x)
+        chosen.append(store.near)
+        expected = work.packed_turn(store.scores, store.scales, epsilon * x, epsilon)
+        assert (sums - expected[0]).abs().max() < 1e-4 * 100  # of a label's share of the items
+        assert logs == pytest.approx(expected[1], rel=1e-5)
+    assert chosen[0] is chosen[1] and chosen[2] is chosen[3] and len({id(n) for n in chosen}) == 3
+    assert float(chosen[2].leeway[7]) > 60 > float(chosen[2].leeway[0])  # who moved far may do so again
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3.0, 30.0]))
+def test_while_labels_keep_to_their_leeways_what_was_left_out_stays_below_its_share(seed, scale):
+    g = torch.Generator().manual_seed(seed)
+    scores, epsilon, share = torch.randn(60, 25, generator=g) * scale, 0.1, 1e-3
+    leeway = 10 * torch.rand(25, generator=g).double()
+    counts, columns, _, _ = kernels.reference.sparse_kernel(scores, torch.zeros(25), epsilon, math.log(25 / share), leeway)
+    x = leeway * (2 * torch.rand(25, generator=g).double() - 1) + 3.0  # 3 is a move that all share
+    assert Sparse(torch.zeros(25), epsilon, 0.0, leeway, None).reaches(x)
+    soft = torch.softmax(scores.double() / epsilon + x, dim=1)
+    soft[torch.arange(60).repeat_interleave(counts), columns.long()] = 0
+    assert float(soft.max()) <= share / 25 and float(soft.sum(dim=1).max()) <= share
 
 
 def given_to(store, source):
@@ -234,3 +274,12 @@ def test_two_ranks_give_one_process_labels(shares, tmp_path):
     assert (labels == alone.labels.numpy()).mean() > 0.999
     assert np.array_equal(parts[0]["potentials"], parts[1]["potentials"])
     assert parts[0]["error"] <= 1e-3 and parts[0]["message"] == parts[1]["message"].item() != ""
+
+
+def test_products_are_float32_and_leave_torchs_setting_as_it_was():
+    source = items(n=900, k=300, d=64)
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)
+    before = getattr(matmul, "fp32_precision", None)
+    exact = source.features.double() @ source.weight.double().T + source.bias.double()
+    assert float((source.product() - exact).abs().max()) < 2e-6 * float(exact.abs().max())
+    assert getattr(matmul, "fp32_precision", None) == before

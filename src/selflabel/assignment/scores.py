@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -37,9 +40,36 @@ class LinearScores:
         """float32 scores of these features, or of all."""
         part = torch.as_tensor(self.features if features is None else features).to(self.device, torch.float32)
         weight = self.weight.float()
-        if self.bias is None:
-            return torch.mm(part, weight.T, out=out)
-        return torch.addmm(self.bias.float(), part, weight.T, out=out)
+        with quick_product() if part.device.type == "cpu" and quick_is_exact() else nullcontext():
+            if self.bias is None:
+                return torch.mm(part, weight.T, out=out)
+            return torch.addmm(self.bias.float(), part, weight.T, out=out)
+
+
+@contextmanager
+def quick_product() -> Iterator[None]:
+    """Products by oneDNN, which may take float32 for bfloat16 on processors that have units for it."""
+    mkldnn: Any = torch.backends.mkldnn
+    setting = mkldnn.matmul
+    before, setting.fp32_precision = setting.fp32_precision, "bf16"
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before
+
+
+@cache
+def quick_is_exact() -> bool:
+    """Whether it takes float32 for float32 here: then it is twice as fast as MKL on AMD's processors, and as exact."""
+    mkldnn: Any = torch.backends.mkldnn
+    if not mkldnn.is_available() or not hasattr(getattr(mkldnn, "matmul", None), "fp32_precision"):
+        return False
+    g = torch.Generator().manual_seed(0)
+    x, w = torch.randn(512, 256, generator=g), torch.randn(256, 256, generator=g)
+    with quick_product():
+        found = x @ w
+    exact = x.double() @ w.double()
+    return float((found - exact).abs().max()) < 1e-5 * float(exact.abs().max())
 
 
 Scores = Tensor | np.ndarray | LinearScores

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ from selflabel.assignment.kernels.reference import column_type
 FAST = {"reassoc", "nsz", "contract", "arcp", "nnan", "ninf"}
 FLUSH = 256  # rows summed in float32 before they are added to the float64 sums
 STRETCH, LINE = 256, 32  # columns between prefetches, and two-byte numbers in a cache line
-LEAP = 32  # columns that are left out together when none of them is kept
-f32, i32 = np.float32, np.int32
+WIDE, NOTHING = 32, np.float32(-1e38)  # columns that are looked at together; what stands beyond the last
+KEPT = 1 << 20  # entries that room is made for at a time
+f32, i32, u32 = np.float32, np.int32, np.uint32
 NO_SCALES, NO_LABELS = np.empty(0, f32), np.empty(0, np.int64)
 
 LOG2E = f32(1.4426950408889634)
@@ -66,6 +68,34 @@ def prefetch(typing_context, array, at):
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
+
+
+@intrinsic
+def sums_above(typing_context, a, b, at, bound):
+    """Which of the WIDE sums a + b from `at` on are above the bound: a bit each, the first the lowest."""
+
+    def generate(context, builder, signature, args):
+        wide, number = ir.VectorType(ir.FloatType(), WIDE), ir.IntType(32)
+
+        def from_there(i):
+            data = context.make_array(signature.args[i])(context, builder, args[i]).data
+            return builder.load(builder.bitcast(builder.gep(data, [args[2]]), wide.as_pointer()), align=4)
+
+        nowhere = ir.Constant(wide, ir.Undefined)
+        one = builder.insert_element(nowhere, args[3], number(0))
+        everywhere = builder.shuffle_vector(one, nowhere, ir.Constant(ir.VectorType(number, WIDE), [0] * WIDE))
+        higher = builder.fcmp_ordered(">", builder.fadd(from_there(0), from_there(1)), everywhere)
+        return builder.bitcast(higher, number)
+
+    return types.uint32(a, b, types.int64, types.float32), generate
+
+
+@intrinsic
+def trailing_zeros(typing_context, x):
+    def generate(context, builder, signature, args):
+        return builder.zext(builder.cttz(args[0], ir.IntType(1)(1)), ir.IntType(64))
+
+    return types.int64(types.uint32), generate
 
 
 @njit(inline="always")
@@ -240,56 +270,31 @@ def dense_rows(kernel, b, sums):
     return logs
 
 
-@njit(inline="always")
-def highest(scores_K, v, tops):
-    """The highest s + v of every LEAP columns, those left over being one more stretch; and of all."""
-    K, whole = len(v), len(v) // LEAP
-    for c in range(whole):
-        top = i32(-2147483648)
-        for j in range(LEAP):
-            top = max(top, ordered(scores_K[c * LEAP + j] + v[c * LEAP + j]))
-        tops[c] = top
-    tops[whole] = i32(-2147483648)
-    for k in range(whole * LEAP, K):
-        tops[whole] = max(tops[whole], ordered(scores_K[k] + v[k]))
-    top = i32(-2147483648)
-    for c in range(whole + 1):
-        top = max(top, tops[c])
-    return of_ordered(top)
-
-
 @njit(nogil=True, fastmath=FAST, cache=True)
-def count_sparse(scores, step, v, margin, counts, peaks):
-    n, K = len(counts), scores.shape[1]
-    tops = np.empty(K // LEAP + 1, i32)
-    for i in range(n):
-        scores_K = scores[i * step]
-        peak = highest(scores_K, v, tops)
-        least, kept = peak - margin, 0
-        for c in range(len(tops)):
-            if of_ordered(tops[c]) > least:
-                for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
-                    if scores_K[k] + v[k] > least:
-                        kept += 1
-        counts[i], peaks[i] = kept, peak
+def kept_rows(scores, step, scales, v, leeway, per_epsilon, least, counts, columns, logs):
+    """Fill columns and logs from the first rows on, as many as there is room for; the rows, their entries, their peaks' sum.
 
-
-@njit(nogil=True, fastmath=FAST, cache=True)
-def fill_sparse(scores, step, v, per_epsilon, margin, starts, peaks, columns, logs):
-    n, K = len(starts), scores.shape[1]
-    tops = np.empty(K // LEAP + 1, i32)
+    leeway and least: in the units of the scores.
+    """
+    n, K = len(counts), len(v)
+    padded, free = np.full(K + WIDE, NOTHING), np.zeros(K + WIDE, f32)
+    row, at, peaks = padded[:K], 0, 0.0
+    free[:K] = leeway
     for i in range(n):
-        at, peak = starts[i], peaks[i]
-        least = peak - margin
-        scores_K = scores[i * step]
-        highest(scores_K, v, tops)
-        for c in range(len(tops)):
-            if of_ordered(tops[c]) > least:
-                for k in range(c * LEAP, min(c * LEAP + LEAP, K)):
-                    x = scores_K[k] + v[k]
-                    if x > least:
-                        columns[at], logs[at] = k, (x - peak) * per_epsilon
-                        at += 1
+        if at + K > len(columns):
+            return i, at, peaks
+        peak, began, best = loaded(scores[i * step], scales[i] if len(scales) else f32(1), v, row), at, i32(2147483647)
+        for k in range(K):
+            best = min(best, i32(k) if row[k] >= peak else i32(2147483647))
+        bound = peak - least - leeway[best]
+        for c in range(0, K, WIDE):
+            above = sums_above(padded, free, c, bound)
+            while above:
+                k = c + trailing_zeros(above)
+                columns[at], logs[at] = k, (row[k] - peak) * per_epsilon
+                above, at = above & (above - u32(1)), at + 1
+        counts[i], peaks = at - began, peaks + peak
+    return n, at, peaks
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
@@ -346,16 +351,34 @@ def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tu
     return summed(lambda rows, sums: score_rows(stored[rows], 1, steps[rows], shift, scale, sums, NO_LABELS), len(stored), len(v))
 
 
-def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
-    scores, shift, scale, margin, n = Rows(block), v.float().numpy(), f32(1 / epsilon), f32(depth * epsilon), len(block)
-    counts, peaks = np.empty(n, np.int64), np.empty(n, f32)
-    in_threads(lambda rows: count_sparse(*scores[rows], shift, margin, counts[rows], peaks[rows]), n)
-    starts = np.concatenate([[0], counts.cumsum()])
-    columns = torch.empty(int(starts[-1]), dtype=column_type(block.shape[1]))
-    logs = torch.empty(int(starts[-1]))
-    c, x = columns.numpy(), logs.numpy()
-    in_threads(lambda rows: fill_sparse(*scores[rows], shift, scale, margin, starts[:-1][rows], peaks[rows], c, x), n)
-    return torch.from_numpy(counts), columns, logs, float(peaks.sum(dtype=np.float64)) / epsilon
+def sparse_kernel(
+    block: Tensor, v: Tensor, epsilon: float, least: float, leeway: Tensor, scales: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    (n, K), given = block.shape, Rows(block) if scales is None else None
+    kind, size = column_type(K), max(KEPT, K)
+    stored, steps = (np.empty((0, K), np.uint16), NO_SCALES) if scales is None else (halves(block), scales.numpy())
+    numbers = v.float().numpy(), (epsilon * leeway).float().numpy(), f32(1 / epsilon), f32(epsilon * least)
+    counts = torch.empty(n, dtype=torch.int64)
+
+    def kept(rows: slice) -> tuple[list[Tensor], list[Tensor], float]:
+        columns, logs, peaks, at = [], [], 0.0, rows.start
+        while at < rows.stop:
+            left = slice(at, rows.stop)
+            scores = (*given[left], NO_SCALES) if given is not None else (stored[left], 1, steps[left])
+            c, x = torch.empty(size, dtype=kind), torch.empty(size)
+            done, entries, peak = kept_rows(*scores, *numbers, counts[left].numpy(), c.numpy(), x.numpy())
+            at, peaks = at + done, peaks + peak
+            columns.append(c[:entries].clone())
+            logs.append(x[:entries].clone())
+        return columns, logs, peaks
+
+    columns, logs, peaks = zip(*in_threads(kept, n))
+    return (
+        counts,
+        torch.cat(list(chain(*columns))),
+        torch.cat(list(chain(*logs))),
+        sum(peaks) / epsilon,
+    )
 
 
 def sparse_turn(starts: Tensor, columns: Tensor, logs: Tensor, x: Tensor) -> tuple[Tensor, float]:

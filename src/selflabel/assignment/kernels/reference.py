@@ -61,17 +61,38 @@ def packed_turn(packed: Tensor, scales: Tensor, v: Tensor, epsilon: float) -> tu
     sums, logs = torch.zeros(len(v), dtype=torch.float64), 0.0
     rows = max(1, (1 << 21) // len(v))
     for part, scale in zip(packed.split(rows), scales.split(rows)):
-        found = score_turn((part.int() & 0xFFFF).float() * scale[:, None], v, epsilon)
+        found = score_turn(unpacked(part, scale), v, epsilon)
         sums, logs = sums + found[0], logs + found[1]
     return sums, logs
 
 
-def sparse_kernel(block: Tensor, v: Tensor, epsilon: float, depth: float) -> tuple[Tensor, Tensor, Tensor, float]:
-    """The entries of the kernel above exp(-depth): (n,) counts, columns, logs of the entries, and the sum of peak / epsilon."""
-    x = shifted(block, v)
-    peak = x.amax(dim=1, keepdim=True)
+def unpacked(packed: Tensor, scales: Tensor) -> Tensor:
+    """(n, K) float32 scores above their row's lowest."""
+    return (packed.int() & 0xFFFF).float() * scales[:, None]
+
+
+def sparse_kernel(
+    block: Tensor, v: Tensor, epsilon: float, least: float, leeway: Tensor, scales: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """The entries of the kernel that can matter while no label moves further than its leeway.
+
+    Args:
+        block: (n, K) scores, or with `scales` packed ones.
+        least: how far below its row's highest, in epsilons, an entry does not matter.
+        leeway: (K,) float64 on the host, in epsilons. An entry may come nearer by its own label's and by that of the highest.
+
+    Returns:
+        (n,) counts, columns, logs of the entries, row by row, and the sum of peak / epsilon.
+    """
+    if scales is not None:
+        rows = max(1, (1 << 24) // block.shape[1])
+        parts = zip(block.split(rows), scales.split(rows))
+        each = list(zip(*(sparse_kernel(unpacked(b, s), v, epsilon, least, leeway) for b, s in parts)))
+        return torch.cat(each[0]), torch.cat(each[1]), torch.cat(each[2]), sum(each[3])
+    x, free = shifted(block, v), leeway.to(block.device, torch.float32)
+    peak, best = x.max(dim=1, keepdim=True)
     logs = (x - peak) / epsilon
-    keep = logs > -depth
+    keep = logs + free > -least - free[best]
     columns = keep.nonzero()[:, 1].to(column_type(block.shape[1]))
     return keep.sum(dim=1), columns, logs[keep], total(peak) / epsilon
 
