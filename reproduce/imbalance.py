@@ -2,9 +2,9 @@
 
     python -m reproduce.imbalance [SET] [--ratio 10] [--seeds 3] [--epochs 20] [--methods a,b]
 
-The k-th largest class keeps ratio^(-k / (K - 1)) of its items. `sela` is run with its masses uniform, Gaussian, Zipf and
-relaxed; sela-nn estimates its own (`auto`), and without K merges its over-clustering heads until merging costs. Beside accuracy
-stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json.
+The k-th largest class keeps ratio^(-k / (K - 1)) of its items. `sela` is run with its masses uniform, Gaussian, Zipf, estimated
+and relaxed; sela-nn estimates its own (`auto`), and without K merges its over-clustering heads until merging costs. Beside
+accuracy stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from selflabel.labelling import label
 from selflabel.methods import BASELINES, METHODS
 from selflabel.settings import make_settings
 
-MASSES = ("uniform", "gaussian", "zipf", "relaxed")
+MASSES = ("uniform", "gaussian", "zipf", "estimated", "relaxed")
 SMALLEST = 3
 
 

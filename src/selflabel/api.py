@@ -19,7 +19,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         n_clusters: labels; None lets the method choose without truth.
         method: as in `selflabel methods`.
         encoder: as in `selflabel encoders`; "auto" is by the data.
-        mass: "auto", "uniform", "gaussian", "zipf" or "relaxed".
+        mass: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
         views: a preset of views; "auto" is by the data.
         epochs: of all phases together; None is by the data.
         random_state: seed.

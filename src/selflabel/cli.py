@@ -67,7 +67,7 @@ def label(
     method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",
     encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
-    mass: Annotated[str, typer.Option(help="auto, uniform (equipartition), gaussian, zipf or relaxed.")] = "auto",
+    mass: Annotated[str, typer.Option(help="auto, uniform (equipartition), gaussian, zipf, estimated or relaxed.")] = "auto",
     views: Annotated[str, typer.Option(help="Preset of the random views: photo, glyph, ...; auto is by the data.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of all phases together.")] = None,

@@ -34,7 +34,7 @@ class Settings:
     method: str = "sela-nn"
     encoder: str = "auto"
     weights: str | None = None
-    mass: Literal["auto", "uniform", "gaussian", "zipf", "relaxed"] = "auto"
+    mass: Literal["auto", "uniform", "gaussian", "zipf", "estimated", "relaxed"] = "auto"
     views: str = "auto"
     epochs: int | None = None
     preset: Literal["paper"] | None = None

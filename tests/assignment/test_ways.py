@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from selflabel.assignment import LinearScores, kernels, plan, reading, sinkhorn
 from selflabel.assignment.dual import SLACK, Curvature, Problem, climb, look
-from selflabel.assignment.marginals import gaussian, matched, zipf
+from selflabel.assignment.marginals import asked, gaussian, matched, zipf
 from selflabel.assignment.reading import Dense, Everyone, Packed, Reading, Room, Sparse
 from selflabel.assignment.sinkhorn import soft_masses, together
 from tests.reference.transport import sinkhorn_knopp
@@ -212,6 +212,15 @@ def test_asked_sizes_are_dealt_to_the_labels_that_want_them(dealt):
     assert np.corrcoef(sizes.numpy(), mass.numpy())[0, 1] > 0.95  # what was asked is what is had
     ranks = np.corrcoef(wanted.argsort().argsort().numpy(), mass.argsort().argsort().numpy())[0, 1]
     assert ranks == pytest.approx(1)  # and who had most may have most
+
+
+def test_estimated_shares_follow_what_labels_want_and_starve_none():
+    source = items(n=4_000, k=20, scale=30.0)
+    wanted, shares = soft_masses(source, 0.1), asked("estimated", source, 0.1)
+    assert shares.sum() == pytest.approx(1) and float(shares.min()) >= 0.5 / 20
+    assert torch.equal(shares.argsort(), wanted.argsort())
+    sizes = torch.bincount(sinkhorn(source, 0.1, shares).labels, minlength=20).double() / 4_000
+    assert float((sizes - shares).abs().max()) < 0.01
 
 
 def test_heads_over_the_same_features_share_their_passes(monkeypatch):

@@ -8,7 +8,12 @@ from torch import Tensor
 from selflabel.assignment.scores import Scores
 from selflabel.assignment.sinkhorn import soft_masses
 
-TITLES = {"uniform": "uniform (equipartition)", "gaussian": "Gaussian, standard deviation a tenth", "zipf": "Zipf, 1 / rank"}
+TITLES = {
+    "uniform": "uniform (equipartition)",
+    "gaussian": "Gaussian, standard deviation a tenth",
+    "zipf": "Zipf, 1 / rank",
+    "estimated": "estimated, halfway from equal to what labels take of themselves",
+}
 
 
 def uniform(K: int) -> Tensor:
@@ -52,9 +57,16 @@ def matched(shares: Tensor, current: Tensor) -> Tensor:
 
 
 def asked(name: str, scores: Scores, epsilon: float, seed: int = 0) -> Tensor:
-    """Shares called `name`, dealt to the labels in the order of the mass that each has of itself."""
-    shares = named(name, scores.shape[1], seed)
-    return shares if name == "uniform" else matched(shares, soft_masses(scores, epsilon))
+    """Shares called `name`, dealt to the labels in the order of the mass that each has of itself.
+
+    "estimated" is halfway from equal shares to those masses, so that none falls below half an equal share however often it is
+    estimated from labels that were solved with it.
+    """
+    K = scores.shape[1]
+    if name == "uniform":
+        return uniform(K)
+    own = soft_masses(scores, epsilon)
+    return (uniform(K) + own) / 2 if name == "estimated" else matched(named(name, K, seed), own)
 
 
 def estimated(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:

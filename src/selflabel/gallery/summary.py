@@ -119,7 +119,7 @@ def requested(album: Album, n_clusters: int) -> dict[str, Any]:
 
         shares = np.maximum(0.1, 1 - 0.1 * ndtri((ranks - 0.5) / max(n_clusters, 1)))
     sizes = shares / max(shares.sum(), 1e-9) * len(album)
-    title = "equal share" if mass in ("auto", "relaxed") else f"asked for: {mass}"
+    title = "equal share" if mass in ("auto", "estimated", "relaxed") else f"asked for: {mass}"
     return {"title": title, "sizes": np.round(sizes, 1).tolist()}
 
 
