@@ -259,15 +259,15 @@ Steps = Generator[Pass, None, T]  # what asks for passes on its way to a T
 class Reading:
     """Turns over one source at one epsilon, by the cheapest way that is exact enough.
 
-    The first `direct` turns read the scores themselves: a store must be worth its making. `passes` counts how often they were all
-    read or made.
+    The first `direct` turns read the scores of a matrix themselves: a store must be worth its making. Products cost more than
+    that, and are held at once unless `direct` is infinite. `passes` counts how often all scores were read or made.
     """
 
     def __init__(self, source: Source, epsilon: float, tol: float, everyone: Everyone, room: Room, direct: float = 0):
         self.source, self.epsilon, self.tol, self.everyone, self.room = source, epsilon, tol, everyone, room
         self.work = passes(source.device, source.shape[0] * source.shape[1])
         self.compiled = self.work is not reference
-        self.direct = direct
+        self.direct = 0 if isinstance(source, LinearScores) and direct < math.inf else direct
         self.store: Store | None = None
         self.at: Tensor | None = None
         self.passes = 0

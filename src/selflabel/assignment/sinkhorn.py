@@ -32,7 +32,6 @@ from selflabel.assignment.reading import Everyone, Reading, Room, Steps, T, Turn
 from selflabel.assignment.rounding import exact_labels
 from selflabel.assignment.scores import (
     Items,
-    LinearScores,
     Pass,
     Scores,
     Source,
@@ -239,7 +238,7 @@ class Solve:
             step = max(1, int(N // max(THIN_ITEMS, THIN_PER_LABEL * K)))
             thin = self.items.thinned(self.source, step)
             for higher in (yield from self.falling(thin, v)):
-                v = yield from self.stage(thin, higher, v, ROUGH, direct=0 if isinstance(thin, LinearScores) else FEW)
+                v = yield from self.stage(thin, higher, v, ROUGH, direct=FEW)
             while step > 1:
                 v = yield from self.stage(thin, epsilon, v, max(tol, math.sqrt(K * step / N)))
                 step //= THICKEN
@@ -256,11 +255,11 @@ class Solve:
 
     def falling(self, thin: Source, v: np.ndarray) -> Steps[list[float]]:
         """The epsilons of the stages before the last; none where the first look at the last is not far off."""
-        problem, direct = self.problem, 0 if isinstance(thin, LinearScores) else NEVER_HELD
-        reading = self.reading(thin, problem.epsilon, ROUGH, direct)
-        if look(problem, (yield from reading.turn(v)), v).error <= 1 or self.most == 0:
-            return []
+        problem, reading = self.problem, self.reading(thin, self.problem.epsilon, ROUGH, direct=FEW)
+        first = yield from reading.turn(v)
         self.read += reading.passes * thin.shape[0]
+        if look(problem, first, v).error <= 1 or self.most == 0:
+            return []
         sample = some_rows(thin, SPREAD_ROWS)
         spreads, rows = self.everyone.sum(float((sample.amax(dim=1) - sample.mean(dim=1)).sum()), len(sample))
         stages = math.ceil(math.log(max(spreads / rows / 3, problem.epsilon) / problem.epsilon, FALL) - 1e-9)
