@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.evaluation.metrics import score
+from selflabel.items import EMBEDDED
 from selflabel.labelling import label
-from selflabel.run import Run, read_truth
+from selflabel.run import Run, csv_text, read_truth
 from selflabel.settings import make_settings
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,16 @@ def unpacked(name: str, split: str = "all", limit: int | None = None) -> tuple[P
         words = [sys.executable, str(Path(packs) / "unpack.py"), name, str(out), "--split", split]
         subprocess.run(words + (["--limit", str(limit)] if limit else []), check=True)
     return out / "items", read_truth(out / "truth.csv")
+
+
+def with_truth(name: str, limit: int | None = None) -> str:
+    """The source as `compare` takes it: its truth beside every path."""
+    if name in EMBEDDED or Path(name).exists():
+        return name
+    items, truth = unpacked(name, limit=limit)
+    manifest = items.parent / "manifest.csv"
+    manifest.write_text(csv_text(["path", "truth"], [(str(items / p), t) for p, t in truth.items()]))
+    return str(manifest)
 
 
 def measured(source, truth: dict[str, str] | None, **given) -> dict:

@@ -11,25 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from reproduce.common import summary, unpacked, write_results
+from reproduce.common import summary, with_truth, write_results
 from selflabel.compare import compare
-from selflabel.items import EMBEDDED
 from selflabel.methods import BASELINES, METHODS
-from selflabel.run import Run, csv_text
+from selflabel.run import Run
 from selflabel.scoring import probe_run
 from selflabel.settings import make_settings
 
 CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette128": 10}
-
-
-def with_truth(name: str, limit: int | None) -> str:
-    """The source as `compare` takes it: its truth beside every path."""
-    if name in EMBEDDED or Path(name).exists():
-        return name
-    items, truth = unpacked(name, limit=limit)
-    manifest = items.parent / "manifest.csv"
-    manifest.write_text(csv_text(["path", "truth"], [(str(items / p), t) for p, t in truth.items()]))
-    return str(manifest)
 
 
 def asked() -> argparse.Namespace:
