@@ -145,7 +145,7 @@ class Packed:
         self.work, self.at, self.epsilon, self.peaks = work, v, epsilon, 0.0
         self.least, self.room = least, room.most - 2 * source.shape[0] * source.shape[1]
         self.near: Sparse | None = None  # its potentials in epsilons from `at`
-        self.turns = self.choose_at = 0
+        self.turns, self.choose_at = 0, 0 if source.device.type == "cpu" else math.inf  # a GPU reads all of them as fast
         held = room.packed
         self.filled = held is not None and held[0] is source
         if held is None or held[0] is not source:
