@@ -12,7 +12,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    head takes a proposal that beats it.
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
    proposal takes its sizes as the target. The merit then chooses the strength, equal masses first: a loosened head counts .93.
-   With `--mass uniform` all stay fixed.
+   At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
 the modalities it has, and its neighbours are some in either.
@@ -32,7 +32,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment import marginals, sinkhorn
+from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
 from selflabel.assignment.neighbours import nearest_among, with_joined
@@ -58,6 +58,7 @@ FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 LOOSENED = 0.93  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
+FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
 
@@ -246,7 +247,8 @@ class SeLaNN(Method):
         remine = self.plan.remine if self.options.remine is None else self.options.remine
         if remine and self.turn % remine == 0 and self.task.kind != "features":
             self.mine(features, data.present)
-        solved = [self.solve(log_p, h) for h, log_p in enumerate(self.log_posteriors(features, data.present))]
+        relaxed = self.relaxations()
+        solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(self.log_posteriors(features, data.present))]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         self.judge()
@@ -297,8 +299,8 @@ class SeLaNN(Method):
             x = F.embedding_bag(bags, x, mode="mean")
         return x
 
-    def solve(self, log_p: Tensor, head: int):
-        k, relax = self.head_sizes[head], self.relaxations()[head]
+    def solve(self, log_p: Tensor, head: int, relax: float) -> Assignment:
+        k = self.head_sizes[head]
         mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
         if self.task.mass in marginals.TITLES:
             mass = marginals.asked(self.task.mass, log_p, self.options.epsilon, self.task.seed)
@@ -357,20 +359,26 @@ class SeLaNN(Method):
         return Prediction(self.joint(block, present)[: self.n_main])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        """A last solve on the finished features; the best head is reported."""
+        """A last solve on the finished features chooses the head. Labels are then read off with freer masses, unless some were
+        asked for: what has been learned needs no balance to hold it up.
+        """
         features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
             self.mine(features, data.present)
         log_ps = self.log_posteriors(features, data.present)[: self.n_main]
-        solved = [self.solve(log_p, h) for h, log_p in enumerate(log_ps)]
+        relaxed = self.relaxations()
+        solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
         self.judge()
         head = self.best_head()
+        if self.task.mass in ("auto", "relaxed"):
+            relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
+            solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
         rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
-        relax = self.relaxations()[head]
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
-        mass = f"KL-relaxed, strength {relax:g} of 0 (fixed) to 1 (free)" if relax else fixed
+        kind = f"nearly {fixed}" if relaxed[head] == NEARLY_EQUAL else "KL-relaxed"
+        mass = f"{kind}, strength {relaxed[head]:g} of 0 (fixed) to 1 (free)" if relaxed[head] else fixed
         notes = {
             "mass": mass,
             "merits": self.merits,
