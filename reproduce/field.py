@@ -21,6 +21,12 @@ from selflabel.settings import make_settings
 CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette128": 10}
 
 
+def titled(given: argparse.Namespace) -> str:
+    """What was labelled: the set, how much of it, and on what features where these were given."""
+    some = [f"{given.limit:,} items"] if given.limit else []
+    return ", ".join([given.set, *some, *([given.encoder] if given.encoder != "auto" else [])])
+
+
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
@@ -53,7 +59,7 @@ def main() -> None:
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         methods = {m: {"summary": summary(found), "rows": found} for m, found in rows.items()}
         budget = f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs"
-        write_results(f"field-{given.set}", {"data": given.set, "budget": budget, "methods": methods})
+        write_results(f"field-{given.set}", {"data": titled(given), "budget": budget, "methods": methods})
 
 
 if __name__ == "__main__":
