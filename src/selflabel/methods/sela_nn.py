@@ -36,6 +36,7 @@ from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
 from selflabel.assignment.neighbours import nearest_among, with_joined
+from selflabel.evaluation.metrics import agreements
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -388,9 +389,9 @@ class SeLaNN(Method):
         return Final([a.labels for a in solved], head, rows, notes)
 
     def best_head(self) -> int:
-        """The head of the highest merit, where one whose masses are loosened counts for less."""
-        relaxed = self.relaxations()[: self.n_main]
-        weighed = [m * (LOOSENED if r else 1.0) for m, r in zip(self.merits, relaxed)]
+        """The head of the highest merit times its agreement with the others, where one of loosened masses counts for less."""
+        relaxed, agreed = self.relaxations()[: self.n_main], agreements(self.current_labels())
+        weighed = [m * a * (LOOSENED if r else 1.0) for m, a, r in zip(self.merits, agreed, relaxed)]
         return max(range(self.n_main), key=lambda h: (round(weighed[h], 6), -h))
 
     def current_labels(self) -> list[Tensor]:
