@@ -3,15 +3,17 @@
     [SELFLABEL_DATA=...] python -m reproduce.field SET [--methods a,b] [--seeds 5] [--seconds 120 | --epochs 30] [--encoder E]
 
 SET is an embedded set (digits, mnist5k), a real set by its name (mnist, imagenette128, cifar10, ...), or any SOURCE. Writes
-results/field-SET.json; each method's runs are kept in runs/field-SET-SEED, so a second start goes on.
+results/field-SET.json, where methods that were not asked keep their rows; each method's runs are kept in runs/field-SET-SEED, so
+a second start goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from reproduce.common import summary, with_truth, write_results
+from reproduce.common import RESULTS, summary, with_truth, write_results
 from selflabel.compare import compare
 from selflabel.methods import BASELINES, METHODS
 from selflabel.run import Run
@@ -25,6 +27,13 @@ def titled(given: argparse.Namespace) -> str:
     """What was labelled: the set, how much of it, and on what features where these were given."""
     some = [f"{given.limit:,} items"] if given.limit else []
     return ", ".join([given.set, *some, *([given.encoder] if given.encoder != "auto" else [])])
+
+
+def kept(name: str, what: dict[str, str]) -> dict[str, dict]:
+    """Methods' rows in results/NAME.json, if they are of the same data and budget."""
+    file = RESULTS / f"{name}.json"
+    old = json.loads(file.read_text()) if file.exists() else {}
+    return old["methods"] if what.items() <= old.items() else {}
 
 
 def asked() -> argparse.Namespace:
@@ -45,6 +54,10 @@ def asked() -> argparse.Namespace:
 def main() -> None:
     given = asked()
     source, k = with_truth(given.set, given.limit), given.k or CLASSES.get(given.set)
+    what = {
+        "data": titled(given),
+        "budget": f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs",
+    }
     rows: dict[str, list[dict]] = {}
     for seed in range(given.seeds):
         settings = make_settings(
@@ -58,8 +71,7 @@ def main() -> None:
                 rows.setdefault(row["method"], []).append(row | more)
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         methods = {m: {"summary": summary(found), "rows": found} for m, found in rows.items()}
-        budget = f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs"
-        write_results(f"field-{given.set}", {"data": titled(given), "budget": budget, "methods": methods})
+        write_results(f"field-{given.set}", {**what, "methods": kept(f"field-{given.set}", what) | methods})
 
 
 if __name__ == "__main__":
