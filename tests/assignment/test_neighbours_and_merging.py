@@ -8,7 +8,7 @@ from selflabel.assignment import marginals
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, merit_of, mutual_information, neighbour_joint, neighbour_merit
-from selflabel.assignment.neighbours import approximate, exact, nearest, projected
+from selflabel.assignment.neighbours import approximate, exact, nearest, projected, walked
 
 
 def plain_information(joint):
@@ -109,3 +109,27 @@ def test_kmeans_finds_separated_centres_and_copes_with_few_items():
     assert sorted(centres[:, 0].round().tolist()) == [0, 9]
     assert len(set(labels[:20].tolist())) == 1
     assert kmeans(x[:2], 5, seed=0)[0].shape == (5, 2)
+
+
+def test_walks_end_where_steps_lead():
+    near = torch.tensor([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]])  # two triangles
+    for steps in (0, 1, 7):
+        ends = walked(near, steps, torch.Generator().manual_seed(steps))
+        assert ends.shape == near.shape and torch.equal(ends // 3, torch.arange(6)[:, None].expand(6, 2) // 3)
+    assert torch.equal(walked(near, 0, torch.Generator())[:, 0], torch.arange(6))
+    one = walked(near.repeat(1, 20), 1, torch.Generator().manual_seed(0))
+    assert [set(row) for row in one.tolist()] == [set(row) for row in near.tolist()]
+
+
+def test_at_the_end_of_a_long_walk_the_halves_of_a_class_tell_nothing_of_each_other():
+    """Two clouds, one of them cut in two: the cut is forgotten, what tells the clouds apart is kept."""
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    x[200:, 0] += 9
+    whole = (x[:, 0] > 4.5).long()
+    cut = torch.where(whole == 1, 2, (x[:, 5] > 0).long())
+    near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(10, largest=False).indices
+    gained = []
+    for steps in (1, 40):
+        ends = walked(near, steps, torch.Generator().manual_seed(0))
+        gained.append(mutual_information(neighbour_joint(cut, ends, 3)) - mutual_information(neighbour_joint(whole, ends, 2)))
+    assert gained[0] > 0.05 and abs(gained[1]) < 0.01 < mutual_information(neighbour_joint(whole, ends, 2)) - 0.6

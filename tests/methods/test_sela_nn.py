@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from selflabel.assignment.merging import where_merging_costs
+from selflabel.assignment.neighbours import walked
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
@@ -66,8 +67,6 @@ def test_smoothing_is_the_plain_average_over_neighbours():
 def test_equal_masses_are_reported_unless_loosening_them_gains_more():
     method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=4))
     assert method.relaxations()[:4] == [0.0, 0.1, 0.3, 0.6]
-    one = torch.arange(100) % 5
-    method.register_buffer("labels_HN", torch.stack([(one + h) % 5 for h in range(4)]).int())  # they agree, under other names
     for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.1, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
         method.merits = merits
         assert method.best_head() == best
@@ -83,10 +82,16 @@ def test_heads_exchange_early_and_then_keep_to_their_labels(monkeypatch, blobs):
     assert exchanged == [t for t in range(turns) if 2 < t < 0.6 * turns] and len(exchanged) > 5
 
 
-def test_of_heads_of_one_merit_that_which_agrees_with_others_is_reported():
-    method = SeLaNN(Task(60, 3, "features", 0, 0), Options(heads=3, fine=(), relax=(0.0,)))
-    right = torch.arange(60) % 3
-    stuck = torch.where(right == 2, 1, torch.arange(60) // 30 * 2 * (right == 0) + (right == 1))
-    method.register_buffer("labels_HN", torch.stack([stuck, right, (right + 1) % 3]).int())
-    method.merits = [1.05, 1.0, 1.0]
-    assert method.best_head() == 1
+def test_the_reported_head_cuts_no_large_class_to_merge_two_small_ones():
+    """Neighbours prefer equal labels, which cut a large class; at the ends of walks its halves tell nothing of each other."""
+    sizes = [400, 200, 20, 20]
+    right = torch.repeat_interleave(torch.arange(4), torch.tensor(sizes))
+    x = torch.cat([torch.randn(len(right), 2, generator=torch.Generator().manual_seed(0)), 9 * torch.eye(4)[right]], dim=1)
+    cut = torch.where(right == 0, (x[:, 0] > 0).long(), torch.where(right == 1, 2, 3))
+    method = SeLaNN(Task(len(x), 4, "features", 0, 0), Options(heads=2, fine=(), neighbours=10, relax=(0.0,)))
+    method.register_buffer("labels_HN", torch.stack([cut, right]).int())
+    near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(10, largest=False).indices
+    method.judge(near)
+    by_neighbours = method.best_head()
+    method.judge(walked(near, 40, torch.Generator().manual_seed(0)), power=1)
+    assert (by_neighbours, method.best_head()) == (0, 1)

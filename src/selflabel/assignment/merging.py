@@ -7,7 +7,9 @@ agglomerative information bottleneck (Slonim & Tishby, 1999), symmetric in the t
 
 Mutual information is H(label) - H(label | neighbour's label), so among labellings that neighbours support equally it
 prefers the one of equal sizes. Real classes are not equal in size. The merit is therefore the information times the
-square of the share of the label entropy that it explains: I (I / H)^2. It is nought for a collapse.
+square of the share of the label entropy that it explains: I (I / H)^2. It is nought for a collapse. Between items that are many
+neighbours apart (`neighbours.walked`) the halves of a class that was cut in two tell little of themselves, and the share itself
+is enough: I (I / H).
 """
 
 from __future__ import annotations
@@ -38,19 +40,19 @@ def mutual_information(joint: Tensor) -> float:
     return float((x_log_x(joint).sum() - x_log_x(rows).sum() - x_log_x(columns).sum()).clamp(min=0))
 
 
-def merit_of(joint: Tensor) -> float:
-    """I (I / H)^2 in nats, of a symmetric (K, K) table of shares: I its mutual information, H the entropy of its labels."""
+def merit_of(joint: Tensor, power: int = 2) -> float:
+    """I (I / H)^power in nats, of a symmetric (K, K) table of shares: I its mutual information, H the entropy of its labels."""
     information, entropy = mutual_information(joint), -float(x_log_x(joint.sum(dim=0)).sum())
-    return information * (information / entropy) ** 2 if entropy > 0 else 0.0
+    return information * (information / entropy) ** power if entropy > 0 else 0.0
 
 
-def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
+def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int, power: int = 2) -> float:
     """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K.
 
     Weighted by the share of the K labels that are in use, or few clean labels would beat the many that were asked for.
     """
     used = (torch.bincount(labels, minlength=K) >= IN_USE * len(labels) / K).float().mean()
-    return merit_of(neighbour_joint(labels, neighbours_Nk, K)) * float(used)
+    return merit_of(neighbour_joint(labels, neighbours_Nk, K), power) * float(used)
 
 
 def paired_sums(joint: Tensor) -> Tensor:

@@ -129,6 +129,19 @@ def approximate(x: Tensor, k: int) -> tuple[Tensor, float]:
     return torch.from_numpy(rows), float(recall)
 
 
+def walked(neighbours_Nk: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """(N, k) where k random walks from every item end, each step to any of the k neighbours, on the CPU.
+
+    A cut through the middle of a class is soon crossed, a border between classes seldom: at the end of a long walk the halves of
+    a class tell nothing of each other, and classes still do.
+    """
+    N, k = neighbours_Nk.shape
+    rows, at = neighbours_Nk.cpu().long(), torch.arange(N)[:, None].expand(N, k)
+    for _ in range(steps):
+        at = rows[at, torch.randint(k, (N, k), generator=generator)]
+    return at
+
+
 def with_joined(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
     parts = []

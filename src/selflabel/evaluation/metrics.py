@@ -80,14 +80,8 @@ def score(truth, labels) -> dict[str, float | int | None]:
 
 def most_agreed(labels: list[torch.Tensor]) -> int:
     """The head whose labels share most with the other heads': mean NMI, and the first of equals."""
-    mean = agreements(labels)
-    return int(max(range(len(mean)), key=lambda h: (round(mean[h], 9), -h)))
-
-
-def agreements(labels: list[torch.Tensor]) -> list[float]:
-    """Each head's mean NMI with the others; 1 where there is one head."""
     arrays = [x.cpu().numpy() for x in labels]
-    others = max(1, len(arrays) - 1)
     if len(arrays) == 1:
-        return [1.0]
-    return [sum(nmi_of(contingency(a, b)) for j, b in enumerate(arrays) if j != i) / others for i, a in enumerate(arrays)]
+        return 0
+    mean = [sum(nmi_of(contingency(a, b)) for b in arrays) for a in arrays]
+    return int(max(range(len(arrays)), key=lambda h: (round(mean[h], 9), -h)))

@@ -6,7 +6,8 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    the input at first and in the learned features later. Neighbours mostly share a class, so noise averages out and a
    random network's first labels already follow the data.
 2. **A label-free merit.** A head is judged by the mutual information between an item's label and its neighbour's
-   (`assignment.merging`). Over heads it ranks as accuracy does; it chooses the reported head.
+   (`assignment.merging`). Over heads it ranks as accuracy does. It chooses the reported head, by items that are many
+   neighbours apart: at the end of a walk a class that was cut in two tells nothing of its halves.
 3. **Exchange.** Heads get stuck with one class split and two merged, and gradient steps do not free them. Over-clustering
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
@@ -35,8 +36,7 @@ from torch import Tensor, nn
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
-from selflabel.assignment.neighbours import nearest_among, with_joined
-from selflabel.evaluation.metrics import agreements
+from selflabel.assignment.neighbours import nearest_among, walked, with_joined
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -58,6 +58,7 @@ MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
+STEPS = 40  # of the walks by whose ends the reported head is chosen
 LOOSENED = 0.93  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
@@ -252,7 +253,7 @@ class SeLaNN(Method):
         solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(self.log_posteriors(features, data.present))]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
-        self.judge()
+        self.judge(self.neighbours_Nk.long())
         turns = len(self.phases()[-1].relabel_at)
         if not self.chosen and self.turn >= 0.5 * turns:
             self.choose_clusters()
@@ -309,10 +310,10 @@ class SeLaNN(Method):
         self.potentials_HK[head, :k] = solved.potentials.to(start)
         return solved
 
-    def judge(self) -> None:
-        """The merit of every main head."""
-        rows = self.neighbours_Nk.long()
-        self.merits = [neighbour_merit(self.labels_HN[h].long(), rows, self.head_sizes[h]) for h in range(self.n_main)]
+    def judge(self, rows: Tensor, power: int = 2) -> None:
+        """The merit of every main head, by these neighbours."""
+        labels, sizes = self.current_labels(), self.head_sizes
+        self.merits = [neighbour_merit(x, rows, k, power) for x, k in zip(labels, sizes)]
 
     def proposals(self) -> list[tuple[float, Tensor]]:
         """(merit, labels) of every over-clustering head merged down to K, best first."""
@@ -360,8 +361,8 @@ class SeLaNN(Method):
         return Prediction(self.joint(block, present)[: self.n_main])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        """A last solve on the finished features chooses the head. Labels are then read off with freer masses, unless some were
-        asked for: what has been learned needs no balance to hold it up.
+        """A last solve on the finished features, judged at the ends of walks, chooses the head. Labels are then read off with
+        freer masses, unless some were asked for: what has been learned needs no balance to hold it up.
         """
         features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
@@ -371,7 +372,7 @@ class SeLaNN(Method):
         solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
         for h, a in enumerate(solved):
             self.labels_HN[h] = a.labels.to(self.labels_HN)
-        self.judge()
+        self.judge(walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk.device), power=1)
         head = self.best_head()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
@@ -389,9 +390,8 @@ class SeLaNN(Method):
         return Final([a.labels for a in solved], head, rows, notes)
 
     def best_head(self) -> int:
-        """The head of the highest merit times its agreement with the others, where one of loosened masses counts for less."""
-        relaxed, agreed = self.relaxations()[: self.n_main], agreements(self.current_labels())
-        weighed = [m * a * (LOOSENED if r else 1.0) for m, a, r in zip(self.merits, agreed, relaxed)]
+        """The head of the highest merit, where one of loosened masses counts for less."""
+        weighed = [m * (LOOSENED if r else 1.0) for m, r in zip(self.merits, self.relaxations())]
         return max(range(self.n_main), key=lambda h: (round(weighed[h], 6), -h))
 
     def current_labels(self) -> list[Tensor]:
