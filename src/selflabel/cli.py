@@ -184,16 +184,27 @@ def probe(
     ] = None,
     seed: Seed = 0,
     papers: Annotated[bool, typer.Option("--papers", help="By the papers' schedules and neighbours, too.")] = False,
+    finetune: Annotated[
+        int | None,
+        typer.Option(min=1, help="Teach the networks the classes for so many epochs, from the run and from nothing."),
+    ] = None,
+    device: Device = "auto",
     json: AsJson = False,
 ) -> None:
     """Say how good a run's features are: nearest neighbours, a linear layer, few labels, retrieval; over five folds.
 
     Example: selflabel probe runs/photos-sela-nn --truth truth.csv
     """
+    from selflabel.finetune import finetuned
     from selflabel.run import Run
-    from selflabel.scoring import probe_run
+    from selflabel.scoring import groups_of, known_items, probe_run
 
-    found = probe_run(Run.open(run), truth, seed, papers)
+    opened = Run.open(run)
+    found = probe_run(opened, truth, seed, papers)
+    if finetune is not None:
+        known = known_items(opened, truth, raw=True)
+        classes = dict(zip(known.paths, known.classes))
+        found["fine-tuned"] = finetuned(opened, classes, groups_of(truth), finetune, seed, device)
     print(jsonlib.dumps(found) if json else probe_lines(found))
 
 

@@ -73,10 +73,14 @@ def score_alone(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:
 
 def probe_run(run: Run, truth: str | None, seed: int = 0, papers: bool = False) -> dict[str, Any]:
     """How good a run's features are; a `group` column of the truth says which items stay on one side."""
-    known = known_items(run, truth, raw=True)
-    by_path = read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
+    known, by_path = known_items(run, truth, raw=True), groups_of(truth)
     groups = [by_path[p] for p in known.paths] if by_path else None
     return probe(run.features[known.rows], known.classes, groups, seed, papers)
+
+
+def groups_of(truth: str | None) -> dict[str, str] | None:
+    """path -> group, where the truth is a file that has such a column."""
+    return read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
 
 
 def draw_purity(run: Run, truth: str | None, raw: bool, file: Path) -> None:

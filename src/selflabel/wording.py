@@ -73,7 +73,9 @@ def probe_lines(found: dict[str, Any]) -> str:
     rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
     rows += [(f"neighbours ({k_sigma})", value) for k_sigma, value in found.get("knn by k and sigma", {}).items()]
     rows += [(f"linear, {schedule}", value) for schedule, value in found.get("linear by schedule", {}).items()]
-    return "\n".join(f"{name:22} {value:.4f}" for name, value in rows)
+    tuned = found.get("fine-tuned", {})
+    rows += [(f"fine-tuned {start}", tuned[start]) for start in ("from the run", "from nothing") if tuned]
+    return "\n".join(f"{name:24} {value:.4f}" for name, value in rows)
 
 
 @contextmanager

@@ -103,6 +103,9 @@ def test_a_run_is_scored_by_each_modality_and_as_it_gets_worse(tmp_path, capsys)
     app(["probe", str(run.folder), *said, "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert found["folds"] == 5 and found["knn"] > 0.8
+    app(["probe", str(run.folder), *said, "--json", "--finetune", "12"], standalone_mode=False)
+    tuned = json.loads(capsys.readouterr().out)["fine-tuned"]
+    assert tuned["from the run"] > 0.8 and 0 <= tuned["from nothing"] <= 1 and (tuned["epochs"], tuned["folds"]) == (12, 3)
     with pytest.raises(UserError, match="has video and audio"):
         app(["score", str(run.folder), *said, "--degrade", "image"], standalone_mode=False)
 

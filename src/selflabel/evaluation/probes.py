@@ -128,12 +128,12 @@ def few(fit: np.ndarray, y_fit: np.ndarray, held: np.ndarray, y_held: np.ndarray
     return float(np.mean(found))
 
 
-def split(y: np.ndarray, groups: Sequence[str] | None, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def split(y: np.ndarray, groups: Sequence[str] | None, seed: int, most: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
     """(fitted, held out) rows of each fold: groups whole, classes in about equal shares."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     of = np.arange(len(y)) if groups is None else codes(groups)
-    n = min(FOLDS, len(set(of.tolist())), int(np.bincount(y).max(initial=0)))
+    n = min(most, len(set(of.tolist())), int(np.bincount(y).max(initial=0)))
     if n < 2:
         return []
     import warnings
