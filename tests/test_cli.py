@@ -57,6 +57,22 @@ def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_f
     assert np.mean([new[r["path"]] == r["label"] for r in rows]) > 0.85
 
 
+def test_two_processes_never_label_into_one_folder(here, sign_folder, tmp_path):
+    """Who holds it holds it until it ends, killed or not; nobody leaves an empty folder behind."""
+    run, words = tmp_path / "run", ["label", sign_folder, "-k", 2, "--out", tmp_path / "run"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "selflabel.cli", *map(str, words), "--epochs", "500"], stderr=subprocess.DEVNULL
+    )
+    while not (run / "run.toml").exists():
+        time.sleep(0.1)
+    fails(here(*words, "--epochs", 500, "--resume"), "another process is labelling into it", "--out")
+    first.kill()
+    first.wait()
+    assert here(*words, "--epochs", 1, "--overwrite").returncode == 0
+    assert here("label", tmp_path / "missing", "-k", 2, "--out", tmp_path / "never").returncode == 2
+    assert not (tmp_path / "never").exists()
+
+
 def test_a_run_is_never_mixed_with_another(here, sign_folder, tmp_path):
     run = tmp_path / "run"
     words = ["label", sign_folder, "-k", 2, "--epochs", 2, "--out", run]

@@ -2,8 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,3 +34,25 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole."""
     write_whole(path, lambda p: p.write_bytes(text.encode()))
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder until the `with` or the process ends, however it ends. It is made where it is missing, and removed where it is
+    empty in the end.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+        with suppress(OSError):
+            folder.rmdir()

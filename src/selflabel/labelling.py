@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,28 +65,31 @@ def label(
     Raises:
         UserError: see its text. Interrupted: stopped from outside, saved, resumable.
     """
-    notices = notices or Notices()
-    started = time.perf_counter()
-    device = pick_device(settings.device)
-    ranks = join(device)
-    entry = find_method(settings.method)
-    run = Run(out) if out is not None else None
-    if run is not None and ranks.is_first:
-        run.claim(settings, resume, overwrite)
-    ranks.barrier()
-    if run is not None and run.is_finished:
-        notices.say(f"{run.folder} is finished; nothing to do.")
+    make, device = find_method(settings.method).make, pick_device(settings.device)
+    ranks, run = join(device), Run(out) if out is not None else None
+    with run.claimed(settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext():
+        ranks.barrier()
+        if run is None or not run.is_finished:
+            return label_into(run, make, settings, device, ranks, notices or Notices(), data)
+        (notices or Notices()).say(f"{run.folder} is finished; nothing to do.")
         return run.report
-    prepared = prepare(settings, device, notices, data, entry.make.most_modalities)
+
+
+def label_into(
+    run: Run | None, make: type[Method], settings: Settings, device: torch.device, ranks: Ranks, notices: Notices, data: Any
+) -> dict[str, Any]:
+    """See `label`; the run folder is this process's own."""
+    started = time.perf_counter()
+    prepared = prepare(settings, device, notices, data, make.most_modalities)
     seconds = {"prepare": time.perf_counter() - started}
     task = make_task(settings, prepared, device)
-    method = make_method(entry.make, settings, task, prepared, device)
+    method = make_method(make, settings, task, prepared, device)
     dataset = prepared.data(device, ranks, settings.seed)
     dataset.encoders = method.encoders
     if run is not None and ranks.is_first:
         run.write_record(record(settings, task, prepared, device, ranks))
     watch = notices.watch if ranks.is_first or ranks.world > 1 else Watch()
-    place = train(method, dataset, out, settings.seed, watch)
+    place = train(method, dataset, run.folder if run is not None else None, settings.seed, watch)
     seconds["train"] = time.perf_counter() - started - sum(seconds.values())
     method.eval()
     with torch.no_grad():

@@ -12,7 +12,8 @@ import io
 import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import numpy as np
 
 from selflabel.edits import LOG, Edit, Edited, apply, read_edits
 from selflabel.errors import UserError
-from selflabel.files import write_text, write_whole
+from selflabel.files import held, write_text, write_whole
 from selflabel.items import TRUTH_COLUMNS, read_rows
 from selflabel.settings import Settings, as_toml, differences, read_toml
 
@@ -193,14 +194,27 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def claim(self, settings: Settings, resume: bool, overwrite: bool) -> None:
-        """Make the folder this run's own, or refuse: another run's work is never mixed in or lost unasked.
+    @contextmanager
+    def claimed(self, settings: Settings, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Make the folder this run's own for a while, or refuse: another run's work is never mixed in or lost unasked.
 
         Raises:
-            UserError: a run is there and neither `resume` nor `overwrite` was given, or it was made with other settings.
+            UserError: a run is there and neither `resume` nor `overwrite` was given, or it was made with other settings, or
+            another process is at work in it.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder}: is a file; give another folder with --out.")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.folder))
+            except BlockingIOError:
+                text = "another process is labelling into it; wait for it or stop it, or give another folder with --out."
+                raise UserError(f"{self.folder}: {text}") from None
+            self.refuse_others(settings, resume, overwrite)
+            yield
+
+    def refuse_others(self, settings: Settings, resume: bool, overwrite: bool) -> None:
+        """Raise where what is in the folder would be mixed in or lost; delete what was asked to be overwritten."""
         if overwrite:
             self.clear()
         elif self.exists:
@@ -212,18 +226,19 @@ class Run:
                 if changed:
                     text = "; ".join(changed)
                     raise UserError(f"{self.folder}: --resume with other settings ({text}); use the old ones, or --overwrite.")
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        elif any(self.folder.iterdir()):
             raise UserError(f"{self.folder}: is a folder of other things; give an empty or new one with --out.")
 
     def clear(self) -> None:
-        """Delete what a run wrote, and only if a run did write it."""
-        if not self.folder.exists() or not any(self.folder.iterdir()):
+        """Delete what a run wrote, and only if a run did write it; the folder itself is held and stays."""
+        if not any(self.folder.iterdir()):
             return
         if not self.exists:
             raise UserError(f"{self.folder}: --overwrite only replaces a run folder, and this is none; give another with --out.")
         self.keep_edits()
         (self.folder / FINISHED).unlink(missing_ok=True)
-        shutil.rmtree(self.folder)
+        for place in self.folder.iterdir():
+            shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
 
     def keep_edits(self) -> None:
         """A person's work is not deleted with the run it was done on: the log is set aside, beside the folder."""
