@@ -38,8 +38,8 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a folder until the `with` or the process ends, however it ends. It is made where it is missing, and removed where it is
-    empty in the end.
+    """Hold a folder until the `with` or the process ends, however it ends. It is made where it is missing, and removed where
+    nothing was written into it.
 
     Raises:
         BlockingIOError: another process holds it.
