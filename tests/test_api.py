@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from selflabel import SelfLabeler
 from selflabel.evaluation.metrics import accuracy
+from tests.films import write_set
 
 
 @parametrize_with_checks([SelfLabeler(n_clusters=3, epochs=2, options={"heads": 2})])
@@ -24,3 +28,16 @@ def test_a_path_is_labelled_too(sign_folder):
     model = SelfLabeler(n_clusters=2, epochs=3).fit(str(sign_folder))
     assert len(model.labels_) == 120
     assert len(model.predict(str(sign_folder))) == 120
+
+
+def test_a_plain_script_labels_films(tmp_path):
+    """Its decoding processes do not run it again, whatever its first lines do."""
+    write_set(tmp_path / "films", n=8, seconds=0.6)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from selflabel import SelfLabeler\n"
+        f"labels = SelfLabeler(n_clusters=2, epochs=1, random_state=0, device='cpu').fit({str(tmp_path / 'films')!r}).labels_\n"
+        "print(len(labels), __file__)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["8", str(script)], done.stderr[-2000:]

@@ -13,13 +13,16 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -207,10 +210,25 @@ def decode_rows(blobs, rows: list[int], form: Form, folder: Path, workers: int, 
     return bad
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
+@contextmanager
+def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes that leave Ctrl-C to their parent."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    with script_hidden(), ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield pool
+
+
+@contextmanager
+def script_hidden() -> Iterator[None]:
+    """Keep fresh processes from running the caller's script: one that labels in its first lines would start over in each."""
+    main: dict[str, Any] = vars(sys.modules["__main__"])
+    shown: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    try:
+        main["__spec__"] = None
+        main.pop("__file__", None)
+        yield
+    finally:
+        main.update(shown)
 
 
 def decode_here(tasks, form: Form, folder: Path, total: int, progress) -> dict[int, str]:
