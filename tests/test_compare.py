@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from PIL import Image
 
 from selflabel.compare import COLUMNS, as_table, compare
 from selflabel.errors import UserError
+from selflabel.files import held
 from selflabel.settings import make_settings
 
 
@@ -81,3 +87,22 @@ def test_without_truth_there_are_only_label_free_numbers(tmp_path, blobs):
     (row,) = compare(make_settings(source=str(tmp_path / "x.npy"), clusters=3, device="cpu"), ["kmeans"], tmp_path / "out")
     assert row["accuracy"] is None and row["stability"] > 0.5
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["settings"]["clusters"] == 3
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["SIGTERM to it alone", "Ctrl-C to all"])
+def test_told_to_stop_it_stops_the_method_that_is_running(features, tmp_path, everyone):
+    out, words = (
+        tmp_path / "out",
+        ["compare", str(features), "-k", "3", "--methods", "sela", "--epochs", "5000", "--device", "cpu"],
+    )
+    command = [sys.executable, "-m", "selflabel.cli", *words, "--out", str(out)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not (out / "sela" / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    if everyone:
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        running.terminate()
+    assert running.wait(30) == 130
+    with held(out / "sela"):  # nobody is at work there
+        assert (out / "sela" / "checkpoint").exists() and not (out / "sela" / "report.json").exists()

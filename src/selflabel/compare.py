@@ -8,9 +8,11 @@ What is finished is not run again, and what was cut off is resumed.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -168,16 +170,28 @@ def in_process(settings: Settings, folder: Path) -> str | None:
         config = Path(place) / "settings.toml"
         write_text(config, as_toml({k: v for k, v in asdict(settings).items() if k != "source"}))
         words = [sys.executable, "-m", "selflabel.cli", "label", settings.source, "--config", str(config), "--out", str(folder)]
-        try:
-            done = subprocess.run([*words, "--resume", "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        except KeyboardInterrupt:
-            raise Interrupted from None
-    if done.returncode in (STOPPED, -2):
+        status, text = ended([*words, "--resume", "--json"])
+    if status in (STOPPED, -signal.SIGINT, -signal.SIGTERM):
         raise Interrupted
-    if done.returncode == 0:
+    if status == 0:
         return None
-    said = [line for line in done.stderr.strip().splitlines() if line.strip()]
-    return said[-1].removeprefix("selflabel: ") if said else f"ended by signal {-done.returncode}"
+    said = [line for line in text.strip().splitlines() if line.strip()]
+    return said[-1].removeprefix("selflabel: ") if said else f"ended by signal {-status}"
+
+
+def ended(words: list[str]) -> tuple[int, str]:
+    """(exit status, what it said on standard error) of a process that is told to stop when this one is, and is waited for."""
+    in_main = threading.current_thread() is threading.main_thread()
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()) if in_main else None
+        try:
+            text = process.communicate()[1]
+        except KeyboardInterrupt:  # it heard Ctrl-C, too, and is saving
+            text = process.communicate()[1]
+        finally:
+            if in_main:
+                signal.signal(signal.SIGTERM, before)
+    return process.returncode, text
 
 
 def row_of(name: str, place: Path) -> dict[str, Any]:
