@@ -142,4 +142,4 @@ def test_a_run_labelled_anew_leaves_the_edits_beside_it(blob_run):
     assert [file.name for file in aside] == ["run-edits-1.jsonl", "run-edits-2.jsonl"]
     edits.append(blob_run.folder, Name(cluster=0, name="third"))
     blob_run.clear()
-    assert not blob_run.folder.exists() and len(list(blob_run.folder.parent.glob("run-edits-*.jsonl"))) == 3
+    assert not any(blob_run.folder.iterdir()) and len(list(blob_run.folder.parent.glob("run-edits-*.jsonl"))) == 3
