@@ -119,6 +119,12 @@ def summary(rows: list[dict]) -> dict:
     return made
 
 
+def read_results(name: str) -> dict:
+    """What results/NAME.json holds; empty where there is none yet."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
 def write_results(name: str, content: dict) -> None:
     """results/NAME.json with date, commit and machine."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()

@@ -10,10 +10,9 @@ a second start goes on.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from reproduce.common import RESULTS, summary, with_truth, write_results
+from reproduce.common import read_results, summary, with_truth, write_results
 from selflabel.compare import compare
 from selflabel.methods import BASELINES, METHODS
 from selflabel.run import Run
@@ -31,8 +30,7 @@ def titled(given: argparse.Namespace) -> str:
 
 def kept(name: str, what: dict[str, str]) -> dict[str, dict]:
     """Methods' rows in results/NAME.json, if they are of the same data and budget."""
-    file = RESULTS / f"{name}.json"
-    old = json.loads(file.read_text()) if file.exists() else {}
+    old = read_results(name)
     return old["methods"] if what.items() <= old.items() else {}
 
 

@@ -81,7 +81,8 @@ def spread(numbers: dict) -> str:
 
 def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
     rule = "| --- " * (lines[0].count("|") - 1) + "|"
-    seeds = max(len(found["summary"]["seeds"]) for found in content["methods"].values())
+    counts = sorted({len(found["summary"]["seeds"]) for found in content["methods"].values()})
+    seeds = " or ".join(map(str, counts))
     head = f"### {data}\n\n{budget}; mean and spread over {seeds} seeds; {content['machine']}; {content['date']}."
     return "\n".join([head, "", lines[0], rule, *lines[1:]])
 

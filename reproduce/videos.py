@@ -12,7 +12,6 @@ With ways named, only these are run, and results/SET.json keeps its other rows.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reproduce.common import RESULTS, kmeans_rows, measured, summary, unpacked, write_results
+from reproduce.common import kmeans_rows, measured, read_results, summary, unpacked, write_results
 from selflabel.degrade import degraded
 from selflabel.labelling import label
 from selflabel.preparing import Notices, prepare
@@ -87,8 +86,7 @@ def first_rows(inputs: dict[str, np.ndarray], known: list[str], k: int, seeds) -
 
 def add(name: str, **parts: dict) -> None:
     """Put new rows beside those that are in results/NAME.json."""
-    file = RESULTS / f"{name}.json"
-    old = json.loads(file.read_text()) if file.exists() else {}
+    old = read_results(name)
     merged = {part: old.get(part, {}) | rows for part, rows in ({"methods": {}} | parts).items()}
     kept = {part: old[part] for part in ("degraded",) if part in old and part not in parts}
     write_results(name, {"data": WHAT[name], **merged, **kept})

@@ -71,6 +71,8 @@ def test_two_processes_never_label_into_one_folder(here, sign_folder, tmp_path):
     assert here(*words, "--epochs", 1, "--overwrite").returncode == 0
     assert here("label", tmp_path / "missing", "-k", 2, "--out", tmp_path / "never").returncode == 2
     assert not (tmp_path / "never").exists()
+    (tmp_path / "file").write_text("")
+    fails(here("label", sign_folder, "-k", 2, "--out", tmp_path / "file" / "run"), "cannot be made", "--out")
 
 
 def test_a_run_is_never_mixed_with_another(here, sign_folder, tmp_path):

@@ -195,15 +195,15 @@ def probe(
 
     Example: selflabel probe runs/photos-sela-nn --truth truth.csv
     """
-    from selflabel.finetune import finetuned
     from selflabel.run import Run
     from selflabel.scoring import groups_of, known_items, probe_run
 
     opened = Run.open(run)
     found = probe_run(opened, truth, seed, papers)
     if finetune is not None:
-        known = known_items(opened, truth, raw=True)
-        classes = dict(zip(known.paths, known.classes))
+        from selflabel.finetune import finetuned
+
+        classes = known_items(opened, truth, raw=True).by_path
         found["fine-tuned"] = finetuned(opened, classes, groups_of(truth), finetune, seed, device)
     print(jsonlib.dumps(found) if json else probe_lines(found))
 
@@ -391,8 +391,7 @@ def print_degraded(run: Any, truth: str | None, modality: str, device: str, json
     from selflabel.degrade import degraded, write_degraded
     from selflabel.scoring import known_items
 
-    known = known_items(run, truth, raw=True)
-    found = degraded(run, modality, dict(zip(known.paths, known.classes)), device)
+    found = degraded(run, modality, known_items(run, truth, raw=True).by_path, device)
     _, picture = write_degraded(found, modality, run.folder)
     print(jsonlib.dumps([asdict(r) for r in found]) if json else f"{degraded_lines(found, modality)}\nlook at   {picture}")
 

@@ -36,6 +36,22 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda p: p.write_bytes(text.encode()))
 
 
+def lock(handle: int, wait: bool) -> None:
+    """Keep an open file or folder for this process until it is closed; nothing is kept where the file system knows no locks.
+
+    Raises:
+        BlockingIOError: another process has it, and `wait` is false.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder until the `with` or the process ends, however it ends. It is made where it is missing, and removed where
@@ -43,14 +59,15 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds it.
+        OSError: it cannot be made or opened.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    if fcntl is None:  # there a folder cannot be opened either
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, wait=False)
         yield
     finally:
         os.close(handle)

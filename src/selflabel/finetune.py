@@ -19,8 +19,8 @@ from selflabel.errors import UserError
 from selflabel.evaluation.metrics import codes
 from selflabel.evaluation.probes import split
 from selflabel.methods.base import Batch, Data, Final, Method, Phase, Prediction, Recipe, Task, finished, one_cycle
-from selflabel.predict import Model, load_model
-from selflabel.preparing import Notices, encoder_of
+from selflabel.predict import Model, input_encoder, load_model
+from selflabel.preparing import Notices
 from selflabel.run import Run
 from selflabel.training.data import ResidentData
 from selflabel.training.loop import train
@@ -106,7 +106,7 @@ def finetuned(
     every = torch.zeros(len(shown.items.paths), dtype=torch.long)
     every[torch.from_numpy(rows)] = torch.from_numpy(y)
     data = shown.data(model.device, model.ranks, seed)
-    task = replace(model.task, n_items=data.n_items, clusters=int(y.max()) + 1, epochs=epochs, pretrained=True)
+    task = replace(model.task, n_items=data.n_items, clusters=int(y.max()) + 1, epochs=epochs)
     found: dict[str, list[float]] = {"from the run": [], "from nothing": []}
     for fold, (fit, held) in enumerate(folds):
         starts = {"from the run": deepcopy(model.method.encoders), "from nothing": fresh(model, seed + fold)}
@@ -120,9 +120,7 @@ def fresh(model: Model, seed: int) -> nn.ModuleDict:
     """The run's encoders with first weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.ModuleDict(
-            {m: encoder_of(p.encoder, p.look.kind, p.channels, p.px, fetch=False) for m, p in model.looks.items()}
-        )
+        return nn.ModuleDict({m: input_encoder(m, part, model.task, {}) for m, part in model.looks.items()})
 
 
 def taught(method: Taught, encoders: nn.ModuleDict, data: ResidentData, seed: int) -> np.ndarray:

@@ -210,6 +210,9 @@ class Run:
             except BlockingIOError:
                 text = "another process is labelling into it; wait for it or stop it, or give another folder with --out."
                 raise UserError(f"{self.folder}: {text}") from None
+            except OSError as error:
+                reason = error.strerror or error
+                raise UserError(f"{self.folder}: cannot be made ({reason}); give another folder with --out.") from error
             self.refuse_others(settings, resume, overwrite)
             yield
 

@@ -25,6 +25,11 @@ class Known:
     labels: np.ndarray
     classes: list[str]
 
+    @property
+    def by_path(self) -> dict[str, str]:
+        """path -> class."""
+        return dict(zip(self.paths, self.classes))
+
 
 def known_items(run: Run, truth: str | None, raw: bool = False) -> Known:
     """Match a run's items with the truth.

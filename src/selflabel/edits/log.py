@@ -13,11 +13,7 @@ from pathlib import Path
 
 from selflabel.edits.kinds import Edit, parse
 from selflabel.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock; there one append is still one write
-    fcntl = None  # type: ignore[assignment]
+from selflabel.files import lock
 
 LOG = "edits.jsonl"
 BLOCK = 65_536  # bytes read at a time when the last newline is looked for
@@ -88,8 +84,7 @@ def append(folder: Path, edit: Edit) -> Edit:
 def opened_alone(file: Path) -> Iterator[int]:
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        lock(handle, wait=True)  # where there are none, one append is still one write
         yield handle
     finally:
         os.close(handle)
