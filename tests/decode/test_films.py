@@ -1,5 +1,6 @@
 import signal
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from selflabel.decode.cache import Form, decoded_items
 from selflabel.decode.image import Undecodable
 from selflabel.decode.look import look_at
 from selflabel.decode.sound import decode_sound
-from selflabel.decode.video import decode_clip
+from selflabel.decode.video import decode_clip, open_media, pictures, square
 from selflabel.items import from_folder
 from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
@@ -44,6 +45,26 @@ def test_every_container_gives_frames_and_sound(ending, codec, sound, tmp_path):
     assert heard.shape == (16_000,) and m == 16_000
     spectrum = np.abs(np.fft.rfft(heard.astype(float)))
     assert abs(int(spectrum[20:].argmax()) + 20 - 440) < 8
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("avi", "libx264"), ("mp4", "mpeg4")])
+@pytest.mark.parametrize("frames", [7, 30])
+def test_frames_that_are_passed_over_change_none_that_is_kept(ending, codec, frames, tmp_path):
+    film = rng.integers(0, 255, (8, 6, 8, 3), np.uint8).repeat(30, 0).repeat(8, 1).repeat(8, 2)
+    film[np.arange(240), np.arange(240) % 48] = 255
+    file = write_film(tmp_path / f"a.{ending}", film, fps=20, codec=codec)  # 12 s, of which 10 are shown
+    plain, due = [], 1.0
+    with open_media(str(file)) as container:
+        container.seek(1_000_000, backward=True)
+        for frame in container.decode(video=0):
+            if frame.time + 1e-6 >= due and len(plain) < frames:
+                plain.append(square(frame, 16, av.video.reformatter.VideoReformatter()))
+                due += 10.0 / frames
+    clip, n = decode_clip(str(file), frames, 16)
+    assert n == frames and np.array_equal(clip, np.stack(plain))
+    with open_media(str(file)) as container:
+        made = sum(1 for _ in pictures(container, container.streams.video[0], 0.0, 1.0, 10))
+    assert (made < 150) == (codec == "libx264" and ending != "avi")  # the others have no frame that none is made from, or hide it
 
 
 def test_frames_lie_evenly_over_the_film_and_short_ones_loop(tmp_path):

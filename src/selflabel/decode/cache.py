@@ -31,7 +31,7 @@ from selflabel.decode.sound import decode_sound
 from selflabel.decode.video import decode_clip, source_of
 from selflabel.items import Blob
 
-VERSION = 2
+VERSION = 3
 DEFAULT_CAP_GB = 50.0
 CHUNK, FILMS = 64, 8  # pictures, and films or sounds, that a worker decodes at a time
 MOST_S = 60  # for one item; the worker is then killed

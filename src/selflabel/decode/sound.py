@@ -35,29 +35,32 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
         wave = decoded(container, rate, samples if is_long else None)
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
-    if np.abs(wave.astype(np.int32)).max() < SILENT * 32768:
+    if max(int(wave.max()), -int(wave.min())) < SILENT * 32768:
         return np.zeros(samples, np.int16), 0
     if len(wave) >= samples:
         first = (len(wave) - samples) // 2
         return wave[first : first + samples], samples
-    return wave[np.arange(samples) % len(wave)], len(wave)
+    return np.resize(wave, samples), len(wave)
 
 
 def decoded(container, rate: int, most: int | None = None) -> np.ndarray:
     """The sound track from where the container stands: `most` samples, or up to its end or its first damage."""
     import av
 
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
-    parts: list[np.ndarray] = []
+    heard = av.AudioFifo()
     try:
         for frame in container.decode(container.streams.audio[0]):
-            parts += [out.to_ndarray()[0] for out in resampler.resample(frame)]
-            if most is not None and sum(map(len, parts)) >= most:
-                return np.concatenate(parts)[:most]
-        parts += [out.to_ndarray()[0] for out in resampler.resample(None)]
+            frame.pts = None  # sounds are joined without their gaps
+            heard.write(frame)
+            if most is not None and heard.samples * rate >= (most + rate) * frame.sample_rate:
+                break
     except (av.FFmpegError, ValueError):
         pass
-    return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+    whole = heard.read()  # resampled at once: a call costs as much as a frame
+    if whole is None:
+        return np.zeros(0, np.int16)
+    return np.concatenate([out.to_ndarray()[0] for out in [*resampler.resample(whole), *resampler.resample(None)]])[:most]
 
 
 def rate_and_seconds(blob: Blob) -> tuple[int, float] | None:

@@ -6,7 +6,8 @@ Frames come from the middle of the film: SPAN seconds of it at most. A film that
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,18 @@ def decode_clip(data: bytes | str, frames: int, px: int) -> tuple[np.ndarray, in
     with open_media(data) as container:
         if not container.streams.video:
             raise Undecodable("has no picture")
-        length = seconds_of(container, container.streams.video[0])
+        stream = container.streams.video[0]
+        length = seconds_of(container, stream)
         first = max(0.0, (length - SPAN_S) / 2)
         if first > 0:
             container.seek(int(first * 1_000_000), backward=True)
-        every = min(length, SPAN_S) / frames if length > 0 else 0.0
-        shown = list(chosen(pictures(container), first, every, frames))
+        asked = (first, min(length, SPAN_S) / frames, frames) if length > 0 else (0.0, 0.0, frames)
+        shown = list(chosen(pictures(container, stream, *asked), *asked))
     if not shown:
         raise Undecodable("has no picture that can be decoded")
     resize = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
     clip = np.stack([square(picture, px, resize) for picture in shown])
-    return clip[np.arange(frames) % len(clip)], len(clip)
+    return np.resize(clip, (frames, 3, px, px)), len(clip)
 
 
 def size_and_seconds(blob: Blob) -> tuple[int, float] | None:
@@ -87,25 +89,49 @@ def seconds_of(container: Any, stream: Any) -> float:
     return container.duration / 1_000_000 if container.duration else 0.0
 
 
-def pictures(container: Any) -> Iterator[Any]:
-    """Decoded frames up to the end or to the first damage: what came before it is kept."""
+def pictures(container: Any, stream: Any, first: float, every: float, most: int) -> Iterator[tuple[float | None, Any]]:
+    """(time, frame) of what is chosen and of what that is made from; other frames are passed over undecoded.
+
+    Up to the end or to the first damage: what came before it is kept. Where packets are in the order of their times, either no
+    frame is made from a later one or their times are wrong (AVI): every frame is decoded.
+    """
     import av
 
-    stream = container.streams.video[0]
-    stream.thread_type = "SLICE"
+    stream.thread_type = "SLICE"  # a frame can be passed over by itself
+    tick = float(stream.time_base)
+    packets = unbroken(p for p in container.demux(stream) if p.size)
+    if every > 0:
+        end = (first + every * most + 1) / tick  # a track may start late
+        packets = list(takewhile(lambda p: p.dts is None or p.dts <= end, packets))
+    times = [(p.pts * tick, p.pts) for p in packets if p.pts is not None] if every > 0 else []
+    wanted = {None, *chosen(sorted(times), first, every, most)}
+    choosy = times != sorted(times)
     try:
-        yield from container.decode(stream)
+        for packet in packets:
+            stream.codec_context.skip_frame = "NONREF" if choosy and packet.pts not in wanted else "DEFAULT"
+            yield from ((None if f.pts is None else f.pts * tick, f) for f in packet.decode())
+        yield from ((None if f.pts is None else f.pts * tick, f) for f in stream.codec_context.decode(None))
     except (av.FFmpegError, ValueError):
         return
 
 
-def chosen(frames: Iterator[Any], first: float, every: float, most: int) -> Iterator[Any]:
-    """The frames nearest after first, first + every, ...; where the length is unknown, one after the other."""
+def unbroken(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets up to the end or to the first damage."""
+    import av
+
+    try:
+        yield from packets
+    except (av.FFmpegError, ValueError):
+        return
+
+
+def chosen(frames: Iterable[tuple[float | None, Any]], first: float, every: float, most: int) -> Iterator[Any]:
+    """Of (time, frame) in order, the frames nearest after first, first + every, ...; one after the other where every is 0."""
     due, last = first, None
-    for frame in frames:
+    for at, frame in frames:
         if most == 0:
             return
-        time = frame.time if frame.time is not None else due
+        time = at if at is not None else due
         last = frame
         if time + 1e-6 >= due:
             yield frame
@@ -118,9 +144,9 @@ def square(frame: Any, px: int, resize: Any) -> np.ndarray:
     """(3, px, px) uint8 of a frame."""
     scale = px / min(frame.width, frame.height)
     w, h = max(px, round(frame.width * scale)), max(px, round(frame.height * scale))
-    small = resize.reformat(
-        frame, width=w, height=h, format="rgb24", interpolation="AREA" if scale < 1 else "BILINEAR"
-    ).to_ndarray()
+    how = "AREA" if scale < 1 else "BILINEAR"
+    small = resize.reformat(frame, width=w, height=h, format="gbrp", interpolation=how)  # planes: faster than triples
     left, top = (w - px) // 2, (h - px) // 2
-    turned = np.rot90(small[top : top + px, left : left + px], round(getattr(frame, "rotation", 0) / 90) % 4)
-    return np.ascontiguousarray(turned.transpose(2, 0, 1))
+    green, blue, red = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:h, :w] for p in small.planes)
+    upright = np.stack([red, green, blue])[:, top : top + px, left : left + px]
+    return np.rot90(upright, round(getattr(frame, "rotation", 0) / 90) % 4, axes=(1, 2))
