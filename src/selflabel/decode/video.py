@@ -99,7 +99,7 @@ def pictures(container: Any, stream: Any, first: float, every: float, most: int)
 
     stream.thread_type = "SLICE"  # a frame can be passed over by itself
     tick = float(stream.time_base)
-    packets = unbroken(p for p in container.demux(stream) if p.size)
+    packets: Iterable[Any] = unbroken(p for p in container.demux(stream) if p.size)
     if every > 0:
         end = (first + every * most + 1) / tick  # a track may start late
         packets = list(takewhile(lambda p: p.dts is None or p.dts <= end, packets))
@@ -115,7 +115,7 @@ def pictures(container: Any, stream: Any, first: float, every: float, most: int)
         return
 
 
-def unbroken(packets: Iterator[Any]) -> Iterator[Any]:
+def unbroken(packets: Iterable[Any]) -> Iterator[Any]:
     """Packets up to the end or to the first damage."""
     import av
 
