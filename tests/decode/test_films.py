@@ -1,4 +1,5 @@
 import signal
+import struct
 
 import av
 import numpy as np
@@ -76,11 +77,27 @@ def test_frames_lie_evenly_over_the_film_and_short_ones_loop(tmp_path):
     assert n == 3 and np.array_equal(clip[0], clip[3]) and np.array_equal(clip[2], clip[5])
 
 
-def test_a_tall_film_keeps_its_middle_square_and_a_rotated_one_stands_upright(tmp_path):
+def test_a_tall_film_keeps_its_middle_square(tmp_path):
     tall = np.full((10, 96, 48, 3), 20, np.uint8)
     tall[:, 24:72] = 200
     clip, _ = decode_clip(str(write_film(tmp_path / "a.mp4", tall)), 4, 24)
     assert clip.mean() > 180
+
+
+TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}  # clockwise, as a telephone writes it
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_film_that_was_filmed_on_its_side_stands_upright(degrees, tmp_path):
+    film = np.full((10, 48, 64, 3), 20, np.uint8)
+    film[:, :24, :32] = 220  # the top left quarter
+    plain = write_film(tmp_path / "a.mp4", film).read_bytes()
+    matrix = plain.index(struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), plain.index(b"tkhd"))
+    a, b, c, d = (x << 16 for x in TURNS[degrees])
+    turned = plain[:matrix] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + plain[matrix + 36 :]
+    clip, _ = decode_clip(turned, 4, 16)
+    quarters = clip[0].mean(axis=0).reshape(2, 8, 2, 8).mean(axis=(1, 3))
+    assert quarters.argmax() == {0: 0, 90: 1, 180: 3, 270: 2}[degrees] and quarters.max() > 150
 
 
 def test_what_is_missing_is_told_from_what_is_broken(tmp_path):
