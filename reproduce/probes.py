@@ -37,9 +37,8 @@ def main() -> None:
     seeds = range(int(rest[0])) if rest else range(3)
     for method in rest[1:] or ["sela-nn", "selavi", "xdc"]:
         rows = [probed(name, method, seed) for seed in seeds]
-        write_results(
-            f"probes-{name}", {"data": name, "methods": read_results(f"probes-{name}").get("methods", {}) | {method: rows}}
-        )
+        others = read_results(f"probes-{name}").get("methods", {})
+        write_results(f"probes-{name}", {"data": WHAT[name], "methods": others | {method: rows}})
 
 
 if __name__ == "__main__":
