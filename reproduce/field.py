@@ -1,10 +1,10 @@
 """Every method and baseline on the same sets, in the same time: the neighbours in one frame.
 
-    [SELFLABEL_DATA=...] python -m reproduce.field SET [--methods a,b] [--seeds 5] [--seconds 120 | --epochs 30] [--encoder E]
+    [SELFLABEL_DATA=...] python -m reproduce.field SET [--methods a,b] [--seeds 0-4] [--seconds 120 | --epochs 30] [--encoder E]
 
 SET is an embedded set (digits, mnist5k), a real set by its name (mnist, imagenette128, cifar10, ...), or any SOURCE. Writes
-results/field-SET.json, where methods that were not asked keep their rows; each method's runs are kept in runs/field-SET-SEED, so
-a second start goes on.
+results/field-SET.json, where methods and seeds that were not asked keep their rows; each method's runs are kept in
+runs/field-SET-SEED, so a second start goes on.
 """
 
 from __future__ import annotations
@@ -28,17 +28,29 @@ def titled(given: argparse.Namespace) -> str:
     return ", ".join([given.set, *some, *([given.encoder] if given.encoder != "auto" else [])])
 
 
-def kept(name: str, what: dict[str, str]) -> dict[str, dict]:
-    """Methods' rows in results/NAME.json, if they are of the same data and budget."""
+def kept(name: str, what: dict[str, str]) -> dict[str, dict[int, dict]]:
+    """Methods' rows by seed in results/NAME.json, if they are of the same data and budget."""
     old = read_results(name)
-    return old["methods"] if what.items() <= old.items() else {}
+    found = old["methods"] if what.items() <= old.items() else {}
+    return {method: {row["seed"]: row for row in of["rows"]} for method, of in found.items()}
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds named one by one or as a stretch.
+
+    Example:
+        >>> seeds_of("0-2"), seeds_of("1,4")
+        ([0, 1, 2], [1, 4])
+    """
+    ends = [[int(n) for n in part.split("-")] for part in text.split(",")]
+    return [seed for part in ends for seed in range(part[0], part[-1] + 1)]
 
 
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
     parser.add_argument("--methods", default=",".join(m for m in [*METHODS, *BASELINES] if m != "selavi"))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=seeds_of, default="0-4")
     parser.add_argument("-k", type=int)
     parser.add_argument("--limit", type=int, help="items of a real set")
     parser.add_argument("--seconds", type=float)
@@ -56,20 +68,21 @@ def main() -> None:
         "data": titled(given),
         "budget": f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs",
     }
-    rows: dict[str, list[dict]] = {}
-    for seed in range(given.seeds):
+    name = f"field-{given.set}"
+    for seed in given.seeds:
         settings = make_settings(
             source=source, clusters=k, seed=seed, epochs=given.epochs, encoder=given.encoder, weights=given.weights
         )
-        out = Path(given.runs) / f"field-{given.set}-{seed}"
+        out, fresh = Path(given.runs) / f"{name}-{seed}", {}
         for row in compare(settings, given.methods.split(","), out, given.seconds, lambda text: print(text, flush=True)):
             if row["failed"] is None:
                 run = Run(out / row["method"])
-                more = {"seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
-                rows.setdefault(row["method"], []).append(row | more)
+                fresh[row["method"]] = row | {"seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
             print({c: v for c, v in row.items() if v is not None}, flush=True)
-        methods = {m: {"summary": summary(found), "rows": found} for m, found in rows.items()}
-        write_results(f"field-{given.set}", {**what, "methods": kept(f"field-{given.set}", what) | methods})
+        known = kept(name, what)
+        rows = {m: known.get(m, {}) | ({seed: fresh[m]} if m in fresh else {}) for m in {**known, **fresh}}
+        ordered = {m: [of[s] for s in sorted(of)] for m, of in rows.items()}
+        write_results(name, {**what, "methods": {m: {"summary": summary(of), "rows": of} for m, of in ordered.items()}})
 
 
 if __name__ == "__main__":
