@@ -336,13 +336,17 @@ def encoders() -> None:
 
     Example: selflabel encoders
     """
-    from selflabel.encoders import ENCODERS
+    from selflabel.encoders import CLIP_ENCODERS, ENCODERS
 
-    for name, entry in ENCODERS.items():
+    for name, entry in (ENCODERS | CLIP_ENCODERS).items():
         print(f"{name:14} {entry.what}; {entry.suits}")
     print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
     print(f"{'frozen':14} feature input as it is")
     print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
+    print(
+        "Image encoders take films frame by frame, and sounds as spectrograms. A name is that of the pictures; for films with sound"
+    )
+    print("either may be named: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
 
 
 @app.command()

@@ -44,20 +44,31 @@ class LinearHeads(Heads):
 
 
 class MLPHeads(Heads):
-    """One hidden layer a head: linear, batch norm, ReLU, linear; the outputs are one batched product."""
+    """One hidden layer a head: linear, batch norm, ReLU, linear; the outputs are one batched product.
 
-    def __init__(self, dim: int, head_sizes: list[int], hidden: int = 128, widest: int | None = None):
+    dropout: share of the features, and of the hidden layer, that is blanked while training.
+    """
+
+    def __init__(self, dim: int, head_sizes: list[int], hidden: int = 128, widest: int | None = None, dropout: float = 0.0):
         super().__init__(head_sizes, widest)
-        n = len(head_sizes)
+        n, self.dropout = len(head_sizes), dropout
         self.hidden = nn.Linear(dim, n * hidden)
         self.norm = nn.BatchNorm1d(n * hidden)
         self.weight = nn.Parameter(torch.randn(n, hidden, self.widest) / hidden**0.5)
         self.bias = nn.Parameter(torch.zeros(n, 1, self.widest))
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
-        hidden = F.relu(self.norm(self.hidden(features_BD)))
+        hidden = self.blanked(F.relu(self.norm(self.hidden(self.blanked(features_BD)))))
         split = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
         return self.cut(torch.baddbmm(self.bias, split, self.weight).transpose(0, 1))
+
+    def blanked(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    def of(self, head: int) -> tuple[Tensor, Tensor]:
+        """(weight (K, hidden), bias (K,)) of one head's last layer."""
+        K = self.head_sizes[head]
+        return self.weight[head, :, :K].T, self.bias[head, 0, :K]
 
 
 class Prototypes(Heads):

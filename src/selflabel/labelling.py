@@ -19,7 +19,7 @@ from torch import nn
 import selflabel
 from selflabel.assignment.neighbours import nearest
 from selflabel.decode.image import Undecodable, decode_square
-from selflabel.encoders import GivenFeatures
+from selflabel.encoders import GivenFeatures, laid_out
 from selflabel.errors import UserError
 from selflabel.evaluation.diagnostics import Signs, estimated_accuracy, histogram, signs_of
 from selflabel.evaluation.sheet import contact_sheet
@@ -31,7 +31,7 @@ from selflabel.methods.base import Final, Method, Task
 from selflabel.pictures import middle_frame, spectrogram
 from selflabel.preparing import Notices, Part, Prepared, encoder_of, prepare
 from selflabel.run import Labelling, Run
-from selflabel.settings import Settings, without_none
+from selflabel.settings import Settings, of_modality, without_none
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import Watch, train
@@ -111,13 +111,13 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
     n = len(prepared.items)
     if settings.clusters is not None and settings.clusters > n:
         raise UserError(f"--clusters {settings.clusters}: there are only {n} items; ask for at most as many clusters.")
-    if settings.views != "auto" and settings.views not in PRESETS:
-        raise UserError(f"--views {settings.views}: there is no preset of that name; there are {', '.join(PRESETS)}.")
+    first = prepared.first
+    for m in prepared.parts:
+        check_views(settings.views, m, next(iter(prepared.parts)))
     given, clusters = None, settings.clusters
     if settings.labels is not None:
         given = given_labels(Path(settings.labels), prepared.items)
         clusters = int(given.max()) + 1
-    first = prepared.first
     return Task(
         n_items=n,
         clusters=clusters,
@@ -131,9 +131,17 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
         seed=settings.seed,
         views=settings.views,
         given_labels=given,
-        pretrained=bool(settings.weights) or first.encoder.startswith("timm:"),
+        pretrained=bool(first.weights) or first.encoder.startswith("timm:"),
         kinds={m: p.kind for m, p in prepared.parts.items()},
     )
+
+
+def check_views(asked: str, modality: str, first: str) -> None:
+    name = of_modality(asked, modality, first) or "auto"
+    if name != "auto" and name not in PRESETS:
+        raise UserError(f"--views {name}: there is no preset of that name; there are {', '.join(PRESETS)}.")
+    if name != "auto" and modality == "audio" and PRESETS[name].flip:
+        raise UserError(f"--views {name}: mirrors what it shows, and a mirrored sound is another one; take sound or spoken.")
 
 
 def given_labels(file: Path, items: Items) -> torch.Tensor:
@@ -160,13 +168,14 @@ def make_method(make: type[Method], settings: Settings, task: Task, prepared: Pr
     method = make(task, make_options(make, settings))
     if task.given_labels is not None and settings.method != "sela":
         raise UserError(f"--labels: method {settings.method} solves its own labels; training on fixed ones is --method sela.")
-    method.build(nn.ModuleDict({m: input_encoder(part, settings) for m, part in prepared.parts.items()}))
-    return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    method.build(nn.ModuleDict({m: input_encoder(part) for m, part in prepared.parts.items()}))
+    laid_out(method.to(device))
+    return method
 
 
-def input_encoder(part: Part, settings: Settings) -> nn.Module:
+def input_encoder(part: Part) -> nn.Module:
     if part.kind != "features":
-        return encoder_of(part.encoder, part.look.kind, part.channels, part.px, settings.weights)
+        return encoder_of(part)
     return GivenFeatures(part.tensor.shape[1]).fit(torch.from_numpy(np.array(part.tensor, np.float32)))
 
 
@@ -278,7 +287,7 @@ def record(settings: Settings, task: Task, prepared: Prepared, device: torch.dev
 def worked_out(part: Part) -> dict[str, Any]:
     """What `predict` must know to show unseen items to the same encoder."""
     made = {"encoder": part.encoder, "px": part.px, "channels": part.channels, "kind": part.look.kind}
-    return made | {"seconds": part.look.seconds, "rate": part.look.rate}
+    return made | {"seconds": part.look.seconds, "rate": part.look.rate, "frames": part.look.frames}
 
 
 def write_run(run: Run, method: Method, prepared: Prepared, found: Labelling, report: dict[str, Any]) -> None:

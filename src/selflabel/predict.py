@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from selflabel.decode.look import Look, look_at
 from selflabel.edits import Edited, apply_to_unseen
-from selflabel.encoders import FROZEN, GivenFeatures
+from selflabel.encoders import GivenFeatures
 from selflabel.errors import UserError
 from selflabel.items import Items, open_items
 from selflabel.labelling import make_options
@@ -24,6 +24,7 @@ from selflabel.settings import Settings, make_settings
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
+from selflabel.views.clip import SHOWN
 
 BATCH = 256
 KINDS = {"image": "pictures", "video": "videos", "audio": "sounds"}
@@ -71,7 +72,7 @@ class Model:
     @classmethod
     def of(cls, method: Method, prepared: Prepared, settings: Settings, head: int, device: torch.device) -> Model:
         """The networks that were just trained, without the set."""
-        looks = {m: replace(part, tensor=None, lengths=None, rows=None) for m, part in prepared.parts.items()}
+        looks = {m: replace(part, tensor=None, weights=None, lengths=None, rows=None) for m, part in prepared.parts.items()}
         return cls(method, looks, settings, method.task, head, device)
 
     @torch.no_grad()
@@ -164,21 +165,21 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
 
 def look_of(modality: str, worked: dict[str, Any], task: Task, tensors: dict[str, Tensor], device: torch.device) -> Part:
     """How the run showed a modality, with its frozen backbone where it had one."""
-    look = Look(worked["kind"], 0, worked["channels"], worked["seconds"], worked["rate"])
+    look = Look(worked["kind"], 0, worked["channels"], worked["seconds"], worked["rate"], worked.get("frames", SHOWN))
+    part = Part(None, look, worked["px"], worked["channels"], worked["encoder"])
     prefix, backbone = f"backbone.{modality}.", None
     own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if own:
-        name = worked["encoder"].removeprefix(f"{FROZEN}:")
-        backbone = encoder_of(name, look.kind, worked["channels"], worked["px"], fetch=False).eval()
+        backbone = encoder_of(part, fetch=False).eval()
         backbone.load_state_dict(own)
         backbone = backbone.to(device)
-    return Part(None, look, worked["px"], worked["channels"], worked["encoder"], backbone)
+    return replace(part, backbone=backbone)
 
 
 def input_encoder(modality: str, part: Part, task: Task, tensors: dict[str, Tensor]) -> nn.Module:
     if task.kind_of(modality) == "features":
         return GivenFeatures(len(tensors[f"method.encoders.{modality}.mean"]))
-    return encoder_of(part.encoder, part.look.kind, part.channels, part.px, fetch=False)
+    return encoder_of(part, fetch=False)
 
 
 def predict(

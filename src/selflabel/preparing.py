@@ -16,11 +16,11 @@ from torch import nn
 from selflabel.decode.cache import Form, Store, decoded_items, default_cache, make_room
 from selflabel.decode.look import Look, look_at
 from selflabel.decode.video import SPAN_S
-from selflabel.encoders import CLIP_ENCODERS, FROZEN, make_clip_encoder, make_encoder, timm_px
+from selflabel.encoders import FROZEN, laid_out, make_clip_encoder, make_encoder, timm_px
 from selflabel.errors import UserError
 from selflabel.files import write_whole
 from selflabel.items import Items, open_items
-from selflabel.settings import Settings
+from selflabel.settings import Settings, of_modality
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch
@@ -29,6 +29,7 @@ from selflabel.views.sound import MELS, PAPER_BANDS
 
 GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
+PAPER_FRAMES, PAPER_FPS = 30, 30  # SeLaVi's clips
 SOUNDS = ("sound", "spoken")
 MOST_FRAMES, FRAMES_A_SECOND = 32, 4  # that are stored of a film
 ENCODE_BATCH = 64
@@ -46,7 +47,8 @@ class Notices:
 @dataclass(frozen=True)
 class Part:
     """One modality of the set: its tensor, each item's length in it (0: the item lacks it), how it is shown and to which
-    encoder, and a frozen backbone where one made the tensor. rows: where each item is in the tensor, None: in order.
+    encoder, from which weights, and a frozen backbone where one made the tensor. rows: where each item is in the tensor, None: in
+    order.
     """
 
     tensor: Any
@@ -54,6 +56,7 @@ class Part:
     px: int
     channels: int
     encoder: str
+    weights: str | None = None
     backbone: nn.Module | None = None
     lengths: Any = None
     rows: np.ndarray | None = None
@@ -78,13 +81,14 @@ class Prepared:
     def data(self, device: torch.device, ranks: Ranks, seed: int) -> ResidentData:
         """The set as methods see it."""
         px = next((p.px for m, p in self.parts.items() if m != "audio"), 0)
-        rate = max(p.look.rate for p in self.parts.values())
+        rate = int(self.parts["audio"].look.rate) if "audio" in self.parts else 0
+        frames, fps = next(((p.look.frames, p.look.rate) for p in self.parts.values() if p.look.kind == "video"), (0, 0))
         levelled = any(p.look.kind == "spoken" for p in self.parts.values())
         lengths = {m: torch.from_numpy(p.lengths).long() for m, p in self.parts.items() if p.lengths is not None}
         tensors = {m: p.tensor for m, p in self.parts.items()}
         bands = self.parts["audio"].px if "audio" in self.parts else 0
         rows = {m: torch.from_numpy(p.rows) for m, p in self.parts.items() if p.rows is not None}
-        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths, bands, rows)
+        return ResidentData(tensors, px, device, ranks, seed, rate, levelled, lengths, bands, rows, frames, in_step=fps > 0)
 
 
 def prepare(settings: Settings, device: torch.device, notices: Notices, data: Any = None, most: int = 1) -> Prepared:
@@ -93,17 +97,20 @@ def prepare(settings: Settings, device: torch.device, notices: Notices, data: An
     most: modalities that the method takes.
     """
     items = asked_modalities(open_items(settings.source if data is None else data), settings, most, notices)
-    looks = {m: look_at(items, m) for m in items.modalities}
+    looks = {m: asked_frames(look_at(items, m), settings) for m in items.modalities}
+    first = items.modalities[0]
+    asked = {m: of_modality(settings.encoder, m, first) or "auto" for m in items.modalities}
+    weights = {m: of_modality(settings.weights or "", m, first) for m in items.modalities}
     if items.are_features:
-        choose_encoder(settings, looks["image"], device)
+        choose_encoder(asked[first], settings, looks["image"], device)
         return Prepared(items, {"image": Part(np.asarray(items.array), looks["image"], 0, 0, FROZEN)})
-    names = {m: choose_encoder(settings, look, device) for m, look in looks.items()}
+    names = {m: choose_encoder(asked[m], settings, look, device) for m, look in looks.items()}
     shapes = {m: (choose_px(settings, look, names[m], device), look.channels) for m, look in looks.items()}
     stored = {m: min(px, max(looks[m].short_px, 1)) if is_fixed(names[m]) else px for m, (px, _) in shapes.items()}
     kept, decoded = tensors(items, {m: form_of(looks[m], stored[m]) for m in looks}, settings, notices)
     parts = {}
     for m, (tensor, lengths, place, rows) in decoded.items():
-        part = Part(tensor, looks[m], *shapes[m], names[m], None, lengths, rows)
+        part = Part(tensor, looks[m], *shapes[m], names[m], weights[m] or None, None, lengths, rows)
         parts[m] = encoded(part, m, settings, device, place, notices) if is_fixed(names[m]) else part
     return Prepared(kept, parts)
 
@@ -123,43 +130,51 @@ def is_fixed(encoder: str) -> bool:
     return encoder.startswith(f"{FROZEN}:")
 
 
+def asked_frames(look: Look, settings: Settings) -> Look:
+    """A look at films, with how many frames a view of them has, and at which rate where one was asked for."""
+    if look.kind != "video":
+        return look
+    frames, fps = (PAPER_FRAMES, PAPER_FPS) if settings.preset == "paper" else (SHOWN, 0)
+    return replace(look, frames=settings.frames or frames, rate=settings.fps or fps)
+
+
 def form_of(look: Look, px: int) -> Form:
     """How items of this look are stored."""
     if look.kind in SOUNDS:
         return Form("sound", (max(1, round(look.seconds * look.rate)),), look.rate)
     if look.kind == "video":
-        frames = min(MOST_FRAMES, max(SHOWN, round(min(look.seconds, SPAN_S) * FRAMES_A_SECOND)))
-        return Form("clip", (frames, 3, px, px))
+        seconds = min(look.seconds, SPAN_S)
+        frames = round(seconds * look.rate) if look.rate else min(MOST_FRAMES, round(seconds * FRAMES_A_SECOND))
+        return Form("clip", (max(look.frames, frames), 3, px, px), look.rate)
     return Form("image", (look.channels, px, px))
 
 
 def encoded(part: Part, modality: str, settings: Settings, device: torch.device, place: Path, notices: Notices) -> Part:
     """The part as features of its fixed backbone."""
-    name = part.encoder.removeprefix(f"{FROZEN}:")
     torch.manual_seed(settings.seed)
-    backbone = encoder_of(name, part.look.kind, part.channels, part.px, settings.weights).to(device).eval()
+    backbone = encoder_of(part).to(device).eval()
     shown = Prepared(Items("", []), {modality: part}).data(device, Ranks(), 0)
-    features = frozen_features(backbone, shown, modality, place, f"{name}|{part.px}", notices)
+    how = f"{part.encoder.removeprefix(f'{FROZEN}:')}|{part.px}" + (f"|{part.look.frames}" if part.look.frames else "")
+    features = frozen_features(backbone, shown, modality, place, how, notices)
     return replace(part, tensor=features, backbone=backbone, rows=None)
 
 
-def encoder_of(name: str, kind: str, channels: int, px: int, weights: str | None = None, fetch: bool = True) -> nn.Module:
-    """The encoder of that name for what is shown: films, or pictures (sounds are pictures of one channel)."""
-    file = Path(weights) if weights else None
-    if kind == "video":
-        return make_clip_encoder(name, px, SHOWN, file, fetch)
-    return make_encoder(name, channels, px, file, fetch)
+def encoder_of(part: Part, fetch: bool = True) -> nn.Module:
+    """The encoder of what is shown: films, or pictures (sounds are pictures of one channel)."""
+    name, file = part.encoder.removeprefix(f"{FROZEN}:"), Path(part.weights) if part.weights else None
+    if part.look.kind == "video":
+        return make_clip_encoder(name, part.px, part.look.frames, file, fetch)
+    return make_encoder(name, part.channels, part.px, file, fetch)
 
 
-def choose_encoder(settings: Settings, look: Look, device: torch.device) -> str:
-    asked = settings.encoder
+def choose_encoder(asked: str, settings: Settings, look: Look, device: torch.device) -> str:
     if look.kind == "features":
         if asked not in ("auto", FROZEN):
             raise UserError(f"--encoder {asked}: the source holds features, which need no encoder; leave it out or use frozen.")
         return FROZEN
     if asked == FROZEN:
         raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
-    if asked != "auto" and (look.kind == "video" or asked not in CLIP_ENCODERS):
+    if asked != "auto":
         return asked
     if settings.preset == "paper" and look.kind == "video":
         return "r2plus1d"
@@ -260,7 +275,7 @@ def frozen_features(
     if file.exists():
         return np.load(file, mmap_mode="r", allow_pickle=False)
     made = np.empty((n, int(backbone.dim)), np.float32)  # type: ignore[arg-type]
-    backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    laid_out(backbone)
     for rows in torch.arange(n).split(ENCODE_BATCH):
         with shown.autocast():
             block = backbone(shown.view(modality, rows, "centre", 0))

@@ -24,8 +24,10 @@ class Settings:
     """What `label` was asked.
 
     Changes the result: source, clusters (None: chosen without truth), method, encoder, weights, mass, views, epochs, preset,
-    labels (train anew on fixed labels), seed, px (side of the picture as shown), modality (use this one alone), options (of the
-    method).
+    labels (train anew on fixed labels), seed, px (side of the picture as shown), frames (of a film as shown), fps (at which they
+    are shown; None: spread evenly), modality (use this one alone), options (of the method).
+    encoder, weights and views are a name for what items are first of all (pictures or films before their sound), or one for each:
+    "video=r2plus1d,audio=resnet18".
     Changes only speed or place: device, cache, workers.
     """
 
@@ -41,6 +43,8 @@ class Settings:
     labels: str | None = None
     seed: int = 0
     px: int | None = None
+    frames: int | None = None
+    fps: float | None = None
     modality: Literal["image", "video", "audio"] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
@@ -48,6 +52,7 @@ class Settings:
     workers: int = 0
 
 
+MODALITIES = ("image", "video", "audio")
 SPEED_ONLY = ("device", "cache", "workers")
 
 
@@ -63,11 +68,28 @@ def make_settings(**given: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "settings"
         raise UserError(f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
-    for name, least in (("clusters", 1), ("epochs", 1), ("px", 1)):
+    if settings.fps is not None and not settings.fps > 0:
+        raise UserError(f"fps = {settings.fps}: must be more than 0.")
+    for name, least in (("clusters", 1), ("epochs", 1), ("px", 1), ("frames", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UserError(f"{name} = {value}: must be at least {least}.")
     return settings
+
+
+def of_modality(asked: str, modality: str, first: str) -> str | None:
+    """What was asked for one modality; None where nothing was. A name alone speaks of the `first`.
+
+    Example:
+        >>> [of_modality("video=r2plus1d,audio=resnet18", m, "video") for m in ("video", "audio")]
+        ['r2plus1d', 'resnet18']
+        >>> [of_modality("resnet50", m, "video") for m in ("video", "audio")]
+        ['resnet50', None]
+    """
+    parts = [part.partition("=") for part in asked.split(",")]
+    if all(name in MODALITIES and equals for name, equals, _ in parts):
+        return {name: value for name, _, value in parts}.get(modality)
+    return asked if modality == first else None
 
 
 def with_overrides(config: str | None, sets: list[str]) -> dict[str, Any]:

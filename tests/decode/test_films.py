@@ -1,5 +1,6 @@
 import signal
 import struct
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ from selflabel.decode.cache import Form, decoded_items
 from selflabel.decode.image import Undecodable
 from selflabel.decode.look import look_at
 from selflabel.decode.sound import decode_sound
-from selflabel.decode.video import decode_clip, open_media, pictures, square
+from selflabel.decode.video import decode_clip, open_media, pictures, seconds_of, square
 from selflabel.items import from_folder
 from selflabel.preparing import Notices, prepare
 from selflabel.settings import make_settings
@@ -75,6 +76,45 @@ def test_frames_lie_evenly_over_the_film_and_short_ones_loop(tmp_path):
     assert np.abs(levels - np.array([0, 40, 80, 120, 160])).max() < 12
     clip, n = decode_clip(str(write_film(tmp_path / "b.mp4", frames[:3])), 8, 16)
     assert n == 3 and np.array_equal(clip[0], clip[3]) and np.array_equal(clip[2], clip[5])
+
+
+def grey_film(path, levels, times_s):
+    """A film of plain frames, each shown at its own time."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for level, at in zip(levels, times_s):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * at), Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_frames_of_a_variable_rate_are_taken_by_their_times(tmp_path):
+    times = [*np.arange(0, 1, 0.05), *np.arange(1, 4, 0.5)]  # twenty a second, then two
+    levels = [round(10 + 50 * t) for t in times]
+    file = str(grey_film(tmp_path / "a.mkv", levels, times))
+    clip, n = decode_clip(file, 7, 16)
+    with open_media(file) as container:
+        due = np.arange(7) * seconds_of(container, container.streams.video[0]) / 7
+    expected = np.array(levels)[np.searchsorted(times, due - 1e-6)]
+    assert n == 7 and np.abs(clip.mean(axis=(1, 2, 3)) - expected).max() < 4
+
+
+def test_frames_at_a_chosen_rate_lie_around_the_middle_and_a_view_takes_those_that_follow(tmp_path):
+    times = np.arange(0, 4, 0.1)
+    file = str(grey_film(tmp_path / "a.mkv", [round(10 + 50 * t) for t in times], times))
+    clip, n = decode_clip(file, 10, 16, fps=5)  # two seconds of four
+    levels = clip.mean(axis=(1, 2, 3))
+    assert n == 10 and np.abs(levels - (10 + 50 * (1 + 0.2 * np.arange(10)))).max() < 8
+    assert decode_clip(file, 100, 16, fps=5)[1] in (20, 21)  # then it loops; the last frame is never left out
+    clips, rows, lengths = torch.from_numpy(clip)[None].expand(64, -1, -1, -1, -1), torch.arange(64), torch.full((64,), 10)
+    still = show_clip(clips, PRESETS["centre"], 0, rows, shown=4, lengths=lengths)
+    assert np.abs(255 * still[0].mean(dim=(0, 2, 3)).numpy() - levels[3:7]).max() < 1
+    seen = 255 * show_clip(clips, PRESETS["selavi"], key_of(1), rows, shown=4, lengths=lengths).mean(dim=(1, 3, 4)).numpy()
+    assert np.abs(np.diff(seen, axis=1) - 10).max() < 6 and len(np.unique(seen[:, 0].round(-1))) > 5  # from any start
 
 
 def test_a_tall_film_keeps_its_middle_square(tmp_path):

@@ -10,12 +10,14 @@ from selflabel.assignment.alignment import hungarian
 from selflabel.errors import UserError
 from selflabel.evaluation.metrics import accuracy
 from selflabel.finetune import finetuned
-from selflabel.labelling import label
+from selflabel.labelling import label, make_task
 from selflabel.methods.base import Task
 from selflabel.methods.selavi import Options, SeLaVi
 from selflabel.predict import predict
+from selflabel.preparing import Notices, prepare
 from selflabel.run import Run
 from selflabel.settings import make_settings
+from selflabel.training.distributed import Ranks
 from tests.films import bars, write_film, write_set
 
 rng = np.random.default_rng(1)
@@ -61,6 +63,37 @@ def test_a_pretrained_image_network_serves_films_frame_by_frame(frozen, tmp_path
     assert report["encoder"] == encoder and sum(report["sizes"]) == 8
     (tmp_path / "w.safetensors").unlink()
     assert len(predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu").labels) == 8
+
+
+def test_each_modality_may_have_an_encoder_of_its_own(tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    write_set(tmp_path / "films", n=12, seconds=0.6)
+    net = timm.create_model("resnet10t", pretrained=False)
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, tmp_path / "w.safetensors")
+    given = {"encoder": "video=frozen:timm:resnet10t,audio=resnet18", "weights": f"video={tmp_path / 'w.safetensors'}", "px": 32}
+    report = labelled(tmp_path / "films", tmp_path / "run", epochs=2, options={"heads": 2}, **given)
+    assert report["encoder"] == "frozen:timm:resnet10t, resnet18"
+    found = predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu")
+    assert accuracy(Run.open(tmp_path / "run").labels["label"].to_numpy(), found.labels) > 0.5
+    report = labelled(tmp_path / "films", tmp_path / "run", encoder="r2plus1d", px=32, epochs=1, frames=4, fps=5, method="xdc")
+    assert report["encoder"] == "r2plus1d, resnet9"  # a name alone is that of the picture
+    assert len(predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu").labels) == 12
+    with pytest.raises(UserError, match="another one"):
+        labelled(tmp_path / "films", tmp_path / "run", views="audio=photo", epochs=1)
+
+
+def test_the_published_settings_are_those_of_the_paper(tmp_path):
+    write_set(tmp_path / "films", n=4, seconds=1.2)
+    settings = make_settings(source=str(tmp_path / "films"), clusters=2, method="selavi", preset="paper")
+    prepared = prepare(settings, torch.device("cpu"), Notices(), most=2)
+    assert prepared.parts["video"].encoder == "r2plus1d" and prepared.parts["audio"].encoder == "resnet9"
+    data, rows = prepared.data(torch.device("cpu"), Ranks(), 0), torch.arange(4)
+    assert data.view("video", rows, "selavi", 1).shape == (4, 3, 30, 112, 112)  # a second at 30 frames a second
+    assert data.view("audio", rows, "sound", 1).shape[:3] == (4, 1, 257)
+    phase = SeLaVi(make_task(settings, prepared, torch.device("cpu")), Options()).phases()[0]
+    assert phase.epochs == 200 and len(phase.relabel_at) == 99 and phase.views["video"] == ("selavi", "selavi")
 
 
 def test_one_modality_can_be_asked_for(tmp_path):
@@ -138,7 +171,7 @@ def made(n=200, k=4, d=8, seed=0):
     x = {m: centres[of] + 0.3 * torch.randn(n, d, generator=g) for m in ("video", "audio")}
     present = {m: torch.ones(n, dtype=torch.bool) for m in x}
     task = Task(n, k, "features", 0, 0, kinds={"video": "features", "audio": "features"})
-    method = SeLaVi(task, Options(heads=1, groups=1))
+    method = SeLaVi(task, Options(heads=1, hidden=0, groups=1))
     encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in x})
     for e in encoders.values():
         e.dim = d
@@ -157,11 +190,11 @@ def test_alignment_finds_the_permutation_and_the_joint_kernel_is_the_product_of_
     method.align(data.store, data.present, ["video", "audio"], [0])
     (wv, bv), (wa, ba) = method.heads["video"].of(0), method.heads["audio"].of(0)
     assert torch.allclose(wv, wa) and torch.allclose(bv, ba)
-    joint = method.joint_scores(data.store, data.present, method.voters, [0])[0].product()
+    joint = method.joint_scores(data.store, data.present, method.voters, [0])[0]
     logs = [torch.log_softmax(method.heads[m](x)[0], dim=1) for m, x in data.store.items()]
     assert torch.allclose(torch.softmax(20 * joint, 1), torch.softmax(10 * (logs[0] + logs[1]), 1), atol=1e-4)
     data.present["audio"][:50] = False
-    alone = method.joint_scores(data.store, data.present, method.voters, [0])[0].product()[:50]
+    alone = method.joint_scores(data.store, data.present, method.voters, [0])[0][:50]
     assert torch.allclose(torch.softmax(alone, 1), logs[0][:50].exp(), atol=1e-5)  # what is absent adds nothing
 
 

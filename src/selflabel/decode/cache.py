@@ -52,7 +52,7 @@ class Form:
 
     kind: str
     shape: tuple[int, ...]
-    rate: int = 0  # of a sound, samples a second
+    rate: float = 0  # of a sound, samples a second; of a clip, frames, 0 where they are spread over the film
 
     @property
     def dtype(self) -> np.dtype:
@@ -67,8 +67,8 @@ class Form:
         if self.kind == "image":
             return decode_square(blob.read(), self.shape[1], self.shape[0]), 1
         if self.kind == "clip":
-            return decode_clip(source_of(blob), self.shape[0], self.shape[2])
-        return decode_sound(source_of(blob), self.shape[0], self.rate)
+            return decode_clip(source_of(blob), self.shape[0], self.shape[2], self.rate)
+        return decode_sound(source_of(blob), self.shape[0], int(self.rate))
 
 
 @dataclass(frozen=True)

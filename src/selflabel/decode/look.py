@@ -24,14 +24,16 @@ class Look:
     """What the sample showed.
 
     kind: "glyph", "photo", "features", "video", "sound" or "spoken". short_px: the median short side. channels: 1 or 3.
-    seconds: the length that nearly all keep to. rate: samples a second that hold what the sounds hold.
+    seconds: the length that nearly all keep to. rate: samples a second that hold what the sounds hold; of films, frames a second
+    where a rate was asked for. frames: of a view of a film.
     """
 
     kind: str
     short_px: int = 0
     channels: int = 0
     seconds: float = 0.0
-    rate: int = 0
+    rate: float = 0
+    frames: int = 0
 
 
 def look_at(items: Items, modality: str = "image") -> Look:
@@ -40,7 +42,7 @@ def look_at(items: Items, modality: str = "image") -> Look:
     Example:
         >>> from selflabel.items import open_items
         >>> look_at(open_items("digits"))
-        Look(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0)
+        Look(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0)
     """
     if items.are_features:
         return Look("features")

@@ -35,8 +35,14 @@ def open_media(data: bytes | str) -> Any:
         raise Undecodable("not a film or sound, whatever its name says") from error
 
 
-def decode_clip(data: bytes | str, frames: int, px: int) -> tuple[np.ndarray, int]:
-    """(frames, 3, px, px) uint8, evenly apart over the film's middle: its middle square, upright by its rotation flag.
+def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tuple[np.ndarray, int]:
+    """(frames, 3, px, px) uint8 of the film's middle: its middle square, upright by its rotation flag.
+
+    Args:
+        data: the file's bytes, or its name.
+        frames: how many.
+        px: their side.
+        fps: frames a second; 0 spreads them evenly.
 
     Returns:
         The frames and how many of them there are before they loop.
@@ -51,10 +57,13 @@ def decode_clip(data: bytes | str, frames: int, px: int) -> tuple[np.ndarray, in
             raise Undecodable("has no picture")
         stream = container.streams.video[0]
         length = seconds_of(container, stream)
-        first = max(0.0, (length - SPAN_S) / 2)
+        span = frames / fps if fps else SPAN_S
+        first = max(0.0, (length - span) / 2)
         if first > 0:
             container.seek(int(first * 1_000_000), backward=True)
-        asked = (first, min(length, SPAN_S) / frames, frames) if length > 0 else (0.0, 0.0, frames)
+        asked = (first, min(length, span) / frames, frames) if length > 0 else (0.0, 0.0, frames)
+        if fps:
+            asked = (first, 1 / fps, frames)
         shown = list(chosen(pictures(container, stream, *asked), *asked))
     if not shown:
         raise Undecodable("has no picture that can be decoded")

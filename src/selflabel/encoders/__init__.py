@@ -90,6 +90,14 @@ def takes_side(encoder: nn.Module, channels: int, px: int) -> bool:
         return False
 
 
+def laid_out(net: nn.Module) -> nn.Module:
+    """The network with its filters' channels last, in place, as convolutions of pictures and of films run fastest."""
+    for p in net.parameters():
+        if p.dim() in (4, 5):
+            p.data = p.data.contiguous(memory_format=torch.channels_last if p.dim() == 4 else torch.channels_last_3d)
+    return net
+
+
 # --------------------------------------------------------------------------------------------------------- the makers
 
 

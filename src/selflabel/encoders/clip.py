@@ -61,7 +61,7 @@ class R2Plus1D(nn.Module):
         self.net.fc = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.net.stem(x)
+        x = self.net.stem(x.contiguous(memory_format=torch.channels_last_3d))
         for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4):
             x = stage(x)
         return x

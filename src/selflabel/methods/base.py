@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from selflabel.settings import of_modality
 from selflabel.views import PRESETS
 
 
@@ -170,6 +171,11 @@ class Task:
     def kind_of(self, modality: str) -> str:
         return self.kinds.get(modality, self.kind)
 
+    def views_asked(self, modality: str) -> str | None:
+        """The preset that was asked for a modality's views; None where they are by its kind."""
+        asked = of_modality(self.views, modality, self.modality)
+        return None if asked == "auto" else asked
+
 
 class Method(nn.Module, ABC):
     """The base of every method; see the module's docstring for the contract."""
@@ -232,7 +238,7 @@ class Method(nn.Module, ABC):
         """The preset of a random view: the one asked for, or that of the modality's kind; strength: "" or "-strong"."""
         kind = self.task.kind_of(modality)
         own = {"features": "dropout"}.get(kind, kind)
-        return stronger(own if self.task.views == "auto" else self.task.views, strength)
+        return stronger(self.task.views_asked(modality) or own, strength)
 
     @property
     def starts_from_nothing(self) -> bool:

@@ -131,8 +131,9 @@ class SeLa(Method):
 
     def view_preset(self) -> str:
         """The paper's views for photographs; written signs are not mirrored, and features are shown as they are."""
-        if self.task.views != "auto":
-            return self.task.views
+        asked = self.task.views_asked(self.task.modality)
+        if asked:
+            return asked
         return {"photo": self.published.view, "features": "centre"}.get(self.task.kind, self.task.kind)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

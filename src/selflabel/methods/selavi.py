@@ -20,6 +20,7 @@ The paper's comparisons are options (`labels=`). A *voter* is what one head sees
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -29,10 +30,10 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment import Assignment, LinearScores, marginals, plan, sinkhorn
+from selflabel.assignment import Assignment, marginals, plan, sinkhorn
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.evaluation.metrics import most_agreed
-from selflabel.heads import LinearHeads
+from selflabel.heads import Heads, LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
     Data,
@@ -49,18 +50,21 @@ from selflabel.methods.base import (
 EPOCHS, SOLVES, POWER, BATCH = 200, 100, 1.5, 16
 LR_A_BATCH, WARM = 0.01, 0.05  # of the learning rate: for a batch of 16; and the share of training that it rises for
 RELAX = 0.3  # with --mass relaxed
+DROPOUT = 0.3  # of the heads
+BLOCK = 4096  # items whose posteriors are made at a time
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. lamb: lambda.
-    solves, power: how many label solves, and their spacing in time. align: match the modalities' heads before the first solve.
-    groups: groups of heads that see different clips at a solve. views: random views of pictures and films, each a term of the
-    loss. max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
+    """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. hidden: width of their
+    hidden layer, 0 for linear heads. lamb: lambda. solves, power: how many label solves, and their spacing in time. align: match
+    the modalities' heads before the first solve. groups: groups of heads that see different clips at a solve. views: random views
+    of pictures and films, each a term of the loss. max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
     """
 
     labels: Literal["shared", "joined", "apart"] = "shared"
     heads: int = 10
+    hidden: int = 512
     lamb: float = 20.0
     solves: int | None = None
     power: float = POWER
@@ -95,6 +99,13 @@ def seen_by(voter: str, features: dict[str, Tensor], present: dict[str, Tensor])
     return seen, torch.stack([present[m] for m in parts]).any(dim=0)
 
 
+def in_blocks(features: dict[str, Tensor], present: dict[str, Tensor]) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """(features, present) of some thousand items at a time."""
+    for start in range(0, len(next(iter(features.values()))), BLOCK):
+        rows = slice(start, start + BLOCK)
+        yield {m: x[rows] for m, x in features.items()}, {m: has[rows] for m, has in present.items()}
+
+
 class SeLaVi(Method):
     """See the module's docstring."""
 
@@ -113,11 +124,16 @@ class SeLaVi(Method):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         dims = {voter: sum(self.dim(m) for m in voter.split("+")) for voter in self.voters}
-        self.heads = nn.ModuleDict({voter: LinearHeads(dim, self.head_sizes) for voter, dim in dims.items()})
+        self.heads = nn.ModuleDict({voter: self.make_heads(dim) for voter, dim in dims.items()})
         generator = torch.Generator().manual_seed(self.task.seed)
         rows = len(self.ballots) * self.head_sizes
         labels = torch.stack([torch.randperm(self.task.n_items, generator=generator) % k for k in rows])
         self.register_buffer("labels_HN", labels.to(torch.int32))
+
+    def make_heads(self, dim: int) -> Heads:
+        if self.options.hidden:
+            return MLPHeads(dim, self.head_sizes, self.options.hidden, dropout=DROPOUT)
+        return LinearHeads(dim, self.head_sizes)
 
     def phases(self) -> list[Phase]:
         o = self.options
@@ -125,8 +141,13 @@ class SeLaVi(Method):
         solves = o.solves or max(2, round(SOLVES * epochs / EPOCHS))
         batch = min(4 * BATCH, max(BATCH, self.task.n_items // 8))
         recipe = Recipe(LR_A_BATCH * batch / BATCH * o.lr_scale, warm_then_flat, weight_decay=1e-5)
-        views = {m: (self.view_of(m),) * (1 if m == "audio" else o.views) for m in self.task.modalities}
+        views = {m: (self.shown_as(m),) * (1 if m == "audio" else o.views) for m in self.task.modalities}
         return [Phase("self-label", epochs, views, recipe, batch, spaced(epochs, solves, o.power))]
+
+    def shown_as(self, modality: str) -> str:
+        """The preset of a modality's views: the paper's for films, a crop and a flip."""
+        paper = "selavi" if self.task.kind_of(modality) == "video" else self.view_of(modality)
+        return self.task.views_asked(modality) or paper
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The mean over voters, views and heads of the cross-entropy to the labels of the voter's ballot."""
@@ -168,17 +189,20 @@ class SeLaVi(Method):
 
     def clips(self, data: Data, draw: int) -> dict[str, Tensor]:
         """Features of random clips and crops, which are others at every draw."""
-        return {m: data.features(m, view=self.view_of(m), draw=draw) for m in self.task.modalities}
+        return {m: data.features(m, view=self.shown_as(m), draw=draw) for m in self.task.modalities}
 
     def align(self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]) -> None:
         """Reorder the labels of every further voter so that its posteriors agree most with the first's."""
-        first, *others = voters
-        for voter in others:
-            (x, has), (y, has_too) = (seen_by(v, features, present) for v in (first, voter))
-            both = (has & has_too).nonzero()[:, 0]
+        agreement = {(v, h): torch.zeros(k, k, dtype=torch.float64) for v in voters[1:] for h, k in enumerate(self.head_sizes)}
+        for block, here in in_blocks(features, present):
+            (_, seen, logs), *others = self.votes(block, here, voters)
+            for v, seen_too, logs_too in others:
+                both = seen & seen_too
+                for h in heads:
+                    agreement[v, h] += (logs[h][both].exp().T @ logs_too[h][both].exp()).double().cpu()
+        for v in voters[1:]:
             for h in heads:
-                p, q = (torch.softmax(F.linear(z[both], *self.head_of(v, h)).float(), dim=1) for v, z in ((first, x), (voter, y)))
-                self.reorder(voter, h, hungarian((p.T @ q).double().cpu().numpy())[1])
+                self.reorder(v, h, hungarian(agreement[v, h].numpy())[1])
 
     def reorder(self, voter: str, head: int, order: np.ndarray) -> None:
         """Label k of this head is what was its label order[k]."""
@@ -186,9 +210,9 @@ class SeLaVi(Method):
             part.copy_(part[torch.from_numpy(order).to(part.device)].clone())
 
     def head_of(self, voter: str, head: int) -> tuple[Tensor, Tensor]:
-        """(weight (K, D), bias (K,)) of one head of a voter."""
+        """(weight (K, D), bias (K,)) of the last layer of one head of a voter."""
         found = self.heads[voter]
-        assert isinstance(found, LinearHeads)
+        assert isinstance(found, (LinearHeads, MLPHeads))
         return found.of(head)
 
     def solve(
@@ -205,16 +229,23 @@ class SeLaVi(Method):
 
     def joint_scores(
         self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]
-    ) -> list[LinearScores]:
-        """log of the geometric mean of the voters' posteriors, up to a constant a row: one linear head on all features."""
-        seen = {v: seen_by(v, features, present) for v in voters}
-        share = 1 / torch.stack([has for _, has in seen.values()]).float().sum(dim=0).clamp(min=1)
-        weights = {v: (has * share)[:, None] for v, (_, has) in seen.items()}
-        joined = torch.cat([torch.cat([x * weights[v], weights[v]], dim=1) for v, (x, _) in seen.items()], dim=1)
+    ) -> list[Tensor]:
+        """(N, K) a head: log of the geometric mean of the posteriors of the voters that see an item."""
+        parts = []
+        for block, here in in_blocks(features, present):
+            votes = self.votes(block, here, voters)
+            share = 1 / torch.stack([seen for _, seen, _ in votes]).float().sum(dim=0).clamp(min=1)
+            parts.append([torch.stack([(seen * share)[:, None] * logs[h] for _, seen, logs in votes]).sum(dim=0) for h in heads])
+        return [torch.cat(of) for of in zip(*parts)]
+
+    def votes(
+        self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str]
+    ) -> list[tuple[str, Tensor, list[Tensor]]]:
+        """(voter, which items it sees (B,), its log-posteriors (B, K) a head) of every voter."""
         found = []
-        for h in heads:
-            of = [self.head_of(v, h) for v in voters]
-            found.append(LinearScores(joined, torch.cat([torch.cat([w, b[:, None]], dim=1) for w, b in of], dim=1)))
+        for voter in voters:
+            x, seen = seen_by(voter, features, present)
+            found.append((voter, seen, [F.log_softmax(s.float(), dim=1) for s in self.heads[voter](x)]))
         return found
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
@@ -222,10 +253,7 @@ class SeLaVi(Method):
         has = {m: torch.zeros(len(some), dtype=torch.bool, device=some.device) for m in self.task.modalities}
         has |= {m: ~has[m] if present is None else present[m] for m in block}
         features = {m: block.get(m, some.new_zeros(len(some), self.dim(m))) for m in self.task.modalities}
-        logs = []
-        for voter in self.voters:
-            x, here = seen_by(voter, features, has)
-            logs.append([here[:, None] * F.log_softmax(s.float(), dim=1) for s in self.heads[voter](x)])
+        logs = [[seen[:, None] * log for log in of] for _, seen, of in self.votes(features, has, self.voters)]
         return Prediction([F.log_softmax(torch.stack(each).sum(dim=0), dim=1) for each in zip(*logs)])
 
     # ------------------------------------------------------------------------------------------------------ the end

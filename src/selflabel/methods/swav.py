@@ -105,7 +105,8 @@ class SwAV(Method):
 
     @property
     def is_photo(self) -> bool:
-        return self.task.kind_of(self.task.modality) == "photo" and self.task.views == "auto"
+        m = self.task.modality
+        return self.task.kind_of(m) == "photo" and not self.task.views_asked(m)
 
     def phases(self) -> list[Phase]:
         paper = self.task.preset == "paper"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.views import PRESETS, Preset, first_features, key_of, show, show_clip, show_sound, sound_features, uniforms
+from selflabel.views.clip import SHOWN
 from selflabel.views.sound import MELS
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
@@ -26,7 +27,8 @@ class ResidentData:
 
     rate: of the sounds, samples a second. levelled: whether each band of a spectrogram is shown about its mean. lengths: (N,)
     frames or samples there are before they loop, 0 where an item lacks the modality; all where it is not said. bands: of a
-    spectrogram. places: (N,) where each item is in the modality's tensor; in order where it is not said.
+    spectrogram. places: (N,) where each item is in the modality's tensor; in order where it is not said. frames: of a view of a
+    film; in_step: as they are stored, one after the other.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class ResidentData:
         lengths: dict[str, Tensor] | None = None,
         bands: int = MELS,
         places: dict[str, Tensor] | None = None,
+        frames: int = SHOWN,
+        in_step: bool = False,
     ):
         self.items = {m: resident(x, device) for m, x in items.items()}
         self.px, self.device, self.ranks, self.seed = px, device, ranks, seed
-        self.rate, self.bands = rate, bands
+        self.rate, self.bands, self.frames, self.in_step = rate, bands, frames, in_step
         self.places = places or {}
         self.n_items = len(next(iter((self.places or self.items).values())))
         self.levelled, self.lengths = levelled, {m: x.to(device) for m, x in (lengths or {}).items()}
@@ -65,10 +69,10 @@ class ResidentData:
         """A random view of these items, drawn from (key, item)."""
         x = self.rows(modality, rows)
         chosen = PRESETS[preset] if isinstance(preset, str) else preset
+        lengths = self.lengths[modality][rows.to(self.device)] if modality in self.lengths else None
         if x.ndim == 5:
-            return show_clip(x, chosen, key, rows)
+            return show_clip(x, chosen, key, rows, None, self.frames, lengths if self.in_step else None)
         if x.dtype == torch.int16:
-            lengths = self.lengths[modality][rows.to(self.device)] if modality in self.lengths else None
             return show_sound(x, chosen, key, rows, self.rate, lengths, self.levelled, self.bands)
         if x.ndim == 2:
             if chosen.is_still:

@@ -74,6 +74,8 @@ PRESETS: dict[str, Preset] = {
     ),
     # SeLa's recipes: below 64 px its CIFAR one, above its ImageNet one; jitter is always applied
     "sela-small": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
+    # SeLaVi's: of a film whose short side is 128 to 160 px, a square of 112
+    "selavi": Preset(area=(0.49, 0.77), flip=0.5),
     "sela-large": Preset(area=(0.08, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
 }
 
