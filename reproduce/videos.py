@@ -1,9 +1,9 @@
 """Items that are seen and heard: real clips of seven actions, written and spoken digits, and spoken digits alone.
 
 For each set: sela-nn on all modalities and on each alone; selavi in about the same time, with the paper's views and with those of
-sela-nn; the paper's comparisons (features joined in one head, two sets of clusters matched afterwards, cross-modal deep clustering,
-whose finished labelling is k-means of what it learned); and k-means on first features. Beside each, what its labels score from one modality alone; and how both sela-nn and xdc
-bear clips whose picture or sound gets worse.
+sela-nn; the paper's comparisons (features joined in one head, two sets of clusters matched afterwards, cross-modal deep
+clustering, whose finished labelling is k-means of what it learned); and k-means on first features. Beside each, what its labels
+score from one modality alone; and how both sela-nn and xdc bear clips whose picture or sound gets worse.
 
     SELFLABEL_DATA=... python -m reproduce.videos [SET] [SEEDS] [WAY ...]
 

@@ -343,10 +343,8 @@ def encoders() -> None:
     print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
     print(f"{'frozen':14} feature input as it is")
     print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
-    print(
-        "Image encoders take films frame by frame, and sounds as spectrograms. A name is that of the pictures; for films with sound"
-    )
-    print("either may be named: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
+    print("Image encoders take films frame by frame, and sounds as spectrograms. A name alone is that of the pictures;")
+    print("films with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
 
 
 @app.command()
