@@ -3,7 +3,15 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from selflabel.encoders import ENCODERS, GivenFeatures, load_weights, make_encoder, timm_px
+from selflabel.encoders import (
+    ENCODERS,
+    GivenFeatures,
+    laid_out,
+    load_weights,
+    make_clip_encoder,
+    make_encoder,
+    timm_px,
+)
 from selflabel.errors import UserError
 
 
@@ -45,6 +53,26 @@ def test_torchvision_weights_fit_the_resnet_of_the_registry(tmp_path):
     save_file(net.state_dict(), tmp_path / "w.safetensors")
     encoder = make_encoder("resnet18", 3, 128, tmp_path / "w.safetensors")
     assert torch.equal(encoder.trunk.layer4[1].conv2.weight, net.layer4[1].conv2.weight)
+
+
+def test_torchvision_weights_fit_the_network_of_films(tmp_path):
+    from torchvision.models.video import r2plus1d_18
+
+    net = r2plus1d_18(weights=None).eval()
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    encoder = laid_out(make_clip_encoder("r2plus1d", 32, 4, tmp_path / "w.safetensors")).eval()
+    net.fc, x = torch.nn.Identity(), torch.rand(2, 3, 4, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(encoder(x), net((x - 0.5) / 0.25), atol=1e-4)
+
+
+def test_the_network_of_films_on_a_cpu_takes_less_than_a_billion_products_a_clip():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    encoder = make_clip_encoder("clip9", 64, 8).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert encoder(torch.rand(1, 3, 8, 64, 64)).shape == (1, encoder.dim)
+    assert counter.get_total_flops() / 2 < 1e9
 
 
 def test_weights_that_do_not_fit_or_could_run_code_are_refused(tmp_path):

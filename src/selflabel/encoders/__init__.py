@@ -186,6 +186,8 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
     """
     if name.startswith("timm:"):
         return make_timm(name.removeprefix("timm:"), channels, px, weights, fetch)
+    if name in CLIP_ENCODERS:
+        raise UserError(f"--encoder {name}: takes films, not pictures or sounds; for films name it as video={name}.")
     if name not in ENCODERS:
         known = ", ".join([*ENCODERS, *CLIP_ENCODERS])
         raise UserError(f"--encoder {name}: there is none of that name; there are {known}, timm:NAME and frozen:NAME.")
@@ -278,7 +280,9 @@ def load_weights(net: nn.Module, file: Path, name: str) -> None:
         if own.keys() <= inner.keys():
             state = inner
     if not any(k in own for k in state):  # a backbone's own names, e.g. torchvision's, inside our Encoder
-        state = {f"trunk.{k}": v for k, v in state.items()}
+        some = next(iter(state), "")
+        inside = next((k.removesuffix(some) for k in own if k.endswith(f".{some}")), "")
+        state = {f"{inside}{k}": v for k, v in state.items()}
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     missing = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
     missing = [k for k in missing if not k.startswith(("fc.", "classifier.", "head."))]
