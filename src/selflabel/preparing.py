@@ -179,7 +179,7 @@ def choose_encoder(asked: str, settings: Settings, look: Look, device: torch.dev
     if settings.preset == "paper" and look.kind == "video":
         return "r2plus1d"
     if settings.preset == "paper":
-        return "resnet9" if look.kind in SOUNDS else "alexnet"
+        return "resnet9-wide" if look.kind in SOUNDS else "alexnet"
     if look.kind == "glyph":
         return "conv4"
     if look.kind == "video":

@@ -88,7 +88,7 @@ def test_the_published_settings_are_those_of_the_paper(tmp_path):
     write_set(tmp_path / "films", n=4, seconds=1.2)
     settings = make_settings(source=str(tmp_path / "films"), clusters=2, method="selavi", preset="paper")
     prepared = prepare(settings, torch.device("cpu"), Notices(), most=2)
-    assert prepared.parts["video"].encoder == "r2plus1d" and prepared.parts["audio"].encoder == "resnet9"
+    assert prepared.parts["video"].encoder == "r2plus1d" and prepared.parts["audio"].encoder == "resnet9-wide"
     data, rows = prepared.data(torch.device("cpu"), Ranks(), 0), torch.arange(4)
     assert data.view("video", rows, "selavi", 1).shape == (4, 3, 30, 112, 112)  # a second at 30 frames a second
     assert data.view("audio", rows, "sound", 1).shape[:3] == (4, 1, 257)

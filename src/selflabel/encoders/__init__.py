@@ -117,7 +117,10 @@ def make_resnet(name: str) -> Callable[[int, int], Encoder]:
     def make(channels: int, px: int) -> Encoder:
         import torchvision
 
-        net = getattr(torchvision.models, name)(weights=None)
+        if name == "resnet9-wide":
+            net = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
+        else:
+            net = getattr(torchvision.models, name)(weights=None)
         if px <= 64:  # the small-image stem of the CIFAR literature
             net.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
             net.maxpool = nn.Identity()
@@ -150,6 +153,9 @@ class Entry:
 ENCODERS: dict[str, Entry] = {
     "conv4": Entry(make_conv4, "four convolutions (32, 32, 64, 128), flattened", "small grey pictures, 8 to 32 px"),
     "resnet9": Entry(make_resnet9, "four thin residual stages (32 to 256)", "photos on a CPU, 32 to 128 px"),
+    "resnet9-wide": Entry(
+        make_resnet("resnet9-wide"), "ResNet of one block a stage (64 to 512), as SeLaVi hears", "--preset paper"
+    ),
     "resnet18": Entry(make_resnet("resnet18"), "ResNet-18; small-image stem up to 64 px", "photos on a GPU"),
     "resnet50": Entry(make_resnet("resnet50"), "ResNet-50; small-image stem up to 64 px", "photos on a GPU"),
     "alexnet": Entry(make_alexnet, "AlexNet with batch norm, as SeLa trains it", "--preset paper"),
