@@ -8,7 +8,7 @@ from selflabel.assignment import marginals
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, merit_of, mutual_information, neighbour_joint, neighbour_merit
-from selflabel.assignment.neighbours import approximate, exact, nearest, projected, walked
+from selflabel.assignment.neighbours import approximate, exact, nearest, nearest_in_each, projected, walked
 
 
 def plain_information(joint):
@@ -133,3 +133,17 @@ def test_at_the_end_of_a_long_walk_the_halves_of_a_class_tell_nothing_of_each_ot
         ends = walked(near, steps, torch.Generator().manual_seed(0))
         gained.append(mutual_information(neighbour_joint(cut, ends, 3)) - mutual_information(neighbour_joint(whole, ends, 2)))
     assert gained[0] > 0.05 and abs(gained[1]) < 0.01 < mutual_information(neighbour_joint(whole, ends, 2)) - 0.6
+
+
+def test_neighbours_by_several_modalities_are_some_in_each_and_who_lacks_one_has_others():
+    g = torch.Generator().manual_seed(0)
+    of = torch.arange(40) % 2
+    x = {m: torch.randn(2, 6, generator=g)[of] * 5 + torch.randn(40, 6, generator=g) for m in ("video", "audio")}
+    present = {"video": torch.ones(40, dtype=torch.bool), "audio": torch.arange(40) >= 10}
+    found = nearest_in_each(x, present, 7)
+    assert found.shape == (40, 7) and found.min() >= 0
+    assert torch.equal(found[:, :3], nearest(x["video"], 3).rows.long())
+    assert (found[10:, 3:6] >= 10).all()  # heard alike: among those that are heard
+    assert (of[found] == of[:, None]).float().mean() > 0.95
+    alone = nearest_in_each({"video": x["video"]}, {"video": present["video"]}, 7)
+    assert torch.equal(alone, nearest(x["video"], 7).rows.long())

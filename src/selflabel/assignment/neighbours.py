@@ -142,6 +142,31 @@ def walked(neighbours_Nk: Tensor, steps: int, generator: torch.Generator) -> Ten
     return at
 
 
+def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
+    """Rows (N, D) averaged with their neighbours', so many times over. neighbours_Nk: int32, on x's device."""
+    itself = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
+    bags = torch.cat([itself, neighbours_Nk], dim=1)
+    for _ in range(times):
+        x = F.embedding_bag(bags, x, mode="mean")
+    return x
+
+
+def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int) -> Tensor:
+    """(N, k) neighbours by several modalities: some in each and some in all of them side by side. Who lacks a modality has those
+    in all twice.
+
+    Args:
+        features: modality to (N, D).
+        present: modality to (N,), which items have it.
+        k: neighbours an item.
+    """
+    if len(features) > 1:
+        features, present = with_joined(features, present)
+    each = -(-k // len(features))
+    found = [nearest_among(x, present[m], each) for m, x in features.items()]
+    return torch.cat([torch.where(x < 0, found[-1], x) for x in found], dim=1)[:, :k]
+
+
 def with_joined(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
     parts = []

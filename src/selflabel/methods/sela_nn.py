@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
-from selflabel.assignment.neighbours import nearest_among, walked, with_joined
+from selflabel.assignment.neighbours import nearest_in_each, smoothed, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -264,14 +264,7 @@ class SeLaNN(Method):
         return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
 
     def mine(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
-        """Neighbours, some in each modality and some in all of them side by side; who lacks a modality has the others' twice."""
-        k, M = self.neighbours_Nk.shape[1], len(features)
-        if M > 1:
-            features, present = with_joined(features, present)
-        each = -(-k // len(features))
-        found = [nearest_among(x, present[m], each) for m, x in features.items()]
-        every = found[-1]
-        self.neighbours_Nk = torch.cat([torch.where(x < 0, every, x) for x in found], dim=1)[:, :k].to(self.neighbours_Nk)
+        self.neighbours_Nk = nearest_in_each(features, present, self.neighbours_Nk.shape[1]).to(self.neighbours_Nk)
 
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
@@ -294,12 +287,7 @@ class SeLaNN(Method):
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*each)]
 
     def smoothed(self, x: Tensor) -> Tensor:
-        """Rows averaged with their neighbours', `smooth` times over."""
-        itself = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
-        bags = torch.cat([itself, self.neighbours_Nk], dim=1)
-        for _ in range(self.options.smooth):
-            x = F.embedding_bag(bags, x, mode="mean")
-        return x
+        return smoothed(x, self.neighbours_Nk, self.options.smooth)
 
     def solve(self, log_p: Tensor, head: int, relax: float) -> Assignment:
         k = self.head_sizes[head]
