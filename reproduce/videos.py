@@ -53,10 +53,7 @@ def first_inputs(folder, truth) -> tuple[dict[str, np.ndarray], list[str]]:
     data.encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in made.parts})
     found = {}
     for m in made.parts:
-        x = data.features(m, layer="input")
-        if m != "image":  # as sela-nn takes them
-            x = (x - x.mean(dim=0)) / (x.std(dim=0, correction=0) + 1e-3)
-        x = torch.nn.functional.normalize(x, dim=1)
+        x = torch.nn.functional.normalize(data.features(m, layer="input"), dim=1)
         found[m] = (x * data.present[m][:, None]).numpy()
     return found, [truth[p] for p in made.items.paths]
 

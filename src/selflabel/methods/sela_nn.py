@@ -228,13 +228,8 @@ class SeLaNN(Method):
             self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
 
     def first_features(self, data: Data, modality: str) -> Tensor:
-        """(N, D) at unit length. What is shown of films and sounds is of many kinds, so each entry is taken in its own spread."""
-        layer = self.first_layer(modality)
-        x = data.features(modality, layer=layer)
-        if layer == "input" and self.task.kind_of(modality) in ("video", "sound", "spoken"):
-            seen = x[data.present[modality]]
-            x = (x - seen.mean(dim=0)) / (seen.std(dim=0, correction=0) + 1e-3)
-        return F.normalize(x, dim=1)
+        """(N, D) at unit length."""
+        return F.normalize(data.features(modality, layer=self.first_layer(modality)), dim=1)
 
     def first_layer(self, modality: str) -> str:
         """Where an encoder has learned nothing yet, what it is shown says more than what it makes of it."""

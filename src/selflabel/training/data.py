@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
-from selflabel.views import PRESETS, Preset, first_features, key_of, show, show_clip, show_sound, sound_features, uniforms
+from selflabel.views import PRESETS, Preset, first_reader, key_of, show, show_clip, show_sound, uniforms
 from selflabel.views.clip import SHOWN
 from selflabel.views.sound import MELS
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
+SAMPLE = 2000  # items from which it is learned how first features are read
 FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
 
 
@@ -96,26 +97,30 @@ class ResidentData:
         was = net.training
         net.eval()
         shard = self.ranks.shard(self.n_items)
-        parts = []
+        read, parts = self.reader(net, layer, modality), []
         for rows in torch.arange(shard.start, shard.stop).split(self.eval_batch()):
-            x = self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))
-            parts.append(self.layer_of(net, x, layer, modality))
+            parts.append(read(self.view(modality, rows, view, key_of(self.seed, 0x5EED, draw))))
         net.train(was)
         if not parts:  # more ranks than items
-            parts = [self.layer_of(net, self.view(modality, torch.arange(1), "centre", 0), layer, modality)[:0]]
+            parts = [read(self.view(modality, torch.arange(1), "centre", 0))[:0]]
         return self.ranks.gather_rows(torch.cat(parts), self.n_items)
 
     def eval_batch(self) -> int:
         return CPU_EVAL_BATCH if self.device.type == "cpu" else GPU_EVAL_BATCH
 
-    def layer_of(self, net: nn.Module, x: Tensor, layer: str, modality: str) -> Tensor:
-        if layer == "input" and modality == "audio" and x.ndim == 4:
-            return sound_features(x, self.levelled)
+    def reader(self, net: nn.Module, layer: str, modality: str) -> Callable[[Tensor], Tensor]:
+        """How a layer is read off views."""
         if layer == "input":
-            return first_features(x)
-        with self.autocast():
-            made = net.map(x) if layer == "map" else net(x)  # type: ignore[operator]
-        return made.float()
+            seen = self.present[modality].cpu().nonzero()[:, 0]
+            sample = self.view(modality, seen[torch.linspace(0, len(seen) - 1, min(len(seen), SAMPLE)).long()], "centre", 0)
+            return first_reader(sample, "" if modality != "audio" else "spoken" if self.levelled else "sound")
+
+        def read(x: Tensor) -> Tensor:
+            with self.autocast():
+                made = net.map(x) if layer == "map" else net(x)  # type: ignore[operator]
+            return made.float()
+
+        return read
 
     def autocast(self):
         """bfloat16 where the device is fast at it."""

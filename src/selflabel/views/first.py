@@ -1,30 +1,64 @@
 """What an item is like before any network has learned: short vectors whose neighbours mostly share a class.
 
-They give the first neighbours and the first labels. Pictures are their pixels, shrunk; films their outlines and colours; sounds
-what each band is like at any time; words the coarse shape of their spectrum over time.
+They give the first neighbours and the first labels. Pictures are what patterns they are made of (`views.patches`), films that and
+their outlines and colours; sounds what each band is like at any time; words the coarse shape of their spectrum over time.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PX = 16  # side to which pictures shrink
+from selflabel.views.patches import fit_patches
+
+PX = 16  # side to which pixels shrink
+LEAST_PX = 16  # of pictures that are told by their patches; smaller ones are told by their pixels
 ORIENTATIONS, CELLS = 8, 6  # of outlines, and cells a side
 SHADES, FIELDS = 8, 3  # of each colour, and fields a side
 CEPSTRA, TIMES = 12, 16
 
 
+Reader = Callable[[Tensor], Tensor]
+
+
+def first_reader(sample: Tensor, kind: str) -> Reader:
+    """How first features are read off a set's views, (B, ...) to (B, D), learned from some thousand of them.
+
+    Args:
+        sample: pictures (B, C, H, W), films (B, 3, T, H, W), spectrograms (B, 1, bands, frames) or features (B, D), as an encoder
+            is shown them.
+        kind: "sound" or "spoken" of spectrograms, which hold a word each where "spoken".
+    """
+    if sample.ndim == 2:
+        return lambda x: x
+    if kind in ("sound", "spoken"):
+        return in_spread(cepstra if kind == "spoken" else texture, sample)
+    if sample.ndim == 5:
+        looks, made_of = in_spread(outlines_and_colours, sample), fit_patches(sample)
+        return lambda x: torch.cat([unit(looks(x)), unit(made_of(x))], dim=1)
+    return fit_patches(sample) if min(sample.shape[-2:]) >= LEAST_PX else first_features
+
+
+def in_spread(read: Reader, sample: Tensor) -> Reader:
+    """Every entry about its mean, in its own spread: such features are of many kinds."""
+    found = read(sample)
+    mean, spread = found.mean(dim=0), found.std(dim=0, correction=0) + 1e-3
+    return lambda x: (read(x) - mean) / spread
+
+
 def first_features(x: Tensor) -> Tensor:
-    """(B, D) of pictures (B, C, H, W), films (B, 3, T, H, W) or features (B, D), as an encoder is shown them."""
+    """(B, D) of pictures (B, C, H, W), films (B, 3, T, H, W) or features (B, D), with nothing learned from the set."""
     if x.ndim == 2:
         return x
-    if x.ndim == 5:
-        return torch.cat([unit(outlines(x).sqrt()), unit(colours(x).sqrt())], dim=1)
-    return shrunk(x)
+    return outlines_and_colours(x) if x.ndim == 5 else shrunk(x)
+
+
+def outlines_and_colours(x: Tensor) -> Tensor:
+    return torch.cat([unit(outlines(x).sqrt()), unit(colours(x).sqrt())], dim=1)
 
 
 def sound_features(x: Tensor, spoken: bool) -> Tensor:
