@@ -28,7 +28,7 @@ def test_patterns_are_told_apart_where_pixels_see_only_the_light():
     def share(found):
         return float((of[nearest(found, 10).rows.long()] == of[:, None]).float().mean())
 
-    assert share(fit_patches(x)(x)) > 0.99 > 0.8 > share(shrunk(x))
+    assert share(fit_patches(x)(x)) > 0.99 > 0.9 > share(shrunk(x))
 
 
 def test_the_sums_are_those_of_the_plain_formula():
@@ -46,7 +46,7 @@ def test_whitened_patches_have_no_correlation_left_but_that_of_noise():
     mean, whiten = whitening(patches)
     before, after = (np.cov(x.numpy().T) for x in (patches, (patches - mean) @ whiten))
     assert np.allclose(after, before @ np.linalg.inv(before + NOISE * np.eye(4)), atol=1e-3)
-    assert torch.allclose(even(torch.full((2, 9), 0.3)), torch.zeros(2, 9)) and CONTRAST > 0  # plain ones stay plain
+    assert torch.allclose(even(torch.full((2, 9), 0.3)), torch.zeros(2, 9), atol=1e-5) and CONTRAST > 0  # plain ones stay plain
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 1, 16, 40), (9, 3, 5, 64, 48), (3, 1, 4, 4)])
