@@ -37,6 +37,7 @@ WHAT = {
 COMPARISONS = {
     "selavi": {"method": "selavi"},
     "selavi, colours changed too": {"method": "selavi", "views": "video"},
+    "selavi, heads with a hidden layer": {"method": "selavi", "options": {"hidden": 512}},
     "selavi, features joined in one head": {"method": "selavi", "options": {"labels": "joined"}},
     "selavi, two sets of clusters matched": {"method": "selavi", "options": {"labels": "apart"}},
     "xdc and k-means": {"method": "xdc"},

@@ -171,7 +171,7 @@ def made(n=200, k=4, d=8, seed=0):
     x = {m: centres[of] + 0.3 * torch.randn(n, d, generator=g) for m in ("video", "audio")}
     present = {m: torch.ones(n, dtype=torch.bool) for m in x}
     task = Task(n, k, "features", 0, 0, kinds={"video": "features", "audio": "features"})
-    method = SeLaVi(task, Options(heads=1, hidden=0, groups=1))
+    method = SeLaVi(task, Options(heads=1, groups=1))
     encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in x})
     for e in encoders.values():
         e.dim = d

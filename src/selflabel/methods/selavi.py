@@ -50,21 +50,21 @@ from selflabel.methods.base import (
 EPOCHS, SOLVES, POWER, BATCH = 200, 100, 1.5, 16
 LR_A_BATCH, WARM = 0.01, 0.05  # of the learning rate: for a batch of 16; and the share of training that it rises for
 RELAX = 0.3  # with --mass relaxed
-DROPOUT = 0.3  # of the heads
+HIDDEN, DROPOUT = 512, 0.3  # of the paper's heads
 BLOCK = 4096  # items whose posteriors are made at a time
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. hidden: width of their
-    hidden layer, 0 for linear heads. lamb: lambda. solves, power: how many label solves, and their spacing in time. align: match
+    hidden layer, 0 for linear heads; None is the paper's with its preset, else 0. lamb: lambda. solves, power: how many label solves, and their spacing in time. align: match
     the modalities' heads before the first solve. groups: groups of heads that see different clips at a solve. views: random views
     of pictures and films, each a term of the loss. max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
     """
 
     labels: Literal["shared", "joined", "apart"] = "shared"
     heads: int = 10
-    hidden: int = 512
+    hidden: int | None = None
     lamb: float = 20.0
     solves: int | None = None
     power: float = POWER
@@ -131,8 +131,11 @@ class SeLaVi(Method):
         self.register_buffer("labels_HN", labels.to(torch.int32))
 
     def make_heads(self, dim: int) -> Heads:
-        if self.options.hidden:
-            return MLPHeads(dim, self.head_sizes, self.options.hidden, dropout=DROPOUT)
+        hidden = self.options.hidden
+        if hidden is None:
+            hidden = HIDDEN if self.task.preset == "paper" else 0
+        if hidden:
+            return MLPHeads(dim, self.head_sizes, hidden, dropout=DROPOUT)
         return LinearHeads(dim, self.head_sizes)
 
     def phases(self) -> list[Phase]:

@@ -18,7 +18,7 @@ from selflabel.views.sound import MELS
 
 RESIDENT_SHARE = 0.5  # of the device's free memory that the set may take
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
-SAMPLE = 2000  # items from which it is learned how first features are read
+SAMPLE, SAMPLE_BYTES = 2000, 1 << 29  # items from which it is learned how first features are read, at most
 FEATURE_DROP = 0.1  # share of a feature vector's entries that a view blanks
 
 
@@ -105,15 +105,20 @@ class ResidentData:
             parts = [read(self.view(modality, torch.arange(1), "centre", 0))[:0]]
         return self.ranks.gather_rows(torch.cat(parts), self.n_items)
 
+    def sample(self, modality: str) -> Tensor:
+        """Centre views of some of the items that have the modality, evenly spread."""
+        seen = self.present[modality].cpu().nonzero()[:, 0]
+        an_item = self.view(modality, seen[:1], "centre", 0).nbytes
+        some = min(len(seen), SAMPLE, max(1, SAMPLE_BYTES // an_item))
+        return self.view(modality, seen[torch.linspace(0, len(seen) - 1, some).long()], "centre", 0)
+
     def eval_batch(self) -> int:
         return CPU_EVAL_BATCH if self.device.type == "cpu" else GPU_EVAL_BATCH
 
     def reader(self, net: nn.Module, layer: str, modality: str) -> Callable[[Tensor], Tensor]:
         """How a layer is read off views."""
         if layer == "input":
-            seen = self.present[modality].cpu().nonzero()[:, 0]
-            sample = self.view(modality, seen[torch.linspace(0, len(seen) - 1, min(len(seen), SAMPLE)).long()], "centre", 0)
-            return first_reader(sample, "" if modality != "audio" else "spoken" if self.levelled else "sound")
+            return first_reader(self.sample(modality), "" if modality != "audio" else "spoken" if self.levelled else "sound")
 
         def read(x: Tensor) -> Tensor:
             with self.autocast():

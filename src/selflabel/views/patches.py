@@ -22,7 +22,7 @@ FILTERS, QUARTERS, KEPT = 256, 2, 128
 PATCHES = 100_000  # sampled
 CONTRAST = (10 / 255) ** 2  # added to a patch's variance, so that plain ones stay plain
 NOISE = 0.1  # added to the variance of each direction of patches
-BLOCK = 16  # pictures at a time
+BLOCK = 16  # pictures or frames at a time
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def sums(x: Tensor, filters: Tensor, bias: Tensor, threshold: float) -> Tensor:
     """(B, D) square roots of the likeness and unlikeness to each filter in each quarter, of films the mean over frames."""
     mean = torch.full_like(filters[:1], 1 / filters[0].numel())
     parts = []
-    for block in x.split(BLOCK):
+    for block in x.split(max(1, BLOCK // (x.shape[2] if x.ndim == 5 else 1))):
         seen = small(block).contiguous(memory_format=torch.channels_last)
         spread = (F.conv2d(seen.square(), mean) - F.conv2d(seen, mean).square()).clamp_(min=0).add_(CONTRAST).sqrt_()
         like = F.conv2d(seen, filters) / spread - bias[:, None, None]
