@@ -57,9 +57,10 @@ BLOCK = 4096  # items whose posteriors are made at a time
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. hidden: width of their
-    hidden layer, 0 for linear heads; None is the paper's with its preset, else 0. lamb: lambda. solves, power: how many label solves, and their spacing in time. align: match
-    the modalities' heads before the first solve. groups: groups of heads that see different clips at a solve. views: random views
-    of pictures and films, each a term of the loss. max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
+    hidden layer, 0 for linear heads; None is the paper's with its preset, else 0. lamb: lambda. solves, power: how many label
+    solves, and their spacing in time. align: match the modalities' heads before the first solve. groups: groups of heads that see
+    different clips at a solve. views: random views of pictures and films, each a term of the loss. max_iter, tol: of the solver.
+    lr_scale: a factor on the learning rate.
     """
 
     labels: Literal["shared", "joined", "apart"] = "shared"
