@@ -6,7 +6,7 @@ from selflabel.assignment.neighbours import walked
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
-from selflabel.methods.sela_nn import Options, SeLaNN
+from selflabel.methods.sela_nn import Options, SeLaNN, has_pretext, plan_of
 from selflabel.settings import make_settings
 
 
@@ -39,21 +39,25 @@ def test_the_jump_in_merging_losses_is_the_number_of_classes():
     assert where_merging_costs(losses) == 5
 
 
-def test_photographs_pass_a_contrastive_phase_first():
-    photo = SeLaNN(Task(5000, 10, "photo", 128, 3), Options())
-    assert [p.name for p in photo.phases()] == ["pretext", "self-label"]
-    assert [p.name for p in SeLaNN(Task(5000, 10, "photo", 128, 3, pretrained=True), Options()).phases()] == ["self-label"]
-    assert [p.name for p in SeLaNN(Task(5000, 10, "glyph", 28, 1), Options()).phases()] == ["self-label"]
+def test_photographs_from_nothing_start_from_patterns_on_a_cpu_and_from_a_contrast_on_a_gpu():
+    on_cpu, on_gpu = (Task(5000, 10, "photo", 64, 3, gpu=gpu) for gpu in (False, True))
+    assert not has_pretext(on_cpu, Options()) and has_pretext(on_gpu, Options())
+    assert has_pretext(on_cpu, Options(pretext="moco")) and not has_pretext(on_gpu, Options(pretext_epochs=0))
+    assert plan_of(on_cpu, Options()).remine == 0 < plan_of(on_gpu, Options()).remine
+    assert not has_pretext(Task(5000, 10, "photo", 64, 3, gpu=True, pretrained=True), Options())
+    assert [p.name for p in SeLaNN(on_cpu, Options(pretext="moco")).phases()] == ["pretext", "self-label"]
+    assert [p.name for p in SeLaNN(on_cpu, Options()).phases()] == ["self-label"]
 
 
-def test_photographs_run_both_phases():
+def test_photographs_are_labelled_with_a_contrast_and_without():
     rng = np.random.default_rng(0)
     truth = np.arange(80) % 2
     x = rng.integers(0, 120, (80, 24, 24, 3)).astype(np.uint8)
     x[truth == 1, :, :, 0] += 120
-    report = labelled(x, 2, epochs=4)
-    assert report["encoder"] == "resnet9" and report["epochs"] == 4
-    assert accuracy(truth, report["labelling"].labels) > 0.9
+    for options in ({}, {"pretext": "simclr"}):
+        report = labelled(x, 2, epochs=4, options=options)
+        assert report["encoder"] == "resnet9" and report["epochs"] == 4
+        assert accuracy(truth, report["labelling"].labels) > 0.9
 
 
 def test_smoothing_is_the_plain_average_over_neighbours():

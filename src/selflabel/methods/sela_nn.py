@@ -18,9 +18,9 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
 the modalities it has, and its neighbours are some in either.
 
-Photographs without pretrained features first pass a contrastive phase (SimCLR's loss; Chen et al., 2020), since
-neighbours in pixels say nothing there. With `clusters` unknown, K is where merging the over-clustering heads starts to
-cost.
+First neighbours are those of what patterns an item is made of (`views.first`). On a GPU, where there is time for it,
+photographs without pretrained features pass a contrastive phase before (SimCLR's loss; Chen et al., 2020). With `clusters`
+unknown, K is where merging the over-clustering heads starts to cost.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from selflabel.methods.base import (
     Prediction,
     Recipe,
     Relabelling,
+    Task,
     one_cycle,
     scaled_epochs,
 )
@@ -69,7 +70,7 @@ class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
     neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
     relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns between searches for
-    neighbours, 0: only at the end. pretext: what an encoder learns beforehand; pretext_epochs: for how
+    neighbours, 0: only at the end. pretext: what an encoder learns beforehand, None by the data; pretext_epochs: for how
     long, None by the kind of data; temperature: its own. lr_scale: a factor on the learning rates.
     """
 
@@ -80,7 +81,7 @@ class Options:
     epsilon: float = 0.2
     relax: tuple[float, ...] | None = None
     remine: int | None = None
-    pretext: Name = "simclr"
+    pretext: Name | None = None
     pretext_epochs: int | None = None
     temperature: float = 0.2
     lr_scale: float = 1.0
@@ -114,7 +115,23 @@ SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=
 VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch=32, budget=12_000, least=10, most=40, relax=(0.0, 0.1))
 SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
+# without a pretext a network knows less of photographs than their patterns say
+PATTERNED = replace(PHOTO, budget=300_000, most=60, remine=0)
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
+
+
+def has_pretext(task: Task, options: Options) -> bool:
+    """Whether an encoder that starts from nothing learns something beforehand: where asked, and of photographs on a GPU."""
+    if options.pretext_epochs is not None:
+        return options.pretext_epochs > 0
+    from_nothing = task.kind != "features" and not task.pretrained
+    return from_nothing and (options.pretext is not None or (task.kind == "photo" and task.gpu))
+
+
+def plan_of(task: Task, options: Options) -> Plan:
+    if task.kind == "photo" and not task.pretrained and not has_pretext(task, options):
+        return PATTERNED
+    return FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW else PLANS[task.kind]
 
 
 class SeLaNN(Method):
@@ -130,7 +147,7 @@ class SeLaNN(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.plan = FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW else PLANS[task.kind]
+        self.plan = plan_of(task, options)
         self.n_main = options.heads or self.plan.heads
         self.clusters = task.clusters or min(10, task.n_items)
         self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
@@ -158,7 +175,7 @@ class SeLaNN(Method):
         self.heads = nn.ModuleDict({m: self.make_heads(m, widest) for m in self.task.modalities})
         if self.pretext_epochs():
             encoder = encoders[self.task.modality]
-            self.pretext = Pretext(self.options.pretext, encoder, self.options.temperature, self.task.n_items)
+            self.pretext = Pretext(self.pretext_name, encoder, self.options.temperature, self.task.n_items)
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
@@ -172,11 +189,15 @@ class SeLaNN(Method):
 
     # ------------------------------------------------------------------------------------------------------- phases
 
+    @property
+    def pretext_name(self) -> Name:
+        return self.options.pretext or "simclr"
+
     def pretext_epochs(self) -> int:
-        """Contrastive epochs: for photographs seen by an encoder that starts from nothing."""
+        """Of what the encoder learns beforehand."""
         if self.options.pretext_epochs is not None:
             return self.options.pretext_epochs
-        return self.epochs() if self.task.kind == "photo" and not self.task.pretrained else 0
+        return self.epochs() if has_pretext(self.task, self.options) else 0
 
     def epochs(self) -> int:
         p = self.plan
@@ -194,7 +215,7 @@ class SeLaNN(Method):
         last = Phase("self-label", lengths[-1], views, recipe, batch, turns, ("encoders", "heads"))
         if not pretext:
             return [last]
-        seen = {self.task.modality: pretext_views(self.options.pretext, self.view_of(self.task.modality))}
+        seen = {self.task.modality: pretext_views(self.pretext_name, self.view_of(self.task.modality))}
         first = Phase(PRETEXT, lengths[0], seen, recipe, 2 * p.batch, (), ("encoders", "pretext.projector"))
         return [first, last]
 
