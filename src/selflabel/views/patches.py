@@ -18,7 +18,7 @@ from torch import Tensor
 
 PX = 32  # side to which pictures shrink
 SIDE = 6  # of a patch
-FILTERS, QUARTERS, KEPT = 256, 2, 128
+FILTERS, QUARTERS, KEPT = 128, 2, 128
 PATCHES = 100_000  # sampled
 CONTRAST = (10 / 255) ** 2  # added to a patch's variance, so that plain ones stay plain
 NOISE = 0.1  # added to the variance of each direction of patches
