@@ -8,7 +8,7 @@ from selflabel.assignment import marginals
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, merit_of, mutual_information, neighbour_joint, neighbour_merit
-from selflabel.assignment.neighbours import approximate, exact, nearest, nearest_in_each, projected, walked
+from selflabel.assignment.neighbours import approximate, exact, nearest, nearest_in_each, projected, side_by_side, walked
 
 
 def plain_information(joint):
@@ -142,8 +142,21 @@ def test_neighbours_by_several_modalities_are_some_in_each_and_who_lacks_one_has
     present = {"video": torch.ones(40, dtype=torch.bool), "audio": torch.arange(40) >= 10}
     found = nearest_in_each(x, present, 7)
     assert found.shape == (40, 7) and found.min() >= 0
-    assert torch.equal(found[:, :3], nearest(x["video"], 3).rows.long())
-    assert (found[10:, 3:6] >= 10).all()  # heard alike: among those that are heard
+    assert torch.equal(found[:, 3:5], nearest(x["video"], 2).rows.long())
+    assert (found[10:, 5:] >= 10).all()  # heard alike: among those that are heard
     assert (of[found] == of[:, None]).float().mean() > 0.95
     alone = nearest_in_each({"video": x["video"]}, {"video": present["video"]}, 7)
     assert torch.equal(alone, nearest(x["video"], 7).rows.long())
+
+
+def test_no_modality_drowns_another_side_by_side():
+    """Of a modality with two directions pairs are very like or very unlike, of one with thirty hardly either."""
+    g = torch.Generator().manual_seed(1)
+    x = {"few": torch.randn(200, 2, generator=g), "many": torch.randn(200, 30, generator=g)}
+    present = {m: torch.ones(200, dtype=torch.bool) for m in x}
+    present["few"][:20] = False
+    joined = side_by_side(x, present)
+    pairs = [joined[:, at] @ joined[:, at].T for at in (slice(0, 2), slice(2, 32))]
+    shares = [p[20:, 20:].fill_diagonal_(0).square().mean().sqrt() for p in pairs]
+    assert shares[0] / shares[1] == pytest.approx(1, abs=0.2)
+    assert (joined[:20, :2] == 0).all()

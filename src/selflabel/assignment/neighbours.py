@@ -152,7 +152,7 @@ def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
 
 
 def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int) -> Tensor:
-    """(N, k) neighbours by several modalities: some in each and some in all of them side by side. Who lacks a modality has those
+    """(N, k) neighbours by several modalities: some in all of them side by side and some in each. Who lacks a modality has those
     in all twice.
 
     Args:
@@ -160,22 +160,31 @@ def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: 
         present: modality to (N,), which items have it.
         k: neighbours an item.
     """
-    if len(features) > 1:
-        features, present = with_joined(features, present)
-    each = -(-k // len(features))
-    found = [nearest_among(x, present[m], each) for m, x in features.items()]
-    return torch.cat([torch.where(x < 0, found[-1], x) for x in found], dim=1)[:, :k]
+    if len(features) == 1:
+        ((m, x),) = features.items()
+        return nearest_among(x, present[m], k)
+    some = torch.stack(list(present.values())).any(dim=0)
+    each = k // (len(features) + 1)
+    every = nearest_among(side_by_side(features, present), some, k - len(features) * each)
+    found = [nearest_among(x, present[m], each) for m, x in features.items()] if each else []
+    return torch.cat([every, *(torch.where(x < 0, every[:, :each], x) for x in found)], dim=1)
 
 
-def with_joined(features: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The modalities, and last all of them side by side: each centred, at unit length, and nought where it is lacking."""
+def side_by_side(features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
+    """(N, D) of all modalities: each centred, at unit length, nought where it is lacking, and weighed so that the likenesses of
+    pairs of items are equally spread in each. Otherwise the modality of the fewest directions, whose pairs are very like or very
+    unlike, would decide alone.
+    """
+    if len(features) == 1:
+        return next(iter(features.values()))
     parts = []
     for m, x in features.items():
         has = present[m][:, None]
-        centred = x - (x * has).sum(dim=0) / has.sum().clamp(min=1)
-        parts.append(F.normalize(centred, dim=1) * has)
-    some = torch.stack(list(present.values())).any(dim=0)
-    return features | {"all": torch.cat(parts, dim=1)}, present | {"all": some}
+        n = has.sum().clamp(min=1)
+        unit = F.normalize(x - (x * has).sum(dim=0) / n, dim=1) * has
+        spread = (unit.T @ unit / n).norm()  # of unit.T @ unit over pairs: the root of their mean square
+        parts.append(unit / spread.clamp(min=1e-6).sqrt())
+    return torch.cat(parts, dim=1)
 
 
 def nearest_among(x: Tensor, present: Tensor, k: int) -> Tensor:

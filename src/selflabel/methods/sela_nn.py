@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
-from selflabel.assignment.neighbours import nearest_in_each, smoothed, walked
+from selflabel.assignment.neighbours import nearest_in_each, side_by_side, smoothed, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -244,7 +244,7 @@ class SeLaNN(Method):
             return
         features = {m: self.first_features(data, m) for m in self.task.modalities}
         self.mine(features, data.present)
-        x = self.smoothed(torch.cat([data.present[m][:, None] * x for m, x in features.items()], dim=1))
+        x = self.smoothed(side_by_side(features, data.present))
         for h, k in enumerate(self.head_sizes):
             self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
 
