@@ -143,3 +143,16 @@ def test_a_run_labelled_anew_leaves_the_edits_beside_it(blob_run):
     edits.append(blob_run.folder, Name(cluster=0, name="third"))
     blob_run.clear()
     assert not any(blob_run.folder.iterdir()) and len(list(blob_run.folder.parent.glob("run-edits-*.jsonl"))) == 3
+
+
+def test_a_model_of_another_version_is_told_in_a_sentence(here, blob_run):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    file = blob_run.folder / "model.safetensors"
+    with safe_open(file, "pt") as f:
+        tensors, about = {k: f.get_tensor(k) for k in f.keys()}, f.metadata()  # noqa: SIM118
+    tensors.pop("method.trust_HM")
+    save_file(tensors, file, metadata=about)
+    done = here("predict", blob_run.folder, blob_run.recorded["settings"]["source"])
+    assert done.returncode == 2 and "label the source again" in done.stderr

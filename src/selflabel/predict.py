@@ -159,7 +159,10 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     looks = {m: look_of(m, worked, task, tensors, where) for m, worked in recorded["worked_out"].items()}
     method.build(nn.ModuleDict({m: input_encoder(m, part, task, tensors) for m, part in looks.items()}))
     own = {f"method.{k}": v for k, v in method.state_dict().items() if k in method.per_item}
-    restore_method(method, tensors | own, state["method"])
+    try:
+        restore_method(method, tensors | own, state["method"])
+    except RuntimeError as error:
+        raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     return Model(method.to(where).eval(), looks, settings, task, state["head"], where)
 
 
