@@ -152,7 +152,7 @@ def test_a_model_of_another_version_is_told_in_a_sentence(here, blob_run):
     file = blob_run.folder / "model.safetensors"
     with safe_open(file, "pt") as f:
         tensors, about = {k: f.get_tensor(k) for k in f.keys()}, f.metadata()  # noqa: SIM118
-    tensors.pop("method.trust_HM")
+    tensors.pop("method.mass_HK")
     save_file(tensors, file, metadata=about)
     done = here("predict", blob_run.folder, blob_run.recorded["settings"]["source"])
     assert done.returncode == 2 and "label the source again" in done.stderr

@@ -99,30 +99,3 @@ def test_the_reported_head_cuts_no_large_class_to_merge_two_small_ones():
     by_neighbours = method.best_head()
     method.judge(walked(near, 40, torch.Generator().manual_seed(0)), power=1)
     assert (by_neighbours, method.best_head()) == (0, 1)
-
-
-@torch.no_grad()
-def test_a_modality_counts_as_far_as_it_tells_the_labels_of_neighbours():
-    """Both are sure of every item's own label; only what is seen says it of the neighbours, too."""
-    g = torch.Generator().manual_seed(0)
-    labels = torch.arange(60) % 3
-    names = {"video": "features", "audio": "features"}
-    method = SeLaNN(Task(60, 3, "features", 0, 0, kinds=names), Options(heads=1, fine=(), neighbours=4))
-    encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in names})
-    for e in encoders.values():
-        e.dim = 3
-    method.build(encoders)
-    for heads in method.heads.values():
-        heads.linear.weight.copy_(8 * torch.eye(3))
-        heads.linear.bias.zero_()
-    method.turn = 1
-    method.labels_HN[0] = labels
-    same = torch.stack([torch.nonzero(labels == k)[:, 0] for k in labels])
-    method.neighbours_Nk = same.gather(1, torch.randint(20, (60, 4), generator=g)).int()
-    heard = torch.randint(3, (60,), generator=g)
-    features = {"video": torch.eye(3)[labels], "audio": torch.eye(3)[heard]}
-    present = {m: torch.ones(60, dtype=torch.bool) for m in names}
-    (log_p,) = method.log_posteriors(features, present)
-    seen, sound = method.trust_HM[0].tolist()
-    assert seen > 1 > 0.2 > sound
-    assert (log_p.argmax(dim=1) == labels).all()

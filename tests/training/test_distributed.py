@@ -44,4 +44,4 @@ def test_two_ranks_give_one_process_labels(method, blobs, signs, tmp_path):
     if method == "sela-nn":
         assert accuracy(one, two) > 0.98 and accuracy(truth, two) > 0.98
     else:
-        assert nmi(one, two) > 0.5
+        assert nmi(one, two) > 0.4

@@ -16,7 +16,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
-the modalities it has, each to the power at which it tells the labels of neighbours best, and its neighbours are some in either.
+the modalities it has, and its neighbours are some in either.
 
 First neighbours are those of what patterns an item is made of (`views.first`). On a GPU, where there is time for it,
 photographs without pretrained features pass a contrastive phase before (SimCLR's loss; Chen et al., 2020). With `clusters`
@@ -59,7 +59,6 @@ MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
-POWERS = tuple(0.05 * 1.25**i for i in range(16))  # of a modality's posteriors, .05 to 1.4
 STEPS = 40  # of the walks by whose ends the reported head is chosen
 LOOSENED = 0.95  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
@@ -145,7 +144,6 @@ class SeLaNN(Method):
     neighbours_Nk: Tensor
     mass_HK: Tensor
     potentials_HK: Tensor
-    trust_HM: Tensor
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -183,7 +181,6 @@ class SeLaNN(Method):
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
         self.register_buffer("potentials_HK", torch.zeros(H, widest))
         self.register_buffer("mass_HK", torch.ones(H, widest))
-        self.register_buffer("trust_HM", torch.ones(H, len(self.task.modalities)))
 
     def make_heads(self, modality: str, widest: int) -> LinearHeads | MLPHeads:
         if self.task.kind_of(modality) == "features":
@@ -287,8 +284,6 @@ class SeLaNN(Method):
 
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
-        if len(features) > 1 and self.turn:
-            self.weigh(features, present)
         parts = []
         for start in range(0, self.task.n_items, 4096):
             rows = slice(start, start + 4096)
@@ -296,27 +291,14 @@ class SeLaNN(Method):
             parts.append([p.exp() for p in self.joint(block, has)])
         return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
 
-    def weigh(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
-        """How far each modality's posteriors are to be trusted: the power at which they tell the labels of neighbours best.
-
-        Of its own label a network is sure, since it learned it; how sure it may be shows in the labels that it did not learn.
-        """
-        rows = self.neighbours_Nk.long()
-        for i, m in enumerate(self.task.modalities):
-            has = present[m]
-            for h, s in enumerate(self.heads[m](features[m][has])):
-                theirs = F.one_hot(self.labels_HN[h].long()[rows[has]], s.shape[1]).float().mean(dim=1)
-                self.trust_HM[h, i] = best_power(F.log_softmax(s.float(), dim=1), theirs)
-
     def joint(self, block: dict[str, Tensor], present: dict[str, Tensor] | None) -> list[Tensor]:
-        """log of every head's posterior: the product of those of the modalities that an item has, to the power of their trust."""
+        """log of every head's posterior: the product of those of the modalities that an item has."""
         if len(block) == 1:
             ((m, x),) = block.items()
             return [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
         each = []
         for m, x in block.items():
-            trust_H = self.trust_HM[:, self.task.modalities.index(m)]
-            scores = [t * F.log_softmax(s.float(), dim=1) for s, t in zip(self.heads[m](x), trust_H)]
+            scores = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
             each.append(scores if present is None else [s * present[m][:, None] for s in scores])
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*each)]
 
@@ -426,20 +408,6 @@ class SeLaNN(Method):
         self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
         self.merits = state["merits"]
         self.resize()
-
-
-def best_power(log_p_NK: Tensor, wanted_NK: Tensor) -> float:
-    """Of POWERS that at which posteriors, raised to it, are nearest to what is wanted, by cross-entropy.
-
-    Example:
-        >>> sure = torch.tensor([[0.999, 0.001]] * 4).log()
-        >>> best_power(sure, torch.tensor([[1.0, 0.0]] * 4)) > best_power(sure, torch.tensor([[0.6, 0.4]] * 4))
-        True
-    """
-    if not len(log_p_NK):
-        return 1.0
-    found = [float((wanted_NK * F.log_softmax(power * log_p_NK, dim=1)).sum(dim=1).mean()) for power in POWERS]
-    return POWERS[max(range(len(POWERS)), key=lambda i: found[i])]
 
 
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:
