@@ -1,7 +1,7 @@
 """What a photograph or a film is made of, before any network has learned: how much of each small pattern is where.
 
-One layer without training (Coates & Ng, 2012, "Learning feature representations with k-means", with patches of the set itself as
-filters, which their section 3 of 2011's "The importance of encoding versus training" finds nearly as good): patches at even
+One layer without training (Coates & Ng, 2012, "Learning feature representations with k-means"), with patches of the set itself as
+filters, which they found nearly as good (2011, "The importance of encoding versus training"): patches at even
 contrast are whitened, compared with FILTERS of them, and what is alike or opposite is summed over quarters of the picture. Its
 principal directions are kept, half whitened: the first few of them say how bright a picture is, and would drown the others.
 
