@@ -145,6 +145,10 @@ def test_neighbours_by_several_modalities_are_some_in_each_and_who_lacks_one_has
     assert torch.equal(found[:, 3:5], nearest(x["video"], 2).rows.long())
     assert (found[10:, 5:] >= 10).all()  # heard alike: among those that are heard
     assert (of[found] == of[:, None]).float().mean() > 0.95
+    led = nearest_in_each(x, present, 7, leader="audio")
+    heard = 10 + nearest(x["audio"][10:], 4).rows.long()
+    assert torch.equal(led[:, :3], found[:, :3]) and torch.equal(led[10:, 3:], heard)
+    assert led.shape == (40, 7) and led.min() >= 0 and (of[led] == of[:, None]).float().mean() > 0.95
     alone = nearest_in_each({"video": x["video"]}, {"video": present["video"]}, 7)
     assert torch.equal(alone, nearest(x["video"], 7).rows.long())
 

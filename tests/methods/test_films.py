@@ -198,6 +198,24 @@ def test_alignment_finds_the_permutation_and_the_joint_kernel_is_the_product_of_
     assert torch.allclose(torch.softmax(alone, 1), logs[0][:50].exp(), atol=1e-5)  # what is absent adds nothing
 
 
+@pytest.mark.parametrize("knows", ["video", "audio"])
+def test_the_modality_whose_neighbours_tell_the_labels_leads(knows):
+    from selflabel.methods.sela_nn import SeLaNN
+    from selflabel.methods.sela_nn import Options as Own
+
+    _, data, of = made()
+    other = "audio" if knows == "video" else "video"
+    data.store[other] = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
+    data.present["audio"][:30] = False
+    method = SeLaNN(Task(200, 4, "features", 0, 0, kinds={"video": "features", "audio": "features"}), Own(heads=2))
+    encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in data.store})
+    for e in encoders.values():
+        e.dim = 8
+    method.build(encoders)
+    method.labels_HN[:] = of.int()
+    assert method.leader(data.store, data.present) == knows
+
+
 def test_an_absent_modality_adds_nothing_to_the_loss():
     from selflabel.methods.base import Batch
 

@@ -151,7 +151,7 @@ def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
     return x
 
 
-def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int) -> Tensor:
+def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int, leader: str | None = None) -> Tensor:
     """(N, k) neighbours by several modalities: some in all of them side by side and some in each. Who lacks a modality has those
     in all twice.
 
@@ -159,15 +159,18 @@ def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: 
         features: modality to (N, D).
         present: modality to (N,), which items have it.
         k: neighbours an item.
+        leader: the modality in which all that are not side by side are sought, instead of some in each.
     """
     if len(features) == 1:
         ((m, x),) = features.items()
         return nearest_among(x, present[m], k)
     some = torch.stack(list(present.values())).any(dim=0)
     each = k // (len(features) + 1)
-    every = nearest_among(side_by_side(features, present), some, k - len(features) * each)
-    found = [nearest_among(x, present[m], each) for m, x in features.items()] if each else []
-    return torch.cat([every, *(torch.where(x < 0, every[:, :each], x) for x in found)], dim=1)
+    sought = {leader: len(features) * each} if leader else dict.fromkeys(features, each)
+    together = k - len(features) * each
+    every = nearest_among(side_by_side(features, present), some, max(together, *sought.values()))
+    found = [nearest_among(features[m], present[m], n) for m, n in sought.items() if n]
+    return torch.cat([every[:, :together], *(torch.where(x < 0, every[:, : x.shape[1]], x) for x in found)], dim=1)
 
 
 def side_by_side(features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, neighbour_joint, neighbour_merit, where_merging_costs
-from selflabel.assignment.neighbours import nearest_in_each, side_by_side, smoothed, walked
+from selflabel.assignment.merging import merge_down, mutual_information, neighbour_joint, neighbour_merit, where_merging_costs
+from selflabel.assignment.neighbours import nearest, nearest_in_each, side_by_side, smoothed, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -112,7 +112,7 @@ FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
 SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=60_000, relax=(0.0, 0.1))
-VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch=32, budget=12_000, least=10, most=40, relax=(0.0, 0.1))
+VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch=32, budget=12_000, least=10, most=40, relax=(0.0,))
 SOUND = replace(VIDEO, budget=30_000)
 FEW = 4_000
 # without a pretext a network knows less of photographs than their patterns say
@@ -279,8 +279,19 @@ class SeLaNN(Method):
         worst = max(solved, key=lambda a: a.error)
         return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solved), worst.converged)
 
-    def mine(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> None:
-        self.neighbours_Nk = nearest_in_each(features, present, self.neighbours_Nk.shape[1]).to(self.neighbours_Nk)
+    def mine(self, features: dict[str, Tensor], present: dict[str, Tensor], leader: str | None = None) -> None:
+        self.neighbours_Nk = nearest_in_each(features, present, self.neighbours_Nk.shape[1], leader).to(self.neighbours_Nk)
+
+    def leader(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> str:
+        """The modality whose neighbours tell the labels best: the mean over main heads of the information between them."""
+
+        def told(modality: str) -> float:
+            has = present[modality]
+            near = nearest(features[modality][has], self.neighbours_Nk.shape[1]).rows
+            labels = [row[has.to(row.device)] for row in self.current_labels()]
+            return sum(mutual_information(neighbour_joint(y, near.to(y.device), self.clusters)) for y in labels)
+
+        return max((m for m in features if bool(present[m].any())), key=told)
 
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
@@ -370,7 +381,7 @@ class SeLaNN(Method):
         """
         features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
-            self.mine(features, data.present)
+            self.mine(features, data.present, self.leader(features, data.present))
         log_ps = self.log_posteriors(features, data.present)[: self.n_main]
         relaxed = self.relaxations()
         solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
