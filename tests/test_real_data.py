@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from selflabel.evaluation.metrics import accuracy
 from selflabel.run import Run, read_truth
+from selflabel.scoring import score_run
 from tests.conftest import needs_real_data, real_data
 
 
@@ -17,19 +20,22 @@ def unpacked(name, out, limit):
 
 
 def test_the_demo_labels_mnist_and_says_how_well(selflabel, tmp_path):
-    done = selflabel("demo", "--seed", 7, "--out", tmp_path / "demo", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["score"]["accuracy"] > 0.95 and found["n_items"] == 5000
-    guess = found["estimated_accuracy"]
-    assert guess["low"] <= found["score"]["accuracy"] <= guess["high"]
-    assert (tmp_path / "demo" / "truth.csv").exists()
+    out = Path(os.environ.get("SELFLABEL_DEMO", tmp_path / "demo"))  # where the demo has just been run, it is not run again
+    if not (out / "report.json").exists():
+        done = selflabel("demo", "--seed", 7, "--out", out, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["score"]["accuracy"] > 0.95
+    run = Run.open(out)
+    found, guess = score_run(run, None), run.report["estimated_accuracy"]
+    assert found["accuracy"] > 0.95 and run.report["n_items"] == 5000
+    assert guess["low"] <= found["accuracy"] <= guess["high"]
+    assert (out / "truth.csv").exists()
 
 
 @needs_real_data
 def test_real_digits_from_png_files_are_labelled_well(selflabel, tmp_path):
     items, truth = unpacked("mnist", tmp_path / "mnist", 2000)
-    assert selflabel("label", items, "-k", 10, "--out", tmp_path / "run").returncode == 0
+    assert selflabel("label", items, "-k", 10, "--epochs", 25, "--out", tmp_path / "run").returncode == 0
     rows = list(csv.DictReader((tmp_path / "run/labels.csv").open()))
     assert accuracy([truth[r["path"]] for r in rows], [r["label"] for r in rows]) > 0.85
 

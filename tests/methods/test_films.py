@@ -200,8 +200,8 @@ def test_alignment_finds_the_permutation_and_the_joint_kernel_is_the_product_of_
 
 @pytest.mark.parametrize("knows", ["video", "audio"])
 def test_the_modality_whose_neighbours_tell_the_labels_leads(knows):
-    from selflabel.methods.sela_nn import SeLaNN
     from selflabel.methods.sela_nn import Options as Own
+    from selflabel.methods.sela_nn import SeLaNN
 
     _, data, of = made()
     other = "audio" if knows == "video" else "video"
@@ -214,6 +214,22 @@ def test_the_modality_whose_neighbours_tell_the_labels_leads(knows):
     method.build(encoders)
     method.labels_HN[:] = of.int()
     assert method.leader(data.store, data.present) == knows
+
+
+@torch.no_grad()
+def test_heads_are_aligned_again_only_where_it_pays():
+    method, data, _ = made()
+    method.align(data.store, data.present, ["video", "audio"], [0])
+    method.turn = 5
+    weight = method.heads["audio"].of(0)[0]
+    right = weight.clone()
+    weight[[0, 1]] = weight[[1, 0]]
+    method.align(data.store, data.present, ["video", "audio"], [0])  # half of the items disagree
+    assert torch.allclose(weight, right)
+    few = (torch.arange(200) % 25 == 0)[:, None]  # 4 % of the sounds are of another class
+    data.store["audio"] = torch.where(few, data.store["audio"].roll(1, 0), data.store["audio"])
+    method.align(data.store, data.present, ["video", "audio"], [0])
+    assert torch.equal(weight, right)
 
 
 def test_an_absent_modality_adds_nothing_to_the_loss():

@@ -16,7 +16,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
-the modalities it has, and its neighbours are some in either.
+the modalities it has. Its neighbours are some in either, and at the end in the one whose neighbours tell the labels best.
 
 First neighbours are those of what patterns an item is made of (`views.first`). On a GPU, where there is time for it,
 photographs without pretrained features pass a contrastive phase before (SimCLR's loss; Chen et al., 2020). With `clusters`

@@ -7,8 +7,9 @@ label sizes follow a Gaussian instead of being equal, and groups of heads are so
 their labels decorrelate (section 3.2).
 
 What we do otherwise: alignment is exact (the Hungarian method on the K x K agreement of the two posteriors; the published code
-tries random swaps); sizes are dealt to the labels that want them (the published code deals them the other way round); a missing
-or silent track adds neither to the kernel nor to the loss; the reported head is the one that the others agree with most.
+tries random swaps) and repeated where it pays; sizes are dealt to the labels that want them (the published code deals them the
+other way round); a missing or silent track adds neither to the kernel nor to the loss; the reported head is the one that the
+others agree with most.
 
 The paper's comparisons are options (`labels=`). A *voter* is what one head sees: a modality, or all of them side by side. A
 *ballot* is the voters that share a label.
@@ -50,6 +51,7 @@ from selflabel.methods.base import (
 EPOCHS, SOLVES, POWER, BATCH = 200, 100, 1.5, 16
 LR_A_BATCH, WARM = 0.01, 0.05  # of the learning rate: for a batch of 16; and the share of training that it rises for
 RELAX = 0.3  # with --mass relaxed
+PAYS = 0.05  # share of the items on which modalities must agree more for heads to be aligned again
 HIDDEN, DROPOUT = 512, 0.3  # of the paper's heads
 BLOCK = 4096  # items whose posteriors are made at a time
 
@@ -58,9 +60,9 @@ BLOCK = 4096  # items whose posteriors are made at a time
 class Options:
     """labels: who shares a label (see the module's docstring). heads: heads with their own labels each. hidden: width of their
     hidden layer, 0 for linear heads; None is the paper's with its preset, else 0. lamb: lambda. solves, power: how many label
-    solves, and their spacing in time. align: match the modalities' heads before the first solve. groups: groups of heads that see
-    different clips at a solve. views: random views of pictures and films, each a term of the loss. max_iter, tol: of the solver.
-    lr_scale: a factor on the learning rate.
+    solves, and their spacing in time. align: match the modalities' heads before the first solve, and again where it pays. groups:
+    groups of heads that see different clips at a solve. views: random views of pictures and films, each a term of the loss.
+    max_iter, tol: of the solver. lr_scale: a factor on the learning rate.
     """
 
     labels: Literal["shared", "joined", "apart"] = "shared"
@@ -181,7 +183,7 @@ class SeLaVi(Method):
         for g, group in enumerate(order.chunk(self.options.groups)):
             features = self.clips(data, draw=self.turn * self.options.groups + g)
             for b, ballot in enumerate(self.ballots):
-                if self.turn == 0 and self.options.align:
+                if self.options.align:
                     self.align(features, data.present, ballot, group.tolist())
                 found = self.solve(features, data.present, ballot, group.tolist())
                 for h, a in zip(group.tolist(), found):
@@ -196,7 +198,9 @@ class SeLaVi(Method):
         return {m: data.features(m, view=self.shown_as(m), draw=draw) for m in self.task.modalities}
 
     def align(self, features: dict[str, Tensor], present: dict[str, Tensor], voters: list[str], heads: list[int]) -> None:
-        """Reorder the labels of every further voter so that its posteriors agree most with the first's."""
+        """Reorder the labels of every further voter so that its posteriors agree most with the first's, where that pays: before
+        the first solve at any gain; later, when what was learned is moved, where PAYS of the items more would be agreed on.
+        """
         agreement = {(v, h): torch.zeros(k, k, dtype=torch.float64) for v in voters[1:] for h, k in enumerate(self.head_sizes)}
         for block, here in in_blocks(features, present):
             (_, seen, logs), *others = self.votes(block, here, voters)
@@ -206,7 +210,11 @@ class SeLaVi(Method):
                     agreement[v, h] += (logs[h][both].exp().T @ logs_too[h][both].exp()).double().cpu()
         for v in voters[1:]:
             for h in heads:
-                self.reorder(v, h, hungarian(agreement[v, h].numpy())[1])
+                table = agreement[v, h].numpy()
+                rows, order = hungarian(table)
+                gained = (table[rows, order].sum() - np.trace(table)) / max(1.0, table.sum())
+                if gained > (PAYS if self.turn else 0):
+                    self.reorder(v, h, order)
 
     def reorder(self, voter: str, head: int, order: np.ndarray) -> None:
         """Label k of this head is what was its label order[k]."""
