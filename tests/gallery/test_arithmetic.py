@@ -174,6 +174,12 @@ def test_one_cloud_is_rarely_taken_for_two():
     assert wrong <= 2 and right >= 28, (wrong, right)
 
 
+def test_kinds_that_take_turns_are_two_modes():
+    x = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    x[::2, 0] += 9
+    assert two_modes(x)[0] <= 0.5
+
+
 def test_alike_items_are_no_two_modes():
     assert two_modes(np.ones((100, 8), np.float32))[0] == 1.0
 

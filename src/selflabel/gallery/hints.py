@@ -2,7 +2,7 @@
 
 A pair is suggested where items of one have neighbours in the other, and it as their second-best label, far more than chance has
 it. A cluster is suggested for a split where its items, seen along the line between the centres of two halves, show two modes
-with a valley between; the line is learnt on every other item and looked at on the rest, because k-means finds two halves in
+with a valley between; the line is learnt on half of the items and looked at on the rest, because k-means finds two halves in
 anything.
 """
 
@@ -98,7 +98,7 @@ def two_modes(x: np.ndarray) -> tuple[float, float]:
     Args:
         x: (n, D) features of a cluster.
     """
-    x = x - x.mean(axis=0)
+    x = np.random.default_rng(0).permutation(x - x.mean(axis=0))  # kinds may take turns, as the eyes of a stereo camera do
     learnt, judged = x[::2], x[1::2]
     vectors = np.linalg.eigh(learnt @ learnt.T)[1][:, -DIRECTIONS:]  # of n x n: there are fewer items than features
     directions = learnt.T @ vectors[:, ::-1]
