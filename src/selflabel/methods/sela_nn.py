@@ -283,7 +283,9 @@ class SeLaNN(Method):
         self.neighbours_Nk = nearest_in_each(features, present, self.neighbours_Nk.shape[1], leader).to(self.neighbours_Nk)
 
     def leader(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> str:
-        """The modality whose neighbours tell the labels best: the mean over main heads of the information between them."""
+        """The modality whose neighbours tell the labels best: the sum over main heads of the information between them."""
+        if len(features) == 1:
+            return self.task.modality
 
         def told(modality: str) -> float:
             has = present[modality]
