@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, a thread each; before torch is imported
+for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):  # tests run side by side, a thread each; before torch or numba is imported
+    os.environ.setdefault(name, "1")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from selflabel.encoders import (
     ENCODERS,
@@ -13,6 +18,8 @@ from selflabel.encoders import (
     timm_px,
 )
 from selflabel.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -64,6 +71,15 @@ def test_torchvision_weights_fit_the_network_of_films(tmp_path):
     net.fc, x = torch.nn.Identity(), torch.rand(2, 3, 4, 32, 32)
     with torch.no_grad():
         assert torch.allclose(encoder(x), net((x - 0.5) / 0.25), atol=1e-4)
+
+
+def test_gradients_do_not_hang_on_what_lay_in_memory_before(tmp_path):
+    """glibc fills what is taken and given back with a byte of our choice: whatever is read unwritten differs."""
+    for byte in ("1", "128"):
+        environment = {**os.environ, "MALLOC_PERTURB_": byte}
+        subprocess.run([sys.executable, "-m", "tests.encoders.gradients", tmp_path / byte], env=environment, cwd=ROOT, check=True)
+    one, other = (load_file(tmp_path / byte) for byte in ("1", "128"))
+    assert [name for name, g in one.items() if not torch.equal(g, other[name])] == []
 
 
 def test_the_network_of_films_on_a_cpu_takes_less_than_a_billion_products_a_clip():

@@ -90,6 +90,14 @@ def test_a_loss_that_is_no_number_stops_with_the_remedy(signs):
         train(method, data, None, 0)
 
 
+def test_a_gradient_that_is_no_number_stops_before_it_is_learnt(signs):
+    method, data = made(signs)
+    method.loss = lambda batch: {"bad": (next(method.encoders.parameters()) * 0).abs().sum().sqrt()}  # 0, with a slope of inf * 0
+    with pytest.raises(UserError, match=r"gradient became nan.*lr_scale"):
+        train(method, data, None, 0)
+    assert all(p.isfinite().all() for p in method.parameters())
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 127, 128, 129, 1000])
 def test_batches_drop_no_row_and_leave_no_short_tail(n):
     order = torch.randperm(n)[:, None]

@@ -66,7 +66,7 @@ def train(method: Method, data: ResidentData, run: Path | None, seed: int, watch
 
     Raises:
         Interrupted: `watch.should_stop` said so; the checkpoint is written.
-        UserError: the loss is NaN or infinite.
+        UserError: the loss or its gradient is NaN or infinite.
     """
     watch = watch or Watch()
     place, saved = resume(method, run)
@@ -162,10 +162,11 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
     lr = phase.recipe.lr * phase.recipe.shape(progress)
     for group in optimiser.param_groups:
         group["lr"] = lr
-    value = loss.item()
-    if not math.isfinite(value):
+    value, slope = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients(optimiser)).to(loss)]).tolist()
+    if not math.isfinite(value) or not math.isfinite(slope):
+        what, became = ("gradient", slope) if math.isfinite(value) else ("loss", value)
         raise UserError(
-            f"the loss became {value} in epoch {place.epochs_done + 1}, step {place.step + 1}, at a learning rate of {lr:.3g}: "
+            f"the {what} became {became} in epoch {place.epochs_done + 1}, step {place.step + 1}, at a learning rate of {lr:.3g}: "
             "start again with a smaller one, e.g. --set lr_scale=0.3 --overwrite, and look for items without content."
         )
     optimiser.step()
@@ -173,6 +174,10 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
     place.sums["loss"] = place.sums.get("loss", 0.0) + value * len(rows_BG)
     for name, part in losses.items() if len(losses) > 1 else ():
         place.sums[name] = place.sums.get(name, 0.0) + float(part.detach()) * len(rows_BG)
+
+
+def gradients(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
 
 
 def show_batch(data, phase: Phase, rows_BG: Tensor, progress: float, key: int) -> Batch:
