@@ -51,15 +51,15 @@ class Clip9(nn.Module):
 
 
 class OverTime(nn.Conv3d):
-    """A convolution over time alone, reckoned as one over a plane of times by places.
+    """A convolution over three frames and one place, reckoned as one over a plane of times by places.
 
     PyTorch's own for bfloat16 on CPUs (2.14, oneDNN 3.12) leaves parts of the weight's gradient unwritten where a map is two
     frames deep, and what lay in that memory before is then learnt.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        planes, weight = x.flatten(3), self.weight.flatten(3)
-        return F.conv2d(planes, weight, self.bias, (self.stride[0], 1), (self.padding[0], 0)).unflatten(3, x.shape[3:])
+        y = F.conv2d(x.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1), padding=(1, 0))
+        return y.unflatten(3, x.shape[3:])
 
 
 class R2Plus1D(nn.Module):

@@ -164,9 +164,9 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
         group["lr"] = lr
     value, slope = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients(optimiser)).to(loss)]).tolist()
     if not math.isfinite(value) or not math.isfinite(slope):
-        what, became = ("gradient", slope) if math.isfinite(value) else ("loss", value)
+        what = f"gradient became {slope}" if math.isfinite(value) else f"loss became {value}"
         raise UserError(
-            f"the {what} became {became} in epoch {place.epochs_done + 1}, step {place.step + 1}, at a learning rate of {lr:.3g}: "
+            f"the {what} in epoch {place.epochs_done + 1}, step {place.step + 1}, at a learning rate of {lr:.3g}; "
             "start again with a smaller one, e.g. --set lr_scale=0.3 --overwrite, and look for items without content."
         )
     optimiser.step()
