@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from reproduce.common import read_results, summary, with_truth, write_results
-from selflabel.compare import compare
+from selflabel.compare import compare, folder_of
 from selflabel.methods import BASELINES, METHODS
 from selflabel.run import Run
 from selflabel.scoring import probe_run
@@ -76,7 +76,7 @@ def main() -> None:
         out, fresh = Path(given.runs) / f"{name}-{seed}", {}
         for row in compare(settings, given.methods.split(","), out, given.seconds, lambda text: print(text, flush=True)):
             if row["failed"] is None:
-                run = Run(out / row["method"])
+                run = Run(folder_of(row["method"], out))
                 fresh[row["method"]] = row | {"seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         known = kept(name, what)

@@ -15,6 +15,7 @@ from PIL import Image
 from selflabel.compare import COLUMNS, as_table, compare
 from selflabel.errors import UserError
 from selflabel.files import held
+from selflabel.run import Run
 from selflabel.settings import make_settings
 
 
@@ -52,6 +53,16 @@ def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_pa
         compare(settings, [], out)
     with pytest.raises(UserError, match="clusters: 3, now 4"):
         compare(make_settings(source=str(features), clusters=4, device="cpu"), ["kmeans"], out)
+
+
+def test_a_method_may_be_compared_with_itself_set_otherwise(features, tmp_path):
+    settings = make_settings(source=str(features), clusters=3, device="cpu", epochs=2)
+    rows = compare(settings, ["deepcluster", "deepcluster  version=2 over=3"], tmp_path / "out")
+    assert [r["method"] for r in rows] == ["deepcluster", "deepcluster version=2 over=3"] and not any(r["failed"] for r in rows)
+    recorded = Run(tmp_path / "out" / "deepcluster-version=2-over=3").recorded["settings"]
+    assert recorded["method"] == "deepcluster" and recorded["options"] == {"version": 2, "over": 3}
+    with pytest.raises(UserError, match="key=value"):
+        compare(settings, ["deepcluster version"], tmp_path / "out")
 
 
 def test_a_method_that_fails_is_listed_with_its_reason_and_tried_again(features, tmp_path):

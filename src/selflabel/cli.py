@@ -289,7 +289,7 @@ def export(
 @app.command()
 def compare(
     source: Source,
-    methods: Annotated[str, typer.Option(help="Names with commas between, see `selflabel methods`.")],
+    methods: Annotated[str, typer.Option(help="Names with commas between; what is set for one stands behind its name.")],
     clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Labels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of training of every method, instead of --epochs.")] = None,
@@ -303,7 +303,7 @@ def compare(
 ) -> None:
     """Label SOURCE with several methods under one budget: one table, one picture. The same command again goes on.
 
-    Example: selflabel compare photos/ -k 10 --methods sela-nn,scan,umap-kmeans --seconds 120
+    Example: selflabel compare photos/ -k 10 --methods 'sela-nn, scan, deepcluster version=2' --seconds 120
     """
     from selflabel.compare import as_table
     from selflabel.compare import compare as compare_methods

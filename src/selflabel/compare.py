@@ -24,7 +24,7 @@ from selflabel.evaluation.metrics import score
 from selflabel.files import write_text, write_whole
 from selflabel.methods import BASELINES, find_method
 from selflabel.run import Run, csv_text
-from selflabel.settings import Settings, as_toml, differences
+from selflabel.settings import Settings, as_toml, differences, make_settings, with_overrides
 
 FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs; of a budget of seconds, for a second trial
 STOPPED = 130  # exit code of a run that was asked to stop
@@ -45,7 +45,7 @@ def compare(
 
     Args:
         settings: of all runs; their epochs are the budget where `seconds` is None; without either each method takes its own.
-        methods: names, as in `selflabel methods`.
+        methods: names, as in `selflabel methods`, each with what is set for it alone: "sela-nn", "deepcluster version=2".
         out: the folder of the comparison; a run folder a method.
         seconds: of training, a method; epochs are fitted to it after a short trial.
         say: who is told.
@@ -62,14 +62,26 @@ def compare(
         raise UserError(f"--seconds {seconds:g}: give the seconds of training a method has, more than 0.")
     if not methods:
         raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
-    for name in methods:
-        find_method(name)
+    every = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
     claim(out, settings, seconds)
     rows = []
-    for name in dict.fromkeys(methods):
-        rows.append(row_of(name, run_method(replace(settings, method=name), out / name, seconds, say)))
+    for name, asked in every.items():
+        rows.append(row_of(name, run_method(asked, folder_of(name, out), seconds, say)))
         write_comparison(out, rows)
     return rows
+
+
+def settings_of(entry: str, settings: Settings) -> Settings:
+    """Those of one entry of the methods: its name, then `key=value` words as `label --set` takes them."""
+    name, *words = entry.split()
+    find_method(name)
+    given = with_overrides(None, words)
+    return make_settings(**asdict(settings) | given | {"method": name, "options": settings.options | given["options"]})
+
+
+def folder_of(name: str, out: Path) -> Path:
+    """The run folder of an entry of the methods."""
+    return out / name.replace(" ", "-")
 
 
 def claim(out: Path, settings: Settings, seconds: float | None) -> None:
@@ -94,16 +106,16 @@ def run_method(settings: Settings, folder: Path, seconds: float | None, say: Cal
     """Run one method to its end or its failure; the run folder, or the file that says why there is none."""
     failed = folder.with_name(f"{folder.name}-{FAILED}")
     if Run(folder).is_finished:
-        say(f"{settings.method}: finished before")
+        say(f"{folder.name}: finished before")
         return folder
     failed.unlink(missing_ok=True)
     began = time.perf_counter()
-    say(f"{settings.method} ...")
+    say(f"{folder.name} ...")
     epochs, reason = fitted_epochs(settings, folder, seconds)
     reason = reason or in_process(replace(settings, epochs=epochs), folder)
     if reason is not None:
         write_text(failed, json.dumps({"failed": reason, "seconds": round(time.perf_counter() - began, 1)}) + "\n")
-        say(f"{settings.method}: {reason}")
+        say(f"{folder.name}: {reason}")
         return failed
     return folder
 
@@ -266,7 +278,7 @@ def drawn(rows: list[dict[str, Any]]) -> Any:
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
     for method, seconds, _, value in good:
-        axis.scatter(seconds, value, color="#8a8a8a" if method in BASELINES else "#1f5fa8", zorder=3)
+        axis.scatter(seconds, value, color="#8a8a8a" if method.split()[0] in BASELINES else "#1f5fa8", zorder=3)
         axis.annotate(method, (seconds, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axis.set(xscale="log", xlabel="seconds", ylabel=good[0][2], ylim=(0, 1.02))
     axis.margins(x=0.2)
