@@ -46,20 +46,32 @@ class LinearHeads(Heads):
 class MLPHeads(Heads):
     """One hidden layer a head: linear, batch norm, ReLU, linear; the outputs are one batched product.
 
-    dropout: share of the features, and of the hidden layer, that is blanked while training.
+    dropout: share of the features, and of the hidden layer, that is blanked while training. cosine: scores are cosines of the
+    hidden layer to the labels' directions.
     """
 
-    def __init__(self, dim: int, head_sizes: list[int], hidden: int = 128, widest: int | None = None, dropout: float = 0.0):
+    def __init__(
+        self,
+        dim: int,
+        head_sizes: list[int],
+        hidden: int = 128,
+        widest: int | None = None,
+        dropout: float = 0.0,
+        cosine: bool = False,
+    ):
         super().__init__(head_sizes, widest)
-        n, self.dropout = len(head_sizes), dropout
+        n, self.dropout, self.cosine = len(head_sizes), dropout, cosine
         self.hidden = nn.Linear(dim, n * hidden)
         self.norm = nn.BatchNorm1d(n * hidden)
         self.weight = nn.Parameter(torch.randn(n, hidden, self.widest) / hidden**0.5)
-        self.bias = nn.Parameter(torch.zeros(n, 1, self.widest))
+        if not cosine:
+            self.bias = nn.Parameter(torch.zeros(n, 1, self.widest))
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
         hidden = self.blanked(F.relu(self.norm(self.hidden(self.blanked(features_BD)))))
         split = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
+        if self.cosine:
+            return self.cut((F.normalize(split, dim=2) @ F.normalize(self.weight, dim=1)).transpose(0, 1))
         return self.cut(torch.baddbmm(self.bias, split, self.weight).transpose(0, 1))
 
     def blanked(self, x: Tensor) -> Tensor:
@@ -95,26 +107,38 @@ class Centres(nn.Module):
     """Centres that k-means found from several starts, with which a method ends that learns features and no labels.
 
     Every start is a head; `fit` says which is the tightest, without truth.
+
+    directions: features are seen from their mean, at unit length. Those of a network are never negative, and from nought all look
+    alike.
     """
 
     centres_SKD: Tensor
+    mean_D: Tensor
     variance: Tensor
 
-    def __init__(self, K: int, dim: int, starts: int = 5):
+    def __init__(self, K: int, dim: int, starts: int = 5, directions: bool = False):
         super().__init__()
+        self.directions = directions
+        self.register_buffer("mean_D", torch.zeros(dim))
         self.register_buffer("centres_SKD", torch.zeros(starts, K, dim))
         self.register_buffer("variance", torch.ones(()))
 
     def fit(self, features_ND: Tensor, seed: int, spherical: bool = False) -> int:
         """Find the centres; the start whose items lie nearest to theirs."""
         starts, K, _ = self.centres_SKD.shape
-        found = [kmeans(features_ND, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0] for s in range(starts)]
-        self.centres_SKD = torch.stack(found).to(features_ND)
-        spread = [float(nearest_centre(features_ND, centres)[1].mean()) for centres in self.centres_SKD]
+        self.mean_D = features_ND.float().mean(dim=0)
+        x = self.seen(features_ND)
+        found = [kmeans(x, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0] for s in range(starts)]
+        self.centres_SKD = torch.stack(found).to(x)
+        spread = [float(nearest_centre(x, centres)[1].mean()) for centres in self.centres_SKD]
         best = min(range(starts), key=lambda s: spread[s])
-        self.variance.fill_(max(round_variance(features_ND, self.centres_SKD[best]), 1e-9))
+        self.variance.fill_(max(round_variance(x, self.centres_SKD[best]), 1e-9))
         return best
+
+    def seen(self, features_BD: Tensor) -> Tensor:
+        return F.normalize(features_BD.float() - self.mean_D, dim=1) if self.directions else features_BD
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
         """Log-probabilities (B, K) a start."""
-        return [centre_log_probs(features_BD, centres, self.variance) for centres in self.centres_SKD]
+        x = self.seen(features_BD)
+        return [centre_log_probs(x, centres, self.variance) for centres in self.centres_SKD]

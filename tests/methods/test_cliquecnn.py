@@ -31,13 +31,14 @@ def test_a_clique_is_grown_by_the_item_most_alike_to_its_least_alike_member():
     assert (of[cliques] == of[:, None]).float().mean() > 0.95
 
 
-def test_seeds_lie_in_no_earlier_clique_and_every_item_is_covered():
+def test_seeds_lie_in_no_earlier_clique_and_cliques_share_few_items():
     x, _ = blobs()
     cliques = compact_cliques(x, nearest(x, 12).rows, 5, torch.arange(90))
     seeds = covering(cliques, 90, torch.Generator().manual_seed(0))
     for i, seed in enumerate(seeds.tolist()):
-        assert seed not in cliques[seeds[:i]].flatten().tolist()
-    assert set(cliques[seeds].flatten().tolist()) == set(range(90))
+        earlier = set(cliques[seeds[:i]].flatten().tolist())
+        assert seed not in earlier and len(earlier & set(cliques[seed].tolist())) <= 2  # of five
+    assert len(set(cliques[seeds].flatten().tolist())) > 60
     assert len(covering(cliques, 4, torch.Generator())) == 4
 
 

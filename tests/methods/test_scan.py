@@ -45,7 +45,7 @@ def made(kind="features", **given):
 
 
 def test_the_pretext_is_left_out_where_features_are_given_or_pretrained():
-    assert [p.name for p in made("photo").phases()] == ["pretext", "cluster", "self-label"]
+    assert [p.name for p in made("photo").phases()] == ["pretext", "heads", "cluster", "self-label"]
     assert (
         [p.name for p in made().phases()]
         == [p.name for p in made("photo", pretrained=True).phases()]

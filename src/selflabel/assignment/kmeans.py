@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+MOST_POINTS = 10_000  # a centre, from which it is learned
+
 
 def kmeans(
     features_ND: Tensor, K: int, seed: int, turns: int = 25, restarts: int = 1, spherical: bool = False
@@ -16,7 +18,8 @@ def kmeans(
         features_ND: (N, D) floats.
         K: centres; with fewer distinct items some centres coincide.
         seed: of the first centres.
-        turns, restarts: Lloyd turns a start, and starts, of which the best is kept.
+        turns, restarts: Lloyd turns a start, and starts, of which the best is kept. At most MOST_POINTS rows a centre are learned
+            from.
         spherical: centres on the unit sphere.
 
     Returns:
@@ -31,7 +34,7 @@ def kmeans(
         centres = np.concatenate([x, np.repeat(x[-1:], K - len(x), axis=0)])
         return torch.from_numpy(centres), torch.arange(len(x))
     options = {"niter": turns, "nredo": restarts, "seed": seed % (1 << 31), "spherical": spherical}
-    clustering = faiss.Kmeans(x.shape[1], K, min_points_per_centroid=1, max_points_per_centroid=256, **options)
+    clustering = faiss.Kmeans(x.shape[1], K, min_points_per_centroid=1, max_points_per_centroid=MOST_POINTS, **options)
     clustering.train(x)
     labels = clustering.index.search(x, 1)[1][:, 0]
     return torch.from_numpy(np.array(clustering.centroids)), torch.from_numpy(labels.astype(np.int64))

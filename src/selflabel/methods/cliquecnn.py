@@ -37,6 +37,7 @@ from selflabel.methods.base import (
 
 SHOWN, BATCH = 150_000, 128  # items of a quick run; items a batch
 MOST_CLIQUES = 4000
+LEAST_ROUND = 8  # epochs between two buildings of cliques: each is shown once an epoch
 CANDIDATES = 3  # neighbours looked at, in multiples of a clique's other members
 
 
@@ -65,11 +66,18 @@ def compact_cliques(features_ND: Tensor, neighbours_BM: Tensor, size: int, rows_
     return members
 
 
+def about_mean(features_ND: Tensor) -> Tensor:
+    """Rows about their mean, at unit length: of features that are never negative all are alike, before."""
+    return F.normalize(features_ND - features_ND.mean(dim=0), dim=1)
+
+
 def covering(members_NG: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """(C,) seeds in random order, each in no clique of an earlier one, so that few items are left out and few come twice."""
+    """(C,) seeds in random order, each in no earlier clique and with at most half of its own in them: few items come twice,
+    and those in between are left out.
+    """
     cliques, taken, seeds = members_NG.tolist(), [False] * len(members_NG), []
     for seed in torch.randperm(len(cliques), generator=generator).tolist():
-        if not taken[seed]:
+        if not taken[seed] and 2 * sum(taken[row] for row in cliques[seed]) <= len(cliques[seed]):
             seeds.append(seed)
             for row in cliques[seed]:
                 taken[row] = True
@@ -115,7 +123,7 @@ class CliqueCNN(Method):
         n, dim = self.task.n_items, self.dim(self.task.modality)
         most = min(n, MOST_CLIQUES)
         self.head = LinearHeads(dim, [most])
-        self.ends = Centres(self.clusters, dim)
+        self.ends = Centres(self.clusters, dim, directions=True)
         self.register_buffer("cliques_CG", torch.zeros(most, self.size, dtype=torch.int32))
         self.register_buffer("clique_of_N", torch.zeros(n, dtype=torch.int32))
         self.register_buffer("centres_CD", torch.zeros(most, 1))
@@ -123,11 +131,11 @@ class CliqueCNN(Method):
     def phases(self) -> list[Phase]:
         m, n = self.task.modality, self.task.n_items
         epochs = scaled_epochs([quick_epochs(self.task, SHOWN, 10, 60)], self.task.epochs)[0]
-        rounds = min(self.options.rounds, epochs)
+        rounds = min(self.options.rounds, max(1, epochs // LEAST_ROUND))
         turns = tuple(float(epochs * i // rounds) for i in range(rounds))
         items = min(BATCH, max(4 * self.size, n // 8))
         recipe = Recipe(0.05 * items / BATCH * self.options.lr_scale, cosine, weight_decay=1e-5)
-        return [Phase("cliques", epochs, {m: (self.view_of(m),)}, recipe, items // self.size, turns)]
+        return [Phase("cliques", epochs, {m: (self.view_of(m),)}, recipe, max(2, min(items // self.size, self.clusters)), turns)]
 
     def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
         """Cliques, those of a batch mutually unlike."""
@@ -148,7 +156,7 @@ class CliqueCNN(Method):
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
         """Build cliques from what is known by now; they are new classes, so the head is made anew."""
         learned = self.turn > 0 or not self.starts_from_nothing
-        x = F.normalize(data.features(self.task.modality, layer="pooled" if learned else "input"), dim=1)
+        x = about_mean(data.features(self.task.modality, layer="pooled" if learned else "input"))
         near = nearest(x, CANDIDATES * (self.size - 1)).rows.to(x.device)
         members = torch.cat([compact_cliques(x, near[rows], self.size, rows) for rows in torch.arange(len(x)).split(1024)])
         seeds = covering(members, len(self.cliques_CG), generator).to(x.device)
@@ -162,10 +170,10 @@ class CliqueCNN(Method):
         return Relabelling([], renewed=("head",))
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction(self.ends(F.normalize(block[self.task.modality].float(), dim=1)))
+        return Prediction(self.ends(block[self.task.modality]))
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        x = F.normalize(data.features(self.task.modality), dim=1)
+        x = data.features(self.task.modality)
         best = self.ends.fit(x, self.task.seed)
         return finished(self.ends(x), best, {"mass": "as k-means finds them"})
 

@@ -11,7 +11,7 @@ with different starts, and the centres themselves are the heads, held fixed at a
 What we do otherwise: of short features fewer directions are whitened, since the last ones are noise; without `--preset paper`
 there are ten rounds, however many epochs, so that the network has time to learn what one says; features come from a pass over the
 centre views in eval mode, where v2 keeps those of the last epoch; no Sobel filter; the paper transfers its features, here the
-finished labelling is k-means into K of what was clustered.
+finished labelling is k-means into K of the features' directions (of version 2, of the projection).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ PAPER_EPOCHS, QUICK_EPOCHS = 200, 40
 NARROWING, LEAST_WHITE = 16, 32  # of how many directions one is kept, and how many at least
 QUICK_ROUNDS = 10
 BATCH, TURNS = 256, 20  # items a batch; of Lloyd
+LEAST_MEMBERS = 10  # of a cluster that is learned, on average
 PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
 
 
@@ -72,7 +73,7 @@ class DeepCluster(Method):
     def __init__(self, task, options: Options):
         super().__init__(task, options)
         self.clusters = task.clusters or min(128, task.n_items)
-        self.learned = min(task.n_items, max(1, round(options.over * self.clusters)))
+        self.learned = max(self.clusters, min(round(options.over * self.clusters), task.n_items // LEAST_MEMBERS))
         self.second = options.version == 2
         self.turn = 0
 
@@ -88,7 +89,7 @@ class DeepCluster(Method):
             self.register_buffer("mean", torch.zeros(dim))
             self.register_buffer("basis", torch.zeros(dim, width))
         self.register_buffer("clusters_HN", torch.zeros(heads, self.task.n_items, dtype=torch.int32))
-        self.ends = Centres(self.clusters, width)
+        self.ends = Centres(self.clusters, width) if self.second else Centres(self.clusters, dim, directions=True)
 
     def phases(self) -> list[Phase]:
         published = PAPER_EPOCHS if self.task.preset == "paper" else QUICK_EPOCHS
@@ -115,7 +116,11 @@ class DeepCluster(Method):
         return {"cluster": torch.stack([F.cross_entropy(s.float(), y) for s, y in zip(scores, clusters)]).mean()}
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
-        x = self.clustered(self.fit(data.features(self.task.modality)))
+        features = data.features(self.task.modality)
+        if not self.second:
+            for kept, found in zip((self.mean, self.basis), whitening(features, white(features.shape[1]))):
+                kept.copy_(found)
+        x = self.clustered(features)
         for h in range(len(self.clusters_HN)):
             seed = (self.task.seed * 1009 + self.turn) * HEADS + h
             centres, labels = kmeans(x, self.learned, seed=seed, turns=TURNS, spherical=self.second)
@@ -129,24 +134,21 @@ class DeepCluster(Method):
         self.head.linear.reset_parameters()
         return Relabelling(self.current_labels(), renewed=("head",))
 
-    def fit(self, features: Tensor) -> Tensor:
-        """The features, after the whitening was fitted to them."""
-        if not self.second:
-            for kept, found in zip((self.mean, self.basis), whitening(features, white(features.shape[1]))):
-                kept.copy_(found)
-        return features
-
     def clustered(self, features: Tensor) -> Tensor:
         """(B, D) what k-means sees of features: whitened, or projected; at unit length."""
         if not self.second:
             return whitened(features, self.mean, self.basis)
         return torch.cat([F.normalize(self.projector(x).float(), dim=1) for x in features.split(4096)])
 
+    def ended(self, features: Tensor) -> Tensor:
+        """(B, D) what the finished labelling clusters: the features, or projected."""
+        return self.clustered(features) if self.second else features
+
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction(self.ends(self.clustered(block[self.task.modality])))
+        return Prediction(self.ends(self.ended(block[self.task.modality])))
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        x = self.clustered(self.fit(data.features(self.task.modality)))
+        x = self.ended(data.features(self.task.modality))
         best = self.ends.fit(x, self.task.seed, spherical=self.second)
         return finished(self.ends(x), best, {"mass": "as k-means finds them"})
 

@@ -79,7 +79,8 @@ class Pretext(nn.Module):
         self.projector: nn.Module = Projector(dim, HIDDEN, PROJECTED) if name != "rotation" else nn.Linear(dim, 4)
         if name == "moco":
             self.slow = nn.Sequential(copy.deepcopy(encoder), copy.deepcopy(self.projector)).requires_grad_(False)
-            self.register_buffer("queue_QD", F.normalize(torch.randn(min(QUEUE, max(2, n_items)), PROJECTED), dim=1))
+            length = min(QUEUE, max(2, n_items // 4))  # seldom long enough to hold the item that is sought, from an epoch ago
+            self.register_buffer("queue_QD", F.normalize(torch.randn(length, PROJECTED), dim=1))
         self.keys: Tensor | None = None  # of the step that is under way
 
     def loss(self, encoder: nn.Module, views: list[Tensor]) -> Tensor:

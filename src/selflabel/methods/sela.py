@@ -32,8 +32,9 @@ RELAX = 0.3  # with --mass relaxed
 class Options:
     """heads: heads with their own labels each. head_clusters: labels of each head, overriding K for all. lamb: lambda;
     None is the paper's (10 below 64 px, 25 above). solves: label solves in all. power: of their spacing in time.
-    one_head_a_solve: heads take turns (the CIFAR recipe). pass_views: "centre" or "train". rotation: add the four-way
-    rotation head when training on given labels (SL+Rot). max_iter, tol: of the solver. lr_scale: a factor on the rate.
+    one_head_a_solve: heads take turns; None: where the CIFAR recipe is run as published (`--preset paper`). pass_views: "centre"
+    or "train". rotation: add the four-way rotation head when training on given labels (SL+Rot). max_iter, tol: of the solver.
+    lr_scale: a factor on the rate.
     """
 
     heads: int = 10
@@ -154,10 +155,8 @@ class SeLa(Method):
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
         features = self.pass_features(data)
-        rotate = self.options.one_head_a_solve if self.options.one_head_a_solve is not None else self.published.one_head_a_solve
-        chosen = [self.turn % len(self.head_sizes)] if rotate and self.turn >= 0 else list(range(len(self.head_sizes)))
-        if self.turn == 0:
-            chosen = list(range(len(self.head_sizes)))
+        every = range(len(self.head_sizes))
+        chosen = [self.turn % len(every)] if self.takes_turns() and self.turn > 0 else list(every)
         self.turn += 1
         solved = self.solve(features, chosen)
         for h, a in zip(chosen, solved):
@@ -168,6 +167,12 @@ class SeLa(Method):
             max(a.n_iter for a in solved),
             all(a.converged for a in solved),
         )
+
+    def takes_turns(self) -> bool:
+        """Whether one head is solved at a time: as published, over hundreds of solves; a short run has too few for that."""
+        if self.options.one_head_a_solve is not None:
+            return self.options.one_head_a_solve
+        return self.published.one_head_a_solve and self.task.preset == "paper"
 
     def pass_features(self, data: Data) -> Tensor:
         view = self.view_preset() if self.options.pass_views == "train" else "centre"

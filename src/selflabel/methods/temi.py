@@ -95,7 +95,7 @@ class TEMI(Method):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         H, n = self.options.heads, self.task.n_items
-        self.heads = MLPHeads(self.dim(self.task.modality), [self.clusters] * H, hidden=HIDDEN // 4)
+        self.heads = MLPHeads(self.dim(self.task.modality), [self.clusters] * H, hidden=HIDDEN // 4, cosine=True)
         self.teacher = copy.deepcopy(self.heads).requires_grad_(False)
         if self.starts_from_nothing:
             self.pretext = Pretext(self.options.pretext, encoders[self.task.modality], 0.2, n)

@@ -152,7 +152,7 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
     share = len(mine) / len(rows_BG)
     if not len(mine):  # more ranks than rows: learn with weight nought, so that no rank waits for another
         mine = rows_BG[:1]
-    batch = show_batch(data, phase, mine, progress, key_of(seed, place.phase, place.epoch, 4))
+    batch = show_batch(data, phase, mine, progress, key_of(seed, place.phase, place.epoch, 4, place.step))
     with data.autocast():
         losses = method.loss(batch)
     loss = torch.stack([v.float() for v in losses.values()]).sum()
