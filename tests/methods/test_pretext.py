@@ -37,7 +37,7 @@ def encoder():
 def test_the_copy_follows_slowly_and_the_queue_takes_the_newest_keys():
     torch.manual_seed(0)
     net = encoder()
-    pretext = Pretext("moco", net, 0.2, n_items=10)
+    pretext = Pretext("moco", net, 0.2, n_items=40)
     before, old = pretext.slow[0][1].weight.clone(), pretext.queue_QD.clone()
     with torch.no_grad():
         net[1].weight.add_(1.0)

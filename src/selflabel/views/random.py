@@ -1,7 +1,7 @@
 """Random numbers that belong to an item, not to a worker, a rank or an order.
 
 A counter-based generator: the finaliser of SplitMix64 (Steele et al., 2014) over (key, item, counter). The same item
-in the same epoch under the same seed draws the same numbers on any device, in any batch, on any number of ranks.
+at the same step under the same seed draws the same numbers on any device, in any order, on any number of ranks.
 """
 
 from __future__ import annotations
