@@ -5,8 +5,8 @@ much alike, as classes, and train on batches of cliques that are much unlike one
 network to say. Then similarities are computed anew from what it learned, and cliques are built again (section 3).
 
 What we do otherwise: cliques and batches are found greedily, where the paper relaxes a quadratic program; similarities come from
-first features (`views.first`) or the pretrained encoder's, where the paper has HOG with LDA. The paper ends with similarities; here
-the finished labelling is k-means of the features' directions.
+first features (`views.first`) or the pretrained encoder's, where the paper has HOG with LDA. The paper ends with similarities;
+here the finished labelling is k-means of the features' directions.
 """
 
 from __future__ import annotations
