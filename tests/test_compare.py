@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.compare import COLUMNS, as_table, compare
+from selflabel.compare import COLUMNS, as_table, compare, folder_of
 from selflabel.errors import UserError
 from selflabel.files import held
 from selflabel.run import Run
@@ -63,6 +63,9 @@ def test_a_method_may_be_compared_with_itself_set_otherwise(features, tmp_path):
     assert recorded["method"] == "deepcluster" and recorded["options"] == {"version": 2, "over": 3}
     with pytest.raises(UserError, match="key=value"):
         compare(settings, ["deepcluster version"], tmp_path / "out")
+    with pytest.raises(UserError, match="none of that name"):
+        compare(settings, [" "], tmp_path / "out")
+    assert folder_of("sela weights=../w.safetensors", tmp_path).parent == tmp_path
 
 
 def test_a_method_that_fails_is_listed_with_its_reason_and_tried_again(features, tmp_path):

@@ -8,6 +8,7 @@ What is finished is not run again, and what was cut off is resumed.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def compare(
 
 def settings_of(entry: str, settings: Settings) -> Settings:
     """Those of one entry of the methods: its name, then `key=value` words as `label --set` takes them."""
-    name, *words = entry.split()
+    name, *words = entry.split() or [""]
     find_method(name)
     given = with_overrides(None, words)
     return make_settings(**asdict(settings) | given | {"method": name, "options": settings.options | given["options"]})
@@ -81,7 +82,7 @@ def settings_of(entry: str, settings: Settings) -> Settings:
 
 def folder_of(name: str, out: Path) -> Path:
     """The run folder of an entry of the methods."""
-    return out / name.replace(" ", "-")
+    return out / re.sub(r"[^\w.=-]+", "-", name)
 
 
 def claim(out: Path, settings: Settings, seconds: float | None) -> None:
