@@ -4,7 +4,7 @@
 
 SET is an embedded set (digits, mnist5k), a real set by its name (mnist, imagenette128, cifar10, ...), or any SOURCE. Writes
 results/field-SET.json, where methods and seeds that were not asked keep their rows; each method's runs are kept in
-runs/field-SET-SEED, so a second start goes on.
+runs/field-SET-SEED, so a second start goes on. Epochs are fitted to the seconds with the first seed; the others take as many.
 """
 
 from __future__ import annotations
@@ -46,6 +46,16 @@ def seeds_of(text: str) -> list[int]:
     return [seed for part in ends for seed in range(part[0], part[-1] + 1)]
 
 
+def entries(methods: list[str], fitted: dict[str, int]) -> dict[str, str]:
+    """What `compare` is given, to the method it is of.
+
+    Example:
+        >>> entries(["iic", "kmeans"], {"iic": 9})
+        {'iic epochs=9': 'iic', 'kmeans': 'kmeans'}
+    """
+    return {f"{m} epochs={fitted[m]}" if m in fitted else m: m for m in methods}
+
+
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
@@ -68,16 +78,19 @@ def main() -> None:
         "data": titled(given),
         "budget": f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs",
     }
-    name = f"field-{given.set}"
+    name, fitted = f"field-{given.set}", {}
     for seed in given.seeds:
         settings = make_settings(
             source=source, clusters=k, seed=seed, epochs=given.epochs, encoder=given.encoder, weights=given.weights
         )
-        out, fresh = Path(given.runs) / f"{name}-{seed}", {}
-        for row in compare(settings, given.methods.split(","), out, given.seconds, lambda text: print(text, flush=True)):
+        out, fresh, named = Path(given.runs) / f"{name}-{seed}", {}, entries(given.methods.split(","), fitted)
+        for row in compare(settings, list(named), out, given.seconds, lambda text: print(text, flush=True)):
+            method = named[row["method"]]
             if row["failed"] is None:
                 run = Run(folder_of(row["method"], out))
-                fresh[row["method"]] = row | {"seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
+                fresh[method] = row | {"method": method, "seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
+                if given.seconds and row["epochs"]:
+                    fitted.setdefault(method, run.recorded["settings"]["epochs"])
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         known = kept(name, what)
         rows = {m: known.get(m, {}) | ({seed: fresh[m]} if m in fresh else {}) for m in {**known, **fresh}}

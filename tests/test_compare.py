@@ -82,8 +82,9 @@ def test_a_method_that_fails_is_listed_with_its_reason_and_tried_again(features,
 
 def test_epochs_follow_from_a_trial_where_the_budget_is_in_seconds(features, tmp_path):
     settings = make_settings(source=str(features), clusters=3, device="cpu")
-    (row,) = compare(settings, ["xdc"], tmp_path / "out", seconds=1.0)
+    row, set_by_itself = compare(settings, ["xdc", "xdc epochs=2"], tmp_path / "out", seconds=1.0)
     assert row["epochs"] >= 1 and row["failed"] is None
+    assert set_by_itself["epochs"] == 2 and set_by_itself["method"] == "xdc epochs=2"
     recorded = (tmp_path / "out" / "xdc" / "run.toml").read_text()
     assert f"epochs = {row['epochs']}" in recorded
 

@@ -46,7 +46,8 @@ def compare(
 
     Args:
         settings: of all runs; their epochs are the budget where `seconds` is None; without either each method takes its own.
-        methods: names, as in `selflabel methods`, each with what is set for it alone: "sela-nn", "deepcluster version=2".
+        methods: names, as in `selflabel methods`, each with what is set for it alone: "sela-nn", "deepcluster version=2",
+            "iic epochs=9" (which then needs no trial).
         out: the folder of the comparison; a run folder a method.
         seconds: of training, a method; epochs are fitted to it after a short trial.
         say: who is told.
@@ -122,12 +123,12 @@ def run_method(settings: Settings, folder: Path, seconds: float | None, say: Cal
 
 
 def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tuple[int | None, str | None]:
-    """(epochs, None): those asked for, or those of a run that was cut off, or those that fit into the time; (None, reason) where
-    a trial for that failed.
+    """(epochs, None): those asked for all or set for this one, or those of a run that was cut off, or those that fit into the
+    time; (None, reason) where a trial for that failed.
     """
     if (folder / "run.toml").exists():
         return Run(folder).recorded["settings"].get("epochs"), None
-    if seconds is None or settings.method in BASELINES:
+    if settings.epochs is not None or seconds is None or settings.method in BASELINES:
         return settings.epochs, None
     trials: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as place:
