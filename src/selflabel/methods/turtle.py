@@ -37,7 +37,8 @@ from selflabel.methods.pretext import PRETEXT, Name, Pretext, pretext_phase
 
 BILEVEL = "two levels"
 PAPER_STEPS, PAPER_BATCH = 6000, 10_000
-SHOWN, BATCH, LEAST_STEPS = {PRETEXT: 120_000, BILEVEL: 500_000}, 500, 10  # least outer steps an epoch
+BATCH, LEAST_STEPS = 3000, 10  # items, which must be more than a feature has entries; outer steps an epoch
+SHOWN, MOST_EPOCHS = {PRETEXT: 120_000, BILEVEL: 500_000}, {PRETEXT: 120, BILEVEL: 40}
 DECAYS = (0.9, 0.999)  # Adam's
 
 
@@ -120,7 +121,7 @@ class Turtle(Method):
     def phases(self) -> list[Phase]:
         m, n, paper = self.task.modality, self.task.n_items, self.task.preset == "paper"
         names = [PRETEXT, BILEVEL] if self.starts_from_nothing else [BILEVEL]
-        wanted = [quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
+        wanted = [quick_epochs(self.task, SHOWN[p], 20, MOST_EPOCHS[p]) for p in names]
         if paper:
             wanted[-1] = max(1, PAPER_STEPS * self.batch() // (n * self.passes()))
         epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
