@@ -71,6 +71,11 @@ def field() -> list[dict]:
     return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob("field-*.json"))]
 
 
+def patterns() -> list[dict]:
+    """What reproduce/patterns.py measured of the baselines, a set each."""
+    return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob("patterns-*.json"))]
+
+
 def best_first(methods: dict) -> list[tuple[str, dict]]:
     return sorted(methods.items(), key=lambda way: -way[1]["summary"]["accuracy"]["mean"])
 
@@ -102,15 +107,14 @@ def with_table(text: str, table: str) -> str:
 
 
 def method_table(names: list[str]) -> str:
-    """Some methods on every set of the field."""
-    named = len(names) > 1
+    """Some methods on every set of the field, with what was measured of them set otherwise or seeing something else."""
+    found = [(c, way) for c in [*field(), *patterns()] for n in names for way in c["methods"] if way.split()[0] == n]
+    named = len({way for _, way in found}) > 1
     lines = [f"| {'method | ' if named else ''}set | budget | accuracy | NMI | seeds |", "| --- " * (5 + named) + "|"]
-    for content in field():
-        for name in names:
-            if name in content["methods"]:
-                s = content["methods"][name]["summary"]
-                numbers = f"{spread(s['accuracy'])} | {spread(s['nmi'])} | {len(s['seeds'])}"
-                lines.append(f"| {f'{name} | ' if named else ''}{content['data']} | {content['budget']} | {numbers} |")
+    for content, way in found:
+        s = content["methods"][way]["summary"]
+        numbers = f"{spread(s['accuracy'])} | {spread(s['nmi'])} | {len(s['seeds'])}"
+        lines.append(f"| {f'{way} | ' if named else ''}{content['data']} | {content['budget']} | {numbers} |")
     return "\n".join(lines)
 
 
