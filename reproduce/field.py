@@ -88,7 +88,8 @@ def main() -> None:
             method = named[row["method"]]
             if row["failed"] is None:
                 run = Run(folder_of(row["method"], out))
-                fresh[method] = row | {"method": method, "seed": seed, "signs": run.report["signs"], "probe": probe_run(run, None)}
+                more = {"signs": run.report["signs"], "probe": probe_run(run, None)}
+                fresh[method] = row | {"method": method, "seed": seed, **more}
                 if given.seconds and row["epochs"]:
                     fitted.setdefault(method, run.recorded["settings"]["epochs"])
             print({c: v for c, v in row.items() if v is not None}, flush=True)
