@@ -101,9 +101,25 @@ def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
     return "\n".join([head, "", lines[0], rule, *lines[1:]])
 
 
-def with_table(text: str, table: str) -> str:
-    before, rest = text.split(START)
-    return f"{before}{START}\n{table}\n{END}{rest.split(END)[1]}"
+def with_tables(text: str, tables: list[str]) -> str:
+    """The text with these tables between its marks, in their order."""
+    before, *rest = text.split(START)
+    return before + "".join(f"{START}\n{table}\n{END}{part.split(END)[1]}" for table, part in zip(tables, rest, strict=True))
+
+
+def overview() -> str:
+    """Mean accuracy of every method on every set of the field; the best of a set stands out."""
+    sets = field()
+    means = [{way: found["summary"]["accuracy"]["mean"] for way, found in content["methods"].items()} for content in sets]
+    heads = [f"{content['data'].split(':')[0]}, {content['budget'].removesuffix(' of training')}" for content in sets]
+    lines = [f"| method | {' | '.join(heads)} |", "| --- " * (1 + len(sets)) + "|"]
+    ways = [way for way in (*METHODS, *BASELINES) if any(way in of for of in means)]
+    for way in sorted(ways, key=lambda way: -mean(of[way] for of in means if way in of)):
+        cells = [f"{of[way]:.3f}" if way in of else "" for of in means]
+        lines.append(
+            f"| {way} | {' | '.join(f'**{c}**' if c and of[way] == max(of.values()) else c for c, of in zip(cells, means))} |"
+        )
+    return "\n".join(lines)
 
 
 def method_table(names: list[str]) -> str:
@@ -118,21 +134,22 @@ def method_table(names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def pages() -> dict[str, Callable[[], str]]:
-    each = {f"docs/methods/{m}.md": partial(method_table, [m]) for m in METHODS if m != "selavi"}
-    baselines = {"docs/methods/baselines.md": partial(method_table, list(BASELINES))}
-    videos = {"docs/methods/selavi.md": videos_table}
-    return {"README.md": readme_table, "docs/field.md": field_tables} | each | baselines | videos
+def pages() -> dict[str, list[Callable[[], str]]]:
+    """The tables of each page."""
+    each = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
+    baselines = {"docs/methods/baselines.md": [partial(method_table, list(BASELINES))]}
+    videos = {"docs/methods/selavi.md": [videos_table]}
+    return {"README.md": [readme_table, overview], "docs/field.md": [field_tables]} | each | baselines | videos
 
 
 def main() -> None:
-    for name, table in pages().items():
+    for name, tables in pages().items():
         text = (ROOT / name).read_text()
-        made = with_table(text, table())
+        made = with_tables(text, [table() for table in tables])
         if "--check" not in sys.argv:
             (ROOT / name).write_text(made)
         elif made != text:
-            raise SystemExit(f"{name}: its table is not that of results/; run python -m reproduce.tables")
+            raise SystemExit(f"{name}: its tables are not those of results/; run python -m reproduce.tables")
 
 
 if __name__ == "__main__":

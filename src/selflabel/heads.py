@@ -103,13 +103,17 @@ class Projector(nn.Sequential):
         super().__init__(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out))
 
 
+def from_mean(features_BD: Tensor, mean_D: Tensor) -> Tensor:
+    """(B, D) at unit length, seen from the mean: a network's features are never negative, and from nought all look alike."""
+    return F.normalize(features_BD.float() - mean_D, dim=1)
+
+
 class Centres(nn.Module):
     """Centres that k-means found from several starts, with which a method ends that learns features and no labels.
 
     Every start is a head; `fit` says which is the tightest, without truth.
 
-    directions: features are seen from their mean, at unit length. Those of a network are never negative, and from nought all look
-    alike.
+    directions: features are seen as directions from their mean.
     """
 
     centres_SKD: Tensor
@@ -136,7 +140,7 @@ class Centres(nn.Module):
         return best
 
     def seen(self, features_BD: Tensor) -> Tensor:
-        return F.normalize(features_BD.float() - self.mean_D, dim=1) if self.directions else features_BD
+        return from_mean(features_BD, self.mean_D) if self.directions else features_BD
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
         """Log-probabilities (B, K) a start."""

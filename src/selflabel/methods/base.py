@@ -168,6 +168,11 @@ class Task:
         """The first, which a method of one modality is about."""
         return self.modalities[0]
 
+    @property
+    def starts_from_nothing(self) -> bool:
+        """Whether the first modality's encoder has learned nothing yet and can learn."""
+        return self.kind != "features" and not self.pretrained
+
     def kind_of(self, modality: str) -> str:
         return self.kinds.get(modality, self.kind)
 
@@ -239,11 +244,6 @@ class Method(nn.Module, ABC):
         kind = self.task.kind_of(modality)
         own = {"features": "dropout"}.get(kind, kind)
         return stronger(self.task.views_asked(modality) or own, strength)
-
-    @property
-    def starts_from_nothing(self) -> bool:
-        """Whether the first modality's encoder has learned nothing yet and can learn."""
-        return self.task.kind != "features" and not self.task.pretrained
 
     def dim(self, modality: str) -> int:
         """The length of a modality's features."""

@@ -71,11 +71,11 @@ class Baseline(Method):
             self.encoders = encoders
             self.pretext = Pretext(self.options.pretext, encoders[m], TEMPERATURE, self.task.n_items)
         else:
-            self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.starts_from_nothing else encoders
+            self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.task.starts_from_nothing else encoders
 
     @property
     def learns_first(self) -> bool:
-        return self.options.pretext is not None and self.starts_from_nothing
+        return self.options.pretext is not None and self.task.starts_from_nothing
 
     def phases(self) -> list[Phase]:
         if not self.learns_first:

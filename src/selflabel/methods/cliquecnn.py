@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.assignment.neighbours import nearest
-from selflabel.heads import Centres, LinearHeads
+from selflabel.heads import Centres, LinearHeads, from_mean
 from selflabel.methods.base import (
     Batch,
     Data,
@@ -64,11 +64,6 @@ def compact_cliques(features_ND: Tensor, neighbours_BM: Tensor, size: int, rows_
         joined = features_ND[members[:, -1]]
         least = least.minimum((candidates @ joined[:, :, None])[:, :, 0]).scatter(1, best, -torch.inf)
     return members
-
-
-def about_mean(features_ND: Tensor) -> Tensor:
-    """Rows about their mean, at unit length: of features that are never negative all are alike, before."""
-    return F.normalize(features_ND - features_ND.mean(dim=0), dim=1)
 
 
 def covering(members_NG: Tensor, most: int, generator: torch.Generator) -> Tensor:
@@ -155,8 +150,9 @@ class CliqueCNN(Method):
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
         """Build cliques from what is known by now; they are new classes, so the head is made anew."""
-        learned = self.turn > 0 or not self.starts_from_nothing
-        x = about_mean(data.features(self.task.modality, layer="pooled" if learned else "input"))
+        learned = self.turn > 0 or not self.task.starts_from_nothing
+        x = data.features(self.task.modality, layer="pooled" if learned else "input")
+        x = from_mean(x, x.mean(dim=0))
         near = nearest(x, CANDIDATES * (self.size - 1)).rows.to(x.device)
         members = torch.cat([compact_cliques(x, near[rows], self.size, rows) for rows in torch.arange(len(x)).split(1024)])
         seeds = covering(members, len(self.cliques_CG), generator).to(x.device)

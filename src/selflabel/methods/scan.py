@@ -96,7 +96,7 @@ class SCAN(Method):
         self.encoders = encoders
         encoder = encoders[self.task.modality]
         self.heads = LinearHeads(self.dim(self.task.modality), [self.clusters] * self.options.heads)
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             self.pretext = Pretext(self.options.pretext, encoder, self.options.temperature, self.task.n_items)
         n = self.task.n_items
         self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
@@ -104,7 +104,7 @@ class SCAN(Method):
     def phases(self) -> list[Phase]:
         m, paper = self.task.modality, self.task.preset == "paper"
         names = [CLUSTER, SELF_LABEL]
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             names = [PRETEXT, HEADS, *names] if self.heads_alone else [PRETEXT, *names]
         quick = {p: quick_epochs(self.task, shown, 4, 100) for p, shown in SHOWN.items()} | {HEADS: HEAD_EPOCHS}
         epochs = dict(zip(names, scaled_epochs([(PAPER_EPOCHS if paper else quick)[p] for p in names], self.task.epochs)))
@@ -116,7 +116,7 @@ class SCAN(Method):
             for p in names
             if p != PRETEXT
         ]
-        if not self.starts_from_nothing:
+        if not self.task.starts_from_nothing:
             return later
         scale = self.options.lr_scale * (PAPER_PRETEXT_LR / LR if paper else 1.0)
         first = pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], self.task.n_items, scale)
@@ -125,7 +125,7 @@ class SCAN(Method):
     @property
     def heads_alone(self) -> bool:
         """Whether heads first learn on features that are not shown anew: a short run has few steps of the whole network."""
-        return self.starts_from_nothing and self.task.preset != "paper"
+        return self.task.starts_from_nothing and self.task.preset != "paper"
 
     def recipe(self) -> Recipe:
         quick = 1e-2 if self.task.kind == "features" else 1e-3
@@ -176,7 +176,7 @@ class SCAN(Method):
         return {"agreement": agreement, "entropy": entropy}
 
     def after_step(self) -> None:
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             self.pretext.after_step(self.encoders[self.task.modality])
 
     @torch.no_grad()

@@ -124,12 +124,11 @@ def has_pretext(task: Task, options: Options) -> bool:
     """Whether an encoder that starts from nothing learns something beforehand: where asked, and of photographs on a GPU."""
     if options.pretext_epochs is not None:
         return options.pretext_epochs > 0
-    from_nothing = task.kind != "features" and not task.pretrained
-    return from_nothing and (options.pretext is not None or (task.kind == "photo" and task.gpu))
+    return task.starts_from_nothing and (options.pretext is not None or (task.kind == "photo" and task.gpu))
 
 
 def plan_of(task: Task, options: Options) -> Plan:
-    if task.kind == "photo" and not task.pretrained and not has_pretext(task, options):
+    if task.kind == "photo" and task.starts_from_nothing and not has_pretext(task, options):
         return PATTERNED
     return FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW else PLANS[task.kind]
 

@@ -97,7 +97,7 @@ class TEMI(Method):
         H, n = self.options.heads, self.task.n_items
         self.heads = MLPHeads(self.dim(self.task.modality), [self.clusters] * H, hidden=HIDDEN // 4, cosine=True)
         self.teacher = copy.deepcopy(self.heads).requires_grad_(False)
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             self.pretext = Pretext(self.options.pretext, encoders[self.task.modality], 0.2, n)
         self.register_buffer("share_HK", torch.full((H, self.clusters), 1 / self.clusters))
         self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
@@ -113,13 +113,13 @@ class TEMI(Method):
 
     def phases(self) -> list[Phase]:
         m, n, paper = self.task.modality, self.task.n_items, self.task.preset == "paper"
-        names = [PRETEXT, PAIRS] if self.starts_from_nothing else [PAIRS]
+        names = [PRETEXT, PAIRS] if self.task.starts_from_nothing else [PAIRS]
         wanted = [PAPER_EPOCHS[p] if paper else quick_epochs(self.task, SHOWN[p], 20, 120) for p in names]
         epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
         recipe = Recipe((1e-4 if paper else 2e-3) * self.options.lr_scale, one_cycle, "adamw", 1e-4)
         batch = min(BATCH if paper else BATCH // 2, max(16, n // 8))
         pairs = Phase(PAIRS, epochs[PAIRS], {}, recipe, batch, learns=("heads",))
-        if not self.starts_from_nothing:
+        if not self.task.starts_from_nothing:
             return [pairs]
         return [pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], n, self.options.lr_scale), pairs]
 
@@ -158,7 +158,7 @@ class TEMI(Method):
     def after_step(self) -> None:
         if self.heads.training:
             follow(self.teacher, self.heads, self.momentum)
-        elif self.starts_from_nothing:
+        elif self.task.starts_from_nothing:
             self.pretext.after_step(self.encoders[self.task.modality])
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:

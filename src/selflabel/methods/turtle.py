@@ -111,7 +111,7 @@ class Turtle(Method):
         self.encoders = encoders
         D, H, K = self.dim(self.task.modality), self.options.heads, self.clusters
         self.heads = Labellings(D, K, H)
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             self.pretext = Pretext(self.options.pretext, encoders[self.task.modality], 0.2, self.task.n_items)
         self.register_buffer("probe_HDK", torch.zeros(H, D + 1, K))
         self.register_buffer("moments", torch.zeros(2, H, D + 1, K))
@@ -120,14 +120,14 @@ class Turtle(Method):
 
     def phases(self) -> list[Phase]:
         m, n, paper = self.task.modality, self.task.n_items, self.task.preset == "paper"
-        names = [PRETEXT, BILEVEL] if self.starts_from_nothing else [BILEVEL]
+        names = [PRETEXT, BILEVEL] if self.task.starts_from_nothing else [BILEVEL]
         wanted = [quick_epochs(self.task, SHOWN[p], 20, MOST_EPOCHS[p]) for p in names]
         if paper:
             wanted[-1] = max(1, PAPER_STEPS * self.batch() // (n * self.passes()))
         epochs = dict(zip(names, scaled_epochs(wanted, self.task.epochs)))
         recipe = Recipe(self.lr(), lambda _: 1.0, "adamw")
         levels = Phase(BILEVEL, epochs[BILEVEL], {}, recipe, self.batch(), learns=("heads",))
-        if not self.starts_from_nothing:
+        if not self.task.starts_from_nothing:
             return [levels]
         return [pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], n, self.options.lr_scale), levels]
 
@@ -182,7 +182,7 @@ class Turtle(Method):
         return F.pad(x, (0, 1), value=1.0) @ self.probe_HDK
 
     def after_step(self) -> None:
-        if self.starts_from_nothing:
+        if self.task.starts_from_nothing:
             self.pretext.after_step(self.encoders[self.task.modality])
 
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
