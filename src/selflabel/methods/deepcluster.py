@@ -11,7 +11,7 @@ with different starts, and the centres themselves are the heads, held fixed at a
 What we do otherwise: of short features fewer directions are whitened, since the last ones are noise; without `--preset paper`
 there are ten rounds, however many epochs, so that the network has time to learn what one says; features come from a pass over the
 centre views in eval mode, where v2 keeps those of the last epoch; no Sobel filter; the paper transfers its features, here the
-finished labelling is k-means into K of the features' directions (of version 2, of the projection).
+finished labelling is k-means into K of the features' directions.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class DeepCluster(Method):
             self.register_buffer("mean", torch.zeros(dim))
             self.register_buffer("basis", torch.zeros(dim, width))
         self.register_buffer("clusters_HN", torch.zeros(heads, self.task.n_items, dtype=torch.int32))
-        self.ends = Centres(self.clusters, width) if self.second else Centres(self.clusters, dim, directions=True)
+        self.ends = Centres(self.clusters, dim, directions=True)
 
     def phases(self) -> list[Phase]:
         published = PAPER_EPOCHS if self.task.preset == "paper" else QUICK_EPOCHS
@@ -140,16 +140,12 @@ class DeepCluster(Method):
             return whitened(features, self.mean, self.basis)
         return torch.cat([F.normalize(self.projector(x).float(), dim=1) for x in features.split(4096)])
 
-    def ended(self, features: Tensor) -> Tensor:
-        """(B, D) what the finished labelling clusters: the features, or projected."""
-        return self.clustered(features) if self.second else features
-
     def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction(self.ends(self.ended(block[self.task.modality])))
+        return Prediction(self.ends(block[self.task.modality]))
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        x = self.ended(data.features(self.task.modality))
-        best = self.ends.fit(x, self.task.seed, spherical=self.second)
+        x = data.features(self.task.modality)
+        best = self.ends.fit(x, self.task.seed)
         return finished(self.ends(x), best, {"mass": "as k-means finds them"})
 
     def current_labels(self) -> list[Tensor]:
