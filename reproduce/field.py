@@ -4,7 +4,8 @@
 
 SET is an embedded set (digits, mnist5k), a real set by its name (mnist, imagenette128, cifar10, ...), or any SOURCE. Writes
 results/field-SET.json, where methods and seeds that were not asked keep their rows; each method's runs are kept in
-runs/field-SET-SEED, so a second start goes on. Epochs are fitted to the seconds with the first seed; the others take as many.
+runs/field-SET-SEED, so a second start goes on. Epochs are fitted to the seconds with a method's first seed; the others take as
+many.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def entries(methods: list[str], fitted: dict[str, int]) -> dict[str, str]:
     """What `compare` is given, to the method it is of.
 
     Example:
-        >>> entries(["iic", "kmeans"], {"iic": 9})
+        >>> entries(["iic", "kmeans"], {"iic": 9, "kmeans": 0})
         {'iic epochs=9': 'iic', 'kmeans': 'kmeans'}
     """
-    return {f"{m} epochs={fitted[m]}" if m in fitted else m: m for m in methods}
+    return {f"{m} epochs={fitted[m]}" if fitted.get(m) else m: m for m in methods}
 
 
 def asked() -> argparse.Namespace:
@@ -78,7 +79,8 @@ def main() -> None:
         "data": titled(given),
         "budget": f"{given.seconds:g} s of training" if given.seconds else f"{given.epochs or 'own'} epochs",
     }
-    name, fitted = f"field-{given.set}", {}
+    name = f"field-{given.set}"
+    fitted = {m: of[min(of)]["epochs"] for m, of in kept(name, what).items() if min(of) not in given.seeds}
     for seed in given.seeds:
         settings = make_settings(
             source=source, clusters=k, seed=seed, epochs=given.epochs, encoder=given.encoder, weights=given.weights
@@ -90,8 +92,7 @@ def main() -> None:
                 run = Run(folder_of(row["method"], out))
                 more = {"signs": run.report["signs"], "probe": probe_run(run, None)}
                 fresh[method] = row | {"method": method, "seed": seed, **more}
-                if given.seconds and row["epochs"]:
-                    fitted.setdefault(method, run.recorded["settings"]["epochs"])
+                fitted.setdefault(method, row["epochs"])
             print({c: v for c, v in row.items() if v is not None}, flush=True)
         known = kept(name, what)
         rows = {m: known.get(m, {}) | ({seed: fresh[m]} if m in fresh else {}) for m in {**known, **fresh}}
