@@ -1,4 +1,4 @@
-"""What each rank runs under torchrun, and what one process runs alone: label blobs and write the labels."""
+"""What each rank runs under torchrun, and what one process runs alone: label by each of these methods, a run folder each."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.labelling import label
+from selflabel.methods import find_method
 from selflabel.settings import make_settings
 
 if __name__ == "__main__":
-    source, out, method, clusters = sys.argv[1:5]
-    options = {"heads": 3} if method == "sela-nn" else {"heads": 3, "solves": 6}
-    settings = make_settings(source=source, clusters=int(clusters), method=method, epochs=6, options=options, device="cpu")
-    label(settings, Path(out), overwrite=True)
-    assert np.load(Path(out) / "features.npy", allow_pickle=False).ndim == 2
+    source, out, clusters, *methods = sys.argv[1:]
+    for method in methods:
+        fields = find_method(method).make.options_type.__dataclass_fields__
+        options = {name: value for name, value in {"heads": 3, "solves": 6}.items() if name in fields}
+        settings = make_settings(source=source, clusters=int(clusters), method=method, epochs=20, options=options, device="cpu")
+        label(settings, Path(out) / method, overwrite=True)
+        assert np.load(Path(out) / method / "features.npy", allow_pickle=False).ndim == 2

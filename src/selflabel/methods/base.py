@@ -84,10 +84,24 @@ class Data(Protocol):
         ...
 
 
+class Every(Protocol):
+    """See `Batch`."""
+
+    def __call__(self, part: Tensor, *, stacked: int = 1) -> Tensor: ...
+
+
+def alone(part: Tensor, *, stacked: int = 1) -> Tensor:
+    """`Batch.every` of a process by itself: it has all rows."""
+    return part
+
+
 @dataclass
 class Batch:
     """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase.
     present: modality to (B * G,), whether the item has it; a modality that all items have is left out. phase: its name.
+
+    every: (rows of the batch that this rank has, `stacked` such, one after the other) to those of all ranks. A loss that is no
+    mean over rows, as one with the entropy of the mean label, is taken of what this gives; so is what a queue keeps.
     """
 
     rows_BG: Tensor
@@ -95,6 +109,7 @@ class Batch:
     progress: float
     present: dict[str, Tensor] = field(default_factory=dict)
     phase: str = ""
+    every: Every = alone
 
 
 @dataclass(frozen=True)

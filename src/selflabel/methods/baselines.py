@@ -86,7 +86,7 @@ class Baseline(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         m = self.task.modality
-        return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
+        return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m], batch.every)}
 
     def after_step(self) -> None:
         self.pretext.after_step(self.encoders[self.task.modality])

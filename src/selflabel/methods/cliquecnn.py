@@ -142,9 +142,10 @@ class CliqueCNN(Method):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Which clique of the batch an item is of."""
         (view,) = batch.views[self.task.modality]
-        shown = self.clique_of_N[batch.rows_BG[:, 0]].long()
+        shown = self.clique_of_N[batch.every(batch.rows_BG[:, 0])].long()
         weight, bias = self.head.of(0)
-        scores = F.linear(self.encoders[self.task.modality](view).float(), weight[shown], bias[shown])
+        features = batch.every(self.encoders[self.task.modality](view).float())
+        scores = F.linear(features, weight[shown], bias[shown])
         own = torch.arange(len(shown), device=view.device).repeat_interleave(batch.rows_BG.shape[1])
         return {"clique": F.cross_entropy(scores, own)}
 

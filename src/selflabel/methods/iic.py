@@ -98,7 +98,7 @@ class IIC(Method):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         views = batch.views[self.task.modality]
         fine = bool(self.options.over) and self.steps % 2 == 0
-        features = self.encoders[self.task.modality](torch.cat(views))
+        features = batch.every(self.encoders[self.task.modality](torch.cat(views)), stacked=2)
         terms = self.losses((self.fine if fine else self.heads)(features))
         return {"information": torch.stack(terms).mean()}
 

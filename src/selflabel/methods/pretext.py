@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.heads import Projector
-from selflabel.methods.base import Phase, Recipe, one_cycle
+from selflabel.methods.base import Every, Phase, Recipe, alone, one_cycle
 
 Name = Literal["simclr", "moco", "rotation"]
 HIDDEN, PROJECTED = 256, 128
@@ -83,16 +83,19 @@ class Pretext(nn.Module):
             self.register_buffer("queue_QD", F.normalize(torch.randn(length, PROJECTED), dim=1))
         self.keys: Tensor | None = None  # of the step that is under way
 
-    def loss(self, encoder: nn.Module, views: list[Tensor]) -> Tensor:
+    def loss(self, encoder: nn.Module, views: list[Tensor], every: Every = alone) -> Tensor:
+        """The mean over the batch's items; every: as in `methods.base.Batch`."""
         if self.name == "rotation":
             turned, quarters = quarter_turned(views[0])
             return F.cross_entropy(self.projector(encoder(turned)).float(), quarters)
         if self.name == "simclr":
-            return nt_xent(F.normalize(self.projector(encoder(torch.cat(views))).float(), dim=1), self.temperature)
+            z = F.normalize(self.projector(encoder(torch.cat(views))).float(), dim=1)
+            return nt_xent(every(z, stacked=2), self.temperature)
         with torch.no_grad():
-            self.keys = F.normalize(self.slow(views[1]).float(), dim=1)
+            keys = F.normalize(self.slow(views[1]).float(), dim=1)
+            self.keys = every(keys)
         queries = F.normalize(self.projector(encoder(views[0])).float(), dim=1)
-        return info_nce(queries, self.keys, self.queue_QD, self.temperature)
+        return info_nce(queries, keys, self.queue_QD, self.temperature)
 
     def after_step(self, encoder: nn.Module) -> None:
         """Move the copy, and put the step's keys into the queue in place of the oldest."""

@@ -153,15 +153,15 @@ class SCAN(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         if batch.phase == HEADS:
-            return self.pair_losses(self.features_ND[batch.rows_BG.reshape(-1)])
+            return self.pair_losses(self.features_ND[batch.every(batch.rows_BG).reshape(-1)])
         views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]
         if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(encoder, views)}
+            return {"pretext": self.pretext.loss(encoder, views, batch.every)}
         if batch.phase == CLUSTER:
-            return self.pair_losses(encoder(views[0]))
+            return self.pair_losses(batch.every(encoder(views[0])))
         with torch.no_grad():
-            plain = [s.float() for s in self.heads(encoder(views[0]))]
-        features, chosen = encoder(views[1]), least(self.losses)
+            plain = [s.float() for s in self.heads(batch.every(encoder(views[0])))]
+        features, chosen = batch.every(encoder(views[1])), least(self.losses)
         strong = [
             s.float() if h == chosen else alone.float()
             for h, (s, alone) in enumerate(zip(self.heads(features), self.heads(features.detach())))

@@ -221,7 +221,7 @@ class SeLaNN(Method):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         if batch.phase == PRETEXT:
             m = self.task.modality
-            return {"contrast": self.pretext.loss(self.encoders[m], batch.views[m])}
+            return {"contrast": self.pretext.loss(self.encoders[m], batch.views[m], batch.every)}
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = []
         for m, (view,) in batch.views.items():

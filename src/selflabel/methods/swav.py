@@ -118,8 +118,10 @@ class SwAV(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         views = batch.views[self.task.modality]
-        encoder, B = self.encoders[self.task.modality], len(views[0])
-        z = [self.project(encoder(torch.cat(same))) for same in (views[:2], views[2:]) if same]
+        encoder = self.encoders[self.task.modality]
+        sizes = [same for same in (views[:2], views[2:]) if same]
+        z = [batch.every(self.project(encoder(torch.cat(same))), stacked=len(same)) for same in sizes]
+        B = len(z[0]) // 2
         scores = self.prototypes(torch.cat(z), fixed=batch.progress < self.options.frozen_for)
         self.seen = torch.stack(z[0].detach().split(B))
         targets = [self.targets(i, z[0][i * B : (i + 1) * B].detach(), batch.progress) for i in range(2)]

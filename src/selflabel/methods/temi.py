@@ -142,11 +142,12 @@ class TEMI(Method):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         m = self.task.modality
         if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
+            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m], batch.every)}
         features = self.features_ND[batch.rows_BG.reshape(-1)]
         with torch.no_grad():
             teacher = self.soft(self.teacher, features)
-            self.share_HK.lerp_(teacher.exp().mean(dim=(0, 2)), 1 - SHARE_MOMENTUM)
+            shares_BHK = batch.every(teacher.exp().mean(dim=0).movedim(1, 0))
+            self.share_HK.lerp_(shares_BHK.mean(dim=0), 1 - SHARE_MOMENTUM)
         losses = pair_losses(self.soft(self.heads, features), teacher, self.share_HK, self.options.beta)
         return {"information": (pair_weights(teacher) * losses).mean()}
 

@@ -162,8 +162,8 @@ class Turtle(Method):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         m = self.task.modality
         if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m])}
-        x = self.features_ND[batch.rows_BG[:, 0]]
+            return {"pretext": self.pretext.loss(self.encoders[m], batch.views[m], batch.every)}
+        x = self.features_ND[batch.every(batch.rows_BG[:, 0])]
         with torch.autocast(x.device.type, enabled=False):  # small products, whose differences matter
             scores = self.heads(x)
             self.teach_probe(x, torch.softmax(scores.detach(), dim=-1))

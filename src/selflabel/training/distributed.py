@@ -7,6 +7,7 @@ import gc
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,19 @@ class Ranks:
         dist.all_gather(parts, padded)
         return torch.cat([p[:size] for p, size in zip(parts, sizes)])
 
+    def every_row(self, part: Tensor, n: int, stacked: int = 1) -> Tensor:
+        """What a batch of n groups of rows is on all ranks, in order, from this rank's part of it: (len(part) * n / own, ...).
+
+        Every rank reckons the loss of the whole batch from it. Gradients go to own rows only, and come out such that their
+        average over ranks by shares of the batch (`average_gradients`) is the gradient of the whole batch's loss.
+
+        stacked: how many such parts `part` is, one after the other, as of several views.
+        """
+        if self.world == 1:
+            return part
+        whole = part.float() if part.is_floating_point() else part  # gloo has no bfloat16
+        return torch.cat([EveryRow.apply(x, self, n) for x in whole.chunk(stacked)])  # type: ignore[no-untyped-call]
+
     def same_everywhere(self, module: nn.Module) -> None:
         """Give every rank the first rank's parameters and buffers."""
         if self.world == 1:
@@ -72,6 +86,25 @@ class Ranks:
     def barrier(self) -> None:
         if self.world > 1:
             torch.distributed.barrier()
+
+
+class EveryRow(torch.autograd.Function):
+    """See `Ranks.every_row`."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, ranks: Ranks, n: int) -> Tensor:
+        own = ranks.shard(n)
+        ctx.own, ctx.n, ctx.shape = own, n, part.shape
+        groups = part.unflatten(0, (max(1, own.stop - own.start), -1))  # a rank without a share has a group to be going on with
+        every = ranks.gather_rows(groups[: own.stop - own.start].contiguous(), n)
+        return every.flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        count = ctx.own.stop - ctx.own.start
+        if not count:
+            return gradients[0].new_zeros(ctx.shape), None, None
+        return gradients[0].unflatten(0, (ctx.n, -1))[ctx.own].reshape(ctx.shape) * (ctx.n / count), None, None
 
 
 def join(device: torch.device) -> Ranks:

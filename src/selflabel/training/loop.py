@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ def learn(method, data, phase: Phase, optimiser, rows_BG: Tensor, progress: floa
     if not len(mine):  # more ranks than rows: learn with weight nought, so that no rank waits for another
         mine = rows_BG[:1]
     batch = show_batch(data, phase, mine, progress, key_of(seed, place.phase, place.epoch, 4, place.step))
+    batch.every = partial(data.ranks.every_row, n=len(rows_BG))
     with data.autocast():
         losses = method.loss(batch)
     loss = torch.stack([v.float() for v in losses.values()]).sum()
