@@ -51,7 +51,7 @@ def field_tables() -> str:
             probes = [mean(r["probe"][k] for r in rows) for k in ("knn", "linear")] + [mean(r["probe"]["few"]["5"] for r in rows)]
             guesses = [r["estimated accuracy"] for r in rows if r["estimated accuracy"] is not None]
             guess = f"{mean(guesses):.2f}" if guesses else ""
-            numbers = [spread(s["accuracy"]), spread(s["nmi"]), guess, *(f"{p:.3f}" for p in probes)]
+            numbers = [spread(s, "accuracy"), spread(s, "nmi"), guess, *(f"{p:.3f}" for p in probes)]
             numbers += [f"{mean(r[k] for r in rows):.0f}" for k in ("epochs", "seconds", "MB")]
             lines.append(f"| {method} | {' | '.join(numbers)} |")
         parts.append(titled(content["data"], f"{content['budget']} a method", content, lines))
@@ -61,7 +61,7 @@ def field_tables() -> str:
         for way, found in best_first(content["methods"]):
             s = found["summary"]
             labels = f"{mean(r['n_clusters'] for r in found['rows']):.1f}"
-            lines.append(f"| {way} | {spread(s['accuracy'])} | {spread(s['nmi'])} | {s['small']:.3f} | {labels} |")
+            lines.append(f"| {way} | {spread(s, 'accuracy')} | {spread(s, 'nmi')} | {s['small']:.3f} | {labels} |")
         parts.append(titled(content["data"], content["budget"], content, lines))
     return "\n\n".join(parts)
 
@@ -85,19 +85,21 @@ def videos_table() -> str:
     lines = ["| labelled by | accuracy | NMI | seeds | seconds |", "| --- | --- | --- | --- | --- |"]
     for way, found in best_first(json.loads((ROOT / "results/ucf101_av7.json").read_text())["methods"]):
         s = found["summary"]
-        lines.append(f"| {way} | {spread(s['accuracy'])} | {spread(s['nmi'])} | {len(s['seeds'])} | {s['seconds_median']:.0f} |")
+        lines.append(f"| {way} | {spread(s, 'accuracy')} | {spread(s, 'nmi')} | {len(s['seeds'])} | {s['seconds_median']:.0f} |")
     return "\n".join(lines)
 
 
-def spread(numbers: dict) -> str:
-    return f"{numbers['mean']:.3f} ± {numbers['sd']:.3f}"
+def spread(summary: dict, score: str) -> str:
+    """Mean and spread over seeds; of one seed its number."""
+    numbers = summary[score]
+    return f"{numbers['mean']:.3f}" + (f" ± {numbers['sd']:.3f}" if len(summary["seeds"]) > 1 else "")
 
 
 def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
     rule = "| --- " * (lines[0].count("|") - 1) + "|"
     counts = sorted({len(found["summary"]["seeds"]) for found in content["methods"].values()})
-    seeds = " or ".join(map(str, counts))
-    head = f"### {data}\n\n{budget}; mean and spread over {seeds} seeds; {content['machine']}; {content['date']}."
+    over = "one seed" if counts == [1] else f"mean and spread over {' or '.join(map(str, counts))} seeds"
+    head = f"### {data}\n\n{budget}; {over}; {content['machine']}; {content['date']}."
     return "\n".join([head, "", lines[0], rule, *lines[1:]])
 
 
@@ -129,7 +131,7 @@ def method_table(names: list[str]) -> str:
     lines = [f"| {'method | ' if named else ''}set | budget | accuracy | NMI | seeds |", "| --- " * (5 + named) + "|"]
     for content, way in found:
         s = content["methods"][way]["summary"]
-        numbers = f"{spread(s['accuracy'])} | {spread(s['nmi'])} | {len(s['seeds'])}"
+        numbers = f"{spread(s, 'accuracy')} | {spread(s, 'nmi')} | {len(s['seeds'])}"
         lines.append(f"| {f'{way} | ' if named else ''}{content['data']} | {content['budget']} | {numbers} |")
     return "\n".join(lines)
 
