@@ -2,34 +2,40 @@
 
     SELFLABEL_DATA=... python -m reproduce.estimate        # needs reproduce.frozen's weights package
 
-For every set the constants are fitted on all other sets, the estimate is made, and its error stated. The last fit, on all sets,
-is what `evaluation/diagnostics.py` holds. `--refit` fits anew to the rows that are there.
+For every set the constants are fitted on all other sets, the estimate is made, and its error stated; sets whose items were shown
+to a network and sets of frozen features apart. The last fit, on all sets, is what `evaluation/diagnostics.py` holds. `--refit`
+fits anew to the rows that are there.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
-from reproduce.common import RESULTS, measured, unpacked, write_results
+from reproduce.common import RESULTS, measured, read_results, unpacked, write_results
 from reproduce.frozen import ENCODER, lite0_weights
-from selflabel.evaluation.diagnostics import Signs, fitted, predicted
+from selflabel.evaluation.diagnostics import Signs, by_confidence, by_views, fitted
 
 NAME = "estimated-accuracy"
 SEEDS = (0, 1, 2)
-KNOWN = ("mnist5k", "digits", "mnist", "imagenette128-frozen", "imbalanced10-frozen", "imbalanced20-frozen")
+FROZEN = "-frozen"
+KNOWN = ("mnist5k", "digits", "mnist", "fsdd", "mnist_fsdd", "ucf101_av7")
+KNOWN += ("imagenette128-frozen", "imbalanced10-frozen", "imbalanced20-frozen")
+PRIORS = {by_views: (0.5, 1.0), by_confidence: (0.3, 2.0)}
 
 
 def known_rows() -> list[dict]:
-    """Rows that other scripts measured."""
+    """Rows that other scripts measured, of methods with more than one head."""
     rows = []
-    for name in KNOWN:
-        file = RESULTS / f"{name}.json"
-        found = json.loads(file.read_text())["methods"] if file.exists() else {}
-        for method, content in found.items():
-            rows += [{"set": name, "how": method, **pick(r)} for r in content["rows"] if "signs" in r]
+    for name in (*KNOWN, *(file.stem for file in sorted(RESULTS.glob("field-*.json")))):
+        content = read_results(name)
+        of = name.removeprefix("field-") + (FROZEN if "frozen" in content["data"] else "")
+        for method, found in content["methods"].items():
+            several = [r for r in found["rows"] if "signs" in r and r.get("estimated accuracy", r.get("estimated_accuracy"))]
+            rows += [{"set": of, "how": method, **pick(r)} for r in several]
     return rows
 
 
@@ -60,35 +66,56 @@ def new_rows() -> list[dict]:
     return rows
 
 
-def calibrates(row: dict) -> bool:
-    """What `label` does by default, long or short; the paper's method and forced masses are shown and not fitted to."""
+def is_default(row: dict) -> bool:
+    """What `label` does by default, long or short."""
     return row["how"] == "sela-nn" or row["how"].endswith("epochs")
 
 
-def main() -> None:
-    fresh = known_rows()
-    if "--refit" in sys.argv:
-        old = json.loads((RESULTS / f"{NAME}.json").read_text())["rows"]
-        rows = fresh + [r for r in old if (r["set"], r["how"]) not in {(f["set"], f["how"]) for f in fresh}]
-    else:
-        rows = fresh + new_rows()
-    signs = [Signs(**r["signs"]) for r in rows]
-    truth, sets = np.array([r["accuracy"] for r in rows]), np.array([r["set"] for r in rows])
-    used = np.array([calibrates(r) for r in rows])
+def left_out(rows: list[dict], estimate: Callable, used: Callable[[dict], bool]) -> np.ndarray:
+    """Write every row's estimate, by constants fitted on the other sets; those fitted on all. Each set weighs the same."""
+    signs, truth = [Signs(**r["signs"]) for r in rows], np.array([r["accuracy"] for r in rows])
+    sets, fits = np.array([r["set"] for r in rows]), np.array([used(r) for r in rows])
+
+    def fit(of: np.ndarray) -> np.ndarray:
+        at = np.flatnonzero(of & fits)
+        weights = np.array([1 / (sets[at] == sets[i]).sum() for i in at])
+        return fitted(estimate, PRIORS[estimate], [signs[i] for i in at], truth[at], weights)
+
     for name in sorted(set(sets)):
-        others = np.flatnonzero(used & (sets != name))
-        constants = fitted([signs[i] for i in others], truth[others])
+        constants = fit(sets != name)
         for i in np.flatnonzero(sets == name):
-            rows[i]["estimated"] = round(predicted(signs[i], constants), 4)
-    errors = np.abs(np.array([r["estimated"] for r in rows]) - truth)
-    by_set = {name: round(float(np.median(errors[used & (sets == name)])), 4) for name in sorted(set(sets))}
-    chosen = np.flatnonzero(used)
+            rows[i]["estimated"] = round(estimate(signs[i], constants), 4)
+    return fit(np.ones(len(rows), bool))
+
+
+def errors(rows: list[dict]) -> dict:
+    found = np.abs([r["estimated"] - r["accuracy"] for r in rows])
+    sets = np.array([r["set"] for r in rows])
+    return {
+        "median_error": round(float(np.median(found)), 4),
+        "error_90_percent": round(float(np.quantile(found, 0.9)), 4),
+        "share_within_0.05": round(float((found <= 0.05).mean()), 3),
+        "median_error_by_set": {name: round(float(np.median(found[sets == name])), 4) for name in sorted(set(sets))},
+    }
+
+
+def main() -> None:
+    rows = known_rows()
+    if "--refit" in sys.argv:
+        rows += [r for r in read_results(NAME)["rows"] if (r["set"], r["how"]) not in {(f["set"], f["how"]) for f in rows}]
+    else:
+        rows += new_rows()
+    frozen = [r for r in rows if r["set"].endswith(FROZEN)]
+    shown = [r for r in rows if not r["set"].endswith(FROZEN)]
+    constants = {
+        "of support and stability": left_out(shown, by_views, lambda row: True),
+        "of features": left_out(frozen, by_confidence, is_default),
+    }
     found = {
-        "median_error": round(float(np.median(errors[used])), 4),
-        "error_90_percent": round(float(np.quantile(errors[used], 0.9)), 4),
-        "share_within_0.05": round(float((errors[used] <= 0.05).mean()), 3),
-        "median_error_by_set": by_set,
-        "constants": [round(float(c), 4) for c in fitted([signs[i] for i in chosen], truth[chosen])],
+        "default": errors([r for r in rows if is_default(r)]),
+        "all methods, shown": errors(shown),
+        "all methods, frozen features": errors(frozen),
+        "constants": {name: [round(float(c), 4) for c in of] for name, of in constants.items()},
     }
     print(json.dumps(found, indent=1))
     write_results(NAME, {"data": "each set left out of its calibration", **found, "rows": rows})

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
+from selflabel.evaluation.diagnostics import Signs, estimated_accuracy
 from selflabel.methods import BASELINES, METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +50,8 @@ def field_tables() -> str:
         for method, found in best_first(content["methods"]):
             s, rows = found["summary"], found["rows"]
             probes = [mean(r["probe"][k] for r in rows) for k in ("knn", "linear")] + [mean(r["probe"]["few"]["5"] for r in rows)]
-            guesses = [r["estimated accuracy"] for r in rows if r["estimated accuracy"] is not None]
+            several = [Signs(**r["signs"]) for r in rows if r["estimated accuracy"] is not None]  # heads
+            guesses = [estimated_accuracy(signs, "frozen" not in content["data"])["value"] for signs in several]
             guess = f"{mean(guesses):.2f}" if guesses else ""
             numbers = [spread(s, "accuracy"), spread(s, "nmi"), guess, *(f"{p:.3f}" for p in probes)]
             numbers += [f"{mean(r[k] for r in rows):.0f}" for k in ("epochs", "seconds", "MB")]

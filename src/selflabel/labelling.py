@@ -239,6 +239,7 @@ def make_report(
 ) -> dict[str, Any]:
     K = int(final.probabilities.shape[1])
     sizes = np.bincount(found.labels, minlength=K)
+    shown = any(part.kind != "features" for part in prepared.parts.values())
     return {
         "n_items": len(found.paths),
         "n_skipped": len(found.skipped),
@@ -252,7 +253,7 @@ def make_report(
         "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
         "median_confidence": round(float(np.median(found.top_probs[:, 0])), 4),
         "confidence_histogram": histogram(found.top_probs[:, 0]),
-        "estimated_accuracy": estimated_accuracy(signs) if len(final.labels) > 1 else None,  # one head has no support
+        "estimated_accuracy": estimated_accuracy(signs, shown) if len(final.labels) > 1 else None,  # one head has no support
         "collapsed": bool(sizes.max() > max(0.5 * sizes.sum(), 5 * sizes.sum() / K)) if K > 1 else False,
         "epochs": len(history),
         "items_per_s": float(np.median([line["items_per_s"] for line in history])) if history else None,

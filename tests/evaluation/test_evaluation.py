@@ -1,8 +1,11 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
-from selflabel.evaluation.diagnostics import histogram, signs_of
+from selflabel.evaluation.diagnostics import CONSTANTS, POWERS, Signs, estimated_accuracy, histogram, signs_of
 from selflabel.evaluation.metrics import accuracy, mean_pairwise_nmi, nmi, score
 from selflabel.evaluation.sheet import contact_sheet
 
@@ -40,6 +43,25 @@ def test_signs_are_one_for_heads_that_agree_and_fall_when_they_do_not():
     assert bad.agreement < 0.2 and bad.support < 0.5 and bad.stability == 0 and bad.neighbours < 0.1
     assert mean_pairwise_nmi([labels]) == 1.0
     assert sum(histogram(np.linspace(0, 1, 50))) == 50
+
+
+def test_the_estimate_falls_with_support_and_with_what_tells_of_the_kind_of_items():
+    def estimate(shown, **less):
+        return estimated_accuracy(
+            Signs(**dict.fromkeys(("agreement", "support", "stability", "neighbours", "confidence"), 1.0) | less), shown
+        )
+
+    for shown, telling, silent in ((True, "stability", "confidence"), (False, "confidence", "stability")):
+        assert estimate(shown)["value"] == estimate(shown)["high"] == 1.0 > estimate(shown)["low"]
+        values = [estimate(shown, **{telling: x, "support": x})["value"] for x in (0.9, 0.6, 0.3, 0.0)]
+        assert values == sorted(values, reverse=True) and values[0] < 1 and values[-1] == 0
+        assert estimate(shown, **{silent: 0.5}) == estimate(shown)
+
+
+def test_the_estimates_constants_are_those_that_were_fitted():
+    fitted = json.loads((Path(__file__).parents[2] / "results/estimated-accuracy.json").read_text())["constants"]
+    assert pytest.approx(fitted["of support and stability"], abs=0.006) == POWERS
+    assert pytest.approx(fitted["of features"], abs=0.0006) == CONSTANTS
 
 
 def test_the_contact_sheet_has_a_row_a_cluster_with_its_surest_first():
