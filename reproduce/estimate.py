@@ -34,7 +34,9 @@ def known_rows() -> list[dict]:
         content = read_results(name)
         of = name.removeprefix("field-") + (FROZEN if "frozen" in content["data"] else "")
         for method, found in content["methods"].items():
-            several = [r for r in found["rows"] if "signs" in r and r.get("estimated accuracy", r.get("estimated_accuracy"))]
+            several = [
+                r for r in found["rows"] if "signs" in r and r.get("estimated accuracy", r.get("estimated_accuracy")) is not None
+            ]
             rows += [{"set": of, "how": method, **pick(r)} for r in several]
     return rows
 
@@ -92,6 +94,7 @@ def errors(rows: list[dict]) -> dict:
     found = np.abs([r["estimated"] - r["accuracy"] for r in rows])
     sets = np.array([r["set"] for r in rows])
     return {
+        "mean_error_by_set": {name: round(float(np.mean(found[sets == name])), 4) for name in sorted(set(sets))},
         "median_error": round(float(np.median(found)), 4),
         "error_90_percent": round(float(np.quantile(found, 0.9)), 4),
         "share_within_0.05": round(float((found <= 0.05).mean()), 3),
