@@ -10,12 +10,15 @@ from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre
 
 
 class Heads(nn.Module):
-    """Heads of at most `widest` labels, computed at the widest and cut to their sizes, which may change."""
+    """Heads whose sizes may change up to `most` labels each; None: as many as they have.
 
-    def __init__(self, head_sizes: list[int], widest: int | None = None):
+    Scores are computed at the widest and cut, unless a head can be computed by itself for nothing.
+    """
+
+    def __init__(self, head_sizes: list[int], most: list[int] | None = None):
         super().__init__()
-        self.head_sizes = list(head_sizes)
-        self.widest = max([*head_sizes, widest or 0])
+        self.head_sizes, self.most = list(head_sizes), list(most or head_sizes)
+        self.widest = max(self.most)
 
     def cut(self, scores_BHK: Tensor) -> list[Tensor]:
         return [scores_BHK[:, h, :k] for h, k in enumerate(self.head_sizes)]
@@ -30,16 +33,17 @@ class LinearHeads(Heads):
         [(2, 3), (2, 5)]
     """
 
-    def __init__(self, dim: int, head_sizes: list[int], widest: int | None = None):
-        super().__init__(head_sizes, widest)
-        self.linear = nn.Linear(dim, len(head_sizes) * self.widest)
+    def __init__(self, dim: int, head_sizes: list[int], most: list[int] | None = None):
+        super().__init__(head_sizes, most)
+        self.linear = nn.Linear(dim, sum(self.most))
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
-        return self.cut(self.linear(features_BD).view(len(features_BD), -1, self.widest))
+        return [s[:, :k] for s, k in zip(self.linear(features_BD).split(self.most, dim=1), self.head_sizes)]
 
     def of(self, head: int) -> tuple[Tensor, Tensor]:
         """(weight (K, D), bias (K,)) of one head."""
-        rows = slice(head * self.widest, head * self.widest + self.head_sizes[head])
+        first = sum(self.most[:head])
+        rows = slice(first, first + self.head_sizes[head])
         return self.linear.weight[rows], self.linear.bias[rows]
 
 
@@ -55,11 +59,11 @@ class MLPHeads(Heads):
         dim: int,
         head_sizes: list[int],
         hidden: int = 128,
-        widest: int | None = None,
+        most: list[int] | None = None,
         dropout: float = 0.0,
         cosine: bool = False,
     ):
-        super().__init__(head_sizes, widest)
+        super().__init__(head_sizes, most)
         n, self.dropout, self.cosine = len(head_sizes), dropout, cosine
         self.hidden = nn.Linear(dim, n * hidden)
         self.norm = nn.BatchNorm1d(n * hidden)

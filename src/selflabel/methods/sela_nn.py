@@ -170,21 +170,21 @@ class SeLaNN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        widest = max([*self.head_sizes, *(UNKNOWN_FINE if not self.chosen else ())])
-        self.heads = nn.ModuleDict({m: self.make_heads(m, widest) for m in self.task.modalities})
+        most = self.head_sizes if self.chosen else [max(*self.head_sizes, *UNKNOWN_FINE)] * len(self.head_sizes)
+        self.heads = nn.ModuleDict({m: self.make_heads(m, most) for m in self.task.modalities})
         if self.pretext_epochs():
             encoder = encoders[self.task.modality]
             self.pretext = Pretext(self.pretext_name, encoder, self.options.temperature, self.task.n_items)
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
-        self.register_buffer("potentials_HK", torch.zeros(H, widest))
-        self.register_buffer("mass_HK", torch.ones(H, widest))
+        self.register_buffer("potentials_HK", torch.zeros(H, max(most)))
+        self.register_buffer("mass_HK", torch.ones(H, max(most)))
 
-    def make_heads(self, modality: str, widest: int) -> LinearHeads | MLPHeads:
+    def make_heads(self, modality: str, most: list[int]) -> LinearHeads | MLPHeads:
         if self.task.kind_of(modality) == "features":
-            return LinearHeads(self.dim(modality), self.head_sizes, widest)
-        return MLPHeads(self.dim(modality), self.head_sizes, widest=widest)
+            return LinearHeads(self.dim(modality), self.head_sizes, most)
+        return MLPHeads(self.dim(modality), self.head_sizes, most=most)
 
     # ------------------------------------------------------------------------------------------------------- phases
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from selflabel.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
-from selflabel.views import PRESETS, Preset, first_reader, key_of, show, show_clip, show_sound, uniforms
+from selflabel.views import PRESETS, Preset, chances, first_reader, key_of, show, show_clip, show_sound
 from selflabel.views.clip import SHOWN
 from selflabel.views.sound import MELS
 
@@ -78,7 +78,7 @@ class ResidentData:
         if x.ndim == 2:
             if chosen.is_still:
                 return x.float()
-            return x.float() * (uniforms(key, rows.to(self.device), x.shape[1]) >= FEATURE_DROP)
+            return x.float() * chances(key, rows.to(self.device), x.shape[1], 1 - FEATURE_DROP)
         return show(x, chosen, key, rows, self.px)
 
     @torch.no_grad()

@@ -3,12 +3,13 @@
 from selflabel.views.clip import show_clip
 from selflabel.views.first import first_features, first_reader, sound_features
 from selflabel.views.image import PRESETS, Preset, show
-from selflabel.views.random import key_of, uniforms
+from selflabel.views.random import chances, key_of, uniforms
 from selflabel.views.sound import show_sound
 
 __all__ = [
     "PRESETS",
     "Preset",
+    "chances",
     "first_features",
     "first_reader",
     "key_of",

@@ -39,6 +39,16 @@ def shift_right(x: Tensor, bits: int) -> Tensor:
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
+def bits(key: int, rows: Tensor, count: int) -> Tensor:
+    """(B, count) int64, all of whose bits are random: `count` for each of the (B,) items."""
+    counters = torch.arange(1, count + 1, device=rows.device, dtype=torch.int64) * signed(GOLDEN)
+    items = (rows.to(torch.int64) + 1) * signed(0xD1342543DE82EF95)
+    x = (items[:, None] ^ signed(key)) + counters
+    x = (x ^ shift_right(x, 30)) * signed(0xBF58476D1CE4E5B9)
+    x = (x ^ shift_right(x, 27)) * signed(0x94D049BB133111EB)
+    return x ^ shift_right(x, 31)
+
+
 def uniforms(key: int, rows: Tensor, count: int) -> Tensor:
     """`count` numbers in [0, 1) for each item.
 
@@ -57,10 +67,15 @@ def uniforms(key: int, rows: Tensor, count: int) -> Tensor:
         >>> bool((a[1] == b[0]).all())
         True
     """
-    counters = torch.arange(1, count + 1, device=rows.device, dtype=torch.int64) * signed(GOLDEN)
-    items = (rows.to(torch.int64) + 1) * signed(0xD1342543DE82EF95)
-    x = (items[:, None] ^ signed(key)) + counters
-    x = (x ^ shift_right(x, 30)) * signed(0xBF58476D1CE4E5B9)
-    x = (x ^ shift_right(x, 27)) * signed(0x94D049BB133111EB)
-    x = x ^ shift_right(x, 31)
-    return shift_right(x, 40).to(torch.float32) / (1 << 24)
+    return shift_right(bits(key, rows, count), 40).to(torch.float32) / (1 << 24)
+
+
+def chances(key: int, rows: Tensor, count: int, share: float) -> Tensor:
+    """(B, count) bool, true for a share in [0, 1), to 1 in 65,536: four from each number, for items of thousands of entries.
+
+    Example:
+        >>> round(float(chances(key_of(0), torch.arange(100), 999, 0.9).float().mean()), 2)
+        0.9
+    """
+    words = bits(key, rows, -(-count // 4)).view(torch.int16)
+    return words[:, :count] < round(share * (1 << 16)) - (1 << 15)
