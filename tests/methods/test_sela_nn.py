@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from selflabel.assignment.merging import where_merging_costs
-from selflabel.assignment.neighbours import smoothed, walked
+from selflabel.assignment.neighbours import walked
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
 from selflabel.methods.base import Task
@@ -61,18 +61,11 @@ def test_photographs_are_labelled_with_a_contrast_and_without():
 
 
 def test_smoothing_is_the_plain_average_over_neighbours():
-    near = torch.tensor([[1, 2], [0, 2], [0, 1], [0, 1]], dtype=torch.int32)
+    method = SeLaNN(Task(4, 2, "features", 0, 0), Options(smooth=1, neighbours=2))
+    method.register_buffer("neighbours_Nk", torch.tensor([[1, 2], [0, 2], [0, 1], [0, 1]], dtype=torch.int32))
     x = torch.rand(4, 3)
-    expected = torch.stack([(x[i] + x[a] + x[b]) / 3 for i, (a, b) in enumerate(near.tolist())])
-    assert torch.allclose(smoothed(x, near, 1), expected)
-
-
-def test_on_features_heads_of_fixed_masses_are_averaged_once():
-    method = SeLaNN(Task(1000, 10, "features", 0, 0), Options())
-    fixed = {times for times, relax in zip(method.smoothings(), method.relaxations()) if relax == 0}
-    freed = {times for times, relax in zip(method.smoothings(), method.relaxations()) if relax > 0}
-    assert fixed == {1} and freed == {3}
-    assert set(SeLaNN(Task(1000, 10, "features", 0, 0), Options(smooth=2)).smoothings()) == {2}
+    expected = torch.stack([(x[i] + x[a] + x[b]) / 3 for i, (a, b) in enumerate(method.neighbours_Nk.tolist())])
+    assert torch.allclose(method.smoothed(x), expected)
 
 
 def test_equal_masses_are_reported_unless_loosening_them_gains_more():

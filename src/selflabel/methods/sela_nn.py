@@ -55,7 +55,6 @@ from selflabel.methods.pretext import PRETEXT, Name, Pretext, pretext_views
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
-SMOOTH = 3  # times that first labels, and over-clustering heads, are averaged over neighbours
 MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
@@ -69,16 +68,16 @@ TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """heads: heads of K labels; fine: the over-clustering heads, in multiples of K; None is by the kind of data.
-    neighbours, smooth: how many are averaged and how often, None by the kind of data. epsilon: transport temperature on
-    log-posteriors. relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns
-    between searches for neighbours, 0: only at the end. pretext: what an encoder learns beforehand, None by the data;
-    pretext_epochs: for how long, None by the kind of data; temperature: its own. lr_scale: a factor on the learning rates.
+    neighbours, smooth: how many are averaged and how often. epsilon: transport temperature on log-posteriors.
+    relax: relaxation of each head in turn, 0 fixed to 1 free, None by the kind of data. remine: label turns between searches for
+    neighbours, 0: only at the end. pretext: what an encoder learns beforehand, None by the data; pretext_epochs: for how
+    long, None by the kind of data; temperature: its own. lr_scale: a factor on the learning rates.
     """
 
     heads: int | None = None
     fine: tuple[float, ...] | None = None
     neighbours: int | None = None
-    smooth: int | None = None
+    smooth: int = 3
     epsilon: float = 0.2
     relax: tuple[float, ...] | None = None
     remine: int | None = None
@@ -92,7 +91,6 @@ class Options:
 class Plan:
     """What a kind of data gets. budget: items shown in all, from which the epochs follow, between least and most.
     remine: label turns between searches for neighbours; 0: only at the end. longest_gap: between label turns, in epochs.
-    relax, smooth: of each head in turn.
     """
 
     heads: int
@@ -106,15 +104,11 @@ class Plan:
     remine: int = 2
     longest_gap: int = 1000
     relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
-    smooth: tuple[int, ...] = (SMOOTH,)
 
 
 GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 8, 60)
 PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
-# fixed masses hold a head in place by themselves: averaged far, its labels would wander over a border that features show
-FEATURES = Plan(
-    16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60, smooth=(1, SMOOTH, SMOOTH, SMOOTH)
-)
+FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
 SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=60_000, relax=(0.0, 0.1))
@@ -173,12 +167,6 @@ class SeLaNN(Method):
             return [0.0] * len(self.head_sizes)
         ladder = self.plan.relax if self.options.relax is None else self.options.relax
         return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
-
-    def smoothings(self) -> list[int]:
-        """How often each head's posteriors are averaged over neighbours."""
-        o, fine = self.options, len(self.head_sizes) - self.n_main
-        main = self.plan.smooth if o.smooth is None else (o.smooth,)
-        return [main[h % len(main)] for h in range(self.n_main)] + [SMOOTH if o.smooth is None else o.smooth] * fine
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
@@ -255,7 +243,7 @@ class SeLaNN(Method):
             return
         features = {m: self.first_features(data, m) for m in self.task.modalities}
         self.mine(features, data.present)
-        x = smoothed(side_by_side(features, data.present), self.neighbours_Nk, max(self.smoothings()))
+        x = self.smoothed(side_by_side(features, data.present))
         for h, k in enumerate(self.head_sizes):
             self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
 
@@ -313,8 +301,7 @@ class SeLaNN(Method):
             rows = slice(start, start + 4096)
             block, has = ({m: x[rows] for m, x in part.items()} for part in (features, present))
             parts.append([p.exp() for p in self.joint(block, has)])
-        heads = zip(zip(*parts), self.smoothings())
-        return [(smoothed(torch.cat(p), self.neighbours_Nk, times) + 1e-8).log() for p, times in heads]
+        return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
 
     def joint(self, block: dict[str, Tensor], present: dict[str, Tensor] | None) -> list[Tensor]:
         """log of every head's posterior: the product of those of the modalities that an item has."""
@@ -326,6 +313,9 @@ class SeLaNN(Method):
             scores = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
             each.append(scores if present is None else [s * present[m][:, None] for s in scores])
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*each)]
+
+    def smoothed(self, x: Tensor) -> Tensor:
+        return smoothed(x, self.neighbours_Nk, self.options.smooth)
 
     def solve(self, log_p: Tensor, head: int, relax: float) -> Assignment:
         k = self.head_sizes[head]
