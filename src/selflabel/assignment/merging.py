@@ -9,12 +9,13 @@ Mutual information is H(label) - H(label | neighbour's label), so among labellin
 prefers the one of equal sizes. Real classes are not equal in size. The merit is therefore the information times the
 square of the share of the label entropy that it explains: I (I / H)^2. It is nought for a collapse. Between items that are many
 neighbours apart (`neighbours.walked`) the halves of a class that was cut in two tell little of themselves, and the share itself
-is enough: I (I / H).
+is enough: I (I / H). There finished heads are judged by their posteriors, since a cut that no class asks for leaves items unsure.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 IN_USE = 0.1  # of an equal share of the items
@@ -46,13 +47,28 @@ def merit_of(joint: Tensor, power: int = 2) -> float:
     return information * (information / entropy) ** power if entropy > 0 else 0.0
 
 
-def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int, power: int = 2) -> float:
+def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
     """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K.
 
     Weighted by the share of the K labels that are in use, or few clean labels would beat the many that were asked for.
     """
     used = (torch.bincount(labels, minlength=K) >= IN_USE * len(labels) / K).float().mean()
-    return merit_of(neighbour_joint(labels, neighbours_Nk, K), power) * float(used)
+    return merit_of(neighbour_joint(labels, neighbours_Nk, K)) * float(used)
+
+
+def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
+    """The label-free merit I (I / H) of a finished head, in nats, from its posteriors and those of the items `rows_Nk` (int32, on
+    the same device), each to the power of 2: what is said at random says nothing, what is nearly sure counts as sure.
+
+    Example:
+        >>> sure = torch.eye(2).repeat(8, 1)
+        >>> same = (torch.arange(16)[:, None] + 2) % 16  # each looks at one of its own label
+        >>> round(posterior_merit(sure, same.int()), 4), round(posterior_merit(torch.full((16, 2), 0.5), same.int()), 4)
+        (0.6931, 0.0)
+    """
+    sharp_NK = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1)
+    joint = sharp_NK.T.double() @ F.embedding_bag(rows_Nk, sharp_NK, mode="mean").double() / len(sharp_NK)
+    return merit_of((joint + joint.T).cpu() / 2, power=1)
 
 
 def paired_sums(joint: Tensor) -> Tensor:

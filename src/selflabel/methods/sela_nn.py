@@ -6,8 +6,8 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    the input at first and in the learned features later. Neighbours mostly share a class, so noise averages out and a
    random network's first labels already follow the data.
 2. **A label-free merit.** A head is judged by the mutual information between an item's label and its neighbour's
-   (`assignment.merging`). Over heads it ranks as accuracy does. It chooses the reported head, by items that are many
-   neighbours apart: at the end of a walk a class that was cut in two tells nothing of its halves.
+   (`assignment.merging`). Over heads it ranks as accuracy does. It chooses the reported head, by the posteriors of
+   items that are many neighbours apart: at the end of a walk a class that was cut in two tells nothing of its halves.
 3. **Exchange.** Heads get stuck with one class split and two merged, and gradient steps do not free them. Over-clustering
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
@@ -35,7 +35,14 @@ from torch import Tensor, nn
 
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import merge_down, mutual_information, neighbour_joint, neighbour_merit, where_merging_costs
+from selflabel.assignment.merging import (
+    merge_down,
+    mutual_information,
+    neighbour_joint,
+    neighbour_merit,
+    posterior_merit,
+    where_merging_costs,
+)
 from selflabel.assignment.neighbours import nearest, nearest_in_each, side_by_side, smoothed, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
@@ -296,12 +303,19 @@ class SeLaNN(Method):
 
     def log_posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
         """log of every head's posterior (N, K), each averaged over neighbours."""
+        return [self.log_smoothed(p) for p in self.posteriors(features, present)]
+
+    def log_smoothed(self, posterior: Tensor) -> Tensor:
+        return (self.smoothed(posterior) + 1e-8).log()
+
+    def posteriors(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> list[Tensor]:
+        """Every head's posterior (N, K)."""
         parts = []
         for start in range(0, self.task.n_items, 4096):
             rows = slice(start, start + 4096)
             block, has = ({m: x[rows] for m, x in part.items()} for part in (features, present))
             parts.append([p.exp() for p in self.joint(block, has)])
-        return [(self.smoothed(torch.cat(p)) + 1e-8).log() for p in zip(*parts)]
+        return [torch.cat(p) for p in zip(*parts)]
 
     def joint(self, block: dict[str, Tensor], present: dict[str, Tensor] | None) -> list[Tensor]:
         """log of every head's posterior: the product of those of the modalities that an item has."""
@@ -326,10 +340,10 @@ class SeLaNN(Method):
         self.potentials_HK[head, :k] = solved.potentials.to(start)
         return solved
 
-    def judge(self, rows: Tensor, power: int = 2) -> None:
+    def judge(self, rows: Tensor) -> None:
         """The merit of every main head, by these neighbours."""
         labels, sizes = self.current_labels(), self.head_sizes
-        self.merits = [neighbour_merit(x, rows, k, power) for x, k in zip(labels, sizes)]
+        self.merits = [neighbour_merit(x, rows, k) for x, k in zip(labels, sizes)]
 
     def proposals(self) -> list[tuple[float, Tensor]]:
         """(merit, labels) of every over-clustering head merged down to K, best first."""
@@ -377,22 +391,21 @@ class SeLaNN(Method):
         return Prediction(self.joint(block, present)[: self.n_main])
 
     def final(self, data: Data, generator: torch.Generator) -> Final:
-        """A last solve on the finished features, judged at the ends of walks, chooses the head. Labels are then read off with
-        freer masses, unless some were asked for: what has been learned needs no balance to hold it up.
+        """The head is chosen by what its posteriors tell at the ends of walks over the finished features' neighbours. Labels
+        are read off by a last solve with freer masses, unless some were asked for: what has been learned needs no balance.
         """
         features = {m: data.features(m) for m in self.task.modalities}
         if self.task.kind != "features":
             self.mine(features, data.present, self.leader(features, data.present))
-        log_ps = self.log_posteriors(features, data.present)[: self.n_main]
-        relaxed = self.relaxations()
-        solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
-        for h, a in enumerate(solved):
-            self.labels_HN[h] = a.labels.to(self.labels_HN)
-        self.judge(walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk.device), power=1)
+        found = self.posteriors(features, data.present)[: self.n_main]
+        ends = walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk)
+        self.merits = [posterior_merit(p, ends) for p in found]
         head = self.best_head()
+        relaxed = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
-            solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
+        log_ps = [self.log_smoothed(p) for p in found]
+        solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
         rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
         kind = f"nearly {fixed}" if relaxed[head] == NEARLY_EQUAL else "KL-relaxed"
