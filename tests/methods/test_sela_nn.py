@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from selflabel.assignment.merging import where_merging_costs
+from selflabel.assignment.merging import posterior_merit, where_merging_costs
 from selflabel.assignment.neighbours import walked
 from selflabel.evaluation.metrics import accuracy
 from selflabel.labelling import label
@@ -97,5 +97,6 @@ def test_the_reported_head_cuts_no_large_class_to_merge_two_small_ones():
     near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(10, largest=False).indices
     method.judge(near)
     by_neighbours = method.best_head()
-    method.judge(walked(near, 40, torch.Generator().manual_seed(0)), power=1)
+    ends = walked(near, 40, torch.Generator().manual_seed(0)).int()
+    method.merits = [posterior_merit(torch.nn.functional.one_hot(y, 4), ends) for y in (cut, right)]
     assert (by_neighbours, method.best_head()) == (0, 1)
