@@ -404,9 +404,9 @@ class SeLaNN(Method):
         relaxed = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
-        log_ps = [self.log_smoothed(p) for p in found]
-        solved = [self.solve(log_p, h, relaxed[h]) for h, log_p in enumerate(log_ps)]
-        rows = torch.softmax(log_ps[head] + solved[head].potentials.to(log_ps[head]), dim=1).half()
+        solved = [self.solve(self.log_smoothed(p), h, relaxed[h]) for h, p in enumerate(found)]
+        log_p = self.log_smoothed(found[head])
+        rows = torch.softmax(log_p + solved[head].potentials.to(log_p), dim=1).half()
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
         kind = f"nearly {fixed}" if relaxed[head] == NEARLY_EQUAL else "KL-relaxed"
         mass = f"{kind}, strength {relaxed[head]:g} of 0 (fixed) to 1 (free)" if relaxed[head] else fixed
