@@ -12,7 +12,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
-   proposal takes its sizes as the target. The merit then chooses the strength, equal masses first: a loosened head counts .95.
+   proposal takes its sizes as the target. The merit then chooses the strength, equal masses first: a loosened head counts .9.
    At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
@@ -67,7 +67,7 @@ FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 STEPS = 40  # of the walks by whose ends the reported head is chosen
-LOOSENED = 0.95  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
+LOOSENED = 0.9  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
