@@ -13,6 +13,7 @@ from selflabel.assignment.merging import (
     mutual_information,
     neighbour_joint,
     neighbour_merit,
+    pointwise_information,
     posterior_merit,
 )
 from selflabel.assignment.neighbours import approximate, exact, nearest, nearest_in_each, projected, side_by_side, walked
@@ -74,6 +75,23 @@ def test_posteriors_that_are_sure_are_judged_as_labels_and_unsure_ones_tell_less
     cut = torch.stack([of_classes[:, 0] / 2, of_classes[:, 0] / 2, of_classes[:, 1] + of_classes[:, 2], of_classes[:, 3]], dim=1)
     assert posterior_merit(of_classes, same.int()) == pytest.approx(np.log(4))
     assert posterior_merit(cut, same.int()) < posterior_merit(of_classes, same.int())
+
+
+def test_pointwise_information_equals_its_plain_formula():
+    generator = torch.Generator().manual_seed(0)
+    p = torch.rand(50, 4, generator=generator).softmax(dim=1)
+    rows = torch.randint(50, (50, 3), generator=generator)
+    sharp = (p**2 / (p**2).sum(dim=1, keepdim=True)).double()
+    terms = []
+    for i in range(50):
+        for j in rows[i].tolist():
+            both = sharp[i] * sharp[j]
+            terms.append(both.sum() * (both**0.6 / sharp.mean(dim=0)).sum().log())
+    assert pointwise_information(p, rows.int()) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-5)
+    truth, same = torch.arange(200) % 4, (torch.arange(200)[:, None] + 4 * torch.arange(1, 4)) % 200
+    right = torch.nn.functional.one_hot(truth, 4).float()
+    unsure = (right + right.roll(1, dims=1)) / 2
+    assert pointwise_information(right, same) == pytest.approx(np.log(4)) and pointwise_information(unsure, same) < np.log(4)
 
 
 def test_neighbours_equal_the_plain_formula_and_never_name_the_item_itself():

@@ -71,9 +71,17 @@ def test_smoothing_is_the_plain_average_over_neighbours():
 def test_equal_masses_are_reported_unless_loosening_them_gains_more():
     method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=4))
     assert method.relaxations()[:4] == [0.0, 0.1, 0.3, 0.6]
-    for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.1, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
+    for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.2, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
         method.merits = merits
-        assert method.best_head() == best
+        assert method.best_head([0.0, 0.0, 0.0, 0.0]) == best
+
+
+def test_heads_of_equal_masses_are_ranked_by_pointwise_information():
+    method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=6))
+    assert [h for h, r in enumerate(method.relaxations()[:6]) if not r] == [0, 4]
+    method.merits = [1.0, 1.05, 1.0, 1.0, 0.98, 1.0]
+    assert method.best_head([0.5, 0.9, 0.0, 0.0, 0.7, 0.0]) == 4  # whatever a loosened head has of it
+    assert method.best_head([0.7, 0.9, 0.0, 0.0, 0.5, 0.0]) == 0
 
 
 def test_heads_exchange_early_and_then_keep_to_their_labels(monkeypatch, blobs):
@@ -92,11 +100,11 @@ def test_the_reported_head_cuts_no_large_class_to_merge_two_small_ones():
     right = torch.repeat_interleave(torch.arange(4), torch.tensor(sizes))
     x = torch.cat([torch.randn(len(right), 2, generator=torch.Generator().manual_seed(0)), 9 * torch.eye(4)[right]], dim=1)
     cut = torch.where(right == 0, (x[:, 0] > 0).long(), torch.where(right == 1, 2, 3))
-    method = SeLaNN(Task(len(x), 4, "features", 0, 0), Options(heads=2, fine=(), neighbours=10, relax=(0.0,)))
+    method = SeLaNN(Task(len(x), 4, "features", 0, 0), Options(heads=2, fine=(), neighbours=10, relax=(0.1,)))
     method.register_buffer("labels_HN", torch.stack([cut, right]).int())
     near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(10, largest=False).indices
     method.judge(near)
-    by_neighbours = method.best_head()
+    by_neighbours = method.best_head([0.0, 0.0])
     ends = walked(near, 40, torch.Generator().manual_seed(0)).int()
     method.merits = [posterior_merit(torch.nn.functional.one_hot(y, 4), ends) for y in (cut, right)]
-    assert (by_neighbours, method.best_head()) == (0, 1)
+    assert (by_neighbours, method.best_head([0.0, 0.0])) == (0, 1)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IN_USE = 0.1  # of an equal share of the items
+TEMI_EXPONENT, LEAST, BLOCK = 0.6, 1e-9, 65_536
 LEAST_COST = 0.1  # of a merge, where 2 ln 2 is that of two separate labels: below it all merges are free
 
 
@@ -69,6 +70,28 @@ def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
     sharp_NK = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1)
     joint = sharp_NK.T.double() @ F.embedding_bag(rows_Nk, sharp_NK, mode="mean").double() / len(sharp_NK)
     return merit_of((joint + joint.T).cpu() / 2, power=1)
+
+
+def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
+    """How well a finished head of equal labels tells items from others by their labels, in nats: the pointwise mutual information of
+    an item and each of the items `rows_Nk`, with TEMI's exponent and weights (Adaloglou et al., 2023, sections 3.1 and 3.2).
+    It divides by the labels' shares, so that labels must be of about one size to be compared by it. Posteriors are sharpened as
+    in `posterior_merit`, of which this is the finer among equal labels.
+
+    Example:
+        >>> sure = torch.eye(2).repeat(8, 1)
+        >>> same = (torch.arange(16)[:, None] + 2) % 16
+        >>> round(pointwise_information(sure, same.int()), 4), round(pointwise_information(sure.flip(1), same.int()), 4)
+        (0.6931, 0.6931)
+    """
+    sharp_NK, total = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1), 0.0
+    shares_K = sharp_NK.mean(dim=0).clamp(min=LEAST)
+    for near_Nk, own_NK in zip(rows_Nk.split(BLOCK), sharp_NK.split(BLOCK)):
+        for near_N in near_Nk.T.long():
+            joint_NK = own_NK * sharp_NK[near_N]
+            told_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=LEAST).log()
+            total += float((joint_NK.sum(dim=1) * told_N).double().sum())
+    return total / rows_Nk.numel()
 
 
 def paired_sums(joint: Tensor) -> Tensor:

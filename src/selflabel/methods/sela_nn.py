@@ -40,6 +40,7 @@ from selflabel.assignment.merging import (
     mutual_information,
     neighbour_joint,
     neighbour_merit,
+    pointwise_information,
     posterior_merit,
     where_merging_costs,
 )
@@ -67,6 +68,7 @@ FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 STEPS = 40  # of the walks by whose ends the reported head is chosen
+PAIRS = 5  # ends an item that its pointwise information is reckoned from
 LOOSENED = 0.9  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
@@ -400,7 +402,8 @@ class SeLaNN(Method):
         found = self.posteriors(features, data.present)[: self.n_main]
         ends = walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk)
         self.merits = [posterior_merit(p, ends) for p in found]
-        head = self.best_head()
+        pointwise = [pointwise_information(p, ends[:, :PAIRS]) for p in found]
+        head = self.best_head(pointwise)
         relaxed = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
@@ -413,15 +416,20 @@ class SeLaNN(Method):
         notes = {
             "mass": mass,
             "merits": self.merits,
+            "pointwise": pointwise,
             "mass_error": solved[head].error,
             "converged": solved[head].converged,
         }
         return Final([a.labels for a in solved], head, rows, notes)
 
-    def best_head(self) -> int:
-        """The head of the highest merit, where one of loosened masses counts for less."""
-        weighed = [m * (LOOSENED if r else 1.0) for m, r in zip(self.merits, self.relaxations())]
-        return max(range(self.n_main), key=lambda h: (round(weighed[h], 6), -h))
+    def best_head(self, pointwise: list[float]) -> int:
+        """Of the heads of fixed masses that of most pointwise information, of those of loosened masses that of the highest merit; of
+        these two the one of higher merit, where one of loosened masses counts for less.
+        """
+        relaxed = self.relaxations()[: self.n_main]
+        kinds = [[h for h, r in enumerate(relaxed) if (r > 0) == loosened] for loosened in (False, True)]
+        finalists = [max(heads, key=by.__getitem__) for heads, by in zip(kinds, (pointwise, self.merits)) if heads]
+        return max(finalists, key=lambda h: self.merits[h] * (LOOSENED if relaxed[h] else 1.0))
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
