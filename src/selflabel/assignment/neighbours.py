@@ -151,6 +151,24 @@ def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
     return x
 
 
+def walk_directions(neighbours_Nk: Tensor, K: int, seed: int, rounds: int = 40) -> Tensor:
+    """(N, K) at unit length: where every item lies in the K directions that walks among neighbours forget last.
+
+    They are spanned by the leading eigenvectors of the walks, found by subspace iteration; items that walks seldom leave lie in one
+    direction, however unequal such classes are (spectral clustering; Ng, Jordan & Weiss, 2002).
+
+    Example:
+        >>> pairs = torch.tensor([[1], [0], [3], [2]], dtype=torch.int32)
+        >>> x = walk_directions(pairs, 2, 0)
+        >>> (x @ x.T).abs().round().int().tolist()
+        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    x = torch.randn(len(neighbours_Nk), K, generator=torch.Generator().manual_seed(seed)).to(neighbours_Nk.device)
+    for _ in range(rounds):
+        x = torch.linalg.qr(smoothed(x, neighbours_Nk, 1)).Q
+    return F.normalize(x, dim=1)
+
+
 def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int, leader: str | None = None) -> Tensor:
     """(N, k) neighbours by several modalities: some in all of them side by side and some in each. Who lacks a modality has those
     in all twice.

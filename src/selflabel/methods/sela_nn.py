@@ -44,7 +44,7 @@ from selflabel.assignment.merging import (
     posterior_merit,
     where_merging_costs,
 )
-from selflabel.assignment.neighbours import nearest, nearest_in_each, side_by_side, smoothed, walked
+from selflabel.assignment.neighbours import nearest, nearest_in_each, side_by_side, smoothed, walk_directions, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
     Batch,
@@ -63,6 +63,7 @@ from selflabel.methods.pretext import PRETEXT, Name, Pretext, pretext_views
 
 MOST_FINE = 256  # labels of an over-clustering head
 UNKNOWN_FINE = (40, 60, 80)  # over-clustering heads when K is to be found
+FEWEST_NEAR = 10  # neighbours of an item
 MOST_TURNS = 60  # of one transport solve
 FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
@@ -117,7 +118,7 @@ class Plan:
 
 GLYPH = Plan(4, (5, 10), 10, Recipe(2e-3, one_cycle, "adamw", 1e-2), 128, 100_000, 8, 60)
 PHOTO = Plan(6, (3, 5), 20, Recipe(1e-3, one_cycle, "adamw", 1e-2), 128, 150_000, 6, 40)
-FEATURES = Plan(16, (2, 3, 5), 20, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
+FEATURES = Plan(16, (2, 3, 5), 40, Recipe(2e-2, one_cycle, "adamw", 1e-4), 256, 100_000, 6, 60)
 # few signs have noisy neighbours: more heads to choose among, and neighbours found anew when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
 SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, budget=60_000, relax=(0.0, 0.1))
@@ -170,6 +171,10 @@ class SeLaNN(Method):
         most = min(MOST_FINE, self.task.n_items // 5)
         return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
 
+    def neighbours(self) -> int:
+        """Of an item: where classes are small, no more than a quarter of one is taken for near."""
+        return self.options.neighbours or min(self.plan.neighbours, max(FEWEST_NEAR, self.task.n_items // (4 * self.clusters)))
+
     def relaxations(self) -> list[float]:
         """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
         if self.task.mass in marginals.TITLES:
@@ -186,7 +191,7 @@ class SeLaNN(Method):
             self.pretext = Pretext(self.pretext_name, encoder, self.options.temperature, self.task.n_items)
         n, H = self.task.n_items, len(self.head_sizes)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
-        self.register_buffer("neighbours_Nk", torch.zeros(n, self.options.neighbours or self.plan.neighbours, dtype=torch.int32))
+        self.register_buffer("neighbours_Nk", torch.zeros(n, self.neighbours(), dtype=torch.int32))
         self.register_buffer("potentials_HK", torch.zeros(H, max(most)))
         self.register_buffer("mass_HK", torch.ones(H, max(most)))
 
@@ -247,14 +252,19 @@ class SeLaNN(Method):
     # ----------------------------------------------------------------------------------------------- the label turn
 
     def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
-        """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features."""
+        """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features; heads on given features
+        start from the directions of walks.
+        """
         if phase.name != "self-label":
             return
         features = {m: self.first_features(data, m) for m in self.task.modalities}
         self.mine(features, data.present)
-        x = self.smoothed(side_by_side(features, data.present))
+        x = coarse = self.smoothed(side_by_side(features, data.present))
+        if self.task.kind == "features":  # what is not learned has no neighbours to come, and first labels decide more
+            coarse = walk_directions(self.neighbours_Nk, self.clusters, self.task.seed)
         for h, k in enumerate(self.head_sizes):
-            self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
+            seen = coarse if h < self.n_main else x
+            self.labels_HN[h] = kmeans(seen, k, seed=self.task.seed * 1009 + h, turns=10)[1].to(self.labels_HN)
 
     def first_features(self, data: Data, modality: str) -> Tensor:
         """(N, D) at unit length."""
