@@ -73,8 +73,8 @@ def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
 
 
 def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
-    """How well a finished head of equal labels tells items from others by their labels, in nats: the pointwise mutual information of
-    an item and each of the items `rows_Nk`, with TEMI's exponent and weights (Adaloglou et al., 2023, sections 3.1 and 3.2).
+    """How well a finished head of equal labels tells items from others by their labels, in nats: the pointwise mutual information
+    of an item and each of the items `rows_Nk`, with TEMI's exponent and weights (Adaloglou et al., 2023, sections 3.1 and 3.2).
     It divides by the labels' shares, so that labels must be of about one size to be compared by it. Posteriors are sharpened as
     in `posterior_merit`, of which this is the finer among equal labels.
 

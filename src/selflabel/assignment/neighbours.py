@@ -154,8 +154,8 @@ def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
 def walk_directions(neighbours_Nk: Tensor, K: int, seed: int, rounds: int = 40) -> Tensor:
     """(N, K) at unit length: where every item lies in the K directions that walks among neighbours forget last.
 
-    They are spanned by the leading eigenvectors of the walks, found by subspace iteration; items that walks seldom leave lie in one
-    direction, however unequal such classes are (spectral clustering; Ng, Jordan & Weiss, 2002).
+    They are spanned by the leading eigenvectors of the walks, found by subspace iteration; items that walks seldom leave lie in
+    one direction, however unequal such classes are (spectral clustering; Ng, Jordan & Weiss, 2002).
 
     Example:
         >>> pairs = torch.tensor([[1], [0], [3], [2]], dtype=torch.int32)

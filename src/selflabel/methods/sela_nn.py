@@ -172,8 +172,8 @@ class SeLaNN(Method):
         return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
 
     def neighbours(self) -> int:
-        """Of an item: where classes are small, no more than a quarter of one is taken for near."""
-        return self.options.neighbours or min(self.plan.neighbours, max(FEWEST_NEAR, self.task.n_items // (4 * self.clusters)))
+        """Of an item: where classes are small, no more than an eighth of one is taken for near."""
+        return self.options.neighbours or min(self.plan.neighbours, max(FEWEST_NEAR, self.task.n_items // (8 * self.clusters)))
 
     def relaxations(self) -> list[float]:
         """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
@@ -252,8 +252,8 @@ class SeLaNN(Method):
     # ----------------------------------------------------------------------------------------------- the label turn
 
     def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
-        """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features; heads on given features
-        start from the directions of walks.
+        """Mine neighbours and give first labels: k-means of the smoothed input, or of the pretext's features; heads on given
+        features start from the directions of walks.
         """
         if phase.name != "self-label":
             return
@@ -433,8 +433,8 @@ class SeLaNN(Method):
         return Final([a.labels for a in solved], head, rows, notes)
 
     def best_head(self, pointwise: list[float]) -> int:
-        """Of the heads of fixed masses that of most pointwise information, of those of loosened masses that of the highest merit; of
-        these two the one of higher merit, where one of loosened masses counts for less.
+        """Of the heads of fixed masses that of most pointwise information, of those of loosened masses that of the highest merit;
+        of these two the one of higher merit, where one of loosened masses counts for less.
         """
         relaxed = self.relaxations()[: self.n_main]
         kinds = [[h for h, r in enumerate(relaxed) if (r > 0) == loosened] for loosened in (False, True)]
