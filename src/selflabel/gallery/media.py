@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
@@ -33,16 +35,18 @@ def answer(blob: Blob, name: str, wanted: str | None) -> Response:
         name: of the item, for its type.
         wanted: as the browser sent it.
     """
-    size = Path(blob.file).stat().st_size if blob.length is None else blob.length
+    file = Path(blob.file).open("rb")  # noqa: SIM115  what is deleted from now on is still read
+    size = os.fstat(file.fileno()).st_size if blob.length is None else blob.length
     headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
     span = asked(wanted, size)
     if span is None:
+        file.close()
         return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
     first, last = span
     headers["content-length"] = str(last - first + 1)
     if wanted:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
-    body = stretch(blob.file, blob.offset + first, last - first + 1)
+    body = stretch(file, blob.offset + first, last - first + 1)
     return StreamingResponse(body, 206 if wanted else 200, headers, type_of(name))
 
 
@@ -64,9 +68,9 @@ def asked(wanted: str | None, size: int) -> tuple[int, int] | None:
     return (first, last) if first <= last else None
 
 
-def stretch(file: str, first: int, length: int) -> Iterator[bytes]:
-    with Path(file).open("rb") as f:
-        f.seek(first)
-        while length > 0 and (block := f.read(min(BLOCK, length))):
+def stretch(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        while length > 0 and (block := file.read(min(BLOCK, length))):
             length -= len(block)
             yield block

@@ -25,6 +25,7 @@ unknown, K is where merging the over-clustering heads starts to cost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -413,11 +414,12 @@ class SeLaNN(Method):
         ends = walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk)
         self.merits = [posterior_merit(p, ends) for p in found]
         pointwise = [pointwise_information(p, ends[:, :PAIRS]) for p in found]
-        head = self.best_head(pointwise)
         relaxed = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
         solved = [self.solve(self.log_smoothed(p), h, relaxed[h]) for h, p in enumerate(found)]
+        whole = [h for h, a in enumerate(solved) if len(a.labels.unique()) == self.clusters]  # none of its labels is lost
+        head = self.best_head(pointwise, whole or range(self.n_main))
         log_p = self.log_smoothed(found[head])
         rows = torch.softmax(log_p + solved[head].potentials.to(log_p), dim=1).half()
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
@@ -432,13 +434,13 @@ class SeLaNN(Method):
         }
         return Final([a.labels for a in solved], head, rows, notes)
 
-    def best_head(self, pointwise: list[float]) -> int:
-        """Of the heads of fixed masses that of most pointwise information, of those of loosened masses that of the highest merit;
-        of these two the one of higher merit, where one of loosened masses counts for less.
+    def best_head(self, pointwise: list[float], heads: Sequence[int]) -> int:
+        """Of these heads: of those of fixed masses that of most pointwise information, of those of loosened masses that of the
+        highest merit; of these two the one of higher merit, where one of loosened masses counts for less.
         """
-        relaxed = self.relaxations()[: self.n_main]
-        kinds = [[h for h, r in enumerate(relaxed) if (r > 0) == loosened] for loosened in (False, True)]
-        finalists = [max(heads, key=by.__getitem__) for heads, by in zip(kinds, (pointwise, self.merits)) if heads]
+        relaxed = self.relaxations()
+        kinds = [[h for h in heads if (relaxed[h] > 0) == loosened] for loosened in (False, True)]
+        finalists = [max(kind, key=by.__getitem__) for kind, by in zip(kinds, (pointwise, self.merits)) if kind]
         return max(finalists, key=lambda h: self.merits[h] * (LOOSENED if relaxed[h] else 1.0))
 
     def current_labels(self) -> list[Tensor]:
