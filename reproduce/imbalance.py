@@ -4,7 +4,7 @@
 
 The k-th largest class keeps ratio^(-k / (K - 1)) of its items. `sela` is run with its masses uniform, Gaussian, Zipf, estimated
 and relaxed; sela-nn estimates its own (`auto`), and without K merges its over-clustering heads until merging costs. Beside
-accuracy stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json.
+accuracy stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json, where methods that were not asked keep their rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from reproduce.common import summary, write_results
+from reproduce.common import read_results, summary, write_results
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.evaluation.metrics import codes, score
 from selflabel.items import open_items
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--methods", default=",".join(m for m in [*METHODS, *BASELINES] if m != "selavi"))
     asked = parser.parse_args()
-    items = open_items(asked.set)
+    items, name = open_items(asked.set), f"imbalance-{asked.set}"
     truth, found = codes(items.truth), {}
     for seed in range(asked.seeds):
         rows = long_tailed(truth, asked.ratio, seed)
@@ -95,9 +95,13 @@ def main() -> None:
             way: {"summary": summary(r) | {"small": float(np.mean([s["small"] for s in r]))}, "rows": r}
             for way, r in found.items()
         }
-        data = f"{asked.set}, long-tailed 1 to {asked.ratio:g}, {len(rows)} items"
-        budget = f"{asked.epochs} epochs a method" if asked.epochs else "each method's own epochs"
-        write_results(f"imbalance-{asked.set}", {"data": data, "budget": budget, "methods": methods})
+        what = {
+            "data": f"{asked.set}, long-tailed 1 to {asked.ratio:g}, {len(rows)} items",
+            "budget": f"{asked.epochs} epochs a method" if asked.epochs else "each method's own epochs",
+        }
+        old = read_results(name)
+        known = old["methods"] if what.items() <= old.items() else {}
+        write_results(name, {**what, "methods": known | methods})
 
 
 if __name__ == "__main__":
