@@ -4,7 +4,8 @@
 
 The k-th largest class keeps ratio^(-k / (K - 1)) of its items. `sela` is run with its masses uniform, Gaussian, Zipf, estimated
 and relaxed; sela-nn estimates its own (`auto`), and without K merges its over-clustering heads until merging costs. Beside
-accuracy stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json, where methods that were not asked keep their rows.
+accuracy stands recall of the three smallest classes, under the best matching. Writes results/imbalance-SET.json, where methods
+that were not asked keep their rows.
 """
 
 from __future__ import annotations
