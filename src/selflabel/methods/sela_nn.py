@@ -418,7 +418,7 @@ class SeLaNN(Method):
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
         solved = [self.solve(self.log_smoothed(p), h, relaxed[h]) for h, p in enumerate(found)]
-        whole = [h for h, a in enumerate(solved) if len(a.labels.unique()) == self.clusters]  # none of its labels is lost
+        whole = [h for h, a in enumerate(solved) if len(a.labels.unique()) >= (self.task.clusters or 0)]  # none asked for is lost
         head = self.best_head(pointwise, whole or range(self.n_main))
         log_p = self.log_smoothed(found[head])
         rows = torch.softmax(log_p + solved[head].potentials.to(log_p), dim=1).half()
