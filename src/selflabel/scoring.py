@@ -50,9 +50,10 @@ def known_items(run: Run, truth: str | None, raw: bool = False) -> Known:
         raise UserError(f"{run.folder}: every item is rejected, so nothing is left to score; add --raw, or restore some.")
     rows = np.array([i for i, p in enumerate(paths) if p in by_path and labels[i] >= 0], np.int64)
     if not len(rows):
+        first = next(iter(by_path), "missing")
         raise UserError(
-            f"{truth}: none of its paths is in {run.folder}: its first is {next(iter(by_path), 'missing')}, the run's is {paths[0]}; "
-            "label the folder that its paths start from, or write them as in the run's labels.csv."
+            f"{truth}: none of its paths is in {run.folder}: its first is {first}, the run's is {paths[0]}; label the folder that "
+            "they start from, or write them as in the run's labels.csv."
         )
     return Known(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
 
