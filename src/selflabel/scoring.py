@@ -52,8 +52,8 @@ def known_items(run: Run, truth: str | None, raw: bool = False) -> Known:
     if not len(rows):
         first = next(iter(by_path), "missing")
         raise UserError(
-            f"{truth}: none of its paths is in {run.folder}: its first is {first}, the run's is {paths[0]}; label the folder that "
-            "they start from, or write them as in the run's labels.csv."
+            f"{truth}: none of its paths is in {run.folder}: its first is {first}, the run's is {paths[0]}; label the folder "
+            "that they start from, or write them as in the run's labels.csv."
         )
     return Known(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
 
