@@ -127,7 +127,7 @@ def add_clusters(app: FastAPI, page: Page) -> None:
         before = page.album.state
         now = page.album.edit(values)
         done = before.undo if values.get("do") == "undo" else now.undo
-        return told(overview(page.album, now) | {"said": said(done)})
+        return told(overview(page.album, now) | {"said": said(done, now.edited.names)})
 
 
 def add_items(app: FastAPI, page: Page) -> None:

@@ -21,8 +21,8 @@ def overview(album: Album, now: State) -> dict[str, Any]:
         "fresh": max(album.used(now), default=-1) + 1,
         "clusters": lines(album, now),
         "progress": progress(album, now),
-        "undo": said(now.undo),
-        "redo": said(now.redo),
+        "undo": said(now.undo, now.edited.names),
+        "redo": said(now.redo, now.edited.names),
         "confidences": confidences(album, now),
         "requested": requested(album, len(now.edited.clusters)),
     }
@@ -123,17 +123,27 @@ def requested(album: Album, n_clusters: int) -> dict[str, Any]:
     return {"title": title, "sizes": np.round(sizes, 1).tolist()}
 
 
-def said(edit: Any) -> str:
-    """An edit in a few words, for the buttons that take it back or bring it back."""
+def said(edit: Any, names: dict[int, str]) -> str:
+    """An edit in a few words, for the buttons that take it back or bring it back; clusters by their names.
+
+    Example:
+        >>> from selflabel.edits import Move
+        >>> said(Move(items=[7, 8], to=9), {9: "seven"}), said(Move(items=[7], to=2), {9: "seven"})
+        ('move of 2 items to seven', 'move of 1 item to cluster 2')
+    """
     if edit is None:
         return ""
+
+    def called(cluster: int) -> str:
+        return names.get(cluster) or f"cluster {cluster}"
+
     many = len(getattr(edit, "items", []))
     items = f"{many:,} item" + ("s" if many != 1 else "")
     words = {
-        "name": lambda: f"name {edit.cluster} “{edit.name}”" if edit.name else f"take the name of {edit.cluster} away",
-        "merge": lambda: f"merge of {len(edit.clusters)} clusters into {edit.into}",
-        "split": lambda: f"split of {edit.cluster} into {len(edit.parts)}",
-        "move": lambda: f"move of {items} to {edit.to}",
+        "name": lambda: f"cluster {edit.cluster} named “{edit.name}”" if edit.name else f"name of cluster {edit.cluster} gone",
+        "merge": lambda: f"merge of {len(edit.clusters)} clusters into {called(edit.into)}",
+        "split": lambda: f"split of {called(edit.cluster)} into {len(edit.parts)}",
+        "move": lambda: f"move of {items} to {called(edit.to)}",
         "reject": lambda: f"reject of {items}",
         "restore": lambda: f"return of {items}",
     }
