@@ -68,20 +68,22 @@ def test_smoothing_is_the_plain_average_over_neighbours():
     assert torch.allclose(method.smoothed(x), expected)
 
 
-def test_equal_masses_are_reported_unless_loosening_them_gains_more():
+def test_equal_sizes_are_reported_unless_unequal_ones_gain_more():
     method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=4))
     assert method.relaxations()[:4] == [0.0, 0.1, 0.3, 0.6]
     for merits, best in (([1.0, 1.05, 1.02, 0.9], 0), ([1.0, 1.05, 1.2, 0.9], 2), ([1.0, 1.0, 1.0, 1.0], 0)):
         method.merits = merits
-        assert method.best_head([0.0, 0.0, 0.0, 0.0], range(4)) == best
+        assert method.best_head([0.0] * 4, [0.0, 0.2, 0.2, 0.2], range(4)) == best
+    method.merits = [1.0, 1.05, 1.02, 0.9]  # loosened, and all but equal all the same: what is better is better
+    assert method.best_head([0.0] * 4, [0.0, 0.001, 0.2, 0.2], range(4)) == 1
 
 
 def test_heads_of_equal_masses_are_ranked_by_pointwise_information():
     method = SeLaNN(Task(100, 5, "glyph", 28, 1), Options(heads=6))
     assert [h for h, r in enumerate(method.relaxations()[:6]) if not r] == [0, 4]
     method.merits = [1.0, 1.05, 1.0, 1.0, 0.98, 1.0]
-    assert method.best_head([0.5, 0.9, 0.0, 0.0, 0.7, 0.0], range(6)) == 4  # whatever a loosened head has of it
-    assert method.best_head([0.7, 0.9, 0.0, 0.0, 0.5, 0.0], range(6)) == 0
+    assert method.best_head([0.5, 0.9, 0.0, 0.0, 0.7, 0.0], [0.2] * 6, range(6)) == 4  # whatever a loosened head has of it
+    assert method.best_head([0.7, 0.9, 0.0, 0.0, 0.5, 0.0], [0.2] * 6, range(6)) == 0
 
 
 def test_a_head_that_lost_a_label_is_not_reported(blobs):
@@ -110,7 +112,7 @@ def test_the_reported_head_cuts_no_large_class_to_merge_two_small_ones():
     method.register_buffer("labels_HN", torch.stack([cut, right]).int())
     near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(10, largest=False).indices
     method.judge(near)
-    by_neighbours = method.best_head([0.0, 0.0], range(2))
+    by_neighbours = method.best_head([0.0, 0.0], [0.2, 0.2], range(2))
     ends = walked(near, 40, torch.Generator().manual_seed(0)).int()
     method.merits = [posterior_merit(torch.nn.functional.one_hot(y, 4), ends) for y in (cut, right)]
-    assert (by_neighbours, method.best_head([0.0, 0.0], range(2))) == (0, 1)
+    assert (by_neighbours, method.best_head([0.0, 0.0], [0.2, 0.2], range(2))) == (0, 1)

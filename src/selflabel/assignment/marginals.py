@@ -73,3 +73,13 @@ def estimated(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:
     """The shares that labels have, with `prior` items added to each so that none is zero."""
     counts = torch.bincount(labels, minlength=K).double() + prior
     return counts / counts.sum()
+
+
+def unevenness(shares: Tensor) -> float:
+    """How far positive shares are from equal: KL(shares || uniform) in nats, about half their squared relative spread.
+
+    Example:
+        >>> unevenness(uniform(10)), round(unevenness(torch.tensor([0.55, 0.45])), 3)
+        (0.0, 0.005)
+    """
+    return max(0.0, float((shares * (shares * len(shares)).log()).sum()))

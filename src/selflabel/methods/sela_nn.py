@@ -12,7 +12,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
-   proposal takes its sizes as the target. The merit then chooses the strength, equal masses first: a loosened head counts .9.
+   proposal takes its sizes as the target. The merit then chooses the strength, equal sizes first: a head of unequal ones counts .9.
    At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
@@ -71,7 +71,10 @@ ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 STEPS = 40  # of the walks by whose ends the reported head is chosen
 PAIRS = 5  # ends an item that its pointwise information is reckoned from
-LOOSENED = 0.9  # what the merit of a head counts whose masses are loosened: equal sizes, unless more is gained by others
+LOOSENED = (
+    0.9  # what the merit of a head counts whose loosened masses came out unequal: equal sizes, unless more is gained by others
+)
+UNEQUAL = 0.005  # the divergence of its sizes from equal ones, in nats, from which on it counts so: a tenth up or down
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
@@ -419,7 +422,8 @@ class SeLaNN(Method):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
         solved = [self.solve(self.log_smoothed(p), h, relaxed[h]) for h, p in enumerate(found)]
         whole = [h for h, a in enumerate(solved) if len(a.labels.unique()) >= (self.task.clusters or 0)]  # none asked for is lost
-        head = self.best_head(pointwise, whole or range(self.n_main))
+        uneven = [marginals.unevenness(marginals.estimated(a.labels, self.clusters)) for a in solved]
+        head = self.best_head(pointwise, uneven, whole or range(self.n_main))
         log_p = self.log_smoothed(found[head])
         rows = torch.softmax(log_p + solved[head].potentials.to(log_p), dim=1).half()
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
@@ -434,14 +438,15 @@ class SeLaNN(Method):
         }
         return Final([a.labels for a in solved], head, rows, notes)
 
-    def best_head(self, pointwise: list[float], heads: Sequence[int]) -> int:
+    def best_head(self, pointwise: list[float], uneven: list[float], heads: Sequence[int]) -> int:
         """Of these heads: of those of fixed masses that of most pointwise information, of those of loosened masses that of the
-        highest merit; of these two the one of higher merit, where one of loosened masses counts for less.
+        highest merit; of these two the one of higher merit, where one of loosened masses counts for less as far as its sizes are
+        `uneven` (`marginals.unevenness`): who claims unequal classes has to show more.
         """
         relaxed = self.relaxations()
         kinds = [[h for h in heads if (relaxed[h] > 0) == loosened] for loosened in (False, True)]
         finalists = [max(kind, key=by.__getitem__) for kind, by in zip(kinds, (pointwise, self.merits)) if kind]
-        return max(finalists, key=lambda h: self.merits[h] * (LOOSENED if relaxed[h] else 1.0))
+        return max(finalists, key=lambda h: self.merits[h] * (discount(uneven[h]) if relaxed[h] else 1.0))
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
@@ -453,6 +458,16 @@ class SeLaNN(Method):
         self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
         self.merits = state["merits"]
         self.resize()
+
+
+def discount(uneven: float) -> float:
+    """What the merit of a head of loosened masses counts.
+
+    Example:
+        >>> discount(0.0), round(discount(0.0025), 2), discount(0.2)
+        (1.0, 0.95, 0.9)
+    """
+    return 1 - (1 - LOOSENED) * min(1.0, uneven / UNEQUAL)
 
 
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:
