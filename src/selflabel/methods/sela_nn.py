@@ -12,7 +12,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
    head takes a proposal that beats it.
 4. **Masses.** Each head relaxes equipartition by its own strength, from fixed to nearly free, and a head that takes a
-   proposal takes its sizes as the target. The merit then chooses the strength, equal sizes first: a head of unequal ones counts .9.
+   proposal takes its sizes as the target. The merit then chooses the strength, equal sizes first: unequal ones count .9.
    At the end masses are freed further. With `--mass uniform` all stay fixed.
 
 Items seen and heard have one label: each modality has its encoder and its heads, an item's posterior is the product of those of
@@ -71,9 +71,7 @@ ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 STEPS = 40  # of the walks by whose ends the reported head is chosen
 PAIRS = 5  # ends an item that its pointwise information is reckoned from
-LOOSENED = (
-    0.9  # what the merit of a head counts whose loosened masses came out unequal: equal sizes, unless more is gained by others
-)
+LOOSENED = 0.9  # what the merit of a head counts whose loosened masses came out unequal: who claims so has to show more
 UNEQUAL = 0.005  # the divergence of its sizes from equal ones, in nats, from which on it counts so: a tenth up or down
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
@@ -441,7 +439,7 @@ class SeLaNN(Method):
     def best_head(self, pointwise: list[float], uneven: list[float], heads: Sequence[int]) -> int:
         """Of these heads: of those of fixed masses that of most pointwise information, of those of loosened masses that of the
         highest merit; of these two the one of higher merit, where one of loosened masses counts for less as far as its sizes are
-        `uneven` (`marginals.unevenness`): who claims unequal classes has to show more.
+        `uneven` (`marginals.unevenness`).
         """
         relaxed = self.relaxations()
         kinds = [[h for h in heads if (relaxed[h] > 0) == loosened] for loosened in (False, True)]
