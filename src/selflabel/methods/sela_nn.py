@@ -174,8 +174,9 @@ class SeLaNN(Method):
         return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
 
     def neighbours(self) -> int:
-        """Of an item: where classes are small, no more than an eighth of one is taken for near."""
-        return self.options.neighbours or min(self.plan.neighbours, max(FEWEST_NEAR, self.task.n_items // (8 * self.clusters)))
+        """Of an item: where classes of given features are small, no more than an eighth of one is taken for near."""
+        most = max(FEWEST_NEAR, self.task.n_items // (8 * self.clusters)) if self.task.kind == "features" else self.task.n_items
+        return self.options.neighbours or min(self.plan.neighbours, most)
 
     def relaxations(self) -> list[float]:
         """One a head: 0 for fixed masses. Over-clustering heads stay near-fixed, so that large classes get many labels."""
