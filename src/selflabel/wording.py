@@ -33,7 +33,8 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         if report["collapsed"]
         else ""
     )
-    after = f"look at   {browse_line(out)}\nnext      selflabel score {out} --truth truth.csv"
+    truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
+    after = f"look at   {browse_line(out)}\nnext      selflabel score {out}{truth}"
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
 
 

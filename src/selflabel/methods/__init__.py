@@ -58,10 +58,8 @@ BASELINES: dict[str, Entry] = {
     "kmeans": Entry(baselines.KMeans, "k-means (Lloyd), the tightest of five starts", "seconds; nothing is trained"),
     "spherical-kmeans": Entry(baselines.SphericalKMeans, "by cosine (Dhillon & Modha, 2001)", "seconds; nothing is trained"),
     "gaussian-mixture": Entry(baselines.GaussianMixture, "Gaussians with diagonal covariances", "seconds; nothing is trained"),
-    "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items; extra umap"),
-    "umap-hdbscan": Entry(
-        baselines.UmapHdbscan, "McInnes et al., 2018, then Campello et al., 2013", "a minute for 10,000 items; extra umap"
-    ),
+    "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items"),
+    "umap-hdbscan": Entry(baselines.UmapHdbscan, "McInnes et al., 2018, then Campello et al., 2013", "a minute for 10,000 items"),
 }
 
 

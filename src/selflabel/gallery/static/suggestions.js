@@ -98,7 +98,7 @@ export class Suggestions {
       {},
       link(cluster),
       " may be two",
-      el("span", { class: "muted", text: ` · ${percent(share)} apart`, title: why }),
+      el("span", { class: "muted", text: ` · ${percent(share)} in the smaller`, title: why }),
     );
     const split = () => edit({ do: "split", cluster, parts: 2 });
     return el("li", {}, el("div", { class: "pair" }, this.strip(cluster, tiles)), words, button("Split in two", "", split));
