@@ -96,6 +96,7 @@ def label_into(
         final = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         found, signs = describe(method, dataset, prepared.items, final, task)
     seconds["label"] = time.perf_counter() - started - sum(seconds.values())
+    seconds["train"] = max(seconds["train"], sum(line["seconds"] for line in place.history))  # before it was resumed, too
     report = make_report(settings, prepared, found, final, signs, place.history, seconds)
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
