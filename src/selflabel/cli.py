@@ -279,7 +279,7 @@ def export(
         return
     print(f"{done.n_items:,} items: {done.place}")
     if done.n_rejected:
-        print(f"left out as rejected: {done.n_rejected:,}")
+        print(f"{done.n_rejected:,} rejected, left out")
     if done.n_left_out:
         print(
             f"{done.n_left_out:,} items could not be read (see left-out.csv); the first, {done.first_left_out}", file=sys.stderr
