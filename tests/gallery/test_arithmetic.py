@@ -1,16 +1,20 @@
 """What the page says of a run, against plain counts; what it suggests, against what was planted."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from selflabel.edits import LOG, Reader, append, parse, read_edits
 from selflabel.errors import UserError
+from selflabel.gallery import media
 from selflabel.gallery.album import Album, one_thread
 from selflabel.gallery.hints import hints, two_modes
 from selflabel.gallery.plane import CELLS, MOST_POINTS, Plane, seen, within
 from selflabel.gallery.projection import project
 from selflabel.gallery.server import Page, ordered
 from selflabel.gallery.summary import overview
+from selflabel.items import Blob
 from selflabel.run import csv_text
 from tests.gallery.conftest import nearest, write_run
 
@@ -22,6 +26,18 @@ def album(picture_run):
 
 def lines(album):
     return {line["id"]: line for line in overview(album, album.state)["clusters"]}
+
+
+def test_a_file_that_is_deleted_once_its_length_is_promised_is_still_sent_whole(tmp_path):
+    file, body = tmp_path / "a.png", bytes(range(256)) * 4000
+    file.write_bytes(body)
+
+    async def sent():
+        answer = media.answer(Blob(str(file)), "a.png", "bytes=10-")
+        file.unlink()
+        return answer.headers["content-length"], b"".join([block async for block in answer.body_iterator])
+
+    assert asyncio.run(sent()) == (str(len(body) - 10), body[10:])
 
 
 def test_the_overviews_numbers_are_plain_counts(album):
