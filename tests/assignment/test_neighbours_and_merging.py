@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from selflabel.assignment import marginals
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import (
-    merge_down,
-    merit_of,
-    mutual_information,
-    neighbour_joint,
-    neighbour_merit,
-    pointwise_information,
-    posterior_merit,
-)
+from selflabel.assignment.merging import merge_down
+from selflabel.assignment.merit import merit_of, mutual_information, neighbour_joint, neighbour_merit
 from selflabel.assignment.neighbours import approximate, exact, nearest, nearest_in_each, projected, side_by_side, walked
 
 
@@ -63,35 +56,6 @@ def test_merging_split_classes_brings_them_back():
     half = merit_of(torch.tensor([[0.4, 0.1], [0.1, 0.4]]).double())
     information = plain_information([[0.4, 0.1], [0.1, 0.4]])
     assert half == pytest.approx(information * (information / np.log(2)) ** 2)
-
-
-def test_posteriors_that_are_sure_are_judged_as_labels_and_unsure_ones_tell_less():
-    generator = torch.Generator().manual_seed(0)
-    labels, rows = torch.randint(3, (200,), generator=generator), torch.randint(200, (200, 4), generator=generator)
-    sure = torch.nn.functional.one_hot(labels, 3).float()
-    assert posterior_merit(sure, rows.int()) == pytest.approx(merit_of(neighbour_joint(labels, rows, 3), power=1), rel=1e-6)
-    truth, same = torch.arange(200) % 4, (torch.arange(200)[:, None] + 4 * torch.arange(1, 4)) % 200
-    of_classes = torch.nn.functional.one_hot(truth, 4).float()
-    cut = torch.stack([of_classes[:, 0] / 2, of_classes[:, 0] / 2, of_classes[:, 1] + of_classes[:, 2], of_classes[:, 3]], dim=1)
-    assert posterior_merit(of_classes, same.int()) == pytest.approx(np.log(4))
-    assert posterior_merit(cut, same.int()) < posterior_merit(of_classes, same.int())
-
-
-def test_pointwise_information_equals_its_plain_formula():
-    generator = torch.Generator().manual_seed(0)
-    p = torch.rand(50, 4, generator=generator).softmax(dim=1)
-    rows = torch.randint(50, (50, 3), generator=generator)
-    sharp = (p**2 / (p**2).sum(dim=1, keepdim=True)).double()
-    terms = []
-    for i in range(50):
-        for j in rows[i].tolist():
-            both = sharp[i] * sharp[j]
-            terms.append(both.sum() * (both**0.6 / sharp.mean(dim=0)).sum().log())
-    assert pointwise_information(p, rows.int()) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-5)
-    truth, same = torch.arange(200) % 4, (torch.arange(200)[:, None] + 4 * torch.arange(1, 4)) % 200
-    right = torch.nn.functional.one_hot(truth, 4).float()
-    unsure = (right + right.roll(1, dims=1)) / 2
-    assert pointwise_information(right, same) == pytest.approx(np.log(4)) and pointwise_information(unsure, same) < np.log(4)
 
 
 def test_neighbours_equal_the_plain_formula_and_never_name_the_item_itself():

@@ -6,7 +6,7 @@ As in SeLa, training on labels alternates with solving for the labels as optimal
    the input at first and in the learned features later. Neighbours mostly share a class, so noise averages out and a
    random network's first labels already follow the data.
 2. **A label-free merit.** A head is judged by the mutual information between an item's label and its neighbour's
-   (`assignment.merging`). Over heads it ranks as accuracy does. It chooses the reported head, by the posteriors of
+   (`assignment.merit`). Over heads it ranks as accuracy does. It chooses the reported head, by the posteriors of
    items that are many neighbours apart: at the end of a walk a class that was cut in two tells nothing of its halves.
 3. **Exchange.** Heads get stuck with one class split and two merged, and gradient steps do not free them. Over-clustering
    heads do not get stuck so; merged down at least loss of that same information they propose labellings, and the worst
@@ -25,7 +25,6 @@ unknown, K is where merging the over-clustering heads starts to cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,15 +35,8 @@ from torch import Tensor, nn
 
 from selflabel.assignment import Assignment, marginals, sinkhorn
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merging import (
-    merge_down,
-    mutual_information,
-    neighbour_joint,
-    neighbour_merit,
-    pointwise_information,
-    posterior_merit,
-    where_merging_costs,
-)
+from selflabel.assignment.merging import merge_down, merged, where_merging_costs
+from selflabel.assignment.merit import best_head, judged, mutual_information, neighbour_joint, neighbour_merit
 from selflabel.assignment.neighbours import nearest, nearest_in_each, side_by_side, smoothed, walk_directions, walked
 from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.base import (
@@ -70,9 +62,6 @@ FIRST_GAP = 5_000  # items between the first label turns
 ABSENT = -100  # the label of an item that lacks the modality
 EXCHANGED_FOR = 0.6  # of the label turns; then every head has time to learn its labels under their last names
 STEPS = 40  # of the walks by whose ends the reported head is chosen
-PAIRS = 5  # ends an item that its pointwise information is reckoned from
-LOOSENED = 0.9  # what the merit of a head counts whose loosened masses came out unequal: who claims so has to show more
-UNEQUAL = 0.005  # the divergence of its sizes from equal ones, in nats, from which on it counts so: a tenth up or down
 FREED, NEARLY_EQUAL = 0.6, 0.02  # relaxation of labels read off at the end, of heads that were relaxed and of those that were not
 TOLERANCE = 5e-2  # of its masses: labels between solves move by more
 
@@ -362,12 +351,8 @@ class SeLaNN(Method):
 
     def proposals(self) -> list[tuple[float, Tensor]]:
         """(merit, labels) of every over-clustering head merged down to K, best first."""
-        rows, found = self.neighbours_Nk.long(), []
-        for h in range(self.n_main, len(self.head_sizes)):
-            fine = self.labels_HN[h].long()
-            joint = neighbour_joint(fine, rows, self.head_sizes[h])
-            merged = merge_down(joint, self.clusters)[0].to(fine.device)[fine]
-            found.append((neighbour_merit(merged, rows, self.clusters), merged))
+        rows, fine = self.neighbours_Nk.long(), range(self.n_main, len(self.head_sizes))
+        found = [merged(self.labels_HN[h].long(), rows, self.head_sizes[h], self.clusters) for h in fine]
         return sorted(found, key=lambda pair: -pair[0])
 
     def exchange(self) -> None:
@@ -414,15 +399,13 @@ class SeLaNN(Method):
             self.mine(features, data.present, self.leader(features, data.present))
         found = self.posteriors(features, data.present)[: self.n_main]
         ends = walked(self.neighbours_Nk, STEPS, generator).to(self.neighbours_Nk)
-        self.merits = [posterior_merit(p, ends) for p in found]
-        pointwise = [pointwise_information(p, ends[:, :PAIRS]) for p in found]
-        relaxed = self.relaxations()
+        trained = relaxed = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relaxed = [max(r, FREED) if r else NEARLY_EQUAL for r in relaxed]
         solved = [self.solve(self.log_smoothed(p), h, relaxed[h]) for h, p in enumerate(found)]
-        whole = [h for h, a in enumerate(solved) if len(a.labels.unique()) >= (self.task.clusters or 0)]  # none asked for is lost
-        uneven = [marginals.unevenness(marginals.estimated(a.labels, self.clusters)) for a in solved]
-        head = self.best_head(pointwise, uneven, whole or range(self.n_main))
+        heads = [judged(p, ends, a.labels, loosened=r > 0) for p, a, r in zip(found, solved, trained)]
+        head = best_head(heads, fewest=self.task.clusters or 0)  # none of the labels asked for is lost
+        self.merits = [of.merit for of in heads]
         log_p = self.log_smoothed(found[head])
         rows = torch.softmax(log_p + solved[head].potentials.to(log_p), dim=1).half()
         fixed = marginals.TITLES.get(self.task.mass, marginals.TITLES["uniform"])
@@ -431,21 +414,11 @@ class SeLaNN(Method):
         notes = {
             "mass": mass,
             "merits": self.merits,
-            "pointwise": pointwise,
+            "pointwise": [of.pointwise for of in heads],
             "mass_error": solved[head].error,
             "converged": solved[head].converged,
         }
         return Final([a.labels for a in solved], head, rows, notes)
-
-    def best_head(self, pointwise: list[float], uneven: list[float], heads: Sequence[int]) -> int:
-        """Of these heads: of those of fixed masses that of most pointwise information, of those of loosened masses that of the
-        highest merit; of these two the one of higher merit, where one of loosened masses counts for less as far as its sizes are
-        `uneven` (`marginals.unevenness`).
-        """
-        relaxed = self.relaxations()
-        kinds = [[h for h in heads if (relaxed[h] > 0) == loosened] for loosened in (False, True)]
-        finalists = [max(kind, key=by.__getitem__) for kind, by in zip(kinds, (pointwise, self.merits)) if kind]
-        return max(finalists, key=lambda h: self.merits[h] * (discount(uneven[h]) if relaxed[h] else 1.0))
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
@@ -457,16 +430,6 @@ class SeLaNN(Method):
         self.turn, self.clusters, self.chosen = state["turn"], state["clusters"], state["chosen"]
         self.merits = state["merits"]
         self.resize()
-
-
-def discount(uneven: float) -> float:
-    """What the merit of a head of loosened masses counts.
-
-    Example:
-        >>> discount(0.0), round(discount(0.0025), 2), discount(0.2)
-        (1.0, 0.95, 0.9)
-    """
-    return 1 - (1 - LOOSENED) * min(1.0, uneven / UNEQUAL)
 
 
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, dense: bool = False) -> tuple[float, ...]:
