@@ -36,7 +36,7 @@ def build(folder: Path, source: Path, n: int) -> None:
     probs = np.stack([sure, *((1 - sure) / 8 for _ in range(4))], axis=1)
     features = rng.normal(size=(n, DIMENSIONS)).astype(np.float16)
     run = Run(folder)
-    run.write_record({"settings": {"source": str(source)}, "worked_out": {"image": {"kind": "glyph"}}})
+    run.write_start({"settings": {"source": str(source)}, "worked_out": {"image": {"kind": "glyph"}}})
     paths = [files[i % len(files)] for i in range(n)]
     run.write_labelling(Labelling(paths, labels, top, probs, features, rng.integers(0, n, (n, 10)), [], None))
     run.write_report({"n_items": n})

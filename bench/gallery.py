@@ -60,7 +60,7 @@ def build(folder: Path, source: str, n: int) -> None:
     run = Run(folder)
     folder.mkdir()
     whole = str(Path(source).resolve()) if Path(source).exists() else source
-    run.write_record({"settings": {"source": whole}, "worked_out": {"image": {}}})
+    run.write_start({"settings": {"source": whole}, "worked_out": {"image": {}}})
     run.write_labelling(Labelling(paths, labels, top, probs, features, neighbours, [], truth))
     run.write_report({"method": "made up", "n_skipped": 0})
     run.write_array("map.npy", (0.5 + 0.4 * centres[labels, :2] / 9 + rng.normal(0, 0.01, (n, 2))).astype(np.float32))

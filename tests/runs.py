@@ -23,7 +23,7 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
     neighbours = np.stack([rng.permutation(n)[:10] for _ in range(n)]) if n >= 10 else np.zeros((n, 10), int)
     run = Run(Path(folder))
     worked_out = {m: {"kind": kind, "px": 32, "channels": 3} for m, kind in (kinds or {"image": "photo"}).items()}
-    run.write_record({"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
+    run.write_start({"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
     run.write_labelling(Labelling(list(paths), labels, others, best, features, neighbours, [], truth))
     run.write_report({"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})
     return run

@@ -104,6 +104,7 @@ def test_a_signal_saves_and_the_run_goes_on_later(sign_folder, tmp_path, number)
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume" in said and "Traceback" not in said
+    assert "epoch 1 of 60 " in said and (run / "skipped.csv").exists()
     done = len((run / "metrics.jsonl").read_text().splitlines())
     assert 0 < done < 60
     finished = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)

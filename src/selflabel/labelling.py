@@ -87,7 +87,7 @@ def label_into(
     dataset = prepared.data(device, ranks, settings.seed)
     dataset.encoders = method.encoders
     if run is not None and ranks.is_first:
-        run.write_record(record(settings, task, prepared, device, ranks))
+        run.write_start(record(settings, task, prepared, device, ranks), prepared.items.skipped)
     watch = notices.watch if ranks.is_first or ranks.world > 1 else Watch()
     place = train(method, dataset, run.folder if run is not None else None, settings.seed, watch)
     seconds["train"] = time.perf_counter() - started - sum(seconds.values())

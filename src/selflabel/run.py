@@ -12,9 +12,10 @@ import io
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ class Run:
         table = pyarrow.parquet.read_table(file)
         return {m: table[m].to_numpy() for m in table.column_names if m != "id"}
 
-    @property
+    @cached_property
     def truth(self) -> dict[str, str] | None:
         """path -> class, where the source carried truth."""
         file = self.folder / "truth.csv"
@@ -250,8 +251,10 @@ class Run:
             aside = (self.folder.with_name(f"{self.folder.name}-edits-{i}.jsonl") for i in itertools.count(1))
             log.rename(next(file for file in aside if not file.exists()))
 
-    def write_record(self, sections: dict[str, Any]) -> None:
+    def write_start(self, sections: dict[str, Any], skipped: Sequence[tuple[str, str]] = ()) -> None:
+        """What is known before training: every setting, and what could not be decoded."""
         write_text(self.folder / "run.toml", as_toml(sections))
+        write_text(self.folder / "skipped.csv", csv_text(["path", "reason"], skipped))
 
     def write_labelling(self, found: Labelling) -> None:
         """Everything but the report, which marks the end."""
@@ -282,7 +285,6 @@ class Run:
             write_whole(self.folder / "modalities.parquet", lambda p: pq.write_table(by, p))
         self.write_array("features.npy", found.features.astype(np.float16))
         self.write_array("neighbours.npy", found.neighbours.astype(np.int32))
-        write_text(self.folder / "skipped.csv", csv_text(["path", "reason"], found.skipped))
         if found.truth is not None:
             write_text(self.folder / "truth.csv", csv_text(["path", "label"], zip(found.paths, found.truth)))
 

@@ -48,7 +48,7 @@ def write_run(folder, source, paths, labels, features, neighbours, truth=None, c
     run = Run(Path(folder))
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
-    run.write_record(record)
+    run.write_start(record)
     run.write_labelling(found)
     run.write_report({"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
     return run

@@ -91,7 +91,7 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
     optimiser = make_optimiser(phase.recipe, learning)
     if saved is not None and any(k.startswith("optimiser.") for k in saved[0]):
         checkpoint.restore_optimiser(optimiser, saved[0], saved[1]["optimiser"])
-    last_save = time.monotonic()
+    last_save, in_all = time.monotonic(), sum(p.epochs for p in method.phases())
     while place.epoch < phase.epochs:
         batches = drawn(method, phase, place, seed)
         if place.step == 0 and place.epoch * len(batches) in relabel_steps(phase, len(batches)):
@@ -119,7 +119,7 @@ def run_phase(method, data, phase: Phase, place: Place, saved, run: Path | None,
                 last_save = time.monotonic()
             if stop and place.step < len(batches):
                 raise Interrupted
-        finish_epoch(phase, place, len(batches), items, watch)
+        finish_epoch(phase, place, len(batches), items, in_all, watch)
         save(method, optimiser, place, run, data)
         last_save = time.monotonic()
         if data.ranks.any(watch.should_stop()) and not is_last(place, phase, method):
@@ -229,10 +229,11 @@ def largest_share(labels: Tensor) -> float:
     return float(torch.bincount(labels).max()) / len(labels)
 
 
-def finish_epoch(phase: Phase, place: Place, steps: int, items: int, watch: Watch) -> None:
+def finish_epoch(phase: Phase, place: Place, steps: int, items: int, in_all: int, watch: Watch) -> None:
     place.epoch, place.step, place.epochs_done = place.epoch + 1, 0, place.epochs_done + 1
     line = {
         "epoch": place.epochs_done,
+        "of": in_all,
         "phase": phase.name,
         **{k: round(v / items, 6) for k, v in place.sums.items()},
         "lr": phase.recipe.lr * phase.recipe.shape(place.epoch / phase.epochs),
