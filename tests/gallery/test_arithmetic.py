@@ -8,7 +8,7 @@ from selflabel.edits import LOG, Reader, append, parse, read_edits
 from selflabel.errors import UserError
 from selflabel.gallery import media
 from selflabel.gallery.album import Album, one_thread
-from selflabel.gallery.hints import hints, two_modes
+from selflabel.gallery.hints import hints, likely, two_modes
 from selflabel.gallery.plane import CELLS, MOST_POINTS, Plane, seen, within
 from selflabel.gallery.projection import project
 from selflabel.gallery.server import Page, ordered
@@ -58,6 +58,15 @@ def test_the_overviews_numbers_are_plain_counts(album):
         "covered": 0,
         "rejected": 0,
     }
+
+
+def test_a_merged_clusters_card_shows_its_parts_by_their_size(album):
+    album.edit({"do": "merge", "clusters": [4, 5], "into": 4})
+    rows = lines(album)[4]["rows"]
+    assert np.bincount(album.raw[rows], minlength=6).tolist() == [0, 0, 0, 0, 6, 6]
+    for part in (4, 5):
+        typical = [r for r in album.state.members(4).tolist() if album.raw[r] == part]
+        assert [r for r in rows if album.raw[r] == part] == typical[:6]
 
 
 def test_typical_items_come_first_and_their_reverse_is_least_sure_first(album):
@@ -177,6 +186,22 @@ def test_what_was_cut_is_suggested_for_a_merge_and_what_was_joined_for_a_split_a
     album.edit({"do": "split", "cluster": 2, "parts": 2})
     after = hints(album, album.state, {})
     assert after["merges"] == [] and after["splits"] == []
+
+
+def test_items_are_offered_the_clusters_of_their_neighbours_and_of_the_runs_own_doubt(tmp_path):
+    album = planted(tmp_path, np.random.default_rng(0))
+    rows = np.flatnonzero(album.raw == 0)[:20]  # half a cloud: the other half is cluster 1, and the run's second guess is, too
+    found = likely(album, album.state, rows)
+    assert found["clusters"][0] == 1 and found["within"] == 0 and 0 not in found["clusters"]
+    near = album.raw[album.neighbours[rows]]
+    weight = [(near == c).mean(axis=1).sum() + album.top_probs[rows, 1][album.top_labels[rows, 1] == c].sum() for c in range(4)]
+    assert found["clusters"] == [c for c in np.argsort(-np.array(weight), kind="stable").tolist() if c and weight[c]]
+    both = likely(album, album.state, np.array([rows[0], np.flatnonzero(album.raw == 3)[0]]))
+    assert both["within"] is None and set(both["clusters"][:2]) == {0, 3}
+    album.edit({"do": "merge", "clusters": [1, 3], "into": 3})  # what was said of 1 is said of where its items are now
+    assert likely(album, album.state, rows)["clusters"] == [3]
+    album.edit({"do": "reject", "items": rows.tolist()})
+    assert likely(album, album.state, rows)["within"] is None
 
 
 def test_one_cloud_is_rarely_taken_for_two():

@@ -164,6 +164,22 @@ def test_items_are_picked_by_click_shift_click_and_rectangle_and_moved_to_a_new_
     assert names(run) == {6: "strange ones"} and (labels(run) == 6).sum() == 3 and (labels(run) == 5).sum() == 27
 
 
+def test_strays_are_offered_first_the_cluster_they_came_from(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    open_cluster(page, 2)
+    page.click("button:text('Least sure')")
+    page.wait_for_timeout(200)
+    click_tile(page, 0)
+    click_tile(page, 2, keys=["Shift"])
+    page.keyboard.press("v")
+    until(page, "document.querySelector('#offers li:first-child .what')?.innerText === 'Cluster 1'")
+    assert "Cluster 2" not in page.inner_text("#offers")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: (labels(run) == 1).sum() == 30)
+    assert (labels(run)[30:60] == 1).all()
+
+
 def test_items_are_rejected_and_restored(visit, picture_run):
     run = picture_run()
     page = visit(run)

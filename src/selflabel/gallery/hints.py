@@ -1,4 +1,4 @@
-"""What may be worth a person's while: pairs of clusters to merge, clusters to split.
+"""What may be worth a person's while: pairs of clusters to merge, clusters to split; and where items may belong.
 
 A pair is suggested where items of one have neighbours in the other, and it as their second-best label, far more than chance has
 it. A cluster is suggested for a split where its items, seen along the line between the centres of two halves, show two modes
@@ -73,6 +73,23 @@ def successors(album: Album, now: State) -> np.ndarray:
         numbers, counts = np.unique(now.labels[raw == c], return_counts=True)
         heirs[c] = numbers[counts.argmax()]
     return heirs
+
+
+def likely(album: Album, now: State, rows: np.ndarray) -> dict[str, Any]:
+    """Where items may belong: `clusters`, likeliest first, by those of their neighbours and the run's own probabilities, half
+    each; without `within`, the one that all of them are in, if there is one.
+    """
+    near, heirs = now.labels[np.asarray(album.neighbours[rows])], successors(album, now)
+    own = heirs[np.clip(album.top_labels[rows], 0, len(heirs) - 1)]
+    weights = [np.full(near.shape, 1 / near.shape[1]), album.top_probs[rows].astype(np.float64)]
+    numbers = np.concatenate([near, own], axis=1).ravel() + 1  # what is rejected comes first, and is cut off
+    weight = np.bincount(numbers, np.concatenate(weights, axis=1).ravel(), len(now.sizes) + 1)[1:]
+    inside = np.unique(now.labels[rows]).tolist()
+    within = inside[0] if len(inside) == 1 and inside[0] >= 0 else None
+    if within is not None:
+        weight[within] = 0
+    order = np.argsort(-weight, kind="stable")
+    return {"clusters": order[weight[order] > 0].tolist(), "within": within}
 
 
 def splits(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from selflabel.gallery import media, plane
 from selflabel.gallery.album import Album, State
 from selflabel.gallery.details import details
 from selflabel.gallery.guard import Guard
-from selflabel.gallery.hints import hints
+from selflabel.gallery.hints import hints, likely
 from selflabel.gallery.summary import overview, said
 from selflabel.gallery.taking import Taking
 from selflabel.pictures import array_picture, feature_picture
@@ -139,6 +139,10 @@ def add_items(app: FastAPI, page: Page) -> None:
     @app.get("/api/items/{row}")
     def item(row: int) -> dict[str, Any]:
         return details(page.album, page.album.state, page.source, checked(page, row))
+
+    @app.post("/api/likely")
+    def likeliest(items: Annotated[list[int], Body(embed=True, min_length=1)]) -> dict[str, Any]:
+        return likely(page.album, page.album.state, np.array([checked(page, row) for row in items]))
 
     @app.get("/api/thumbs/{stamp}")
     def thumbs(stamp: str, rows: Annotated[str, Query(pattern=r"^\d+(,\d+)*$")]) -> Response:

@@ -34,6 +34,7 @@ def lines(album: Album, now: State) -> list[dict[str, Any]]:
     agreement = means(now.agreement / 255.0, now.labels, sizes)
     confidence = means(album.confidence, now.labels, sizes)
     purity, best = purities(album, now)
+    mended = set(np.unique(now.labels[now.labels != album.raw]).tolist())
     found = []
     for c in now.edited.clusters:
         line = {
@@ -42,12 +43,26 @@ def lines(album: Album, now: State) -> list[dict[str, Any]]:
             "size": int(sizes[c]),
             "agreement": round(float(agreement[c]), 4),
             "confidence": round(float(confidence[c]), 4),
-            "rows": now.members(c)[:MOSAIC].tolist(),
+            "rows": (of_parts(now.members(c), album.raw) if c in mended else now.members(c)[:MOSAIC]).tolist(),
         }
         if purity is not None:
             line |= {"purity": round(float(purity[c]), 4), "class": album.classes[best[c]] if sizes[c] else ""}
         found.append(line)
     return found
+
+
+def of_parts(members: np.ndarray, raw: np.ndarray) -> np.ndarray:
+    """A card's rows where people put a cluster together: the most typical of each part, as many as fits its size.
+
+    Example:
+        >>> of_parts(np.arange(90), np.repeat([4, 7], [60, 30])).tolist()
+        [0, 1, 2, 3, 4, 5, 6, 7, 60, 61, 62, 63]
+    """
+    _, part, counts = np.unique(raw[members], return_inverse=True, return_counts=True)
+    by_part = np.argsort(part, kind="stable")
+    place = np.empty(len(members))
+    place[by_part] = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return members[np.sort(np.argsort((place + 0.5) / counts[part], kind="stable")[:MOSAIC])]
 
 
 def means(values: np.ndarray, labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:

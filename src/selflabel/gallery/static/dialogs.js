@@ -47,11 +47,13 @@ function ask(heading, build) {
 export const showHelp = () => ask("Keys", () => help());
 
 // Which cluster? Type to narrow, arrows and Enter to choose. With `fresh`, a new one of the name typed can be chosen.
-export function chooseCluster(heading, { without = [], only = null, fresh = false } = {}) {
-  const known = store.overview.clusters.filter((c) => !without.includes(c.id) && (!only || only.includes(c.id)));
+// `likely` promises which to offer first, and which not at all; it counts unless a choice has begun when it comes.
+export function chooseCluster(heading, { without = [], only = null, fresh = false, likely = null } = {}) {
+  let known = store.overview.clusters.filter((c) => !without.includes(c.id) && (!only || only.includes(c.id)));
   return ask(heading, (done) => {
     let at = 0,
-      offers = [];
+      offers = [],
+      first = new Map();
     const input = el("input", {
       type: "search",
       placeholder: fresh ? "Type a name: of a cluster, or of a new one" : "Type to narrow",
@@ -76,7 +78,9 @@ export function chooseCluster(heading, { without = [], only = null, fresh = fals
     const draw = () => {
       const words = input.value.trim().toLowerCase();
       offers = known.filter((c) => title(c.id).toLowerCase().includes(words) || String(c.id) === words);
-      offers.sort((a, b) => Number(Boolean(b.name)) - Number(Boolean(a.name)) || a.id - b.id);
+      const place = (c) => first.get(c.id) ?? Infinity;
+      const before = (a, b) => (place(a) === place(b) ? 0 : place(a) - place(b));
+      offers.sort((a, b) => before(a, b) || Number(Boolean(b.name)) - Number(Boolean(a.name)) || a.id - b.id);
       offers = offers.slice(0, 200);
       const isNew = fresh && (!words || !known.some((c) => title(c.id).toLowerCase() === words));
       if (isNew) offers.push({ id: store.overview.fresh, isNew: true, name: input.value.trim(), rows: [] });
@@ -123,6 +127,12 @@ export function chooseCluster(heading, { without = [], only = null, fresh = fals
       }
     });
     draw();
+    likely?.then(({ clusters, within }) => {
+      if (input.value || at) return;
+      first = new Map(clusters.map((id, i) => [id, i]));
+      known = known.filter((c) => c.id !== within);
+      draw();
+    });
     return el("div", { class: "chooser" }, input, list);
   });
 }

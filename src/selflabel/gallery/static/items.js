@@ -1,6 +1,6 @@
 // The second view: all items of a cluster, of a search, of what was rejected, or of all there is, least sure first.
 
-import { getRows } from "./api.js";
+import { getRows, post } from "./api.js";
 import { chooseCluster } from "./dialogs.js";
 import { Details } from "./details.js";
 import { button, el, hue, many, number, percent } from "./dom.js";
@@ -203,7 +203,7 @@ class Items {
   // ------------------------------------------------------------------------------------------------------------ actions
 
   drawBar() {
-    drawActions(this.bar, { rejected: this.which === "rejected", without: this.cluster, ondetails: () => this.openDetails() });
+    drawActions(this.bar, { rejected: this.which === "rejected", ondetails: () => this.openDetails() });
   }
 
   openDetails() {
@@ -239,7 +239,7 @@ class Items {
       key("shift+Arrows", "select on the way"),
       key(" ", "select the item, or not"),
       key("mod+a", "select all"),
-      key("v", "move the selected items to another cluster, or a new one", () => this.orFocus() && moveSelected(this.cluster)),
+      key("v", "move the selected items to another cluster, or a new one", () => this.orFocus() && moveSelected()),
       this.which === "rejected"
         ? key("r", "restore the selected items", () => this.orFocus() && restoreSelected())
         : key(["x", "Delete"], "reject the selected items: they belong in no cluster", () => this.orFocus() && rejectSelected()),
@@ -272,11 +272,11 @@ class Items {
 
 // ---------------------------------------------------------------------------------------- what can be done with a selection
 
-export function drawActions(bar, { rejected = false, without = null, ondetails = null } = {}) {
+export function drawActions(bar, { rejected = false, ondetails = null } = {}) {
   if (!selection.size) return bar.replaceChildren();
   const fitting = rejected
     ? button("Restore", "r", restoreSelected, "main")
-    : button("Move to …", "v", () => moveSelected(without), "main");
+    : button("Move to …", "v", moveSelected, "main");
   bar.replaceChildren(
     el(
       "div",
@@ -284,7 +284,7 @@ export function drawActions(bar, { rejected = false, without = null, ondetails =
       el("b", { text: `${number(selection.size)} selected` }),
       fitting,
       rejected
-        ? button("Move to …", "v", () => moveSelected(without))
+        ? button("Move to …", "v", moveSelected)
         : button("Reject", "x: they belong in no cluster", rejectSelected),
       ondetails && innerWidth < NARROW ? button("Details", "d", ondetails) : null,
       button("Clear", "Esc", () => selection.clear()),
@@ -301,8 +301,9 @@ async function onSelected(make) {
   return false;
 }
 
-export async function moveSelected(without) {
-  const to = await chooseCluster(`Move ${selection.words} to`, { without: without === null ? [] : [without], fresh: true });
+export async function moveSelected() {
+  const likely = post("/api/likely", { items: [...selection.rows] }).catch(() => ({ clusters: [], within: null })); // without it, the usual order
+  const to = await chooseCluster(`Move ${selection.words} to`, { fresh: true, likely });
   if (to && (await onSelected((items) => ({ do: "move", items, to: to.id }))) && to.isNew && to.name)
     await edit({ do: "name", cluster: to.id, name: to.name });
 }

@@ -391,7 +391,7 @@ class MapView {
       key("0", "the whole map", () => this.toWhole()),
       key("l", "lasso: draw around items to select them", () => this.setLasso(!this.lassoing)),
       key("Enter", "select all that is in sight", () => this.lassoWindow()),
-      key("v", "move the selected items to another cluster, or a new one", () => selection.size && moveSelected(null)),
+      key("v", "move the selected items to another cluster, or a new one", () => selection.size && moveSelected()),
       key(["x", "Delete"], "reject the selected items", () => selection.size && rejectSelected()),
       key("Escape", "select none", () => {
         this.setLasso(false);
