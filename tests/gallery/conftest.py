@@ -30,7 +30,7 @@ def features_of(kinds, rng, apart=None):
     centres = 8 * np.eye(8)[kinds % 8]
     noise = rng.normal(0, 0.5, (len(kinds), 8))
     if apart is not None:
-        noise[apart, 7] += 6
+        noise[apart, 7] += 11
     return (centres + noise).astype(np.float32)
 
 

@@ -8,7 +8,7 @@ from selflabel.edits import LOG, Reader, append, parse, read_edits
 from selflabel.errors import UserError
 from selflabel.gallery import media
 from selflabel.gallery.album import Album, one_thread
-from selflabel.gallery.hints import hints, likely, two_modes
+from selflabel.gallery.hints import VALLEY, hints, likely, two_modes
 from selflabel.gallery.plane import CELLS, MOST_POINTS, Plane, seen, within
 from selflabel.gallery.projection import project
 from selflabel.gallery.server import Page, ordered
@@ -204,6 +204,17 @@ def test_items_are_offered_the_clusters_of_their_neighbours_and_of_the_runs_own_
     assert likely(album, album.state, rows)["within"] is None
 
 
+def test_two_ways_of_being_one_thing_are_no_split_where_clusters_lie_further_apart(tmp_path):
+    rng = np.random.default_rng(0)
+    features = (rng.normal(0, 1, (800, 12)) + 14 * np.eye(12)[np.arange(800) % 4]).astype(np.float32)
+    for gap, suggested in ((9, []), (20, [0])):
+        moved = features + gap * np.outer(np.arange(800) % 8 == 0, np.eye(12)[5]).astype(np.float32)
+        labels, paths = np.arange(800) % 4, [f"row:{i:06d}" for i in range(800)]
+        album = Album(write_run(tmp_path / f"run-{gap}", "digits", paths, labels, moved, nearest(moved)))
+        assert two_modes(moved[labels == 0]).valley < 0.1
+        assert [s["cluster"] for s in hints(album, album.state, {})["splits"]] == suggested
+
+
 def test_one_cloud_is_rarely_taken_for_two():
     rng = np.random.default_rng(0)
     one = [rng.normal(size=(400, d)) for d in (2, 16, 128, 512) for _ in range(25)]
@@ -211,18 +222,18 @@ def test_one_cloud_is_rarely_taken_for_two():
         rng.normal(size=(400, d)) + 5 * np.eye(d)[0] * (np.arange(400) % 3 == 0)[:, None] for d in (2, 16, 128) for _ in range(10)
     ]
     with one_thread():
-        wrong, right = (sum(two_modes(x.astype(np.float32))[0] <= 0.5 for x in clouds) for clouds in (one, two))
-    assert wrong <= 2 and right >= 28, (wrong, right)
+        wrong, right = (sum(two_modes(x.astype(np.float32)).valley <= VALLEY for x in clouds) for clouds in (one, two))
+    assert wrong <= 1 and right >= 26, (wrong, right)
 
 
 def test_kinds_that_take_turns_are_two_modes():
     x = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
     x[::2, 0] += 9
-    assert two_modes(x)[0] <= 0.5
+    assert two_modes(x).valley <= VALLEY
 
 
 def test_alike_items_are_no_two_modes():
-    assert two_modes(np.ones((100, 8), np.float32))[0] == 1.0
+    assert two_modes(np.ones((100, 8), np.float32)).valley == 1.0
 
 
 # ------------------------------------------------------------------------------------------------------------- the map

@@ -3,11 +3,12 @@
 A pair is suggested where items of one have neighbours in the other, and it as their second-best label, far more than chance has
 it. A cluster is suggested for a split where its items, seen along the line between the centres of two halves, show two modes
 with a valley between; the line is learnt on half of the items and looked at on the rest, because k-means finds two halves in
-anything.
+anything. The halves must lie about as far apart as clusters do, or every way of writing a digit would be one of its own.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,26 @@ LOOKED_AT = 400  # items of a cluster that a split is judged by
 MOST_SPLITS_TRIED = 200
 LEAST_ITEMS = 40  # a smaller cluster is not judged
 SHOWN = 12
-CONFUSED = 0.04  # of an item's neighbours and doubt, the least that is worth showing
-VALLEY = 0.5  # of the lower mode's height, the most that is worth showing
+CONFUSED = 0.08  # of an item's neighbours and doubt, the least that is worth showing
+VALLEY = 0.4  # of the lower mode's height, the most that is worth showing
+APART = 0.9  # of the usual way from a cluster to the next, the least between halves that is worth showing
 DIRECTIONS = 16
 BINS = 18
 
 
-def hints(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Modes:
+    """A cluster in two halves. valley: how deep it is between them, 1: there is none. share: the smaller half's of the items.
+    gap: between the halves' centres. centre: (D,) of the whole.
+    """
+
+    valley: float
+    share: float
+    gap: float
+    centre: np.ndarray
+
+
+def hints(album: Album, now: State, judged: dict[bytes, Modes]) -> dict[str, Any]:
     """Merges and splits, strongest first."""
     return {"version": now.version, "merges": merges(album, now), "splits": splits(album, now, judged)}
 
@@ -92,10 +106,10 @@ def likely(album: Album, now: State, rows: np.ndarray) -> dict[str, Any]:
     return {"clusters": order[weight[order] > 0].tolist(), "within": within}
 
 
-def splits(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -> list[dict[str, Any]]:
+def splits(album: Album, now: State, judged: dict[bytes, Modes]) -> list[dict[str, Any]]:
     """Clusters with two modes, the deepest valley first. `judged` remembers those whose items stay as they were."""
     order = np.argsort(-now.sizes, kind="stable")[:MOST_SPLITS_TRIED]
-    found = []
+    modes = {}
     with one_thread():
         for c in order[now.sizes[order] >= LEAST_ITEMS].tolist():
             rows = np.sort(now.members(c))
@@ -103,32 +117,49 @@ def splits(album: Album, now: State, judged: dict[bytes, tuple[float, float]]) -
             key = rows.tobytes()
             if key not in judged:
                 judged[key] = two_modes(np.asarray(album.features[rows], np.float32))
-            valley, share = judged[key]
-            if valley <= VALLEY:
-                found.append({"cluster": c, "valley": round(valley, 3), "share": round(share, 3)})
+            modes[c] = judged[key]
+    least = APART * usual_gap(np.stack([m.centre for m in modes.values()])) if modes else 0
+    found = [
+        {"cluster": c, "valley": round(m.valley, 3), "share": round(m.share, 3)}
+        for c, m in modes.items()
+        if m.valley <= VALLEY and m.gap >= least
+    ]
     return sorted(found, key=lambda f: f["valley"])[:SHOWN]
 
 
-def two_modes(x: np.ndarray) -> tuple[float, float]:
-    """How deep the valley is between two halves (1: there is none), and the smaller half's share of the items.
+def usual_gap(centres: np.ndarray) -> float:
+    """The median way from one of (K, D) centres to the nearest other one; 0 for a single one.
 
-    Args:
-        x: (n, D) features of a cluster.
+    Example:
+        >>> usual_gap(np.array([[0.0], [1.0], [5.0]]))
+        1.0
     """
-    x = np.random.default_rng(0).permutation(x - x.mean(axis=0))  # kinds may take turns, as the eyes of a stereo camera do
+    if len(centres) < 2:
+        return 0.0
+    squares = np.square(centres).sum(axis=1)
+    far = squares[:, None] + squares - 2 * centres @ centres.T
+    np.fill_diagonal(far, np.inf)
+    return float(np.median(np.sqrt(np.maximum(far.min(axis=1), 0))))
+
+
+def two_modes(x: np.ndarray) -> Modes:
+    """The two halves of a cluster's (n, D) features."""
+    centre = x.mean(axis=0)
+    x = np.random.default_rng(0).permutation(x - centre)  # kinds may take turns, as the eyes of a stereo camera do
     learnt, judged = x[::2], x[1::2]
     vectors = np.linalg.eigh(learnt @ learnt.T)[1][:, -DIRECTIONS:]  # of n x n: there are fewer items than features
     directions = learnt.T @ vectors[:, ::-1]
     directions /= np.maximum(np.linalg.norm(directions, axis=0), 1e-9)
     learnt, judged = learnt @ directions, judged @ directions
     centres = two_means(learnt)
-    along = judged @ (centres[1] - centres[0])
+    line = centres[1] - centres[0]
+    along, gap = judged @ line, float(np.linalg.norm(line))
     ends = np.quantile(along, [0.01, 0.99])
     if ends[1] <= ends[0]:
-        return 1.0, 0.0
+        return Modes(1.0, 0.0, gap, centre)
     counts = np.histogram(along, BINS, ends)[0].astype(float)
     height = np.convolve(np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
-    return valley_of(height)
+    return Modes(*valley_of(height), gap, centre)
 
 
 def valley_of(height: np.ndarray) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from selflabel.gallery import media, plane
 from selflabel.gallery.album import Album, State
 from selflabel.gallery.details import details
 from selflabel.gallery.guard import Guard
-from selflabel.gallery.hints import hints, likely
+from selflabel.gallery.hints import Modes, hints, likely
 from selflabel.gallery.summary import overview, said
 from selflabel.gallery.taking import Taking
 from selflabel.pictures import array_picture, feature_picture
@@ -50,7 +50,7 @@ class Page:
         self.stamp = stamp_of(run)
         self.taking = Taking(run, self.album.paths, moved_to, follow)
         self.lock, self.hinted = threading.Lock(), {"version": -1}
-        self.judged: dict[bytes, tuple[float, float]] = {}
+        self.judged: dict[bytes, Modes] = {}
 
     def hints(self) -> dict[str, Any]:
         now = self.album.state
