@@ -40,9 +40,9 @@ def judged(album: Album) -> dict[str, int]:
     several = {k for k in of.values() if list(of.values()).count(k) > 1}
     return {
         "splits": len(cut),
-        "right splits": sum(purity[c] <= PURE for c in cut),
-        "mixed clusters": sum(p < MIXED for p in purity.values()),
-        "of them suggested": sum(purity[c] < MIXED for c in cut),
+        "right splits": sum(bool(purity[c] <= PURE) for c in cut),
+        "mixed clusters": sum(bool(p < MIXED) for p in purity.values()),
+        "of them suggested": sum(bool(purity[c] < MIXED) for c in cut),
         "merges": len(joined),
         "right merges": len(right),
         "classes in several clusters": len(several),
