@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from selflabel.errors import UserError
 from selflabel.labelling import label
 from selflabel.methods.pretext import MOMENTUM, Pretext, follow, info_nce, nt_xent, quarter_turned
 from selflabel.settings import make_settings
@@ -54,6 +55,12 @@ def test_batch_statistics_follow_too():
     fast(torch.rand(5, 36) + 3)
     follow(slow, fast, 0.99)
     assert torch.equal(slow[2].running_mean, fast[2].running_mean) and slow[2].running_mean.any()
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 64, 98), (3, 40)])
+def test_what_is_no_square_picture_is_not_turned(shape):
+    with pytest.raises(UserError, match="simclr or moco"):
+        quarter_turned(torch.rand(shape))
 
 
 @pytest.mark.parametrize("task", ["simclr", "moco", "rotation"])

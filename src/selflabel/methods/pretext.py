@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selflabel.errors import UserError
 from selflabel.heads import Projector
 from selflabel.methods.base import Every, Phase, Recipe, alone, one_cycle
 
@@ -41,7 +42,14 @@ def info_nce(queries_BD: Tensor, keys_BD: Tensor, queue_QD: Tensor, temperature:
 
 
 def quarter_turned(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(4B, ...) every picture turned by 0 to 3 quarters, and the quarters (4B,)."""
+    """(4B, ...) every picture turned by 0 to 3 quarters, and the quarters (4B,).
+
+    Raises:
+        UserError: they are no square pictures.
+    """
+    if x.ndim < 4 or x.shape[-2] != x.shape[-1]:
+        shape = " x ".join(map(str, x.shape[1:]))
+        raise UserError(f"--set pretext=rotation: turns square pictures, and items are {shape} here; take simclr or moco.")
     turned = torch.cat([x.rot90(q, (-2, -1)) for q in range(4)])
     return turned, torch.arange(4, device=x.device).repeat_interleave(len(x))
 
