@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.compare import COLUMNS, as_table, compare, folder_of
+from selflabel.compare import COLUMNS, as_table, compare, drawn, folder_of
 from selflabel.errors import UserError
 from selflabel.files import held
 from selflabel.run import Run
@@ -37,6 +37,19 @@ def test_the_command_writes_a_table_and_a_picture(selflabel, features, tmp_path)
     assert float(rows["kmeans"]["MB"]) > 50 and rows["kmeans"]["failed"] == ""
     assert Image.open(out / "comparison.png").size[0] > 400
     assert "| kmeans |" in (out / "comparison.md").read_text() and "| kmeans |" in first.stdout
+
+
+def test_without_truth_methods_are_ranked_by_the_estimate_and_those_without_one_come_last(tmp_path, blobs):
+    np.save(tmp_path / "x.npy", blobs()[0])
+    settings = make_settings(source=str(tmp_path / "x.npy"), clusters=3, device="cpu")
+    rows = compare(settings, ["gaussian-mixture", "kmeans"], tmp_path / "out")
+    assert [r["estimated accuracy"] is None for r in rows] == [True, False] and not any(
+        r["failed"] or r["accuracy"] for r in rows
+    )
+    table = (tmp_path / "out" / "comparison.md").read_text()
+    assert table.index("| kmeans |") < table.index("| gaussian-mixture |")
+    assert Image.open(tmp_path / "out" / "comparison.png").size[0] > 400
+    assert drawn(rows[:1]) is None and "gaussian-mixture" in drawn(rows).axes[0].get_xlabel()
 
 
 def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_path):

@@ -271,10 +271,13 @@ def quality(row: dict[str, Any]) -> tuple[str, Any]:
 
 
 def drawn(rows: list[dict[str, Any]]) -> Any:
-    """A figure of quality against time; None where no method ended well."""
+    """A figure of quality against time; None where no method has a quality. One without is named below it: a method of a single
+    head estimates no accuracy.
+    """
     from matplotlib.figure import Figure
 
-    good = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]
+    ended = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]
+    good = [row for row in ended if row[3] is not None]
     if not good:
         return None
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -282,7 +285,9 @@ def drawn(rows: list[dict[str, Any]]) -> Any:
     for method, seconds, _, value in good:
         axis.scatter(seconds, value, color="#8a8a8a" if method.split()[0] in BASELINES else "#1f5fa8", zorder=3)
         axis.annotate(method, (seconds, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    axis.set(xscale="log", xlabel="seconds", ylabel=good[0][2], ylim=(0, 1.02))
+    left_out = ", ".join(method for method, _, _, value in ended if value is None)
+    below = f"seconds\n(without an {good[0][2]}: {left_out})" if left_out else "seconds"
+    axis.set(xscale="log", xlabel=below, ylabel=good[0][2], ylim=(0, 1.02))
     axis.margins(x=0.2)
     axis.grid(alpha=0.3)
     return figure
