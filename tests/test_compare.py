@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.compare import COLUMNS, as_table, compare, drawn, folder_of
+from selflabel.compare import COLUMNS, as_table, compare, folder_of
 from selflabel.errors import UserError
 from selflabel.files import held
 from selflabel.run import Run
@@ -39,17 +39,36 @@ def test_the_command_writes_a_table_and_a_picture(selflabel, features, tmp_path)
     assert "| kmeans |" in (out / "comparison.md").read_text() and "| kmeans |" in first.stdout
 
 
-def test_without_truth_methods_are_ranked_by_the_estimate_and_those_without_one_come_last(tmp_path, blobs):
+def test_without_truth_methods_are_ranked_by_the_merit_of_their_labels_by_the_neighbours_of_all(tmp_path, blobs):
     np.save(tmp_path / "x.npy", blobs()[0])
-    settings = make_settings(source=str(tmp_path / "x.npy"), clusters=3, device="cpu")
-    rows = compare(settings, ["gaussian-mixture", "kmeans"], tmp_path / "out")
-    assert [r["estimated accuracy"] is None for r in rows] == [True, False] and not any(
-        r["failed"] or r["accuracy"] for r in rows
-    )
+    settings = make_settings(source=str(tmp_path / "x.npy"), clusters=3, device="cpu", epochs=2)
+    rows = compare(settings, ["gaussian-mixture", "kmeans", "sela"], tmp_path / "out")
+    assert not any(r["failed"] or r["accuracy"] for r in rows)
+    assert rows[1]["merit"] == pytest.approx(np.log(3), abs=0.05)  # three blobs, apart
+    ways = [np.load(tmp_path / "out" / name / "neighbours.npy") for name in ("kmeans", "sela")]
+    for row in rows:
+        labels = Run(tmp_path / "out" / row["method"]).raw_labels["label"].to_numpy()
+        each = [plain_merit(labels, near) for near in (ways if (ways[0] != ways[1]).any() else ways[:1])]
+        assert row["merit"] == pytest.approx(np.mean(each), rel=1e-6)
     table = (tmp_path / "out" / "comparison.md").read_text()
-    assert table.index("| kmeans |") < table.index("| gaussian-mixture |")
+    places = [table.index(f"| {row['method']} |") for row in sorted(rows, key=lambda row: -row["merit"])]
+    assert places == sorted(places)
     assert Image.open(tmp_path / "out" / "comparison.png").size[0] > 400
-    assert drawn(rows[:1]) is None and "gaussian-mixture" in drawn(rows).axes[0].get_xlabel()
+
+
+def plain_merit(labels, near):
+    """I (I / H)^2 of an item's label and its neighbour's."""
+    k = labels.max() + 1
+    joint = np.zeros((k, k))
+    for own, others in zip(labels, labels[near]):
+        for other in others:
+            joint[own, other] += 0.5
+            joint[other, own] += 0.5
+    joint /= joint.sum()
+    p = joint.sum(axis=0)
+    there = joint > 0
+    information = (joint[there] * np.log(joint[there] / np.outer(p, p)[there])).sum()
+    return information * (information / -(p[p > 0] * np.log(p[p > 0])).sum()) ** 2
 
 
 def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_path):
@@ -87,7 +106,7 @@ def test_a_method_that_fails_is_listed_with_its_reason_and_tried_again(features,
     compare(settings, ["kmeans"], out)
     (out / "gaussian-mixture").write_text("in the way")
     rows = compare(settings, ["gaussian-mixture", "kmeans"], out)
-    assert "is a file" in rows[0]["failed"] and rows[0]["accuracy"] is None and rows[1]["accuracy"] > 0.9
+    assert "is a file" in rows[0]["failed"] and rows[0]["accuracy"] is rows[0]["merit"] is None and rows[1]["accuracy"] > 0.9
     assert "is a file" in as_table(rows)
     (out / "gaussian-mixture").unlink()
     assert compare(settings, ["gaussian-mixture"], out)[0]["failed"] is None

@@ -1,12 +1,15 @@
 """SEVERAL METHODS ON THE SAME DATA under the same budget: one table, one picture of quality against time.
 
 Each method runs in a process of its own, so that its peak memory is its own and a failure is its own too; all of them read one
-cache of decoded items. Beside the runs lie comparison.csv, comparison.md and comparison.png, written anew after every method.
-What is finished is not run again, and what was cut off is resumed.
+cache of decoded items. Without truth they are ranked by one yardstick: the merit of their labels (`assignment.merit`) by the
+neighbours in the features of all of them, so that none is judged by what it learned itself alone. Beside the runs lie
+comparison.csv, comparison.md and comparison.png, written anew after every method. What is finished is not run again, and what
+was cut off is resumed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -20,6 +23,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from selflabel.errors import Interrupted, UserError
 from selflabel.evaluation.metrics import score
 from selflabel.files import write_text, write_whole
@@ -30,9 +35,10 @@ from selflabel.settings import Settings, as_toml, differences, make_settings, wi
 FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs; of a budget of seconds, for a second trial
 STOPPED = 130  # exit code of a run that was asked to stop
 FAILED = "failed.json"
+NEIGHBOURS = "neighbours.npy"
 SCORES = ("accuracy", "nmi", "ami", "ari")
 SIGNS = ("agreement", "support", "stability", "neighbours", "confidence")
-COLUMNS = ("method", *SCORES, "estimated accuracy", *SIGNS, "clusters", "epochs", "seconds", "MB", "failed")
+COLUMNS = ("method", *SCORES, "merit", "estimated accuracy", *SIGNS, "clusters", "epochs", "seconds", "MB", "failed")
 
 
 def compare(
@@ -66,9 +72,16 @@ def compare(
         raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
     every = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
     claim(out, settings, seconds)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    runs: dict[str, Run] = {}
+    known: dict[tuple[str, str], float] = {}
     for name, asked in every.items():
-        rows.append(row_of(name, run_method(asked, folder_of(name, out), seconds, say)))
+        place = run_method(asked, folder_of(name, out), seconds, say)
+        rows.append(row_of(name, place))
+        if rows[-1]["failed"] is None:
+            runs[name] = Run(place)
+        merits = common_merits(runs, known)
+        rows = [row | {"merit": merits.get(row["method"])} for row in rows]
         write_comparison(out, rows)
     return rows
 
@@ -228,6 +241,25 @@ def row_of(name: str, place: Path) -> dict[str, Any]:
     )
 
 
+def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float]) -> dict[str, float]:
+    """Every run's merit in nats: the mean over the neighbours that the runs found, the same ones counted once.
+
+    known: what was worked out before, (name of the run, digest of the neighbours) to merit; it grows.
+    """
+    import torch
+
+    from selflabel.assignment.merit import merit_of, neighbour_joint
+
+    ways = {hashlib.blake2b((run.folder / NEIGHBOURS).read_bytes()).hexdigest(): run.folder / NEIGHBOURS for run in runs.values()}
+    for name, run in runs.items():
+        new = [way for way in ways if (name, way) not in known]
+        labels = torch.from_numpy(run.raw_labels["label"].to_numpy().astype(np.int64)) if new else torch.zeros(0)
+        for way in new:
+            near = torch.from_numpy(np.load(ways[way], allow_pickle=False)).long()
+            known[name, way] = merit_of(neighbour_joint(labels, near, int(labels.max()) + 1))
+    return {name: sum(known[name, way] for way in ways) / len(ways) for name in runs}
+
+
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
@@ -265,19 +297,16 @@ def shown(column: str, value: Any) -> str:
 
 
 def quality(row: dict[str, Any]) -> tuple[str, Any]:
-    """What a row is ranked by: accuracy where there is truth, else the estimate."""
-    name = "accuracy" if row["accuracy"] is not None else "estimated accuracy"
+    """What a row is ranked by: accuracy where there is truth, else the merit."""
+    name = "accuracy" if row["accuracy"] is not None else "merit"
     return name, row[name]
 
 
 def drawn(rows: list[dict[str, Any]]) -> Any:
-    """A figure of quality against time; None where no method has a quality. One without is named below it: a method of a single
-    head estimates no accuracy.
-    """
+    """A figure of quality against time; None where no method ended well."""
     from matplotlib.figure import Figure
 
-    ended = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]
-    good = [row for row in ended if row[3] is not None]
+    good = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]
     if not good:
         return None
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -285,9 +314,9 @@ def drawn(rows: list[dict[str, Any]]) -> Any:
     for method, seconds, _, value in good:
         axis.scatter(seconds, value, color="#8a8a8a" if method.split()[0] in BASELINES else "#1f5fa8", zorder=3)
         axis.annotate(method, (seconds, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    left_out = ", ".join(method for method, _, _, value in ended if value is None)
-    below = f"seconds\n(without an {good[0][2]}: {left_out})" if left_out else "seconds"
-    axis.set(xscale="log", xlabel=below, ylabel=good[0][2], ylim=(0, 1.02))
+    measure = good[0][2]
+    axis.set(xscale="log", xlabel="seconds", ylabel="merit (nats, without truth)" if measure == "merit" else measure)
+    axis.set_ylim(0, 1.02 if measure == "accuracy" else None)
     axis.margins(x=0.2)
     axis.grid(alpha=0.3)
     return figure
