@@ -1,0 +1,50 @@
+"""Without truth, which method is best here? How `compare` ranks all of them by merit and by estimated accuracy, beside the truth.
+
+    SELFLABEL_DATA=... python -m reproduce.ranking [--runs FOLDER]
+
+Short runs, so that methods differ. Writes results/ranking.json: for each set Spearman's rank correlation with accuracy over the
+methods that have the number, and the accuracy of the method that each ranks first. A second start goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from reproduce.common import with_truth, write_results
+from selflabel.compare import compare
+from selflabel.methods import BASELINES, METHODS
+from selflabel.settings import make_settings
+
+SETS = {"digits": (None, 25), "mnist5k": (None, 6), "cifar10": (2_500, 5)}  # items, epochs
+VERSION_2 = "deepcluster version=2"
+EVERY = [*(m for m in METHODS if m != "selavi"), VERSION_2, *BASELINES]
+
+
+def ranked(rows: list[dict], number: str) -> dict:
+    """How well a number tells which methods are good."""
+    from scipy.stats import spearmanr
+
+    having = [r for r in rows if r[number] is not None]
+    first = max(having, key=lambda r: r[number])
+    agreement = float(spearmanr([r[number] for r in having], [r["accuracy"] for r in having])[0])
+    return {"methods": len(having), "spearman": round(agreement, 3), "first": first["method"], "its accuracy": first["accuracy"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", default="runs")
+    place = Path(parser.parse_args().runs)
+    found = {}
+    for name, (limit, epochs) in SETS.items():
+        settings = make_settings(source=with_truth(name, limit), clusters=10, seed=0, epochs=epochs)
+        rows = [r for r in compare(settings, EVERY, place / f"ranking-{name}", say=print) if r["failed"] is None]
+        by = {number: ranked(rows, number) for number in ("merit", "estimated accuracy", "stability", "neighbours")}
+        best = max(rows, key=lambda r: r["accuracy"])
+        found[name] = {"epochs": epochs, "best": best["method"], "its accuracy": best["accuracy"], "by": by, "rows": rows}
+        print(name, best["method"], by, flush=True)
+    write_results("ranking", {"data": ", ".join(SETS), "budget": "epochs, a set", "found": found})
+
+
+if __name__ == "__main__":
+    main()
