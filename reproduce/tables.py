@@ -100,7 +100,8 @@ def spread(summary: dict, score: str) -> str:
 def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
     rule = "| --- " * (lines[0].count("|") - 1) + "|"
     counts = sorted({len(found["summary"]["seeds"]) for found in content["methods"].values()})
-    over = "one seed" if counts == [1] else f"mean and spread over {' or '.join(map(str, counts))} seeds"
+    many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    over = "one seed" if many == "1" else f"mean and spread over {many} seeds"
     head = f"### {data}\n\n{budget}; {over}; {content['machine']}; {content['date']}."
     return "\n".join([head, "", lines[0], rule, *lines[1:]])
 
@@ -138,12 +139,36 @@ def method_table(names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def ranking_table() -> str:
+    """How well each number that needs no truth ranks methods."""
+    found = json.loads((ROOT / "results/ranking.json").read_text())["found"]
+    numbers = list(next(iter(found.values()))["by"])
+    sets = [f"{name}, {of['epochs']} epochs; best {of['its accuracy']:.3f}" for name, of in found.items()]
+    lines = [f"| ranked by | {' | '.join(sets)} |", "| --- " * (1 + len(sets)) + "|"]
+    for number in numbers:
+        by = [of["by"][number] for of in found.values()]
+        cells = [f"{b['spearman']:.2f}, {b['its accuracy']:.3f} ({b['first']})" for b in by]
+        lines.append(f"| {number} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def suggestions_table() -> str:
+    """How many of the page's suggestions are right."""
+    found = json.loads((ROOT / "results/suggestions.json").read_text())["found"]
+    heads = ("splits suggested, right", "mixed clusters, found", "merges suggested, right", "classes cut, found")
+    lines = [f"| clusters | {' | '.join(heads)} |", "| --- " * 5 + "|"]
+    for kind, of in found.items():
+        pairs = zip(list(of.values())[::2], list(of.values())[1::2])
+        lines.append(f"| {kind} | {' | '.join(f'{every}, {right}' for every, right in pairs)} |")
+    return "\n".join(lines)
+
+
 def pages() -> dict[str, list[Callable[[], str]]]:
     """The tables of each page."""
     each = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
     baselines = {"docs/methods/baselines.md": [partial(method_table, list(BASELINES))]}
-    videos = {"docs/methods/selavi.md": [videos_table]}
-    return {"README.md": [readme_table, overview], "docs/field.md": [field_tables]} | each | baselines | videos
+    more = {"docs/methods/selavi.md": [videos_table], "docs/compare.md": [ranking_table], "docs/page.md": [suggestions_table]}
+    return {"README.md": [readme_table, overview], "docs/field.md": [field_tables]} | each | baselines | more
 
 
 def main() -> None:
