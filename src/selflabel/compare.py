@@ -80,7 +80,7 @@ def compare(
         rows.append(row_of(name, place))
         if rows[-1]["failed"] is None:
             runs[name] = Run(place)
-        merits = common_merits(runs, known)
+        merits = common_merits(runs, known, settings.clusters)
         rows = [row | {"merit": merits.get(row["method"])} for row in rows]
         write_comparison(out, rows)
     return rows
@@ -241,14 +241,14 @@ def row_of(name: str, place: Path) -> dict[str, Any]:
     )
 
 
-def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float]) -> dict[str, float]:
+def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float], K: int | None) -> dict[str, float]:
     """Every run's merit in nats: the mean over the neighbours that the runs found, the same ones counted once.
 
-    known: what was worked out before, (name of the run, digest of the neighbours) to merit; it grows.
+    known: what was worked out before, (name of the run, digest of the neighbours) to merit; it grows. K: labels asked for.
     """
     import torch
 
-    from selflabel.assignment.merit import merit_of, neighbour_joint
+    from selflabel.assignment.merit import neighbour_merit
 
     ways = {hashlib.blake2b((run.folder / NEIGHBOURS).read_bytes()).hexdigest(): run.folder / NEIGHBOURS for run in runs.values()}
     for name, run in runs.items():
@@ -256,7 +256,7 @@ def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float]) -> 
         labels = torch.from_numpy(run.raw_labels["label"].to_numpy().astype(np.int64)) if new else torch.zeros(0)
         for way in new:
             near = torch.from_numpy(np.load(ways[way], allow_pickle=False)).long()
-            known[name, way] = merit_of(neighbour_joint(labels, near, int(labels.max()) + 1))
+            known[name, way] = neighbour_merit(labels, near, K or int(labels.max()) + 1)
     return {name: sum(known[name, way] for way in ways) / len(ways) for name in runs}
 
 
