@@ -29,7 +29,7 @@ PICTURES, ITEMS, CLUSTERS, DIMENSIONS = 10_000, 1_000_000, 100, 64
 TURNS = 5
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "page.md", ROOT / "results" / "gallery.json"
-MARKS = ("<!-- table from results/gallery.json -->", "<!-- end of table -->")
+MARKS = ("<!-- table from results/gallery.json -->", "<!-- end of its table -->")
 LIMITS = {"first_paint_ms": 1000, "view_ms": 300, "memory_mb": 1000}
 
 

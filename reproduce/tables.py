@@ -109,7 +109,7 @@ def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
 def with_tables(text: str, tables: list[str]) -> str:
     """The text with these tables between its marks, in their order."""
     before, *rest = text.split(START)
-    return before + "".join(f"{START}\n{table}\n{END}{part.split(END)[1]}" for table, part in zip(tables, rest, strict=True))
+    return before + "".join(f"{START}\n{table}\n{END}{part.split(END, 1)[1]}" for table, part in zip(tables, rest, strict=True))
 
 
 def overview() -> str:
