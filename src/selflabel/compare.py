@@ -256,7 +256,7 @@ def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float], K: 
         labels = torch.from_numpy(run.raw_labels["label"].to_numpy().astype(np.int64)) if new else torch.zeros(0)
         for way in new:
             near = torch.from_numpy(np.load(ways[way], allow_pickle=False)).long()
-            known[name, way] = neighbour_merit(labels, near, K or int(labels.max()) + 1)
+            known[name, way] = neighbour_merit(labels, near, max(K or 0, int(labels.max()) + 1))
     return {name: sum(known[name, way] for way in ways) / len(ways) for name in runs}
 
 
