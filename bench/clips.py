@@ -39,8 +39,8 @@ def write(folder: Path, n: int) -> None:
 def one(folder: str, cache: str) -> None:
     import torch
 
-    from selflabel.preparing import Notices, prepare
-    from selflabel.settings import make_settings
+    from selflabel.base.settings import make_settings
+    from selflabel.jobs.prepare import Notices, prepare
 
     started = time.perf_counter()
     with Peak() as peak:

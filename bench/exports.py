@@ -26,7 +26,7 @@ CLUSTERS, DIMENSIONS = 100, 16
 
 def build(folder: Path, source: Path, n: int) -> None:
     """A finished run of n items over the files of `source`."""
-    from selflabel.run import Labelling, Run
+    from selflabel.runs.run import Labelling, Run
 
     rng = np.random.default_rng(0)
     files = sorted(p.relative_to(source).as_posix() for p in source.rglob("*.png"))
@@ -56,7 +56,7 @@ def write_files(source: Path) -> None:
 def one(run: str, name: str, out: str) -> None:
     """Export once and print seconds and the peak in megabytes."""
     from selflabel.exports import EXPORTS, export
-    from selflabel.run import Run
+    from selflabel.runs.run import Run
 
     started = time.perf_counter()
     done = export(Run.open(run), name, Path(out), how="hard" if EXPORTS[name].links else "copy")

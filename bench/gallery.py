@@ -36,9 +36,9 @@ LIMITS = {"first_paint_ms": 1000, "view_ms": 300, "memory_mb": 1000}
 def build(folder: Path, source: str, n: int) -> None:
     """A finished run of n items over the source's first pictures, its small pictures made."""
     from selflabel.items import open_items
-    from selflabel.run import Labelling, Run
-    from selflabel.sources import open_source
-    from selflabel.thumbs import Thumbs
+    from selflabel.runs.run import Labelling, Run
+    from selflabel.runs.sources import open_source
+    from selflabel.runs.thumbs import Thumbs
 
     rng = np.random.default_rng(0)
     items = open_items(source)

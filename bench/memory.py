@@ -20,8 +20,8 @@ SIZES = (1_000, 10_000, 20_000, 40_000)
 
 def one(n: int) -> None:
     """Label n random pictures for one epoch and print the peak in megabytes."""
-    from selflabel.labelling import label
-    from selflabel.settings import make_settings
+    from selflabel.base.settings import make_settings
+    from selflabel.jobs.label import label
 
     rng = np.random.default_rng(0)
     x = np.zeros((n, 28, 28), np.uint8)

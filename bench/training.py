@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from selflabel.labelling import make_method, make_task
+from selflabel.base.settings import make_settings
+from selflabel.contract import Phase
+from selflabel.jobs.label import make_method, make_task
+from selflabel.jobs.prepare import Notices, prepare
 from selflabel.methods import find_method
-from selflabel.methods.base import Phase
-from selflabel.preparing import Notices, prepare
-from selflabel.settings import make_settings
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
 from selflabel.training.loop import make_optimiser, train

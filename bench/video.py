@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
+from selflabel.base.settings import make_settings
 from selflabel.decode.sound import decode_sound
 from selflabel.decode.video import SPAN_S, decode_clip, open_media, seconds_of
 from selflabel.items import open_items
-from selflabel.labelling import make_method, make_task
+from selflabel.jobs.label import make_method, make_task
+from selflabel.jobs.prepare import Notices, Prepared, form_of, prepare
 from selflabel.methods import find_method
-from selflabel.preparing import Notices, Prepared, form_of, prepare
-from selflabel.settings import make_settings
 from selflabel.training.data import as_writable
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Place, evenly_split, learn, make_optimiser

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.base.settings import make_settings
 from selflabel.evaluation.metrics import score
 from selflabel.items import EMBEDDED
-from selflabel.labelling import label
-from selflabel.run import Run, csv_text, read_truth
-from selflabel.settings import make_settings
+from selflabel.jobs.label import label
+from selflabel.runs.run import Run, csv_text, read_truth
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from reproduce.common import with_truth, write_results
+from selflabel.base.settings import make_settings
+from selflabel.contract import Data, Method
 from selflabel.evaluation.metrics import accuracy
 from selflabel.items import open_items
-from selflabel.labelling import make_method, make_task
+from selflabel.jobs.label import make_method, make_task
+from selflabel.jobs.prepare import Notices, prepare
 from selflabel.methods import find_method
-from selflabel.methods.base import Data, Method
-from selflabel.preparing import Notices, prepare
-from selflabel.settings import make_settings
 from selflabel.training.distributed import Ranks, pick_device
 from selflabel.training.loop import Watch, train
 

@@ -14,11 +14,11 @@ import argparse
 from pathlib import Path
 
 from reproduce.common import read_results, summary, with_truth, write_results
-from selflabel.compare import compare, folder_of
+from selflabel.base.settings import make_settings
+from selflabel.jobs.compare import compare, folder_of
+from selflabel.jobs.score import probe_run
 from selflabel.methods import BASELINES, METHODS
-from selflabel.run import Run
-from selflabel.scoring import probe_run
-from selflabel.settings import make_settings
+from selflabel.runs.run import Run
 
 CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette128": 10}
 

@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save_file
 
 from reproduce.common import kmeans_rows, measured, summary, unpacked, write_results
-from selflabel.preparing import Notices, prepare
-from selflabel.settings import make_settings
+from selflabel.base.settings import make_settings
+from selflabel.jobs.prepare import Notices, prepare
 
 SEEDS = (0, 1, 2, 3, 4)
 ENCODER = "timm:tf_efficientnet_lite0"

@@ -17,11 +17,11 @@ import numpy as np
 
 from reproduce.common import read_results, summary, write_results
 from selflabel.assignment.alignment import contingency, hungarian
+from selflabel.base.settings import make_settings
 from selflabel.evaluation.metrics import codes, score
 from selflabel.items import open_items
-from selflabel.labelling import label
+from selflabel.jobs.label import label
 from selflabel.methods import BASELINES, METHODS
-from selflabel.settings import make_settings
 
 MASSES = ("uniform", "gaussian", "zipf", "estimated", "relaxed")
 SMALLEST = 3

@@ -20,7 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from selflabel.edits import append, parse
-from selflabel.run import Run
+from selflabel.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -16,10 +16,10 @@ from torch import nn
 
 from reproduce.common import summary, with_truth, write_results
 from reproduce.field import CLASSES, seeds_of, titled
+from selflabel.base.settings import make_settings
 from selflabel.evaluation.metrics import score
-from selflabel.labelling import label
-from selflabel.preparing import Notices, prepare
-from selflabel.settings import make_settings
+from selflabel.jobs.label import label
+from selflabel.jobs.prepare import Notices, prepare
 from selflabel.training.distributed import Ranks
 
 WAYS = ("kmeans", "spherical-kmeans", "umap-kmeans")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from reproduce.common import read_results, unpacked, write_results
 from reproduce.videos import EPOCHS, SETS, WHAT
-from selflabel.finetune import finetuned
-from selflabel.labelling import label
-from selflabel.run import Run
-from selflabel.scoring import groups_of, probe_run
-from selflabel.settings import make_settings
+from selflabel.base.settings import make_settings
+from selflabel.jobs.finetune import finetuned
+from selflabel.jobs.label import label
+from selflabel.jobs.score import groups_of, probe_run
+from selflabel.runs.run import Run
 
 
 def probed(name: str, method: str, seed: int) -> dict:

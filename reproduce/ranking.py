@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 from reproduce.common import with_truth, write_results
-from selflabel.compare import compare
+from selflabel.base.settings import make_settings
+from selflabel.jobs.compare import compare
 from selflabel.methods import BASELINES, METHODS
-from selflabel.settings import make_settings
 
 SETS = {"digits": (None, 25), "mnist5k": (None, 6), "cifar10": (2_500, 5)}  # items, epochs
 VERSION_2 = "deepcluster version=2"

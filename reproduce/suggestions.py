@@ -16,11 +16,11 @@ import numpy as np
 
 from reproduce.common import write_results
 from reproduce.frozen import ENCODER, features_of
+from selflabel.base.settings import make_settings
 from selflabel.gallery.album import Album
 from selflabel.gallery.hints import merges, splits
-from selflabel.labelling import label
-from selflabel.run import Run, csv_text
-from selflabel.settings import make_settings
+from selflabel.jobs.label import label
+from selflabel.runs.run import Run, csv_text
 
 CLASSES = 10
 CLUSTERS = (5, 7, 10, 15, 20)

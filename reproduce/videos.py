@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from reproduce.common import kmeans_rows, measured, read_results, summary, unpacked, write_results
-from selflabel.degrade import degraded
-from selflabel.labelling import label
-from selflabel.preparing import Notices, prepare
-from selflabel.run import Run
-from selflabel.settings import make_settings
+from selflabel.base.settings import make_settings
+from selflabel.jobs.degrade import degraded
+from selflabel.jobs.label import label
+from selflabel.jobs.prepare import Notices, prepare
+from selflabel.runs.run import Run
 from selflabel.training.distributed import Ranks
 
 SETS = {"ucf101_av7": 7, "mnist_fsdd": 10, "fsdd": 10}

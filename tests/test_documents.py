@@ -17,7 +17,7 @@ import selflabel
 from selflabel.cli import app
 from selflabel.exports import EXPORTS
 from selflabel.methods import METHODS
-from tests.runs import write_run
+from tests.run_folders import write_run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from selflabel.evaluation.metrics import accuracy
-from selflabel.run import Run, read_truth
-from selflabel.scoring import score_run
+from selflabel.jobs.score import score_run
+from selflabel.runs.run import Run, read_truth
 from tests.conftest import needs_real_data, real_data
 
 

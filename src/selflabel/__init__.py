@@ -11,10 +11,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Run": "selflabel.run",
+    "Run": "selflabel.runs.run",
     "SelfLabeler": "selflabel.api",
-    "UserError": "selflabel.errors",
-    "label": "selflabel.labelling",
+    "UserError": "selflabel.base.errors",
+    "label": "selflabel.jobs.label",
     "open_items": "selflabel.items",
 }
 

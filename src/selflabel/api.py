@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 
 
 class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
@@ -65,8 +65,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> SelfLabeler:
         """Label X: a path, images (N, H, W[, C] uint8) or features (N, D). `y` is ignored."""
-        from selflabel.labelling import label
-        from selflabel.settings import make_settings
+        from selflabel.base.settings import make_settings
+        from selflabel.jobs.label import label
 
         data = self._checked(X, reset=True)
         is_array = isinstance(data, np.ndarray)
@@ -127,7 +127,7 @@ def seed_of(random_state: Any) -> int:
 
 def as_model(done: dict[str, Any], settings: Any) -> Any:
     """The fitted networks, ready to predict, without a run folder."""
-    from selflabel.predict import Model
+    from selflabel.jobs.predict import Model
     from selflabel.training.distributed import pick_device
 
     prepared, method = done["prepared"], done["method"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from selflabel.base.settings import make_settings
 from selflabel.decode import sound as sound_module
 from selflabel.decode.cache import Form, decoded_items
 from selflabel.decode.image import Undecodable
@@ -14,8 +15,7 @@ from selflabel.decode.look import look_at
 from selflabel.decode.sound import decode_sound
 from selflabel.decode.video import decode_clip, open_media, pictures, seconds_of, square
 from selflabel.items import from_folder
-from selflabel.preparing import Notices, prepare
-from selflabel.settings import make_settings
+from selflabel.jobs.prepare import Notices, prepare
 from selflabel.training.distributed import Ranks
 from selflabel.views import PRESETS, key_of, show_clip, show_sound
 from selflabel.views.sound import MELS, log_mel, mel_filters

@@ -8,6 +8,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
+from selflabel.base.errors import UserError
 from selflabel.encoders import (
     ENCODERS,
     GivenFeatures,
@@ -17,7 +18,6 @@ from selflabel.encoders import (
     make_encoder,
     timm_px,
 )
-from selflabel.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

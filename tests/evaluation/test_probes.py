@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 from selflabel.evaluation.linear import SCHEDULES, linear_accuracy
 from selflabel.evaluation.probes import knn, nearest, probe, split, unit
 from selflabel.evaluation.purity import drawn, purities

@@ -8,7 +8,7 @@ from PIL import Image
 
 from selflabel.edits import Merge, Move, Name, Reject, append, make_split
 from tests.films import bars, tone, write_film
-from tests.runs import write_run
+from tests.run_folders import write_run
 
 N = 40
 LABELS = np.arange(N) % 4

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from selflabel.edits import Merge, append
 from selflabel.exports import cleanlab as ours
 from selflabel.exports import export
-from selflabel.run import Run
+from selflabel.runs.run import Run
 from tests.exports.conftest import EDITED, KEPT, LABELS, NAMES
 
 

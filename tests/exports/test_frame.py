@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from selflabel.base.errors import UserError
 from selflabel.edits import Reject, append
-from selflabel.errors import UserError
 from selflabel.exports import EXPORTS, default_place, export
 from selflabel.exports.frame import check_free
-from selflabel.run import Run
+from selflabel.runs.run import Run
 from tests.exports.conftest import KEPT, LABELS
 
 OF_FILES = [name for name, chosen in EXPORTS.items() if chosen.wants_source]

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 
+from selflabel.base.errors import UserError
 from selflabel.edits import Name, append
-from selflabel.errors import UserError
 from selflabel.exports import export, html
-from selflabel.thumbs import Thumbs
+from selflabel.runs.thumbs import Thumbs
 from tests.exports.conftest import EDITED, KEPT, NAMES
 
 
@@ -105,7 +105,7 @@ def test_pictures_that_are_gone_leave_their_place_and_those_the_page_made_are_us
 
 
 def html_source(run):
-    from selflabel.sources import open_source, paths_of
+    from selflabel.runs.sources import open_source, paths_of
 
     return open_source(run, paths_of(run))[0]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 from selflabel.exports import EXPORTS, export
 from selflabel.exports import media as media_module
 from tests.exports.conftest import LABELS, write_photos
 from tests.films import tone, write_film
-from tests.runs import write_run
+from tests.run_folders import write_run
 
 
 def files(folder):

@@ -5,7 +5,7 @@ import sys
 
 from selflabel.exports import export
 from tests.exports.conftest import LABELS, write_photos
-from tests.runs import write_run
+from tests.run_folders import write_run
 
 READ = """
 import json, sys

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from selflabel.gallery.server import Page, make_app
-from selflabel.run import Labelling, Run
+from selflabel.runs.run import Labelling, Run
 
 TOKEN = "a-token-for-tests"
 HUES = [(200, 60, 60), (60, 160, 70), (60, 90, 200), (210, 170, 50), (150, 70, 180), (60, 170, 180)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from selflabel.base.errors import UserError
 from selflabel.edits import LOG, Reader, append, parse, read_edits
-from selflabel.errors import UserError
 from selflabel.gallery import media
 from selflabel.gallery.album import Album, one_thread
 from selflabel.gallery.hints import VALLEY, hints, likely, two_modes
@@ -14,7 +14,7 @@ from selflabel.gallery.projection import project
 from selflabel.gallery.server import Page, ordered
 from selflabel.gallery.summary import overview
 from selflabel.items import Blob
-from selflabel.run import csv_text
+from selflabel.runs.run import csv_text
 from tests.gallery.conftest import nearest, write_run
 
 

@@ -234,7 +234,7 @@ from pathlib import Path
 from selflabel.gallery.server import Page, make_app
 from selflabel.gallery.summary import overview
 from selflabel.gallery import serving, projection
-from selflabel.run import Run
+from selflabel.runs.run import Run
 page = Page(Run.open({str(picture_run(each=8).folder)!r}))
 make_app(page, "t"), overview(page.album, page.album.state), page.thumbs.bundle([0, 1]), page.hints(), page.taking.formats()
 assert "torch" not in sys.modules, "torch was imported"

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from selflabel.edits import append, parse, read_edits
-from selflabel.run import Run
+from selflabel.runs.run import Run
 from tests.films import bars, tone, write_film
 from tests.gallery.conftest import write_run
 

@@ -13,7 +13,7 @@ import pytest
 
 from bench import gallery
 from selflabel.edits import read_edits
-from selflabel.run import Run
+from selflabel.runs.run import Run
 from tests.gallery.test_journeys import click_tile, wait_for
 
 ROOT = Path(__file__).parents[2]

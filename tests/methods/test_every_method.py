@@ -11,12 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
+from selflabel.base.settings import make_settings
 from selflabel.evaluation.metrics import accuracy
-from selflabel.labelling import label
+from selflabel.jobs.label import label
 from selflabel.methods import METHODS
-from selflabel.run import Run
-from selflabel.settings import make_settings
+from selflabel.runs.run import Run
 
 every_method = pytest.mark.parametrize("method", METHODS)
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from selflabel.evaluation.metrics import accuracy, nmi
 from selflabel.methods import METHODS
-from selflabel.run import Run
+from selflabel.runs.run import Run
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 ROOT = SCRIPT.parents[2]

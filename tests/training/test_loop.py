@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from selflabel.errors import Interrupted, UserError
-from selflabel.methods.base import Recipe, Task, cosine, one_cycle
+from selflabel.base.errors import Interrupted, UserError
+from selflabel.contract import Recipe, Task, cosine, one_cycle
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import Watch, evenly_split, train

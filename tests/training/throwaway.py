@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from selflabel.assignment.kmeans import kmeans
+from selflabel.contract import Final, Method, Phase, Prediction, Recipe, Relabelling, cosine
 from selflabel.encoders import Encoder, GivenFeatures
-from selflabel.methods.base import Final, Method, Phase, Prediction, Recipe, Relabelling, cosine
 
 K = 2
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from selflabel.labelling import label
+from selflabel.base.settings import make_settings
+from selflabel.jobs.label import label
 from selflabel.methods import find_method
-from selflabel.settings import make_settings
 
 if __name__ == "__main__":
     source, out, clusters, *methods = sys.argv[1:]

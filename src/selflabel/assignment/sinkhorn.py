@@ -42,7 +42,7 @@ from selflabel.assignment.scores import (
     same_items,
     some_rows,
 )
-from selflabel.machine import free_memory
+from selflabel.base.machine import free_memory
 
 FALL = 4.0  # of epsilon from one stage to the next
 ROUGH = 0.5  # mass error at which a stage that is not the last ends

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from selflabel.base.errors import UserError
 from selflabel.edits.kinds import Edit, Move, OfItems, Redo, Split, Undo
 from selflabel.edits.state import REJECTED, Edited, unedited
-from selflabel.errors import UserError
 
 
 def effective(edits: Iterable[Edit]) -> list[Edit]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from selflabel.base.errors import UserError
 from selflabel.edits.nearest import nearest_centre
 from selflabel.edits.state import Edited
-from selflabel.errors import UserError
 
 LONGEST_NAME = 200
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from selflabel.base.errors import UserError
+from selflabel.base.files import lock
 from selflabel.edits.kinds import Edit, parse
-from selflabel.errors import UserError
-from selflabel.files import lock
 
 LOG = "edits.jsonl"
 BLOCK = 65_536  # bytes read at a time when the last newline is looked for

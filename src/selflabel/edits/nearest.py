@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 
 BLOCK = 65_536  # rows whose features are looked at together
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from selflabel.base.errors import UserError
 from selflabel.edits.kinds import Split
 from selflabel.edits.nearest import Rows, nearest_centre
-from selflabel.errors import UserError
 
 SAMPLE = 100_000  # rows that k-means learns from, at most
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from selflabel.base.errors import UserError
 from selflabel.encoders import alexnet, clip, small
-from selflabel.errors import UserError
 
 FROZEN = "frozen"
 

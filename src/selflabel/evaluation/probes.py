@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 from selflabel.evaluation.linear import SCHEDULES, linear_accuracy
 from selflabel.evaluation.metrics import codes
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
-from selflabel.run import Run
-from selflabel.sources import Paths, Source
+from selflabel.runs.run import Run
+from selflabel.runs.sources import Paths, Source
 
 ANY = ("image", "video", "audio", "features")
 FILES = ("image", "video", "audio")

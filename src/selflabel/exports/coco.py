@@ -13,7 +13,7 @@ from pathlib import Path
 from selflabel.exports.base import Format, Taken
 from selflabel.exports.json_lists import write_list
 from selflabel.exports.media import contents, place, size_of
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 
 def write(taken: Taken, folder: Path) -> None:

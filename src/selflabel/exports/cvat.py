@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from selflabel.exports.base import Format, Item, Taken
 from selflabel.exports.media import contents, place, size_of
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 
 def write(taken: Taken, folder: Path) -> None:

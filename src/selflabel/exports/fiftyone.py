@@ -12,7 +12,7 @@ from pathlib import Path
 from selflabel.exports.base import Format, Taken
 from selflabel.exports.json_lists import write_object
 from selflabel.exports.media import place, stem_of
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 
 def write(taken: Taken, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from selflabel.exports.base import FILES, Format, Taken
 from selflabel.exports.csv_file import COLUMNS, cells
 from selflabel.exports.media import place
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 
 def write(taken: Taken, folder: Path) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import selflabel
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
+from selflabel.base.files import write_text, write_whole
 from selflabel.exports.base import LEFT_OUT, Format, LeftOut, Progress, Taken, categories_of
-from selflabel.files import write_text, write_whole
 from selflabel.items import ENDINGS
-from selflabel.run import Run
-from selflabel.sources import Paths, open_source
+from selflabel.runs.run import Run
+from selflabel.runs.sources import Paths, open_source
 
 RECORD = "export.json"
 LOOKED_AT = 200  # items whose endings say what kind a run's items are
@@ -150,7 +150,7 @@ def check_kinds(to: str, chosen: Format, taken: Taken) -> None:
 
 def lost(taken: Taken) -> str:
     """Why the source as a whole cannot be found; "" where it can."""
-    from selflabel.sources import Lost
+    from selflabel.runs.sources import Lost
 
     return taken.source.why.rstrip(".") if isinstance(taken.source, Lost) else ""
 

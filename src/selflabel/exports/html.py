@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 from selflabel.evaluation.typical import neighbour_agreement, sureness_of
 from selflabel.exports.base import Category, Format, Taken
-from selflabel.sources import Missing
-from selflabel.thumbs import WORKERS, reader
+from selflabel.runs.sources import Missing
+from selflabel.runs.thumbs import WORKERS, reader
 
 MOST = 1000  # items shown of a cluster, the most typical ones
 MOSAIC = 12  # on its card

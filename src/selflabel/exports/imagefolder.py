@@ -10,7 +10,7 @@ from pathlib import Path
 
 from selflabel.exports.base import FILES, Format, Taken
 from selflabel.exports.media import place
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 COLUMNS = ["file_name", "label", "cluster", "confidence", "path"]
 

@@ -14,7 +14,7 @@ from selflabel.exports.base import FILES, Format, Item, Taken
 from selflabel.exports.json_lists import write_list
 from selflabel.exports.media import ending_of, place
 from selflabel.items import ENDINGS
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 TAGS = {"image": "Image", "video": "Video", "audio": "Audio"}
 

@@ -15,13 +15,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from selflabel.base.errors import UserError
 from selflabel.decode.image import Undecodable, open_image
-from selflabel.errors import UserError
 from selflabel.exports.base import Item, Taken
 from selflabel.exports.names import cut, safe
 from selflabel.items import ENDINGS, KINDS, Blob
-from selflabel.pictures import array_picture
-from selflabel.sources import Missing
+from selflabel.runs.pictures import array_picture
+from selflabel.runs.sources import Missing
 
 CHUNK = 1 << 20  # bytes copied at a time
 LONGEST_STEM = 100  # bytes

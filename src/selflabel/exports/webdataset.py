@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selflabel.exports.base import FILES, Format, Item, Taken
 from selflabel.exports.media import bytes_of, contents
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 MOST_ITEMS, MOST_BYTES = 10_000, 1 << 30  # a shard
 

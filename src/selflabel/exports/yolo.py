@@ -12,7 +12,7 @@ import numpy as np
 
 from selflabel.exports.base import Format, Taken
 from selflabel.exports.media import place
-from selflabel.sources import Missing
+from selflabel.runs.sources import Missing
 
 EVERY = 10  # one item in so many is for validation
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from selflabel.base.errors import UserError
 from selflabel.edits import LOG, REJECTED, Edit, Edited, Reader, append, check, continued, parse, unedited, used_numbers
 from selflabel.edits import make_split as split_by_features
 from selflabel.edits.applying import resolved
-from selflabel.errors import UserError
 from selflabel.evaluation.typical import grouped, neighbour_agreement, sureness_of
-from selflabel.run import Run, read_truth
-from selflabel.sources import Paths, paths_of
+from selflabel.runs.run import Run, read_truth
+from selflabel.runs.sources import Paths, paths_of
 
 KEPT_STATES = 12  # steps that undo takes back at once; more are worked out from the start
 MOST_PARTS = 100

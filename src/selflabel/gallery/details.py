@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from selflabel.gallery.album import Album, State
-from selflabel.sources import Missing, Source
+from selflabel.runs.sources import Missing, Source
 
 NEAREST = 10
 

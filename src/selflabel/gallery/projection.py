@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selflabel.files import write_whole
+from selflabel.base.files import write_whole
 
 MAP = "map.npy"
 SAMPLE = 20_000

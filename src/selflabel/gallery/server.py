@@ -17,18 +17,18 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
-from selflabel.errors import UserError
+from selflabel.base.errors import UserError
 from selflabel.gallery import media, plane
 from selflabel.gallery.album import Album, State
 from selflabel.gallery.details import details
+from selflabel.gallery.export_job import Taking
 from selflabel.gallery.guard import Guard
 from selflabel.gallery.hints import Modes, hints, likely
 from selflabel.gallery.summary import overview, said
-from selflabel.gallery.taking import Taking
-from selflabel.pictures import array_picture, feature_picture
-from selflabel.run import Run
-from selflabel.sources import Missing, Source, open_source
-from selflabel.thumbs import Thumbs
+from selflabel.runs.pictures import array_picture, feature_picture
+from selflabel.runs.run import Run
+from selflabel.runs.sources import Missing, Source, open_source
+from selflabel.runs.thumbs import Thumbs
 
 HERE = Path(__file__).parent
 MOST_THUMBS = 256  # in one bundle

@@ -12,8 +12,8 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 
-from selflabel.errors import UserError
-from selflabel.run import Run
+from selflabel.base.errors import UserError
+from selflabel.runs.run import Run
 
 HOST = "127.0.0.1"
 PORT = 8765

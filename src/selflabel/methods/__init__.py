@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selflabel.errors import UserError
-from selflabel.methods import baselines
-from selflabel.methods.base import Method
-from selflabel.methods.cliquecnn import CliqueCNN
-from selflabel.methods.deepcluster import DeepCluster
-from selflabel.methods.iic import IIC
-from selflabel.methods.scan import SCAN
-from selflabel.methods.sela import SeLa
-from selflabel.methods.sela_nn import SeLaNN
-from selflabel.methods.selavi import SeLaVi
-from selflabel.methods.swav import SwAV
-from selflabel.methods.temi import TEMI
-from selflabel.methods.turtle import Turtle
-from selflabel.methods.xdc import XDC
+from selflabel.base.errors import UserError
+from selflabel.contract import Method
+from selflabel.methods.label import baselines
+from selflabel.methods.label.cliquecnn import CliqueCNN
+from selflabel.methods.label.deepcluster import DeepCluster
+from selflabel.methods.label.iic import IIC
+from selflabel.methods.label.scan import SCAN
+from selflabel.methods.label.sela import SeLa
+from selflabel.methods.label.sela_nn import SeLaNN
+from selflabel.methods.label.selavi import SeLaVi
+from selflabel.methods.label.swav import SwAV
+from selflabel.methods.label.temi import TEMI
+from selflabel.methods.label.turtle import Turtle
+from selflabel.methods.label.xdc import XDC
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selflabel.files import write_whole
+from selflabel.base.files import write_whole
 
 NAME = "last.safetensors"
 

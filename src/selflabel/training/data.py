@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selflabel.machine import free_memory
+from selflabel.base.machine import free_memory
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.views import PRESETS, Preset, chances, first_reader, key_of, show, show_clip, show_sound
 from selflabel.views.clip import SHOWN

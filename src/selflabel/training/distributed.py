@@ -133,7 +133,7 @@ def leave() -> None:
 
 def pick_device(asked: str) -> torch.device:
     """The device for `--device auto|cpu|cuda|mps`; each rank takes its own GPU."""
-    from selflabel.errors import UserError
+    from selflabel.base.errors import UserError
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if asked == "auto":

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selflabel.errors import Interrupted, UserError
+from selflabel.base.errors import Interrupted, UserError
+from selflabel.base.files import write_text
+from selflabel.contract import Batch, Method, Phase, Recipe, Relabelling, evenly_split
 from selflabel.evaluation.metrics import mean_pairwise_nmi
-from selflabel.files import write_text
-from selflabel.methods.base import Batch, Method, Phase, Recipe, Relabelling, evenly_split
 from selflabel.training import checkpoint
 from selflabel.training.data import ResidentData
 from selflabel.views import key_of

@@ -1,0 +1,1 @@
+"""WHAT EVERYTHING STANDS ON: errors, files, the machine and the settings."""

@@ -1,0 +1,1 @@
+"""WHAT A USER ASKS FOR: one file per verb."""

@@ -1,0 +1,1 @@
+"""Methods that give every item a label: one paper per file."""
