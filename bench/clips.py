@@ -1,6 +1,6 @@
 """Ten thousand tiny clips, one in a thousand broken: none lost, and memory flat.
 
-Each size is decoded in a process of its own; what is printed is the items found, those skipped, and the process's peak memory,
+Each size is decoded in a process of its own; it prints the number of items, those skipped, and the process's peak memory,
 beside the decoded store that it maps from disk.
 
     python -m bench.clips [most]
@@ -22,36 +22,36 @@ from bench.video import RESULTS
 from tests.films import bars, tone, write_film
 
 SIZES = (1_000, 3_000, 10_000)
-ONE_IN = 1_000  # is broken
+BROKEN_EVERY = 1_000  # clips
 
 
 def write(folder: Path, n: int) -> None:
     """n clips of .4 s at 32 x 32; a hundred are encoded, the others are copies under names of their own."""
     rng = np.random.default_rng(0)
-    made = []
+    encoded = []
     for i in range(100):
         file = write_film(folder / f"{i:06d}.mp4", bars(4, i % 2, rng, (32, 32)), tone(300 + 10 * i, 0.4))
-        made.append(file.read_bytes())
+        encoded.append(file.read_bytes())
     for i in range(100, n):
-        (folder / f"{i:06d}.mp4").write_bytes(made[i % 100] if i % ONE_IN else b"broken")
+        (folder / f"{i:06d}.mp4").write_bytes(encoded[i % 100] if i % BROKEN_EVERY else b"broken")
 
 
-def one(folder: str, cache: str) -> None:
+def measure(folder: str, cache: str) -> None:
+    """Decode a folder in this process and print what came of it."""
     import torch
 
-    from selflabel.base.settings import make_settings
-    from selflabel.jobs.prepare import Notices, prepare
+    from selflabel.jobs.prepare import prepare
 
     started = time.perf_counter()
     with Peak() as peak:
-        found = prepare(make_settings(source=folder, cache=cache), torch.device("cpu"), Notices(), most=2)
-    row = {"labelled": len(found.items), "skipped": len(found.items.skipped), "peak MB": round(1024 * peak.gigabytes)}
+        items = prepare(folder, torch.device("cpu"), max_modalities=2, cache=cache).items
+    row = {"labelled": len(items), "skipped": len(items.skipped), "peak MB": round(1024 * peak.gigabytes)}
     print(json.dumps(row | {"seconds": round(time.perf_counter() - started, 1)}))
 
 
 def main() -> None:
     if len(sys.argv) > 2:
-        return one(*sys.argv[1:3])
+        return measure(*sys.argv[1:3])
     most = int(sys.argv[1]) if len(sys.argv) > 1 else SIZES[-1]
     rows = []
     for n in [n for n in SIZES if n <= most]:

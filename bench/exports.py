@@ -26,7 +26,8 @@ CLUSTERS, DIMENSIONS = 100, 16
 
 def build(folder: Path, source: Path, n: int) -> None:
     """A finished run of n items over the files of `source`."""
-    from selflabel.runs.run import Labelling, Run
+    from selflabel.runs.run import Run
+    from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
     rng = np.random.default_rng(0)
     files = sorted(p.relative_to(source).as_posix() for p in source.rglob("*.png"))
@@ -36,10 +37,10 @@ def build(folder: Path, source: Path, n: int) -> None:
     probs = np.stack([sure, *((1 - sure) / 8 for _ in range(4))], axis=1)
     features = rng.normal(size=(n, DIMENSIONS)).astype(np.float16)
     run = Run(folder)
-    run.write_start({"settings": {"source": str(source)}, "worked_out": {"image": {"kind": "glyph"}}})
+    write_start(run.folder, {"settings": {"source": str(source)}, "worked_out": {"image": {"kind": "glyph"}}})
     paths = [files[i % len(files)] for i in range(n)]
-    run.write_labelling(Labelling(paths, labels, top, probs, features, rng.integers(0, n, (n, 10)), [], None))
-    run.write_report({"n_items": n})
+    write_labelling(run.folder, Labelling(paths, labels, top, probs, features, rng.integers(0, n, (n, 10)), [], None))
+    write_report(run.folder, {"n_items": n})
 
 
 def write_files(source: Path) -> None:
@@ -59,7 +60,7 @@ def one(run: str, name: str, out: str) -> None:
     from selflabel.runs.run import Run
 
     started = time.perf_counter()
-    done = export(Run.open(run), name, Path(out), how="hard" if EXPORTS[name].links else "copy")
+    done = export(Run.open(run), name, Path(out), how="hard" if EXPORTS[name].can_link else "copy")
     seconds = time.perf_counter() - started
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     print(json.dumps({"items": done.n_items, "seconds": round(seconds, 1), "peak_mb": round(peak)}))

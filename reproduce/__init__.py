@@ -1,1 +1,1 @@
-"""One script a published number: from a bare machine to a row of results/ and of README's tables."""
+"""One script for each published number: from the data to a row of results/ and of the documents' tables."""

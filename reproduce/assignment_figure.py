@@ -1,8 +1,8 @@
 """docs/assignment.png: an assignment before and after it is balanced.
 
-Left, the soft labels that a network gives of itself: a few labels take nearly all the items. Right, the transport plan of
-the same scores: every label has its share, and the network's order of preference is kept as far as that allows. Rows are
-items (sorted by label), columns are labels, and the bars below are their sizes.
+Left, the softmax of a network's scores: a few labels take nearly all the items. Right, the transport plan of the same scores:
+every label has its share, and the network's order of preference is kept as far as that allows. Rows are items (sorted by label),
+columns are labels, and the bars below are their sizes.
 
     python -m reproduce.assignment_figure
 """

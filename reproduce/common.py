@@ -22,111 +22,116 @@ from selflabel.runs.run import Run, csv_text, read_truth
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
+SCORES = ("accuracy", "nmi", "ari", "mean_entropy", "mean_max_purity", "n_clusters")
 
 
-def unpacked(name: str, split: str = "all", limit: int | None = None) -> tuple[Path, dict[str, str]]:
-    """A real data set as a plain folder of files and its truth, from the packs in SELFLABEL_DATA."""
+def unpack(name: str, split: str = "all", limit: int | None = None) -> tuple[Path, dict[str, str]]:
+    """A real data set as a folder of files, and its truth, from the packs in SELFLABEL_DATA."""
     packs = os.environ.get("SELFLABEL_DATA")
     if not packs or not Path(packs, "unpack.py").is_file():
         raise SystemExit("set SELFLABEL_DATA to the folder of real data sets, which has an unpack.py")
     out = Path(tempfile.gettempdir()) / "selflabel-data" / f"{name}-{split}-{limit}"
     if not (out / "truth.csv").exists():
-        words = [sys.executable, str(Path(packs) / "unpack.py"), name, str(out), "--split", split]
-        subprocess.run(words + (["--limit", str(limit)] if limit else []), check=True)
+        command = [sys.executable, str(Path(packs) / "unpack.py"), name, str(out), "--split", split]
+        subprocess.run(command + (["--limit", str(limit)] if limit else []), check=True)
     return out / "items", read_truth(out / "truth.csv")
 
 
 def with_truth(name: str, limit: int | None = None) -> str:
-    """The source as `compare` takes it: its truth beside every path."""
+    """The source as `compare` takes it: a manifest with the truth of every path, unless the source carries it."""
     if name in EMBEDDED or Path(name).exists():
         return name
-    items, truth = unpacked(name, limit=limit)
+    items, truth = unpack(name, limit=limit)
     manifest = items.parent / "manifest.csv"
     manifest.write_text(csv_text(["path", "truth"], [(str(items / p), t) for p, t in truth.items()]))
     return str(manifest)
 
 
-def measured(source, truth: dict[str, str] | None, **given) -> dict:
-    """Label once into a temporary run folder; the scores, the report's signs, and the seconds."""
+def label_and_score(source, truth: dict[str, str] | None, **settings) -> dict:
+    """Label once into a temporary run folder.
+
+    Args:
+        source: what `label` takes.
+        truth: path to class; None where the source carries it.
+        settings: of the run.
+
+    Returns:
+        A row for the results: scores, label-free indicators and seconds.
+    """
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        report = label(make_settings(source=str(source), **given), Path(folder) / "run")
+        report = label(make_settings(source=str(source), **settings), Path(folder) / "run")
         run = Run.open(Path(folder) / "run")
         table = run.labels
         known = truth or run.truth
-        real = [known[p] for p in table["path"].to_pylist()] if known else []
-        found = score(real, table["label"].to_numpy()) if known else {}
-        by_itself = {m: alone_scores(real, labels) for m, labels in run.alone.items()}
-        lines = [json.loads(x) for x in (Path(folder) / "run/metrics.jsonl").read_text().splitlines()]
-    print(
-        given,
-        {k: round(v, 4) for k, v in found.items() if isinstance(v, float)},
-        f"{time.perf_counter() - started:.0f} s",
-        flush=True,
-    )
+        classes = [known[p] for p in table["path"].to_pylist()] if known else []
+        scores = score(classes, table["label"].to_numpy()) if known else {}
+        by_modality = {m: score_present(classes, labels) for m, labels in run.labels_by_modality.items()}
+        epochs = [json.loads(line) for line in (Path(folder) / "run/metrics.jsonl").read_text().splitlines()]
+    seconds = time.perf_counter() - started
+    print(settings, {k: round(v, 4) for k, v in scores.items() if isinstance(v, float)}, f"{seconds:.0f} s", flush=True)
     return {
-        "seed": given.get("seed", 0),
-        **{k: found.get(k) for k in ("accuracy", "nmi", "ari", "mean_entropy", "mean_max_purity", "n_clusters")},
-        "seconds": round(time.perf_counter() - started, 1),
+        "seed": settings.get("seed", 0),
+        **{k: scores.get(k) for k in SCORES},
+        "seconds": round(seconds, 1),
         "seconds_train": report["seconds"]["train"],
         "items_per_s": report["items_per_s"],
         "signs": report["signs"],
         "estimated_accuracy": report["estimated_accuracy"],
         "mass": report["mass"],
-        "changed": [line.get("changed") for line in lines],
-        **({"predicted from one modality alone": by_itself} if by_itself else {}),
+        "changed": [epoch.get("changed") for epoch in epochs],
+        **({"predicted from one modality alone": by_modality} if by_modality else {}),
     }
 
 
-def alone_scores(truth: list[str], labels: np.ndarray) -> dict:
-    """Scores on the items that have the modality."""
-    has = np.flatnonzero(labels >= 0)
-    found = score([truth[i] for i in has], labels[has])
-    return {k: found[k] for k in ("accuracy", "nmi")}
+def score_present(truth: list[str], labels: np.ndarray) -> dict:
+    """Scores on the items that have the modality, whose label is not -1."""
+    rows = np.flatnonzero(labels >= 0)
+    scores = score([truth[i] for i in rows], labels[rows])
+    return {k: scores[k] for k in ("accuracy", "nmi")}
 
 
 def kmeans_rows(x: np.ndarray, truth, k: int, seeds) -> list[dict]:
-    """scikit-learn's k-means, ten starts, on the same rows."""
+    """Rows of scikit-learn's k-means, ten starts, on (N, D) features."""
     from sklearn.cluster import KMeans
 
     rows = []
     for seed in seeds:
         started = time.perf_counter()
-        found = score(truth, KMeans(k, n_init=10, random_state=seed).fit_predict(x))
-        rows.append(
-            {
-                "seed": seed,
-                "accuracy": found["accuracy"],
-                "nmi": found["nmi"],
-                "seconds": round(time.perf_counter() - started, 1),
-            }
-        )
+        scores = score(truth, KMeans(k, n_init=10, random_state=seed).fit_predict(x))
+        seconds = round(time.perf_counter() - started, 1)
+        rows.append({"seed": seed, "accuracy": scores["accuracy"], "nmi": scores["nmi"], "seconds": seconds})
     return rows
 
 
 def summary(rows: list[dict]) -> dict:
-    """Median, mean, spread and worst of accuracy and NMI, and the median seconds."""
-    made: dict = {"seeds": [r["seed"] for r in rows]}
+    """Median, mean, standard deviation and worst of accuracy and NMI, and the median seconds."""
+    result: dict = {"seeds": [r["seed"] for r in rows]}
     for name in ("accuracy", "nmi"):
         values = [r[name] for r in rows]
-        made[name] = {
+        result[name] = {
             "median": round(float(np.median(values)), 4),
             "mean": round(float(np.mean(values)), 4),
             "sd": round(float(np.std(values)), 4),
             "worst": round(float(np.min(values)), 4),
         }
-    made["seconds_median"] = float(np.median([r["seconds"] for r in rows]))
-    return made
+    result["seconds_median"] = float(np.median([r["seconds"] for r in rows]))
+    return result
+
+
+def with_summary(rows: list[dict]) -> dict:
+    """A method's entry in a results file."""
+    return {"summary": summary(rows), "rows": rows}
 
 
 def read_results(name: str) -> dict:
-    """What results/NAME.json holds; empty where there is none yet."""
+    """The content of results/NAME.json; empty where there is none yet."""
     file = RESULTS / f"{name}.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def write_results(name: str, content: dict) -> None:
-    """results/NAME.json with date, commit and machine."""
+    """Write results/NAME.json with date, commit and machine."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     import torch
 

@@ -2,8 +2,8 @@
 
     [SELFLABEL_DATA=...] python -m reproduce.curve SET METHOD [--epochs 40] [--seeds 1] [--every 1]
 
-SET is as in reproduce/field.py. Truth scores the labels that a method has after an epoch and chooses nothing; scoring does not
-count as time. Writes results/curve-SET-METHOD.json.
+SET is as in reproduce/field.py. Truth scores the labels of each epoch and chooses nothing; scoring does not count as time. Writes
+results/curve-SET-METHOD.json.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ from torch import Tensor
 
 from reproduce.common import with_truth, write_results
 from selflabel.base.settings import make_settings
-from selflabel.contract import Data, Method
+from selflabel.contract import Data, Features, Method
 from selflabel.evaluation.metrics import accuracy
 from selflabel.items import open_items
-from selflabel.jobs.label import make_method, make_task
-from selflabel.jobs.prepare import Notices, prepare
+from selflabel.jobs.build import make_method, make_task
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.label import prepare_for
 from selflabel.methods import find_method
 from selflabel.training.distributed import Ranks, pick_device
-from selflabel.training.loop import Watch, train
+from selflabel.training.loop import LoopCallbacks, train
 
 
 @torch.no_grad()
-def labels_now(method: Method, data: Data) -> list[Tensor]:
-    """Each head's labels: those trained on, or where a method trains on none what its heads say."""
-    trained_on = method.current_labels()
-    if trained_on:
-        return trained_on
-    was = method.training
+def labels_of_heads(method: Method, data: Data) -> list[Tensor]:
+    """(N,) labels of each head: those that are trained on, or the predictions where a method trains on none."""
+    labels = method.current_labels()
+    if labels:
+        return labels
+    was_training = method.training
     method.eval()
-    log_probs = method.predict({m: data.features(m) for m in method.task.modalities}).log_probs
-    method.train(was)
+    log_probs = method.predict(Features({m: data.features(m) for m in method.task.modalities})).log_probs
+    method.train(was_training)
     return [p.argmax(dim=1) for p in log_probs]
 
 
 def curve(source: str, name: str, k: int, epochs: int | None, seed: int, every: int) -> dict:
-    """A row every so many epochs: seconds so far, and the mean and best accuracy of the heads; and of the reported head."""
+    """Seconds so far and mean and best accuracy of the heads, every so many epochs; and accuracy of the reported head."""
     device = pick_device("auto")
     settings = make_settings(source=source, clusters=k, method=name, epochs=epochs, seed=seed)
-    prepared = prepare(settings, device, Notices())
+    make = find_method(name).make
+    prepared = prepare_for(make, settings, device, Callbacks(), None)
     truth = np.array(open_items(source).truth)
-    method = make_method(find_method(name).make, settings, make_task(settings, prepared, device), prepared, device)
-    data = prepared.data(device, Ranks(), seed)
+    method = make_method(make, name, settings.options, make_task(settings, prepared, device), prepared, device)
+    data = prepared.dataset(device, Ranks(), seed)
     data.encoders = method.encoders
     rows: list[dict] = []
     started, scoring = time.perf_counter(), 0.0
@@ -57,17 +59,17 @@ def curve(source: str, name: str, k: int, epochs: int | None, seed: int, every: 
         if line["epoch"] % every:
             return
         now = time.perf_counter()
-        found = [accuracy(truth, x.cpu().numpy()) for x in labels_now(method, data)]
+        scores = [accuracy(truth, x.cpu().numpy()) for x in labels_of_heads(method, data)]
         row = {"epoch": line["epoch"], "seconds": round(now - started - scoring, 1)}
-        rows.append(row | {"mean": round(float(np.mean(found)), 4), "best": round(max(found), 4)})
+        rows.append(row | {"mean": round(float(np.mean(scores)), 4), "best": round(max(scores), 4)})
         print(name, seed, rows[-1], flush=True)
         scoring += time.perf_counter() - now
 
-    train(method, data, None, seed, Watch(on_epoch=on_epoch))
+    train(method, data, None, seed, LoopCallbacks(on_epoch=on_epoch))
     seconds = round(time.perf_counter() - started - scoring, 1)
     with torch.no_grad():
-        final = method.eval().final(data, torch.Generator().manual_seed(seed))
-    reported = round(accuracy(truth, final.labels[final.head].cpu().numpy()), 4)
+        outcome = method.eval().final(data, torch.Generator().manual_seed(seed))
+    reported = round(accuracy(truth, outcome.labels[outcome.head].cpu().numpy()), 4)
     print(name, seed, "reported", reported, seconds, flush=True)
     return {"seed": seed, "reported": reported, "seconds": seconds, "epochs": rows}
 
@@ -80,10 +82,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
-    asked = parser.parse_args()
-    source = with_truth(asked.set)
-    rows = [curve(source, asked.method, asked.k, asked.epochs, seed, asked.every) for seed in range(asked.seeds)]
-    write_results(f"curve-{asked.set}-{asked.method}", {"data": asked.set, "method": asked.method, "rows": rows})
+    options = parser.parse_args()
+    source, method = with_truth(options.set), options.method
+    rows = [curve(source, method, options.k, options.epochs, seed, options.every) for seed in range(options.seeds)]
+    write_results(f"curve-{options.set}-{method}", {"data": options.set, "method": method, "rows": rows})
 
 
 if __name__ == "__main__":

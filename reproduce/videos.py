@@ -1,13 +1,13 @@
-"""Items that are seen and heard: real clips of seven actions, written and spoken digits, and spoken digits alone.
+"""Items with picture and sound: real clips of seven actions, handwritten and spoken digits, and spoken digits only.
 
-For each set: sela-nn on all modalities and on each alone; selavi in about the same time, with the paper's views and with those of
-sela-nn; the paper's comparisons (features joined in one head, two sets of clusters matched afterwards, cross-modal deep
-clustering, whose finished labelling is k-means of what it learned); and k-means on first features. Beside each, what its labels
-score from one modality alone; and how both sela-nn and xdc bear clips whose picture or sound gets worse.
+For each set: sela-nn on all modalities and on each by itself; selavi in about the same time, with the paper's views and with
+those of sela-nn; the paper's comparisons (features joined in one head, two sets of clusters matched afterwards, cross-modal deep
+clustering, whose final labels are k-means of what it learned); and k-means on first features. Each with the scores of its labels
+from one modality; and sela-nn and xdc on clips whose picture or sound gets worse.
 
-    SELFLABEL_DATA=... python -m reproduce.videos [SET] [SEEDS] [WAY ...]
+    SELFLABEL_DATA=... python -m reproduce.videos [SET] [SEEDS] [VARIANT ...]
 
-With ways named, only these are run, and results/SET.json keeps its other rows.
+With variants given, only these run, and results/SET.json keeps its other rows.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reproduce.common import kmeans_rows, measured, read_results, summary, unpacked, write_results
+from reproduce.common import kmeans_rows, label_and_score, read_results, unpack, with_summary, write_results
 from selflabel.base.settings import make_settings
-from selflabel.jobs.degrade import degraded
+from selflabel.jobs.degrade import degrade
 from selflabel.jobs.label import label
-from selflabel.jobs.prepare import Notices, prepare
+from selflabel.jobs.prepare import prepare
 from selflabel.runs.run import Run
 from selflabel.training.distributed import Ranks
 
-SETS = {"ucf101_av7": 7, "mnist_fsdd": 10, "fsdd": 10}
-WHAT = {
+CLUSTERS = {"ucf101_av7": 7, "mnist_fsdd": 10, "fsdd": 10}
+DESCRIPTIONS = {
     "ucf101_av7": "278 clips with sound, seven actions of UCF-101",
     "mnist_fsdd": "3,000 digits, each written and spoken",
     "fsdd": "3,000 spoken digits, six speakers",
@@ -43,69 +43,68 @@ COMPARISONS = {
     "xdc and k-means": {"method": "xdc"},
 }
 EPOCHS = {"ucf101_av7": 30, "mnist_fsdd": 15}  # of the comparisons: about as long as sela-nn takes
-COMPARED_SEEDS = 3
+COMPARISON_SEEDS = 3
 DEGRADED = ("sela-nn", "xdc and k-means")
 
 
-def first_inputs(folder, truth) -> tuple[dict[str, np.ndarray], list[str]]:
-    """First features of each modality, and the truth in the same order."""
-    made = prepare(make_settings(source=str(folder)), torch.device("cpu"), Notices(), most=2)
-    data = made.data(torch.device("cpu"), Ranks(), 0)
-    data.encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in made.parts})
-    found = {}
-    for m in made.parts:
+def first_features(folder, truth) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Modality to (N, D) first features at unit length, zero where an item lacks it; and the truth in the same order."""
+    prepared = prepare(str(folder), torch.device("cpu"), max_modalities=2)
+    data = prepared.dataset(torch.device("cpu"), Ranks(), 0)
+    data.encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in prepared.modalities})
+    features = {}
+    for m in prepared.modalities:
         x = torch.nn.functional.normalize(data.features(m, layer="input"), dim=1)
-        found[m] = (x * data.present[m][:, None]).numpy()
-    return found, [truth[p] for p in made.items.paths]
+        features[m] = (x * data.present[m][:, None]).numpy()
+    return features, [truth[p] for p in prepared.items.paths]
 
 
-def ways_of(name: str, modalities: list[str]) -> dict[str, dict]:
-    """What is run on a set."""
-    ways: dict[str, dict] = {"sela-nn": {}}
+def variants_of(name: str, modalities: list[str]) -> dict[str, dict]:
+    """Variant to its settings, of a set."""
+    variants: dict[str, dict] = {"sela-nn": {}}
     if len(modalities) > 1:
-        ways |= {f"sela-nn, {m} alone": {"modality": m} for m in modalities}
-        ways |= {way: given | {"epochs": EPOCHS[name]} for way, given in COMPARISONS.items()}
-    return ways
+        variants |= {f"sela-nn, {m} alone": {"modality": m} for m in modalities}
+        variants |= {variant: settings | {"epochs": EPOCHS[name]} for variant, settings in COMPARISONS.items()}
+    return variants
 
 
-def degradation(folder, truth: dict[str, str], k: int, given: dict) -> dict[str, list[dict]]:
-    """A run's scores as each modality gets worse, one seed."""
+def degradation(folder, truth: dict[str, str], k: int, settings: dict) -> dict[str, list[dict]]:
+    """Modality to a run's scores as it gets worse, one seed."""
     with tempfile.TemporaryDirectory() as out:
-        label(make_settings(source=str(folder), clusters=k, **given), Path(out) / "run")
+        label(make_settings(source=str(folder), clusters=k, **settings), Path(out) / "run")
         run = Run.open(Path(out) / "run")
-        return {m: [asdict(row) for row in degraded(run, m, truth)] for m in run.alone}
+        return {m: [asdict(row) for row in degrade(run, m, truth)] for m in run.labels_by_modality}
 
 
-def first_rows(inputs: dict[str, np.ndarray], known: list[str], k: int, seeds) -> dict[str, dict]:
-    """k-means on first features."""
-    joined = {"both": np.concatenate(list(inputs.values()), axis=1)} if len(inputs) > 1 else {}
-    found = {f"k-means on first features, {m}": kmeans_rows(x, known, k, seeds) for m, x in (joined | inputs).items()}
-    return {way: {"summary": summary(rows), "rows": rows} for way, rows in found.items()}
+def first_feature_rows(features: dict[str, np.ndarray], truth: list[str], k: int, seeds) -> dict[str, dict]:
+    """Results of k-means on first features, of both modalities and of each."""
+    joined = {"both": np.concatenate(list(features.values()), axis=1)} if len(features) > 1 else {}
+    rows = {f"k-means on first features, {m}": kmeans_rows(x, truth, k, seeds) for m, x in (joined | features).items()}
+    return {variant: with_summary(of) for variant, of in rows.items()}
 
 
-def add(name: str, **parts: dict) -> None:
-    """Put new rows beside those that are in results/NAME.json."""
+def add(name: str, **sections: dict) -> None:
+    """Write new rows beside those that results/NAME.json has."""
     old = read_results(name)
-    merged = {part: old.get(part, {}) | rows for part, rows in ({"methods": {}} | parts).items()}
-    kept = {part: old[part] for part in ("degraded",) if part in old and part not in parts}
-    write_results(name, {"data": WHAT[name], **merged, **kept})
+    merged = {section: old.get(section, {}) | rows for section, rows in ({"methods": {}} | sections).items()}
+    others = {section: old[section] for section in ("degraded",) if section in old and section not in sections}
+    write_results(name, {"data": DESCRIPTIONS[name], **merged, **others})
 
 
 def main() -> None:
     name, *rest = sys.argv[1:] if len(sys.argv) > 1 else ["ucf101_av7"]
     seeds = range(int(rest[0])) if rest else range(5)
-    folder, truth = unpacked(name)
-    k = SETS[name]
-    inputs, known = first_inputs(folder, truth)
-    ways = ways_of(name, list(inputs))
-    asked = [way for way in ways if not rest[1:] or way in rest[1:]]
-    add(name, methods=first_rows(inputs, known, k, seeds))
-    for way in asked:
-        some = seeds[:COMPARED_SEEDS] if way in COMPARISONS else seeds
-        rows = [measured(folder, truth, clusters=k, seed=seed, **ways[way]) for seed in some]
-        add(name, methods={way: {"summary": summary(rows), "rows": rows}})
-        if name == "ucf101_av7" and way in DEGRADED:
-            add(name, degraded={way: degradation(folder, truth, k, ways[way])})
+    folder, truth = unpack(name)
+    k = CLUSTERS[name]
+    features, classes = first_features(folder, truth)
+    variants = variants_of(name, list(features))
+    add(name, methods=first_feature_rows(features, classes, k, seeds))
+    for variant in [v for v in variants if not rest[1:] or v in rest[1:]]:
+        some = seeds[:COMPARISON_SEEDS] if variant in COMPARISONS else seeds
+        rows = [label_and_score(folder, truth, clusters=k, seed=seed, **variants[variant]) for seed in some]
+        add(name, methods={variant: with_summary(rows)})
+        if name == "ucf101_av7" and variant in DEGRADED:
+            add(name, degraded={variant: degradation(folder, truth, k, variants[variant])})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real films and sounds, made on the spot by PyAV: a bar that moves, a tone that sounds."""
+"""Real films and sounds, written by PyAV: a bar that moves, a tone that sounds."""
 
 from fractions import Fraction
 
@@ -49,6 +49,20 @@ def write_film(path, frames=None, wave=None, fps=10, codec="mpeg4", sound="aac",
                 frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
                 out.mux(audio.encode(frame))
             out.mux(audio.encode(None))
+    return path
+
+
+def grey_film(path, levels, times_s):
+    """A film of plain frames, each shown at its own time."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for level, at in zip(levels, times_s):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * at), Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
     return path
 
 

@@ -1,17 +1,25 @@
-"""Finished run folders for whatever reads one: written by the run's own writer, with labels made up instead of learnt."""
+"""Finished run folders, written by the package's own writer with labels that nobody trained."""
 
 from pathlib import Path
 
 import numpy as np
 
-from selflabel.runs.run import Labelling, Run
+from selflabel.runs.run import Run
+from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
 
 def write_run(folder, source, paths, labels, kinds=None, features=None, truth=None, seed=0):
     """A finished run over `source`.
 
-    kinds: modality -> kind, as run.toml keeps it; pictures where it is left out. features: (N, D); made from the labels where
-    they are left out, so that clusters lie apart.
+    Args:
+        folder: of the run.
+        source: of the items, which need not be there.
+        paths: (N,) of the items.
+        labels: (N,).
+        kinds: modality -> kind, as in run.toml; None is pictures.
+        features: (N, D); None makes some from the labels, clusters well apart.
+        truth: (N,) class names, or None.
+        seed: of the random numbers.
     """
     rng = np.random.default_rng(seed)
     labels = np.asarray(labels, np.int32)
@@ -23,7 +31,7 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
     neighbours = np.stack([rng.permutation(n)[:10] for _ in range(n)]) if n >= 10 else np.zeros((n, 10), int)
     run = Run(Path(folder))
     worked_out = {m: {"kind": kind, "px": 32, "channels": 3} for m, kind in (kinds or {"image": "photo"}).items()}
-    run.write_start({"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
-    run.write_labelling(Labelling(list(paths), labels, others, best, features, neighbours, [], truth))
-    run.write_report({"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})
+    write_start(run.folder, {"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
+    write_labelling(run.folder, Labelling(list(paths), labels, others, best, features, neighbours, [], truth))
+    write_report(run.folder, {"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})
     return run

@@ -103,8 +103,8 @@ def test_the_exports_page_has_every_format_as_it_describes_itself():
     page = (ROOT / "docs" / "exports.md").read_text()
     words = {"image": "images", "video": "videos", "audio": "sounds"}
     for name, chosen in EXPORTS.items():
-        holds = "anything" if "features" in chosen.takes else ", ".join(words[kind] for kind in chosen.takes)
-        assert f"| `{name}` | {chosen.what} | {chosen.reads} | {holds} |" in page
+        holds = "anything" if "features" in chosen.kinds else ", ".join(words[kind] for kind in chosen.kinds)
+        assert f"| `{name}` | {chosen.description} | {chosen.readers} | {holds} |" in page
 
 
 def test_the_exports_pages_python_runs(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The solver measured: against the published recursion, against other packages, against the machine, and at size."""
+"""Benchmarks of the solver: against the published recursion, other packages and the machine's memory rate, and at size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ SCALES = (3.5, 5.0, 8.0, 12.0, 20.0)  # mean top probability .03, .1, .5, .9, .9
 
 
 def trained(n: int, k: int, scale: float, seed: int, d: int = 64) -> LinearScores:
-    """What a trained network gives: items around k centres of uneven popularity, and a head that knows the centres."""
+    """Scores like those of a trained network: items around k centres of uneven popularity, and a head that knows the centres.
+
+    Args:
+        n: items.
+        k: labels.
+        scale: of the head's weight; higher is sharper (`SCALES`).
+        seed: of everything random.
+        d: dimensions of the features.
+    """
     g = torch.Generator().manual_seed(seed)
     centres = torch.nn.functional.normalize(torch.randn(k, d, generator=g), dim=1)
     popularity = torch.exp(0.8 * torch.randn(k, generator=g))
@@ -30,35 +38,37 @@ def trained(n: int, k: int, scale: float, seed: int, d: int = 64) -> LinearScore
 
 
 def mean_top(scores: Tensor) -> float:
-    """Mean top probability: how sharp scores are."""
+    """Mean top probability of the first rows of scores (N, K): how sharp they are, 1 / K to 1."""
     return float(torch.softmax(scores[:4000], dim=1).amax(dim=1).mean())
 
 
 def timed(work: Callable[[], object]) -> tuple[float, object]:
+    """Seconds that a call took, and its result."""
     started = time.perf_counter()
-    found = work()
-    return time.perf_counter() - started, found
+    result = work()
+    return time.perf_counter() - started, result
 
 
 class Peak:
-    """The most memory of its own (not of files it reads) that the process held within a `with`, in GB, sampled every 10 ms."""
+    """The most memory, without mapped files, that the process held within a `with`: `gigabytes`, sampled every 10 ms."""
 
     def __enter__(self) -> Peak:
-        self.gigabytes, self.over = 0.0, threading.Event()
+        self.gigabytes, self.ended = 0.0, threading.Event()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
         return self
 
     def watch(self) -> None:
-        while not self.over.wait(0.01):
+        while not self.ended.wait(0.01):
             text = Path("/proc/self/status").read_text()
             self.gigabytes = max(self.gigabytes, int(text.split("RssAnon:")[1].split()[0]) / 2**20)
 
     def __exit__(self, *error: object) -> None:
-        self.over.set()
+        self.ended.set()
         self.thread.join()
 
 
 def write(name: str, content: dict) -> None:
+    """Write results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")

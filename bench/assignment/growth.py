@@ -17,24 +17,25 @@ import numpy as np
 from bench.assignment import Peak, timed, trained, write
 from selflabel.assignment import LinearScores, sinkhorn
 
-SIZES, K, D, SCALE, LAMBDA, ROOM = (10**4, 10**5, 10**6, 10**7), 256, 64, 10.0, 25, 256 << 20
-PART = 10**6
+SIZES, K, D, SCALE, LAMBDA, MEMORY = (10**4, 10**5, 10**6, 10**7), 256, 64, 10.0, 25, 256 << 20
+PART_ROWS = 10**6
 
 
 def save(n: int, file: Path) -> None:
-    """Features of n items, written a part at a time."""
+    """Write features of n items, a part at a time."""
     out = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=(n, D))
-    for start in range(0, n, PART):
-        part = trained(min(PART, n - start), K, SCALE, 0, D).features.numpy()
+    for start in range(0, n, PART_ROWS):
+        part = trained(min(PART_ROWS, n - start), K, SCALE, 0, D).features.numpy()
         out[start : start + len(part)] = part + 0.01 * np.random.default_rng(start).standard_normal(part.shape, np.float32)
     out.flush()
 
 
-def one(file: str) -> None:
+def solve_file(file: str) -> None:
+    """Solve over the features of a file, and print what it took."""
     head = trained(1, K, SCALE, 0, D)
     x = np.load(file, mmap_mode="c")
-    solve = partial(sinkhorn, epsilon=1 / LAMBDA, memory=ROOM)
-    solve(LinearScores(x[:PART], head.weight, head.bias))  # kernels compiled
+    solve = partial(sinkhorn, epsilon=1 / LAMBDA, memory=MEMORY)
+    solve(LinearScores(x[:PART_ROWS], head.weight, head.bias))  # kernels compiled
     with Peak() as peak:
         seconds, a = timed(lambda: solve(LinearScores(x, head.weight, head.bias)))
     row = {"N": len(x), "seconds": round(seconds, 2), "error": round(a.error, 4), "passes": a.n_passes, "turns": a.n_iter}
@@ -47,7 +48,7 @@ def one(file: str) -> None:
 
 def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1].endswith(".npy"):
-        return one(sys.argv[1])
+        return solve_file(sys.argv[1])
     largest = int(float(sys.argv[1])) if len(sys.argv) > 1 else SIZES[-1]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -55,11 +56,11 @@ def main() -> None:
             file = Path(folder) / f"{n}.npy"
             save(n, file)
             words = [sys.executable, "-m", "bench.assignment.growth", str(file)]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            process = subprocess.run(words, capture_output=True, text=True, check=True)
+            rows.append(json.loads(process.stdout.splitlines()[-1]))
             print(rows[-1], flush=True)
             file.unlink()
-    write("assignment-growth", {"K": K, "D": D, "lambda": LAMBDA, "memory": ROOM, "rows": rows})
+    write("assignment-growth", {"K": K, "D": D, "lambda": LAMBDA, "memory": MEMORY, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""ImageNet's label turn: 1,281,167 items to 3,000 labels from 256-dimensional features, to a mass error of 1e-2.
+"""ImageNet's label step: 1,281,167 items to 3,000 labels from 256-dimensional features, to a mass error of 1e-2.
 
-Each setting runs in a process of its own, so that its peak memory is its own. "streamed" may hold 1 GB beside the features, which
-then lie on disk in half precision.
+Each setting runs in a process of its own, so that peak memory is measured for it alone. "streamed" may hold 1 GB beside the
+features, which are then on disk in half precision.
 
     python -m bench.assignment.imagenet [cpu|cuda]
 """
@@ -19,14 +19,14 @@ import torch
 
 from bench.assignment import Peak, mean_top, timed, trained, write
 from selflabel.assignment import LinearScores, sinkhorn
-from selflabel.assignment.scores import some_rows
+from selflabel.assignment.scores import sample_rows
 
 N, K, D = 1_281_167, 3_000, 256
-SCALES, LAMBDA, STREAM = (6.0, 12.0, 20.0), 25, 1 << 30
-STREAMED_SCALES = SCALES[-1:]  # one tells what streaming costs
+SCALES, LAMBDA, STREAM_MEMORY = (6.0, 12.0, 20.0), 25, 1 << 30
+STREAMED_SCALES = SCALES[-1:]  # one shows what streaming costs
 
 
-def one(scale: float, way: str, device: str, folder: str) -> None:
+def solve_once(scale: float, way: str, device: str, folder: str) -> None:
     """Solve once and print what it took."""
     source = trained(N, K, scale, 0, D)
     if way == "streamed":
@@ -38,10 +38,10 @@ def one(scale: float, way: str, device: str, folder: str) -> None:
         source = LinearScores(source.features.to(device), source.weight.to(device), source.bias.to(device))
         sinkhorn(LinearScores(source.features[:20_000], source.weight, source.bias), 1 / LAMBDA)  # kernels compiled
     with Peak() as peak:
-        seconds, a = timed(lambda: sinkhorn(source, 1 / LAMBDA, memory=STREAM if way == "streamed" else None))
+        seconds, a = timed(lambda: sinkhorn(source, 1 / LAMBDA, memory=STREAM_MEMORY if way == "streamed" else None))
     row = {
         "way": way,
-        "mean top probability": round(mean_top(some_rows(source, 2000).cpu()), 3),
+        "mean top probability": round(mean_top(sample_rows(source, 2000).cpu()), 3),
         "seconds": round(seconds, 1),
         "error": round(a.error, 4),
         "converged": a.converged,
@@ -56,15 +56,15 @@ def one(scale: float, way: str, device: str, folder: str) -> None:
 
 def main() -> None:
     if len(sys.argv) > 2:
-        return one(float(sys.argv[1]), *sys.argv[2:5])
+        return solve_once(float(sys.argv[1]), *sys.argv[2:5])
     device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for way in ("held", "streamed") if device == "cpu" else ("held",):
             for scale in SCALES if way == "held" else STREAMED_SCALES:
                 words = [sys.executable, "-m", "bench.assignment.imagenet", str(scale), way, device, folder]
-                done = subprocess.run(words, capture_output=True, text=True, check=True)
-                rows.append(json.loads(done.stdout.splitlines()[-1]))
+                process = subprocess.run(words, capture_output=True, text=True, check=True)
+                rows.append(json.loads(process.stdout.splitlines()[-1]))
                 print(rows[-1], flush=True)
     name = "assignment-imagenet" if device == "cpu" else "assignment-imagenet-gpu"
     write(name, {"N": N, "K": K, "D": D, "lambda": LAMBDA, "device": device, "rows": rows})

@@ -1,4 +1,4 @@
-"""How near a turn comes to the machine's memory: bytes read a second, over those of a plain sum over the same cores.
+"""How near an evaluation comes to the machine's memory rate: bytes read a second, over those of a plain sum by the same cores.
 
 python -m bench.assignment.passes [N] [K] [cpu|cuda]
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench.assignment import trained, write
-from selflabel.assignment.kernels import passes
+from selflabel.assignment.kernels import kernels_for
 
 REPEATS, EPSILON = 15, 1 / 25
 
@@ -31,7 +31,7 @@ def median_seconds(work: Callable[[], object], wait: Callable[[], object]) -> fl
 
 
 def plain_sum(device: str) -> Callable[[torch.Tensor], object]:
-    """The quickest read there is: a sum of everything, in each core's own share."""
+    """The quickest possible read: a sum of all entries, each core over its own rows."""
     if device == "cuda":
         return lambda x: x.view(torch.float32).sum()
     from numba import njit
@@ -55,26 +55,26 @@ def plain_sum(device: str) -> Callable[[torch.Tensor], object]:
 def main() -> None:
     given = [*sys.argv[1:], *("1e5", "1e3", "cpu")[len(sys.argv) - 1 :]]
     N, K, device = int(float(given[0])), int(float(given[1])), given[2]
-    work = passes(torch.device(device), N * K)
+    kernels = kernels_for(torch.device(device), N * K)
     wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
     source = trained(N, K, 8.0, 0)
-    # large pages, as the solver's own stores have: numpy asks for them, torch does not
+    # numpy, unlike torch, asks for large pages, as the solver's stores do
     scores = torch.from_numpy(source.product().numpy().copy()).to(device)
     dense = torch.from_numpy(np.empty((N, K), np.int16)).to(device)
     packed, scales = torch.from_numpy(np.empty((N, K), np.int16)).to(device), torch.empty(N, device=device)
     v = torch.zeros(K, dtype=torch.float64)
-    work.dense_kernel(scores, v, EPSILON, dense.view(torch.bfloat16))
-    work.pack(scores, packed, scales)
+    kernels.dense_kernel(scores, v, EPSILON, dense.view(torch.bfloat16))
+    kernels.pack(scores, packed, scales)
     read = plain_sum(device)
     rates = {"plain sum": scores.nbytes / median_seconds(lambda: read(scores), wait)}
-    turns = {
-        "float32 scores": (scores.nbytes, lambda: work.score_turn(scores, v, EPSILON)),
-        "bfloat16 exponentials": (dense.nbytes, lambda: work.dense_turn(dense.view(torch.bfloat16), v)),
-        "16-bit scores": (packed.nbytes, lambda: work.packed_turn(packed, scales, v, EPSILON)),
+    evaluations = {
+        "float32 scores": (scores.nbytes, lambda: kernels.score_sums(scores, v, EPSILON)),
+        "bfloat16 exponentials": (dense.nbytes, lambda: kernels.dense_sums(dense.view(torch.bfloat16), v)),
+        "16-bit scores": (packed.nbytes, lambda: kernels.packed_sums(packed, scales, v, EPSILON)),
     }
     rows = {}
-    for name, (size, turn) in turns.items():
-        seconds = median_seconds(turn, wait)
+    for name, (size, evaluate) in evaluations.items():
+        seconds = median_seconds(evaluate, wait)
         rate = size / seconds
         rows[name] = {
             "milliseconds": round(1e3 * seconds, 2),

@@ -1,7 +1,7 @@
 """Wall time of a solve beside POT's and ott-jax's, on scores that fit them, to the same mass error (1e-2).
 
 POT runs in float64 (`sinkhorn_log` and the quicker, less stable `sinkhorn`), ott-jax in float32 after a first call that compiles.
-What does not meet the tolerance, or takes longer than LIMIT seconds, says so.
+The error that each reached is recorded beside its time.
 
     pip install pot ott-jax && python -m bench.assignment.peers [N] [K]
 """
@@ -19,8 +19,8 @@ import torch
 from bench.assignment import mean_top, timed, trained, write
 from selflabel.assignment import sinkhorn
 
-SEEDS, LAMBDAS, SCALES, TOLERANCE, TURNS = (0, 1), (10,), (3.5, 8.0, 20.0), 1e-2, 2000
-LOG_TURNS = 100  # of POT's solver in logarithms, which takes a hundred times as long a turn
+SEEDS, LAMBDAS, SCALES, TOLERANCE, MAX_ITER = (0, 1), (10,), (3.5, 8.0, 20.0), 1e-2, 2000
+LOG_MAX_ITER = 100  # of POT's solver in log space, whose iterations take a hundred times as long
 
 
 def error_of(masses: np.ndarray) -> float:
@@ -28,14 +28,14 @@ def error_of(masses: np.ndarray) -> float:
 
 
 def pot(method: str):
-    """Its `stopThr` is on the norm of the labels' mass errors: set so that the largest of them is about the tolerance."""
+    """POT's solver. Its `stopThr` is on the norm of the mass errors: set so that the largest of them is about the tolerance."""
     import ot
 
     def solve(scores: np.ndarray, epsilon: float) -> float:
         N, K = scores.shape
         a, b = np.full(N, 1 / N), np.full(K, 1 / K)
-        turns = LOG_TURNS if method.endswith("log") else TURNS
-        q = ot.sinkhorn(a, b, -scores, epsilon, method=method, stopThr=TOLERANCE / 9 / K**0.5, numItermax=turns)
+        max_iter = LOG_MAX_ITER if method.endswith("log") else MAX_ITER
+        q = ot.sinkhorn(a, b, -scores, epsilon, method=method, stopThr=TOLERANCE / 9 / K**0.5, numItermax=max_iter)
         return error_of(q.sum(axis=0))
 
     return solve
@@ -52,7 +52,7 @@ def ott():
         from ott.problems.linear import linear_problem
 
         problem = linear_problem.LinearProblem(geometry.Geometry(cost_matrix=cost, epsilon=epsilon))
-        out = ott_sinkhorn.Sinkhorn(threshold=TOLERANCE / cost.shape[1], max_iterations=TURNS)(problem)
+        out = ott_sinkhorn.Sinkhorn(threshold=TOLERANCE / cost.shape[1], max_iterations=MAX_ITER)(problem)
         return out.matrix.sum(axis=0) / out.matrix.sum()
 
     def solve(scores: np.ndarray, epsilon: float) -> float:
@@ -62,12 +62,12 @@ def ott():
 
 
 def peers() -> dict:
-    found = {}
+    solvers = {}
     if find_spec("ot"):
-        found |= {"POT sinkhorn": pot("sinkhorn"), "POT sinkhorn_log": pot("sinkhorn_log")}
+        solvers |= {"POT sinkhorn": pot("sinkhorn"), "POT sinkhorn_log": pot("sinkhorn_log")}
     if find_spec("ott"):
-        found["ott-jax"] = ott()
-    return found
+        solvers["ott-jax"] = ott()
+    return solvers
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
                 row[name] = {"ratio": round(ratio, 1), "error": float(f"{max(errors[name]):.2g}")}
             print(row, flush=True)
             rows.append(row)
-    write("assignment-peers", {"N": N, "K": K, "tolerance": TOLERANCE, "seeds": SEEDS, "most turns": TURNS, "rows": rows})
+    write("assignment-peers", {"N": N, "K": K, "tolerance": TOLERANCE, "seeds": SEEDS, "most turns": MAX_ITER, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Wall time of a solve beside the published recursion's (float64, numpy, plain alternation), both to a mass error of 1e-2.
 
-Scores of every seed are fresh. The recursion stops once it has taken PATIENCE times as long as ours: the ratio is then a lower
-bound and marked so.
+Every seed has its own scores. The recursion is stopped once it has taken PATIENCE times as long as ours: the ratio is then a
+lower bound, which "published converged" shows.
 
     python -m bench.assignment.published [N] [K]
 """
@@ -22,22 +22,22 @@ SEEDS, LAMBDAS, TOLERANCE, PATIENCE = (0, 1, 2), (10, 25), 1e-2, 30
 
 
 def published(scores: torch.Tensor, lamb: float, limit: float) -> tuple[float, int, float]:
-    """(seconds, turns, error) of the recursion of self-label's code: probabilities to the power, then row and column scalings.
+    """(seconds, iterations, error) of the recursion of self-label's code: probabilities to a power, then row and column scalings.
 
-    Its check, every tenth turn, is made on the masses of the labels, as ours is.
+    Every tenth iteration the masses of the labels are checked, as ours are.
     """
     p = torch.softmax(scores.double(), dim=1).numpy()
     started = time.perf_counter()
     kernel = p.T**lamb
     K, N = kernel.shape
-    c, turns, error = np.ones(N) / N, 0, np.inf
+    c, n_iter, error = np.ones(N) / N, 0, np.inf
     while error > TOLERANCE and time.perf_counter() - started < limit:
         r = (1 / K) / (kernel @ c)
         c = (1 / N) / (r @ kernel)
-        turns += 1
-        if turns % 10 == 0:
+        n_iter += 1
+        if n_iter % 10 == 0:
             error = float(np.abs((kernel @ c) * r * K - 1).max())
-    return time.perf_counter() - started, turns, error
+    return time.perf_counter() - started, n_iter, error
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
                 scores = trained(N, K, scale, seed).product()
                 seconds, a = timed(lambda s=scores, e=1 / lamb: sinkhorn(s, e, tol=TOLERANCE))
                 assert a.converged
-                took, turns, error = published(scores, lamb, PATIENCE * seconds)
+                took, n_iter, error = published(scores, lamb, PATIENCE * seconds)
                 done = done and error <= TOLERANCE
                 ours.append(seconds), theirs.append(took), ratios.append(took / seconds)
             row = {
@@ -63,7 +63,7 @@ def main() -> None:
                 "ratio": round(statistics.median(ratios), 1),
                 "turns": a.n_iter,
                 "passes": a.n_passes,
-                "published turns": turns,
+                "published turns": n_iter,
             }
             print(row, flush=True)
             rows.append(row)

@@ -1,4 +1,4 @@
-"""What each trick of the solver buys: they are added one at a time, on the same fresh scores, all to a mass error of 1e-2.
+"""What each part of the solver gains: they are added one at a time, on the same new scores, all to a mass error of 1e-2.
 
 python -m bench.assignment.tricks [N] [K]
 """
@@ -9,56 +9,60 @@ import math
 import statistics
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.assignment import mean_top, timed, trained, write
-from selflabel.assignment import reading, sinkhorn
-from selflabel.assignment.dual import Curvature, Problem, climb, look
+from selflabel.assignment import evaluator, sinkhorn
+from selflabel.assignment.dual import History, Problem, maximise, point_at
+from selflabel.assignment.evaluator import DualEvaluator
 from selflabel.assignment.kernels import cpu, reference
-from selflabel.assignment.reading import Everyone, Reading, Room
-from selflabel.assignment.sinkhorn import together
+from selflabel.assignment.passes import run_concurrently
+from selflabel.assignment.reducer import DualTerms, Reducer
+from selflabel.assignment.stores import Workspace
 
-SEEDS, SCALES, LAMBDA, TOLERANCE, MOST = (0, 1, 2), (3.5, 8.0, 20.0), 25, 1e-2, 400
+SEEDS, SCALES, LAMBDA, TOLERANCE, MAX_ITER = (0, 1, 2), (3.5, 8.0, 20.0), 25, 1e-2, 400
 
 
-def alternation(scores: Tensor, work) -> tuple[int, float]:
-    """Plain alternation on scores in float32: (turns, error)."""
+def alternation(scores: Tensor, kernels: ModuleType) -> tuple[int, float]:
+    """Plain alternation on scores in float32: (iterations, error)."""
     problem, v = problem_of(scores), np.zeros(scores.shape[1])
-    rows = scores.split(2048) if work is reference else [scores]
-    for turns in range(MOST):  # noqa: B007
-        parts = [work.score_turn(block, torch.from_numpy(v), problem.epsilon) for block in rows]
+    blocks = scores.split(2048) if kernels is reference else [scores]
+    for n_iter in range(MAX_ITER):  # noqa: B007
+        parts = [kernels.score_sums(block, torch.from_numpy(v), problem.epsilon) for block in blocks]
         mass = sum(p[0] for p in parts).numpy() / len(scores)
-        point = look(problem, reading.Turn(mass, sum(p[1] for p in parts) / len(scores)), v)
+        point = point_at(problem, DualTerms(mass, sum(p[1] for p in parts) / len(scores)), v)
         if point.error <= TOLERANCE:
             break
         v = v + problem.epsilon * problem.plain_step(point)
-    return turns, point.error
+    return n_iter, point.error
 
 
 def quasi_newton(scores: Tensor) -> tuple[int, float]:
-    """The climb at the last epsilon alone, every turn from the scores."""
+    """L-BFGS at the final epsilon only, every evaluation from the scores: (iterations, error)."""
     problem = problem_of(scores)
-    all_scores = Reading(scores, problem.epsilon, TOLERANCE, Everyone(), Room(0), direct=math.inf)
+    exact = DualEvaluator(scores, problem.epsilon, TOLERANCE, Reducer(), Workspace(0), n_direct=math.inf)
 
-    def steps():
+    def search():
         v = np.zeros(scores.shape[1])
-        here = look(problem, (yield from all_scores.turn(v)), v)
-        return (yield from climb(all_scores.turn, problem, here, TOLERANCE, MOST, Curvature()))
+        start = point_at(problem, (yield from exact.evaluate(v)), v)
+        return (yield from maximise(exact.evaluate, problem, start, TOLERANCE, MAX_ITER, History()))
 
-    point, turns = together([steps()])[0]
-    return turns, point.error
+    point, n_iter = run_concurrently([search()])[0]
+    return n_iter, point.error
 
 
-def solved(scores: Tensor, memory: int | None = None, sparse: bool = True) -> tuple[int, float]:
-    kept = reading.SPARSE
-    reading.SPARSE = kept if sparse else 0
+def solve(scores: Tensor, memory: int | None = None, sparse: bool = True) -> tuple[int, float]:
+    """The solver, without stores (memory=0) or without sparse ones: (iterations, error)."""
+    share = evaluator.SPARSE_SHARE
+    evaluator.SPARSE_SHARE = share if sparse else 0
     try:
-        a = sinkhorn(scores, 1 / LAMBDA, tol=TOLERANCE, max_iter=MOST, memory=memory)
+        a = sinkhorn(scores, 1 / LAMBDA, tol=TOLERANCE, max_iter=MAX_ITER, memory=memory)
     finally:
-        reading.SPARSE = kept
+        evaluator.SPARSE_SHARE = share
     return a.n_iter, a.error
 
 
@@ -69,11 +73,11 @@ def problem_of(scores: Tensor) -> Problem:
 
 WAYS: dict[str, Callable[[Tensor], tuple[int, float]]] = {
     "plain alternation, torch, float32": lambda s: alternation(s, reference),
-    "+ compiled passes": lambda s: alternation(s, cpu),
+    "+ compiled kernels": lambda s: alternation(s, cpu),
     "+ quasi-Newton steps": quasi_newton,
-    "+ falling epsilon, thinned items first": lambda s: solved(s, memory=0),
-    "+ exponentials stored in bfloat16": lambda s: solved(s, sparse=False),
-    "+ only entries that can matter": solved,
+    "+ falling epsilon, subsamples first": lambda s: solve(s, memory=0),
+    "+ exponentials stored in bfloat16": lambda s: solve(s, sparse=False),
+    "+ only entries that can matter": solve,
 }
 
 
@@ -83,13 +87,13 @@ def main() -> None:
     for way in WAYS.values():
         way(trained(20_000, 300, 8.0, 9).product())  # kernels compiled
     for scale in SCALES:
-        found: dict = {name: [] for name in WAYS}
+        results: dict = {name: [] for name in WAYS}
         for seed in SEEDS:
             scores = trained(N, K, scale, seed).product()
             for name, way in WAYS.items():
-                seconds, (turns, error) = timed(lambda w=way, s=scores: w(s))
-                found[name].append((seconds, turns, error))
-        for name, each in found.items():
+                seconds, (n_iter, error) = timed(lambda w=way, s=scores: w(s))
+                results[name].append((seconds, n_iter, error))
+        for name, each in results.items():
             row = {"mean top probability": round(mean_top(scores), 2), "way": name}
             row |= {
                 "seconds": round(statistics.median(e[0] for e in each), 3),
@@ -98,7 +102,7 @@ def main() -> None:
             row["met the tolerance"] = all(e[2] <= TOLERANCE for e in each)
             print(row, flush=True)
             rows.append(row)
-    write("assignment-tricks", {"N": N, "K": K, "lambda": LAMBDA, "tolerance": TOLERANCE, "most turns": MOST, "rows": rows})
+    write("assignment-tricks", {"N": N, "K": K, "lambda": LAMBDA, "tolerance": TOLERANCE, "most turns": MAX_ITER, "rows": rows})
 
 
 if __name__ == "__main__":

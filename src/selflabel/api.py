@@ -1,4 +1,4 @@
-"""SelfLabeler, the scikit-learn face: fit on a path, images or features; labels_, predict, predict_proba, transform."""
+"""SelfLabeler, a scikit-learn estimator: fit on a path, on images or on features; labels_, predict, predict_proba, transform."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from selflabel.base.errors import UserError
-
 
 class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
-    """Label unlabelled items.
+    """Label unlabelled images, videos, sounds or features.
 
     Args:
-        n_clusters: labels; None lets the method choose without truth.
-        method: as in `selflabel methods`.
-        encoder: as in `selflabel encoders`; "auto" is by the data.
-        mass: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
-        views: a preset of views; "auto" is by the data.
+        n_clusters: number of clusters; None lets the method choose it, without truth.
+        method: name, as in `selflabel methods`.
+        encoder: name, as in `selflabel encoders`; "auto" is by the data.
+        mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
+        views: preset of the random views; "auto" is by the data.
         epochs: of all phases together; None is by the data.
         random_state: seed.
         device: "auto", "cpu", "cuda" or "mps".
-        options: of the method, as `--set key=value`.
+        options: of the method, as in `--set key=value`.
 
     Attributes:
-        labels_: (N,) int labels.
-        report_: the report, as in report.json.
-        n_features_in_: for feature input.
+        labels_: (N,) int64 labels.
+        report_: dict, as in report.json.
+        n_features_in_: length of the features, for feature input.
 
     Example:
         >>> import numpy as np
@@ -64,11 +62,18 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self.options = options
 
     def fit(self, X: Any, y: Any = None) -> SelfLabeler:
-        """Label X: a path, images (N, H, W[, C] uint8) or features (N, D). `y` is ignored."""
+        """Label X. `y` is ignored.
+
+        Args:
+            X: a path, images (N, H, W[, C]) uint8, or features (N, D).
+
+        Raises:
+            UserError, ValueError: X or a parameter is wrong.
+        """
         from selflabel.base.settings import make_settings
         from selflabel.jobs.label import label
 
-        data = self._checked(X, reset=True)
+        data = self._check(X, reset=True)
         is_array = isinstance(data, np.ndarray)
         clusters = self.n_clusters
         if is_array and clusters is not None and clusters > len(data):
@@ -85,11 +90,12 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             device=self.device,
             options=self.options or {},
         )
-        done = label(settings, None, data=data if is_array else None)
-        self._model, found = as_model(done, settings), done["labelling"]
-        self.labels_ = found.labels.astype(np.int64)
-        self.report_ = {k: v for k, v in done.items() if k not in ("labelling", "method", "prepared")}
-        self._n_features_out = found.features.shape[1]
+        labelled = label(settings, None, data=data if is_array else None)
+        assert labelled.labelling is not None  # nothing was written, so nothing was finished before
+        self._model = as_model(labelled, settings)
+        self.labels_ = labelled.labelling.labels.astype(np.int64)
+        self.report_ = dict(labelled)
+        self._n_features_out = labelled.labelling.features.shape[1]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -98,17 +104,17 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """(N, K) probabilities."""
-        return np.exp(self._predicted(X).log_probs.double().numpy())
+        return np.exp(self._predict(X).log_probs.double().numpy())
 
     def transform(self, X: Any) -> np.ndarray:
         """(N, D) features of the encoder."""
-        return self._predicted(X).features.numpy()
+        return self._predict(X).features.numpy()
 
-    def _predicted(self, X: Any) -> Any:
+    def _predict(self, X: Any) -> Any:
         check_is_fitted(self, "labels_")
-        return self._model.predict(self._checked(X, reset=False))
+        return self._model.predict(self._check(X, reset=False))
 
-    def _checked(self, X: Any, reset: bool) -> Any:
+    def _check(self, X: Any, reset: bool) -> Any:
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
         if getattr(X, "ndim", 2) in (3, 4):
@@ -117,7 +123,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
 
 def seed_of(random_state: Any) -> int:
-    """A whole number from None, a number or a RandomState."""
+    """An integer seed from None, an integer or a RandomState."""
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
     from sklearn.utils import check_random_state
@@ -125,12 +131,10 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(1 << 31))
 
 
-def as_model(done: dict[str, Any], settings: Any) -> Any:
+def as_model(labelled: Any, settings: Any) -> Any:
     """The fitted networks, ready to predict, without a run folder."""
     from selflabel.jobs.predict import Model
     from selflabel.training.distributed import pick_device
 
-    prepared, method = done["prepared"], done["method"]
-    if method is None:
-        raise UserError("the run was already finished.")
-    return Model.of(method, prepared, settings, done["head"], pick_device(settings.device))
+    head, device = labelled["head"], pick_device(settings.device)
+    return Model.of(labelled.method, labelled.prepared, head, device, settings.cache)

@@ -1,8 +1,8 @@
-"""The contract of a method: what a paper decides, and nothing else.
+"""The contract of methods and pretexts: what a paper decides, and nothing else.
 
-A method says its phases, how items are drawn, its loss and its labelling turn. It never sees files, devices or truth.
-Everything it learns lives in parameters, buffers and `extra_state`, so that a checkpoint holds it whole: `build` makes
-every module of every phase, and buffers may change their shape later.
+A method lists its phases, and each phase owns its loss, its draw and its hooks. The training loop runs them. A method never sees
+files, devices or truth. Everything that it learns lives in parameters, buffers and `extra_state`, so that a checkpoint holds all
+of it: `build` makes the modules of every phase, and buffers may change their shape later.
 
 Axes: N items, B items of a batch, G items of a group (a pair, a clique), H heads, K labels, D features.
 """
@@ -11,129 +11,223 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from selflabel.base.schedules import one_cycle
 from selflabel.base.settings import of_modality
-from selflabel.views import PRESETS
+from selflabel.views import PRESETS, View
+
+# ------------------------------------------------------------------------------------------------ what a phase gets
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """An optimiser and the shape of its learning rate: `shape` maps progress through the phase, 0 to 1, to a factor."""
+class Gather(Protocol):
+    """See `Batch.gather`."""
 
-    lr: float
-    shape: Callable[[float], float]
-    kind: str = "sgd"  # or "adamw"
-    weight_decay: float = 0.0
-    momentum: float = 0.9
+    def __call__(self, local: Tensor, *, stacked: int = 1) -> Tensor: ...
 
 
-def cosine(progress: float) -> float:
-    """From 1 to 0 along half a cosine (Loshchilov & Hutter, 2017)."""
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+def no_gather(local: Tensor, *, stacked: int = 1) -> Tensor:
+    """`Batch.gather` of a single process, which has all rows."""
+    return local
 
 
-def one_cycle(progress: float, warm: float = 0.1) -> float:
-    """Linear to 1 over the first tenth, then half a cosine to 0."""
-    return progress / warm if progress < warm else cosine((progress - warm) / (1 - warm))
+@dataclass
+class Batch:
+    """What a loss is computed from.
 
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training.
-
-    views: modality to the presets of its views, one tensor each; none where the method remembers what it needs. relabel_at: when
-    labels are solved anew, in epochs from the start of the phase, known before the loop. learns: prefixes of the parameters that
-    are trained; a module none of whose parameters are trained is in eval mode.
+    Attributes:
+        rows_BG: (B, G) int64 row numbers of the items.
+        views: modality to its views, one for each preset of `Phase.views`; their pixels are (B * G, ...), group after group.
+        progress: share of the phase that is done, 0 to 1.
+        present: modality to (B * G,) bool, whether the item has it; left out for a modality that all items have.
+        gather: (rows of this rank, `stacked` such blocks one after the other) to the rows of all ranks. Use it where a loss is no
+            mean over rows, such as one with the entropy of the mean label, and for what goes into a queue.
     """
 
-    name: str
-    epochs: int
-    views: dict[str, tuple[Any, ...]]
-    recipe: Recipe
-    batch: int = 128
-    relabel_at: tuple[float, ...] = ()
-    learns: tuple[str, ...] = ("",)
+    rows_BG: Tensor
+    views: dict[str, list[View]]
+    progress: float
+    present: dict[str, Tensor] = field(default_factory=dict)
+    gather: Gather = no_gather
+
+
+@dataclass(frozen=True)
+class Features:
+    """Encoder outputs of a block of items, from one forward pass in eval mode.
+
+    Attributes:
+        pooled: modality to (B, D).
+        present: modality to (B,) bool, whether the item has it; a modality that is left out is present in every item of `pooled`.
+        maps: modality to (B, D, h, w), for films (B, D, F, h, w); empty unless they were asked for.
+    """
+
+    pooled: dict[str, Tensor]
+    present: dict[str, Tensor] = field(default_factory=dict)
+    maps: dict[str, Tensor] = field(default_factory=dict)
+
+    def filled(self, dims: dict[str, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(features, present) of all modalities in `dims` (modality to D), with zeros for those that the block lacks."""
+        some = next(iter(self.pooled.values()))
+        n, absent = len(some), torch.zeros(len(some), dtype=torch.bool, device=some.device)
+        features = {m: self.pooled[m] if m in self.pooled else some.new_zeros(n, dim) for m, dim in dims.items()}
+        return features, {m: self.present.get(m, ~absent) if m in self.pooled else absent for m in dims}
 
 
 class Data(Protocol):
-    """All that a method sees of the set."""
+    """The set as a method sees it."""
 
     n_items: int
-    present: dict[str, Tensor]  # modality to (N,): which items have it
+    present: dict[str, Tensor]  # modality to (N,) bool: which items have it
 
     def features(
         self,
         modality: str,
         *,
         layer: str = "pooled",
-        view: Any = "centre",
+        view: str = "centre",
         draw: int = 0,
         encoder: nn.Module | None = None,
     ) -> Tensor:
-        """(N, D) features of every item in order: in eval mode, streamed, each rank its shard, then gathered.
+        """(N, D) features of all items in order, in eval mode. Each rank computes its shard; the result is gathered.
 
-        layer: "input" (first features of what the encoder is shown, see views.first), "pooled", or "map" (N, D, h, w).
-        view: a preset; `draw` keys its randomness. encoder: another than the method's own, such as a momentum copy.
+        Args:
+            modality: "image", "video" or "audio".
+            layer: "pooled", the encoder's output, or "input", features that need no network (`views.first`).
+            view: preset of the view.
+            draw: key of the view's random numbers.
+            encoder: another encoder than the method's own, such as a momentum copy.
         """
         ...
 
-
-class Every(Protocol):
-    """See `Batch`."""
-
-    def __call__(self, part: Tensor, *, stacked: int = 1) -> Tensor: ...
+    def blocks(self, maps: bool = False) -> Iterator[tuple[Tensor, Features]]:
+        """This rank's items in order, a block at a time: (rows (B,), their features of centre views)."""
+        ...
 
 
-def alone(part: Tensor, *, stacked: int = 1) -> Tensor:
-    """`Batch.every` of a process by itself: it has all rows."""
-    return part
+# ------------------------------------------------------------------------------------------------------------- phases
 
 
-@dataclass
-class Batch:
-    """rows_BG: (B, G) rows of the items. views: modality to tensors (B * G, ...), by group. progress: 0 to 1 in the phase.
-    present: modality to (B * G,), whether the item has it; a modality that all items have is left out. phase: its name.
+@dataclass(frozen=True)
+class Recipe:
+    """An optimiser and its learning rate.
 
-    every: (rows of the batch that this rank has, `stacked` such, one after the other) to those of all ranks. A loss that is no
-    mean over rows, as one with the entropy of the mean label, is taken of what this gives; so is what a queue keeps.
+    Attributes:
+        lr: highest learning rate.
+        schedule: progress through the phase, 0 to 1, to a factor on `lr`.
+        optimiser: "sgd" or "adamw".
+        weight_decay: of the optimiser.
+        momentum: of SGD.
     """
 
-    rows_BG: Tensor
-    views: dict[str, list[Tensor]]
-    progress: float
-    present: dict[str, Tensor] = field(default_factory=dict)
-    phase: str = ""
-    every: Every = alone
+    lr: float
+    schedule: Callable[[float], float]
+    optimiser: str = "sgd"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+
+def do_nothing(*_: Any) -> None:
+    """The hook of a phase that needs none."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one loss.
+
+    Attributes:
+        name: for the log; stored in metrics.jsonl.
+        epochs: its length.
+        views: modality to the presets of its views; empty where the loss needs no views.
+        recipe: optimiser and learning rate.
+        loss: a batch to scalars by name, each a mean over the batch; their sum is minimised.
+        batch_size: groups of a batch, at most.
+        relabel_at: when labels are solved, in epochs from the start of the phase.
+        learns: prefixes of the names of the parameters that are trained. A module without any is in eval mode.
+        draw: (epoch, generator) to (M, G) rows of one epoch in order; batches are cut from it, and no row is dropped. None shows
+            every item once, in random order. A label turn that is due when the epoch begins comes first. What a draw depends on
+            must not change within the epoch, or a resumed run would draw otherwise.
+        start: called once when the phase begins, with (data, generator): mine neighbours, fill buffers.
+        precompute: called with (data) after `start`, and again when a run resumes within the phase: what
+            follows from the set and the method's state and is too large for a checkpoint, such as features of a frozen encoder.
+        after_step: called after every optimiser step: momentum copies, queues.
+    """
+
+    name: str
+    epochs: int
+    views: Mapping[str, tuple[str, ...]]
+    recipe: Recipe
+    loss: Callable[[Batch], dict[str, Tensor]]
+    batch_size: int = 128
+    relabel_at: tuple[float, ...] = ()
+    learns: tuple[str, ...] = ("",)
+    draw: Callable[[int, torch.Generator], Tensor] | None = None
+    start: Callable[[Data, torch.Generator], None] = do_nothing
+    precompute: Callable[[Data], None] = do_nothing
+    after_step: Callable[[], None] = do_nothing
+
+
+def shuffled_rows(n_items: int, generator: torch.Generator) -> Tensor:
+    """(N, 1) every row once, in random order. A single item comes twice, because batch norm needs two."""
+    order = torch.randperm(n_items, generator=generator)
+    return (order if n_items > 1 else order.repeat(2))[:, None]
+
+
+def neighbour_pairs(rows_N1: Tensor, neighbours_Nk: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 2) pairs: each row, and one of its neighbours at random."""
+    rows = rows_N1[:, 0]
+    columns = torch.randint(neighbours_Nk.shape[1], (len(rows),), generator=generator)
+    return torch.stack([rows, neighbours_Nk.cpu()[rows, columns].long()], dim=1)
+
+
+def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Batches of at most `batch_size` groups: equal to within one group, so that there is no short last one."""
+    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch_size))))
+
+
+# ------------------------------------------------------------------------------------------------------------ results
 
 
 @dataclass(frozen=True)
 class Relabelling:
-    """What a labelling turn did: labels a head (N,), and how the solve went. renewed: prefixes of parameters made anew."""
+    """The result of a label turn.
+
+    Attributes:
+        labels: (N,) int labels of each head; empty where the turn makes classes that are no labels of all items.
+        error: largest relative error of a label's mass.
+        n_iter: turns that the solver took.
+        converged: whether the solver reached its tolerance.
+        reset: prefixes of the names of parameters that were drawn anew; their optimiser state is dropped.
+    """
 
     labels: list[Tensor]
     error: float = 0.0
-    turns: int = 0
+    n_iter: int = 0
     converged: bool = True
-    renewed: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """log_probs: a tensor (B, K) a head. maps: optional localisation, (B, h, w) a head."""
+    """Labels of a block of items: log-probabilities (B, K) of each head."""
 
     log_probs: list[Tensor]
-    maps: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
-class Final:
-    """The finished labelling: labels a head (N,), the reported head, and its soft rows (N, K) float16."""
+class Outcome:
+    """The finished labelling.
+
+    Attributes:
+        labels: (N,) int labels of each head.
+        head: the reported head, chosen without truth.
+        probabilities: (N, K) float16 of the reported head.
+        notes: further entries of report.json.
+    """
 
     labels: list[Tensor]
     head: int
@@ -141,22 +235,32 @@ class Final:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def finished(log_probs: list[Tensor], head: int, notes: dict[str, Any]) -> Final:
-    """The labelling in which every head (N, K) gives each item its likeliest label."""
-    return Final([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
+def argmax_outcome(log_probs: list[Tensor], head: int, notes: dict[str, Any]) -> Outcome:
+    """The labelling in which every head (N, K) gives each item its most probable label."""
+    return Outcome([p.argmax(dim=1) for p in log_probs], head, log_probs[head].exp().half(), notes)
 
 
-def least(losses: list[float]) -> int:
-    """The head of least loss, the first of those that differ by rounding only."""
+def lowest_loss_head(losses: list[float]) -> int:
+    """The head of lowest loss; the first of those that differ by rounding only."""
     return min(range(len(losses)), key=lambda h: (round(losses[h], 6), h))
+
+
+# ------------------------------------------------------------------------------------------------------------- methods
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is known before the loop. clusters None: the method chooses K.
+    """What is known before training. Its fields are stored in run.toml.
 
-    kinds: modality to "glyph", "photo", "video", "sound", "spoken" or "features". kind, px, channels and pretrained speak of the
-    first modality.
+    Attributes:
+        n_items: items of the set.
+        clusters: K; None lets the method choose it.
+        kind, px, channels, pretrained: of the first modality: its kind (below), the side of a view in pixels, the channels, and
+            whether its encoder is pretrained.
+        mass, preset, epochs, seed, views: as in the settings.
+        gpu: whether the run trains on a GPU.
+        given_labels: (N,) fixed labels to train on, or None.
+        kinds: modality to "glyph", "photo", "video", "sound", "spoken" or "features".
     """
 
     n_items: int
@@ -176,33 +280,53 @@ class Task:
 
     @property
     def modalities(self) -> tuple[str, ...]:
+        """All modalities, the pictures or films before their sound."""
         return tuple(self.kinds) or ("image",)
 
     @property
     def modality(self) -> str:
-        """The first, which a method of one modality is about."""
+        """The first modality, which a method of one modality uses."""
         return self.modalities[0]
 
     @property
-    def starts_from_nothing(self) -> bool:
-        """Whether the first modality's encoder has learned nothing yet and can learn."""
+    def from_scratch(self) -> bool:
+        """Whether the first modality's encoder has random weights and can learn."""
         return self.kind != "features" and not self.pretrained
 
     def kind_of(self, modality: str) -> str:
+        """The kind of a modality."""
         return self.kinds.get(modality, self.kind)
 
-    def views_asked(self, modality: str) -> str | None:
-        """The preset that was asked for a modality's views; None where they are by its kind."""
-        asked = of_modality(self.views, modality, self.modality)
-        return None if asked == "auto" else asked
+    def requested_views(self, modality: str) -> str | None:
+        """The preset that the user asked for; None where views follow from the kind."""
+        name = of_modality(self.views, modality, self.modality)
+        return None if name == "auto" else name
+
+    def view_preset(self, modality: str, strength: str = "") -> str:
+        """The preset of a random view: the requested one, or that of the modality's kind.
+
+        Args:
+            modality: whose view.
+            strength: "" or "-strong"; ignored where there is no such preset.
+        """
+        kind = self.kind_of(modality)
+        name = self.requested_views(modality) or {"features": "dropout"}.get(kind, kind)
+        return f"{name}{strength}" if f"{name}{strength}" in PRESETS else name
 
 
 class Method(nn.Module, ABC):
-    """The base of every method; see the module's docstring for the contract."""
+    """The base of every method; see the module's docstring for the contract.
 
-    most_modalities: int = 1
+    Attributes:
+        max_modalities: how many modalities it uses.
+        options_type: dataclass of its `--set` options.
+        per_item: buffers with a row or column for each item: kept in checkpoints, left out of the finished model.
+        encoders: modality to encoder.
+    """
+
+    max_modalities: int = 1
     options_type: type = type(None)
-    per_item: tuple[str, ...] = ()  # buffers with a row an item: kept in checkpoints, left out of the finished model
+    per_item: tuple[str, ...] = ()
     encoders: nn.ModuleDict
 
     def __init__(self, task: Task, options: Any):
@@ -215,111 +339,88 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def phases(self) -> list[Phase]:
-        """The phases in order, worked out from the task alone; none where nothing is trained."""
+        """The phases in order, of a built method. Their lengths follow from the task alone. Empty where nothing is trained."""
 
     @abstractmethod
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars by name, means over the batch; their sum is minimised."""
+    def predict(self, features: Features) -> Prediction:
+        """Log-probabilities of each head, in eval mode."""
 
     @abstractmethod
-    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        """Log-probabilities a head from pooled features (modality to (B, D)), in eval mode; present: (B,) a modality."""
-
-    @abstractmethod
-    def final(self, data: Data, generator: torch.Generator) -> Final:
+    def final(self, data: Data, generator: torch.Generator) -> Outcome:
         """The finished labelling, with the reported head chosen without truth."""
 
-    def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
-        """Called once when a phase begins: mine neighbours, refill buffers, reset a head."""
-
-    def remember(self, phase: Phase, data: Data) -> None:
-        """Called when a phase begins, after `start`, and again when a run resumes within it: what follows from the set and the
-        method's state and is too large for a checkpoint, such as the features of an encoder that this phase does not train.
-        """
-
-    def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
-        """(M, G) rows of one epoch, in order; batches are cut from it and no row is dropped.
-
-        A labelling turn that is due as the epoch begins comes first. What is read here must not change within the epoch, or a
-        resumed run would draw otherwise.
-        """
-        n = self.task.n_items
-        order = torch.randperm(n, generator=generator)
-        return (order if n > 1 else order.repeat(2))[:, None]  # batch norm needs two
-
-    def after_step(self) -> None:
-        """Called after every optimiser step: momentum copies, queues."""
-
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling | None:
-        """The labelling turn."""
+        """The label turn; None where nothing is relabelled."""
         return None
-
-    def view_of(self, modality: str, strength: str = "") -> str:
-        """The preset of a random view: the one asked for, or that of the modality's kind; strength: "" or "-strong"."""
-        kind = self.task.kind_of(modality)
-        own = {"features": "dropout"}.get(kind, kind)
-        return stronger(self.task.views_asked(modality) or own, strength)
 
     def dim(self, modality: str) -> int:
         """The length of a modality's features."""
         return int(self.encoders[modality].dim)  # type: ignore[arg-type]
 
     def current_labels(self) -> list[Tensor]:
-        """The labels trained on now, (N,) a head; empty where there are none yet."""
+        """(N,) labels of each head that are trained on now; empty where there are none yet."""
         return []
 
     def extra_state(self) -> dict:
-        """What the method knows that is no tensor; must survive JSON."""
+        """State that is no tensor; it must survive JSON."""
         return {}
 
     def load_extra_state(self, state: dict) -> None:
-        """Take back what `extra_state` gave."""
+        """Restore what `extra_state` returned."""
 
 
-def scaled_epochs(published: list[int], asked: int | None) -> list[int]:
-    """The phases' epochs scaled in proportion to `asked` in all, at least one each.
+# ------------------------------------------------------------------------------------------------------------ pretexts
 
-    Example:
-        >>> scaled_epochs([100, 300], 8), scaled_epochs([100, 300], None), scaled_epochs([5, 5, 90], 7)
-        ([2, 6], [100, 300], [1, 1, 5])
+PRETEXT = "pretext"  # name of its phase, and of the attribute under which a method keeps it
+PRETEXT_BATCH_SIZE, PRETEXT_LR = 256, 2e-3
+
+
+class Pretext(nn.Module, ABC):
+    """What one encoder learns before there are labels. A method keeps it as its attribute `pretext`.
+
+    Attributes:
+        projector: layers between the feature and the loss.
     """
-    if asked is None:
-        return list(published)
-    left, total, made = asked, sum(published), []
-    for e in sorted(published):  # the shortest first, so that the longest bears what rounding leaves
-        made.append(max(1, round(e * left / total)))
-        left, total = left - made[-1], total - e
-    places = sorted(range(len(published)), key=lambda i: published[i])
-    return [made[places.index(i)] for i in range(len(published))]
 
+    projector: nn.Module
+    views_per_item: int = 2
 
-def evenly_split(order: Tensor, batch: int) -> list[Tensor]:
-    """Batches of at most `batch` groups, as the loop cuts them: equal to within one, no short tail, no row dropped."""
-    return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch))))
+    @abstractmethod
+    def loss(self, encoder: nn.Module, views: list[Tensor], gather: Gather = no_gather) -> Tensor:
+        """The mean over the batch's items.
 
+        Args:
+            encoder: the one that learns.
+            views: `views_per_item` tensors (B, ...) of random views.
+            gather: as `Batch.gather`.
+        """
 
-def with_a_neighbour(rows_N1: Tensor, neighbours_Nk: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, 2) pairs: each row, and any of its neighbours."""
-    rows = rows_N1[:, 0]
-    which = torch.randint(neighbours_Nk.shape[1], (len(rows),), generator=generator)
-    return torch.stack([rows, neighbours_Nk.cpu()[rows, which].long()], dim=1)
+    def after_step(self, encoder: nn.Module) -> None:
+        """Called after every optimiser step: momentum copies, queues."""
 
+    def phase(self, encoder: nn.Module, modality: str, preset: str, epochs: int, n_items: int, lr_scale: float = 1.0) -> Phase:
+        """The phase in which the encoder and the projector learn.
 
-def quick_epochs(task: Task, shown: int, least: int, most: int) -> int:
-    """Epochs in which about `shown` items pass on a CPU, and twenty times as many on a GPU."""
-    return min(most, max(least, round(shown * (20 if task.gpu else 1) / task.n_items)))
+        Args:
+            encoder: the one that learns, `method.encoders[modality]`.
+            modality: whose views.
+            preset: of the views.
+            epochs: length of the phase.
+            n_items: items of the set; a small one gets smaller batches.
+            lr_scale: factor on the learning rate.
+        """
 
+        def loss(batch: Batch) -> dict[str, Tensor]:
+            views = [view.pixels for view in batch.views[modality]]
+            return {PRETEXT: self.loss(encoder, views, batch.gather)}
 
-def stronger(preset: str, strength: str) -> str:
-    """The preset at this strength, or itself where it has none."""
-    return f"{preset}{strength}" if f"{preset}{strength}" in PRESETS else preset
-
-
-def spaced(epochs: int, solves: int, power: float) -> tuple[float, ...]:
-    """When labels are solved, in epochs: (epochs) * linspace(0, 1, solves) ** power, the end left to the final solve.
-
-    Example:
-        >>> [round(t, 2) for t in spaced(4, 5, 2)]
-        [0.0, 0.25, 1.0, 2.25]
-    """
-    return tuple(epochs * (i / max(1, solves - 1)) ** power for i in range(max(1, solves - 1)))
+        return Phase(
+            PRETEXT,
+            epochs,
+            {modality: (preset,) * self.views_per_item},
+            Recipe(PRETEXT_LR * lr_scale, one_cycle, "adamw", 1e-4),
+            loss,
+            min(PRETEXT_BATCH_SIZE, max(16, n_items // 8)),
+            learns=("encoders", "pretext.projector"),
+            after_step=lambda: self.after_step(encoder),
+        )

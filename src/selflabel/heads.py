@@ -1,4 +1,7 @@
-"""FEATURE TO SCORES: many heads side by side, each with its own number of labels, as one matrix product."""
+"""FEATURE TO SCORES: many heads side by side, each with its own number of labels, computed as one matrix product.
+
+Axes: B items of a batch, N items, D features, H heads, K labels, S starts of k-means.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selflabel.assignment.kmeans import centre_log_probs, kmeans, nearest_centre, round_variance
+from selflabel.assignment.kmeans import centre_log_probs, isotropic_variance, kmeans, nearest_centre
 
 
 class Heads(nn.Module):
-    """Heads whose sizes may change up to `most` labels each; None: as many as they have.
+    """The base of heads whose numbers of labels may change.
 
-    Scores are computed at the widest and cut, unless a head can be computed by itself for nothing.
+    Args:
+        head_sizes: labels of each head now.
+        max_sizes: labels that each head may grow to; None is `head_sizes`.
     """
 
-    def __init__(self, head_sizes: list[int], most: list[int] | None = None):
+    def __init__(self, head_sizes: list[int], max_sizes: list[int] | None = None):
         super().__init__()
-        self.head_sizes, self.most = list(head_sizes), list(most or head_sizes)
-        self.widest = max(self.most)
+        self.head_sizes, self.max_sizes = list(head_sizes), list(max_sizes or head_sizes)
+        self.widest = max(self.max_sizes)
 
-    def cut(self, scores_BHK: Tensor) -> list[Tensor]:
+    def trim(self, scores_BHK: Tensor) -> list[Tensor]:
+        """(B, K) of each head, from scores computed at the width of the widest head."""
         return [scores_BHK[:, h, :k] for h, k in enumerate(self.head_sizes)]
 
 
 class LinearHeads(Heads):
-    """One linear layer a head, all of them one product.
+    """Linear heads, all of them one product.
+
+    Args:
+        dim: length of the features.
+        head_sizes, max_sizes: as in `Heads`.
 
     Example:
         >>> heads = LinearHeads(16, [3, 5])
@@ -33,25 +43,30 @@ class LinearHeads(Heads):
         [(2, 3), (2, 5)]
     """
 
-    def __init__(self, dim: int, head_sizes: list[int], most: list[int] | None = None):
-        super().__init__(head_sizes, most)
-        self.linear = nn.Linear(dim, sum(self.most))
+    def __init__(self, dim: int, head_sizes: list[int], max_sizes: list[int] | None = None):
+        super().__init__(head_sizes, max_sizes)
+        self.linear = nn.Linear(dim, sum(self.max_sizes))
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
-        return [s[:, :k] for s, k in zip(self.linear(features_BD).split(self.most, dim=1), self.head_sizes)]
+        """Scores (B, K) of each head."""
+        return [s[:, :k] for s, k in zip(self.linear(features_BD).split(self.max_sizes, dim=1), self.head_sizes)]
 
-    def of(self, head: int) -> tuple[Tensor, Tensor]:
+    def weight_and_bias(self, head: int) -> tuple[Tensor, Tensor]:
         """(weight (K, D), bias (K,)) of one head."""
-        first = sum(self.most[:head])
+        first = sum(self.max_sizes[:head])
         rows = slice(first, first + self.head_sizes[head])
         return self.linear.weight[rows], self.linear.bias[rows]
 
 
 class MLPHeads(Heads):
-    """One hidden layer a head: linear, batch norm, ReLU, linear; the outputs are one batched product.
+    """Heads with one hidden layer each: linear, batch norm, ReLU, linear. The outputs are one batched product.
 
-    dropout: share of the features, and of the hidden layer, that is blanked while training. cosine: scores are cosines of the
-    hidden layer to the labels' directions.
+    Args:
+        dim: length of the features.
+        head_sizes, max_sizes: as in `Heads`.
+        hidden: width of a head's hidden layer.
+        dropout: probability of zeroing an entry of the features, and of the hidden layer, in training.
+        cosine: scores are cosines between the hidden layer and the labels' directions, without a bias.
     """
 
     def __init__(
@@ -59,11 +74,11 @@ class MLPHeads(Heads):
         dim: int,
         head_sizes: list[int],
         hidden: int = 128,
-        most: list[int] | None = None,
+        max_sizes: list[int] | None = None,
         dropout: float = 0.0,
         cosine: bool = False,
     ):
-        super().__init__(head_sizes, most)
+        super().__init__(head_sizes, max_sizes)
         n, self.dropout, self.cosine = len(head_sizes), dropout, cosine
         self.hidden = nn.Linear(dim, n * hidden)
         self.norm = nn.BatchNorm1d(n * hidden)
@@ -72,52 +87,75 @@ class MLPHeads(Heads):
             self.bias = nn.Parameter(torch.zeros(n, 1, self.widest))
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
-        hidden = self.blanked(F.relu(self.norm(self.hidden(self.blanked(features_BD)))))
-        split = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
+        """Scores (B, K) of each head."""
+        hidden = self.drop(F.relu(self.norm(self.hidden(self.drop(features_BD)))))
+        hidden_HBD = hidden.view(len(hidden), len(self.head_sizes), -1).transpose(0, 1)
         if self.cosine:
-            return self.cut((F.normalize(split, dim=2) @ F.normalize(self.weight, dim=1)).transpose(0, 1))
-        return self.cut(torch.baddbmm(self.bias, split, self.weight).transpose(0, 1))
+            return self.trim((F.normalize(hidden_HBD, dim=2) @ F.normalize(self.weight, dim=1)).transpose(0, 1))
+        return self.trim(torch.baddbmm(self.bias, hidden_HBD, self.weight).transpose(0, 1))
 
-    def blanked(self, x: Tensor) -> Tensor:
+    def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def of(self, head: int) -> tuple[Tensor, Tensor]:
+    def weight_and_bias(self, head: int) -> tuple[Tensor, Tensor]:
         """(weight (K, hidden), bias (K,)) of one head's last layer."""
         K = self.head_sizes[head]
         return self.weight[head, :, :K].T, self.bias[head, 0, :K]
 
 
 class Prototypes(Heads):
-    """Cosines to learned directions, which are at unit length; features come at unit length."""
+    """Cosines to learned directions (SwAV, section 3.1).
+
+    Args:
+        dim: length of the features, which come at unit length.
+        head_sizes: prototypes of each head.
+    """
 
     def __init__(self, dim: int, head_sizes: list[int]):
         super().__init__(head_sizes)
         self.weight = nn.Parameter(torch.randn(len(head_sizes), self.widest, dim) / dim**0.5)
 
-    def forward(self, features_BD: Tensor, fixed: bool = False) -> list[Tensor]:
-        """fixed: the directions do not learn from this."""
-        weight = F.normalize(self.weight.detach() if fixed else self.weight, dim=2)
-        return self.cut(torch.einsum("bd,hkd->bhk", features_BD, weight))
+    def forward(self, features_BD: Tensor, frozen: bool = False) -> list[Tensor]:
+        """Scores (B, K) of each head; with `frozen` the prototypes get no gradient."""
+        weight = F.normalize(self.weight.detach() if frozen else self.weight, dim=2)
+        return self.trim(torch.einsum("bd,hkd->bhk", features_BD, weight))
 
 
 class Projector(nn.Sequential):
-    """Two layers with batch norm and ReLU between, from which a contrast or prototypes are read."""
+    """Two layers with batch norm and ReLU between, before a contrastive loss or prototypes."""
 
     def __init__(self, dim: int, hidden: int, out: int):
         super().__init__(nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out))
 
 
-def from_mean(features_BD: Tensor, mean_D: Tensor) -> Tensor:
-    """(B, D) at unit length, seen from the mean: a network's features are never negative, and from nought all look alike."""
+@torch.no_grad()
+def momentum_update(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
+    """Move a momentum copy towards its original (He et al., 2020, equation 2). Buffers, as batch statistics, are copied.
+
+    Args:
+        slow: the copy, changed in place.
+        fast: the original.
+        momentum: share of the copy's parameters that is kept, 0 to 1.
+    """
+    for a, b in zip(slow.parameters(), fast.parameters()):
+        a.lerp_(b, 1 - momentum)
+    for old, new in zip(slow.buffers(), fast.buffers()):
+        old.copy_(new)
+
+
+def centred_directions(features_BD: Tensor, mean_D: Tensor) -> Tensor:
+    """(B, D) features minus their mean, at unit length: after a ReLU no feature is negative, so raw directions are all alike."""
     return F.normalize(features_BD.float() - mean_D, dim=1)
 
 
 class Centres(nn.Module):
-    """Centres that k-means found from several starts, with which a method ends that learns features and no labels.
+    """K-means centres from several starts, for methods that learn features and no labels. Each start is a head.
 
-    Every start is a head; `fit` says which is the tightest, without truth.
-
-    directions: features are seen as directions from their mean.
+    Args:
+        K: clusters.
+        dim: length of the features.
+        starts: runs of k-means.
+        directions: cluster the directions of the features from their mean, at unit length.
     """
 
     centres_SKD: Tensor
@@ -132,21 +170,31 @@ class Centres(nn.Module):
         self.register_buffer("variance", torch.ones(()))
 
     def fit(self, features_ND: Tensor, seed: int, spherical: bool = False) -> int:
-        """Find the centres; the start whose items lie nearest to theirs."""
+        """Find the centres.
+
+        Args:
+            features_ND: (N, D).
+            seed: of the starts.
+            spherical: k-means by cosine.
+
+        Returns:
+            The start of the lowest mean distance between items and their centres.
+        """
         starts, K, _ = self.centres_SKD.shape
         self.mean_D = features_ND.float().mean(dim=0)
-        x = self.seen(features_ND)
-        found = [kmeans(x, K, seed=seed * 1009 + s, turns=50, spherical=spherical)[0] for s in range(starts)]
-        self.centres_SKD = torch.stack(found).to(x)
-        spread = [float(nearest_centre(x, centres)[1].mean()) for centres in self.centres_SKD]
-        best = min(range(starts), key=lambda s: spread[s])
-        self.variance.fill_(max(round_variance(x, self.centres_SKD[best]), 1e-9))
+        x = self.transform(features_ND)
+        centres = [kmeans(x, K, seed=seed * 1009 + s, max_iter=50, spherical=spherical)[0] for s in range(starts)]
+        self.centres_SKD = torch.stack(centres).to(x)
+        distances = [float(nearest_centre(x, centres)[1].mean()) for centres in self.centres_SKD]
+        best = min(range(starts), key=lambda s: distances[s])
+        self.variance.fill_(max(isotropic_variance(x, self.centres_SKD[best]), 1e-9))
         return best
 
-    def seen(self, features_BD: Tensor) -> Tensor:
-        return from_mean(features_BD, self.mean_D) if self.directions else features_BD
+    def transform(self, features_BD: Tensor) -> Tensor:
+        """Features as k-means gets them."""
+        return centred_directions(features_BD, self.mean_D) if self.directions else features_BD
 
     def forward(self, features_BD: Tensor) -> list[Tensor]:
-        """Log-probabilities (B, K) a start."""
-        x = self.seen(features_BD)
+        """Log-probabilities (B, K) of each start."""
+        x = self.transform(features_BD)
         return [centre_log_probs(x, centres, self.variance) for centres in self.centres_SKD]

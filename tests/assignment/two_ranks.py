@@ -1,4 +1,4 @@
-"""What each rank runs under torchrun: its rows of one problem, then of one with a NaN on the last rank."""
+"""The program of each rank under torchrun: its rows of one problem, then of one with a NaN on the last rank."""
 
 import sys
 
@@ -8,14 +8,14 @@ import torch.distributed as dist
 
 from selflabel.assignment import LinearScores, sinkhorn
 from selflabel.training.distributed import join
-from tests.assignment.test_ways import items
+from tests.assignment.problems import clustered_scores
 
 if __name__ == "__main__":
     join(torch.device("cpu"))
     rank, out, first = dist.get_rank(), sys.argv[1], int(sys.argv[2])
-    whole = items()
-    mine = slice(0, first) if rank == 0 else slice(first, 6000)
-    source = LinearScores(whole.features[mine], whole.weight, whole.bias)
+    whole = clustered_scores()
+    own = slice(0, first) if rank == 0 else slice(first, 6000)
+    source = LinearScores(whole.features[own], whole.weight, whole.bias)
     a = sinkhorn(source, 1 / 10, tol=1e-3, group=dist.group.WORLD)
     scores = source.product()
     if len(scores) and rank == int(first < 6000):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.decode.image import Undecodable, decode_square, is_grey, open_image, paper_share
+from selflabel.decode.image import Undecodable, background_share, decode_square, is_grey, open_image, to_square, to_uint8
 
 
 def picture(w=24, h=16):
@@ -26,30 +26,30 @@ def test_every_format_and_mode_decodes_to_what_was_drawn(fmt, mode):
     if (fmt, mode) in [("JPEG", "P"), ("WEBP", "P"), ("WEBP", "1")]:
         pytest.skip("the format has no such mode")
     image = Image.fromarray(picture()).convert(mode)
-    found = np.asarray(open_image(encoded(image, fmt)).convert("RGB"), int)
-    assert np.abs(found - np.asarray(image.convert("RGB"), int)).mean() < 16
+    decoded = np.asarray(open_image(encoded(image, fmt)).convert("RGB"), int)
+    assert np.abs(decoded - np.asarray(image.convert("RGB"), int)).mean() < 16
 
 
 def test_cmyk_is_shown_in_its_colours():
     image = Image.fromarray(picture())
-    found = open_image(encoded(image.convert("CMYK"), "JPEG", quality=95))
-    assert found.mode == "RGB"
-    assert np.abs(np.asarray(found, int) - picture()).mean() < 12
+    decoded = open_image(encoded(image.convert("CMYK"), "JPEG", quality=95))
+    assert decoded.mode == "RGB"
+    assert np.abs(np.asarray(decoded, int) - picture()).mean() < 12
 
 
 def test_sixteen_bits_keep_their_range():
     deep = (np.linspace(0, 65535, 256).reshape(16, 16)).astype(np.uint16)
     for fmt in ("PNG", "TIFF"):
-        found = np.asarray(open_image(encoded(Image.fromarray(deep), fmt)))
-        assert found.dtype == np.uint8
-        assert np.abs(found.astype(int) - deep // 257).max() <= 1
+        decoded = np.asarray(open_image(encoded(Image.fromarray(deep), fmt)))
+        assert decoded.dtype == np.uint8
+        assert np.abs(decoded.astype(int) - deep // 257).max() <= 1
 
 
 def test_transparency_is_laid_over_white():
     clear = np.zeros((8, 8, 4), np.uint8)
     clear[:4] = (200, 10, 10, 255)
-    found = np.asarray(open_image(encoded(Image.fromarray(clear), "PNG")))
-    assert (found[0, 0] == (200, 10, 10)).all() and (found[7, 7] == 255).all()
+    decoded = np.asarray(open_image(encoded(Image.fromarray(clear), "PNG")))
+    assert (decoded[0, 0] == (200, 10, 10)).all() and (decoded[7, 7] == 255).all()
 
 
 def test_exif_rotation_is_undone():
@@ -103,5 +103,16 @@ def test_signs_lie_on_paper_and_photographs_do_not():
     sign = np.zeros((28, 28), np.uint8)
     sign[8:20, 12:15] = 255
     photo = np.random.default_rng(0).integers(0, 255, (28, 28, 3)).astype(np.uint8)
-    assert paper_share(sign) > 0.9 > 0.4 > paper_share(photo)
+    assert background_share(sign) > 0.9 > 0.4 > background_share(photo)
     assert is_grey(sign) and not is_grey(photo)
+
+
+def test_values_of_every_range_become_bytes():
+    assert to_uint8(np.array([[0, 257.0, 65535]])).tolist() == [[0, 1, 255]]
+    assert to_uint8(np.array([[0, 0.5, 1.0]])).tolist() == [[0, 128, 255]]
+    assert to_uint8(np.array([[0, 7.0, 255.0]])).tolist() == [[0, 7, 255]]
+
+
+def test_a_picture_of_the_right_size_is_left_as_it_is():
+    image = Image.fromarray(picture(16, 16))
+    assert to_square(image, 16) is image and to_square(image, 8).size == (8, 8)

@@ -23,10 +23,10 @@ def full(run, k):
     """(N, K) what the run knows of every label, by the slow, plain way."""
     import pyarrow.parquet as pq
 
-    table, found = pq.read_table(run.folder / "top.parquet"), np.zeros((40, k))
+    table, probabilities = pq.read_table(run.folder / "top.parquet"), np.zeros((40, k))
     for i, (labels, values) in enumerate(zip(table["labels"].to_pylist(), table["probabilities"].to_pylist())):
-        found[i, labels] = values
-    return found
+        probabilities[i, labels] = values
+    return probabilities
 
 
 def test_labels_and_probabilities_are_of_the_classes_after_edits(edited, tmp_path):
@@ -59,8 +59,8 @@ def test_rows_add_up_to_one_and_keep_the_order_of_what_was_found(K, seed):
     rng = np.random.default_rng(seed)
     T = min(5, K)
     classes = np.stack([rng.permutation(K)[:T] for _ in range(6)])
-    found = np.sort(rng.dirichlet(np.ones(K + 1), 6), axis=1)[:, ::-1][:, :T]
-    rows = ours.spread(classes, found, K)
+    probabilities = np.sort(rng.dirichlet(np.ones(K + 1), 6), axis=1)[:, ::-1][:, :T]
+    rows = ours.spread(classes, probabilities, K)
     assert np.allclose(rows.sum(axis=1), 1)
     assert (rows.argmax(axis=1)[:, None] == classes).any(axis=1).all()
 

@@ -35,15 +35,15 @@ class Read(HTMLParser):
 
 def test_every_item_is_on_its_clusters_page_once_the_most_typical_first(edited, tmp_path):
     out = export(edited, "html", tmp_path / "out").place
-    table, seen = edited.labels, []
+    table, rows_of_pages = edited.labels, []
     for cluster, name in NAMES.items():
         page = Read(out / "clusters" / f"{cluster:03d}.html")
         shown = page.all("figure", "title")
         rows = [table["path"].to_pylist().index(path) for path in shown]
         assert {EDITED[row] for row in rows} == {cluster} and name in page.texts
-        seen += rows
+        rows_of_pages += rows
         assert [Path(path).name for path in shown] == [t for t in page.texts if Path(t).suffix in (".png", ".jpg")]
-    assert sorted(seen) == KEPT.tolist()
+    assert sorted(rows_of_pages) == KEPT.tolist()
     cards = Read(out / "index.html")
     assert [name in cards.texts for name in NAMES.values()] == [True] * 3
     assert "38 items in 3 clusters, 2 rejected" in " ".join(cards.texts)
@@ -76,7 +76,7 @@ def test_every_link_and_picture_is_there_and_nothing_comes_from_elsewhere(edited
 
 
 def test_a_cluster_shows_no_more_than_its_thousand(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(html, "MOST", 3)
+    monkeypatch.setattr(html, "MAX_ITEMS", 3)
     page = Read(export(photos, "html", tmp_path / "out").place / "clusters" / "002.html")
     assert len(page.all("figure", "title")) == 3 and "3 of them are shown" in " ".join(page.texts)
 
@@ -105,9 +105,7 @@ def test_pictures_that_are_gone_leave_their_place_and_those_the_page_made_are_us
 
 
 def html_source(run):
-    from selflabel.runs.sources import open_source, paths_of
-
-    return open_source(run, paths_of(run))[0]
+    return run.source().source
 
 
 def test_a_page_on_which_nothing_could_be_seen_is_refused(photos, tmp_path):
@@ -131,17 +129,17 @@ def test_a_browser_opens_it_from_disk(edited, tmp_path, chromium, width, scheme)
     out, wrong = export(edited, "html", tmp_path / "a b#c" / "öut").place, []
     context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
     page = context.new_page()
-    page.on("console", lambda said: wrong.append(said.text))
+    page.on("console", lambda message: wrong.append(message.text))
     page.on("requestfailed", lambda request: wrong.append(request.url))
     page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
     page.goto((out / "index.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for _ in range(100):  # pictures come when they are wanted
-        seen = page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-        if seen:
+        loaded = page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        if loaded:
             break
         page.wait_for_timeout(50)
-    assert seen
+    assert loaded
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) < 200) == (scheme == "dark")
     for _ in range(4):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selflabel.exports.names import OURS, safe, safe_names, unique_names
+from selflabel.exports.names import RESERVED, safe_name, safe_names, truncate, unique_names
 
 NASTY = ["", " ", ".", "..", "../..", "/", "a/b", "a\\b", "con", "CON.txt", "nul", "COM1", "-rf", ".git", "a.", "a ", "\ud800"]
 NASTY += [
@@ -32,16 +32,16 @@ names = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=30)), max_si
 
 @given(names)
 def test_class_names_are_never_empty_and_never_alike(given_names):
-    found = unique_names(dict(enumerate(given_names)))
-    assert len(set(found.values())) == len(given_names) and all(name.strip() for name in found.values())
+    result = unique_names(dict(enumerate(given_names)))
+    assert len(set(result.values())) == len(given_names) and all(name.strip() for name in result.values())
 
 
 @given(names)
 def test_folder_names_never_leave_the_folder_and_are_unlike_on_any_file_system(given_names):
-    found = safe_names(unique_names(dict(enumerate(given_names))))
-    folded = [unicodedata.normalize("NFKC", name.casefold()) for name in found.values()]
-    assert len(set(folded)) == len(given_names) and not set(found.values()) & OURS
-    for name in found.values():
+    result = safe_names(unique_names(dict(enumerate(given_names))))
+    folded = [unicodedata.normalize("NFKC", name.casefold()) for name in result.values()]
+    assert len(set(folded)) == len(given_names) and not set(result.values()) & RESERVED
+    for name in result.values():
         assert Path(name).name == name and name not in (".", "..") and not name.startswith((".", "-"))
         assert not set(name) & set('\\/:*?"<>|\0\n\t') and not name.endswith((".", " "))
         assert 0 < len(name.encode("utf-8", "surrogatepass")) <= 150
@@ -56,4 +56,8 @@ def test_every_nasty_name_can_be_made_a_folder(name, tmp_path):
 
 def test_good_names_stay_as_they_are():
     for name in ("cats", "Schöne Häuser", "two words", "v1.2", "日本語", "a-b_c (2)"):
-        assert safe(name) == name
+        assert safe_name(name) == name
+
+
+def test_text_is_cut_between_characters():
+    assert truncate("aé日", 6) == "aé日" and truncate("aé日", 5) == "aé" and truncate("aé日", 2) == "a"

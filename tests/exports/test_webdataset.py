@@ -14,18 +14,18 @@ webdataset = pytest.importorskip("webdataset")
 
 
 def test_the_library_reads_every_item_of_every_shard(edited, tmp_path, monkeypatch):
-    monkeypatch.setattr(ours, "MOST_ITEMS", 15)
+    monkeypatch.setattr(ours, "MAX_ITEMS", 15)
     out = export(edited, "webdataset", tmp_path / "out").place
-    told = json.loads((out / "export.json").read_text(encoding="utf-8"))
-    assert told["shards"] == "shard-{000000..000002}.tar" and len(list(out.glob("*.tar"))) == 3
-    read = list(webdataset.WebDataset(str(out / told["shards"]), shardshuffle=False).decode("rgb8"))
+    record = json.loads((out / "export.json").read_text(encoding="utf-8"))
+    assert record["shards"] == "shard-{000000..000002}.tar" and len(list(out.glob("*.tar"))) == 3
+    read = list(webdataset.WebDataset(str(out / record["shards"]), shardshuffle=False).decode("rgb8"))
     assert [int(sample["__key__"]) for sample in read] == KEPT.tolist()
     for sample in read:
         i = int(sample["__key__"])
         assert sample["json"]["label"] == NAMES[EDITED[i]] and sample["cls"] == sorted(NAMES).index(EDITED[i])
         picture = next(sample[ending] for ending in ("jpg", "png") if ending in sample)
         assert picture.shape == (20 + i % 3, 30 + i % 5, 3)
-    again = open_items(str(out / told["shards"]))
+    again = open_items(str(out / record["shards"]))
     assert len(again) == len(KEPT) and set(again.truth) == {"0", "1", "2"}
 
 

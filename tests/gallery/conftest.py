@@ -1,4 +1,4 @@
-"""A finished run made on the spot without training, its page served for real, and a real browser to look at it."""
+"""A finished run written without training, its page served over HTTP, and a real browser to open it."""
 
 import socket
 import threading
@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.server import Page, make_app
-from selflabel.runs.run import Labelling, Run
+from selflabel.gallery.summary import overview
+from selflabel.runs.run import Run
+from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
 TOKEN = "a-token-for-tests"
 HUES = [(200, 60, 60), (60, 160, 70), (60, 90, 200), (210, 170, 50), (150, 70, 180), (60, 170, 180)]
 
 
 def draw(path, kind, shade):
-    """A picture of a kind: its colour, with a bar that moves with the shade."""
+    """An image of a kind: its colour, with a bar whose position is the shade."""
     pixels = np.full((40, 40, 3), np.array(HUES[kind % len(HUES)]), np.uint8)
     at = int(shade * 30)
     pixels[at : at + 8] = 240
@@ -26,7 +29,7 @@ def draw(path, kind, shade):
 
 
 def features_of(kinds, rng, apart=None):
-    """(N, 8) features around a centre a kind; `apart`: rows that stand off within their kind."""
+    """(N, 8) features around one centre per kind; rows in `apart` are a second group within their kind."""
     centres = 8 * np.eye(8)[kinds % 8]
     noise = rng.normal(0, 0.5, (len(kinds), 8))
     if apart is not None:
@@ -35,8 +38,9 @@ def features_of(kinds, rng, apart=None):
 
 
 def nearest(features, k=10):
-    far = ((features[:, None] - features[None]) ** 2).sum(axis=2)
-    return np.argsort(far, axis=1)[:, 1 : k + 1]
+    """(N, k) rows of the nearest other rows."""
+    squares = ((features[:, None] - features[None]) ** 2).sum(axis=2)
+    return np.argsort(squares, axis=1)[:, 1 : k + 1]
 
 
 def write_run(folder, source, paths, labels, features, neighbours, truth=None, confidence=None, settings=None, worked_out=None):
@@ -48,15 +52,15 @@ def write_run(folder, source, paths, labels, features, neighbours, truth=None, c
     run = Run(Path(folder))
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
-    run.write_start(record)
-    run.write_labelling(found)
-    run.write_report({"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
+    write_start(run.folder, record)
+    write_labelling(run.folder, found)
+    write_report(run.folder, {"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
     return run
 
 
 @pytest.fixture
 def picture_run(tmp_path):
-    """180 pictures in six clusters: 0 holds two kinds, and of 1 the last three lie in 2."""
+    """180 images in six clusters: 0 has two groups, and the last three images of kind 1 are in cluster 2."""
 
     def make(each=30):
         rng = np.random.default_rng(0)
@@ -75,15 +79,24 @@ def picture_run(tmp_path):
     return make
 
 
+@pytest.fixture
+def editable(picture_run):
+    return EditableRun(picture_run())
+
+
+def records_of(editable):
+    """Cluster -> its record in the overview."""
+    return {record["id"]: record for record in overview(editable, editable.state)["clusters"]}
+
+
 @contextmanager
-def served(run, **options):
-    """The page of a run over HTTP, as `browse` serves it; gives its address without the token."""
+def served_page(page):
+    """Serve a page over HTTP, as `browse` does; gives its address without the token."""
     import uvicorn
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        page = Page(run, **options)
         server = uvicorn.Server(uvicorn.Config(make_app(page, TOKEN), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -97,22 +110,36 @@ def served(run, **options):
             thread.join(10)
 
 
+def served(run, **options):
+    """Serve the page of a run."""
+    return served_page(Page(run, **options))
+
+
+@pytest.fixture
+def client(picture_run):
+    """A program that speaks HTTP to the page of a run of 48 images in six clusters."""
+    from tests.gallery.client import Client
+
+    with served(picture_run(each=8)) as address:
+        yield Client(address)
+
+
 @pytest.fixture
 def visit_address(chromium):
-    """visit_address(address with its token) -> a page that has opened it; nothing may fail in its console, and nothing may be
-    asked of another host.
+    """visit_address(address with its token) -> a browser page that has opened it. At the end of the test, no error may be in its
+    console, and no request may have gone to another host.
     """
-    contexts, wrong = [], []
+    contexts, errors = [], []
 
-    def go(address, width=1280, height=800, scheme="light"):
+    def open_address(address, width=1280, height=800, scheme="light"):
         home = address.split("/?")[0]
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" and "409" not in said.text else None)
-        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url, home) else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" and "409" not in line.text else None)
+        page.on("request", lambda request: errors.append(request.url) if is_foreign(request.url, home) else None)
         page.goto(address)
         page.wait_for_selector(".card")
         page.address = home
@@ -122,22 +149,22 @@ def visit_address(chromium):
         while contexts:
             contexts.pop().close()
 
-    go.close = close
-    yield go
+    open_address.close = close
+    yield open_address
     close()
-    assert not wrong
+    assert not errors
 
 
 @pytest.fixture
 def visit(visit_address):
-    """visit(run) -> a page over a run."""
+    """visit(run) -> a browser page that shows a run."""
     with ExitStack() as servers:
 
-        def go(run, width=1280, height=800, scheme="light", **options):
+        def open_run(run, width=1280, height=800, scheme="light", **options):
             address = servers.enter_context(served(run, **options))
             return visit_address(f"{address}/?token={TOKEN}", width, height, scheme)
 
-        yield go
+        yield open_run
         visit_address.close()  # before the servers are gone
 
 

@@ -14,7 +14,7 @@ import pytest
 from bench import gallery
 from selflabel.edits import read_edits
 from selflabel.runs.run import Run
-from tests.gallery.test_journeys import click_tile, wait_for
+from tests.gallery.browser import click_tile, wait_for
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()

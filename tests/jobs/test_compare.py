@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import held
+from selflabel.base.files import locked_folder
 from selflabel.base.settings import make_settings
 from selflabel.jobs.compare import COLUMNS, as_table, compare, folder_of
 from selflabel.runs.run import Run
@@ -151,5 +151,5 @@ def test_told_to_stop_it_stops_the_method_that_is_running(features, tmp_path, ev
     else:
         running.terminate()
     assert running.wait(30) == 130
-    with held(out / "sela"):  # nobody is at work there
+    with locked_folder(out / "sela"):  # nobody is at work there
         assert (out / "sela" / "checkpoint").exists() and not (out / "sela" / "report.json").exists()

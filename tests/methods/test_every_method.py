@@ -6,18 +6,27 @@ import random
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
+import grimp
 import numpy as np
 import pytest
+import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
+from selflabel.contract import shuffled_rows
 from selflabel.evaluation.metrics import accuracy
+from selflabel.jobs.build import make_method, make_task
+from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
-from selflabel.methods import METHODS
+from selflabel.jobs.prepare import prepare
+from selflabel.methods import BASELINES, METHODS
 from selflabel.runs.run import Run
+from selflabel.training.distributed import Ranks
+from selflabel.training.loop import LoopCallbacks, make_batch, train_mode, trainable_parameters
 
+ROOT = Path(__file__).parents[2]
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -65,36 +74,78 @@ def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
     x, _ = signs(40)
     for epochs in (2, 9):
         report = labelled(x, 2, method, epochs=epochs, views="photo-weak")
-        assert report["epochs"] == max(epochs, len(report["method"].phases()))
+        assert report["epochs"] == max(epochs, len(report.method.phases()))
 
 
 @every_method
-def test_a_run_killed_at_a_random_moment_resumes_to_the_same_labels(method, signs, tmp_path):
+def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_path):
+    """The process kills itself with SIGKILL at the given step, so that no test has to be quicker than it."""
     x, _ = signs(400)
     np.save(tmp_path / "x.npy", x)
-    source = str(tmp_path / "x.npy")
-    label(make_settings(source=source, clusters=2, method=method, epochs=12, device="cpu"), tmp_path / "whole")
-    command = [sys.executable, "-m", "selflabel.cli", "label", source, "-k", "2", "--method", method]
-    command += ["--epochs", "12", "--device", "cpu", "--out"]
-    killed, started = False, time.monotonic()
-    while not (tmp_path / "cut" / "report.json").exists():
-        assert time.monotonic() - started < 240
-        process = subprocess.Popen(
-            [*command, str(tmp_path / "cut"), "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        checkpoint = tmp_path / "cut" / "checkpoint" / "last.safetensors"
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while not killed and process.poll() is None:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
-                time.sleep(random.random() * 0.2)
-                os.kill(process.pid, signal.SIGKILL)
-                killed = True
-            time.sleep(0.005)
-        process.wait(timeout=200)
+    settings = {"source": str(tmp_path / "x.npy"), "clusters": 2, "method": method, "epochs": 12, "device": "cpu"}
+    steps = []
+    count = Callbacks(loop=LoopCallbacks(on_step=lambda *_: steps.append(1)))
+    label(make_settings(**settings), tmp_path / "whole", callbacks=count)
+    step = random.Random(method).randrange(1, len(steps))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "tests.methods.killed", json.dumps(settings), str(tmp_path / "cut"), str(step)]
+    assert subprocess.run(words, env=environment, cwd=ROOT, timeout=240).returncode == -signal.SIGKILL
+    assert not (tmp_path / "cut" / "report.json").exists()
+    label(make_settings(**settings), tmp_path / "cut", resume=True)
     whole, cut = Run.open(tmp_path / "whole"), Run.open(tmp_path / "cut")
-    assert killed
     assert (tmp_path / "whole/labels.csv").read_bytes() == (tmp_path / "cut/labels.csv").read_bytes()
     assert np.array_equal(whole.features, cut.features)
     lines = [json.loads(line) for line in (tmp_path / "cut/metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 13))
-    assert cut.report["seconds"]["train"] > sum(line["seconds"] for line in lines) - 0.05  # what came before counts
+    assert cut.report["seconds"]["train"] > sum(line["seconds"] for line in lines) - 0.05  # epochs before the kill count
+
+
+@every_method
+@pytest.mark.parametrize("kind", ["pictures", "features"])
+def test_every_phase_owns_a_finite_loss_a_draw_and_its_hooks(method, kind, signs, blobs):
+    x = signs(48)[0] if kind == "pictures" else blobs(n=48)[0]
+    cpu = torch.device("cpu")
+    prepared, settings = prepare(x, cpu), make_settings(source="array", clusters=2, method=method, epochs=6)
+    task = make_task(settings, prepared, cpu)
+    built = make_method(METHODS[method].make, method, {}, task, prepared, cpu)
+    data = prepared.dataset(cpu, Ranks(), 0)
+    data.encoders = built.encoders
+    for phase in built.phases():
+        phase.start(data, torch.Generator().manual_seed(0))
+        phase.precompute(data)
+        with torch.no_grad():
+            built.eval().relabel(data, torch.Generator().manual_seed(0))
+        draw = phase.draw or (lambda epoch, generator: shuffled_rows(48, generator))
+        rows = draw(0, torch.Generator().manual_seed(0))
+        assert rows.ndim == 2 and rows.min() >= 0 and rows.max() < 48
+        trainable_parameters(built, phase)
+        train_mode(built)
+        losses = phase.loss(make_batch(data, phase, rows[: phase.batch_size], 0.5, key=1))
+        assert losses and all(loss.ndim == 0 and torch.isfinite(loss) for loss in losses.values())
+        sum(losses.values()).backward()
+        assert any(p.grad is not None for name, p in built.named_parameters() if name.startswith(phase.learns))
+        phase.after_step()
+
+
+@every_method
+def test_predictions_are_log_probabilities_of_every_head_from_blocks_of_features(method, blobs):
+    x, _ = blobs(n=40)
+    labelled_set = labelled(x, 3, method, epochs=2)
+    data = labelled_set.prepared.dataset(torch.device("cpu"), Ranks(), 0)
+    data.encoders = labelled_set.method.encoders
+    with torch.no_grad():
+        for rows, features in data.blocks():
+            for log_probs in labelled_set.method.predict(features).log_probs:
+                assert log_probs.shape == (len(rows), 3)
+                assert torch.allclose(log_probs.exp().sum(dim=1), torch.ones(len(rows)), atol=1e-4)
+
+
+def test_every_method_is_a_module_of_its_own_that_imports_no_other():
+    graph = grimp.build_graph("selflabel")
+    modules = {entry.make.__module__.removesuffix(".method") for entry in (METHODS | BASELINES).values()}
+    assert len(modules) == len(METHODS) + 1  # the baselines share a file
+    for one in modules:
+        mine = {one, *graph.find_descendants(one)}
+        imported = {module for part in mine for module in graph.find_modules_directly_imported_by(part)}
+        others = {module for other in modules - {one} for module in (other, *graph.find_descendants(other))}
+        assert not imported & others, one

@@ -7,8 +7,12 @@ from torch import nn
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
+from selflabel.heads import momentum_update
 from selflabel.jobs.label import label
-from selflabel.pretexts import MOMENTUM, Pretext, follow, info_nce, nt_xent, quarter_turned
+from selflabel.pretexts import PRETEXTS, make_pretext
+from selflabel.pretexts.moco import MOMENTUM, info_nce
+from selflabel.pretexts.rotation import quarter_turns
+from selflabel.pretexts.simclr import nt_xent
 from tests.reference import clustering
 
 
@@ -16,15 +20,15 @@ def unit(n, d, seed):
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def test_the_contrasts_are_the_plain_ones():
+def test_the_contrastive_losses_are_the_plain_formulas():
     a, b, old = unit(8, 5, 0), unit(8, 5, 1), unit(20, 5, 2)
     assert float(nt_xent(torch.cat([a, b]), 0.2)) == pytest.approx(clustering.nt_xent(a.numpy(), b.numpy(), 0.2), rel=1e-4)
     assert float(info_nce(a, b, old, 0.2)) == pytest.approx(clustering.info_nce(a, b, old, 0.2), rel=1e-4)
 
 
-def test_turns_are_told_apart_and_four_are_none():
+def test_quarter_turns_come_with_their_number():
     x = torch.rand(3, 1, 6, 6)
-    turned, quarters = quarter_turned(x)
+    turned, quarters = quarter_turns(x)
     for q in range(4):
         assert torch.equal(turned[quarters == q].rot90(4 - q, (-2, -1)), x)
 
@@ -38,7 +42,7 @@ def encoder():
 def test_the_copy_follows_slowly_and_the_queue_takes_the_newest_keys():
     torch.manual_seed(0)
     net = encoder()
-    pretext = Pretext("moco", net, 0.2, n_items=40)
+    pretext = make_pretext("moco", net, n_items=40)
     before, old = pretext.slow[0][1].weight.clone(), pretext.queue_QD.clone()
     with torch.no_grad():
         net[1].weight.add_(1.0)
@@ -53,17 +57,17 @@ def test_the_copy_follows_slowly_and_the_queue_takes_the_newest_keys():
 def test_batch_statistics_follow_too():
     fast, slow = encoder(), encoder()
     fast(torch.rand(5, 36) + 3)
-    follow(slow, fast, 0.99)
+    momentum_update(slow, fast, 0.99)
     assert torch.equal(slow[2].running_mean, fast[2].running_mean) and slow[2].running_mean.any()
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 64, 98), (3, 40)])
-def test_what_is_no_square_picture_is_not_turned(shape):
+def test_items_that_are_no_square_pictures_are_refused(shape):
     with pytest.raises(UserError, match="simclr or moco"):
-        quarter_turned(torch.rand(shape))
+        quarter_turns(torch.rand(shape))
 
 
-@pytest.mark.parametrize("task", ["simclr", "moco", "rotation"])
+@pytest.mark.parametrize("task", PRETEXTS)
 def test_each_runs_before_sela_nn_and_repeats_under_a_seed(task, signs):
     x, _ = signs(60)
     settings = make_settings(

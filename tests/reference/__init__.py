@@ -1,1 +1,1 @@
-"""The papers' formulas, written the slow, plain way, to hold the package against."""
+"""The formulas of the papers, written plainly, that the package is compared with."""

@@ -1,21 +1,21 @@
-"""Formulas of the clustering papers, item by item in loops, nothing clever."""
+"""Formulas of the clustering papers, item by item in plain loops."""
 
 import math
 
 import numpy as np
 
 
-def whitened(x, most):
-    """Rows about their mean, on the principal directions, each over its standard deviation, then at unit length."""
+def whiten(x, max_dims):
+    """Centred rows on the principal directions, each over its standard deviation, then scaled to unit length."""
     x = np.asarray(x, np.float64)
     x = x - x.mean(axis=0)
     _, sizes, directions = np.linalg.svd(x, full_matrices=False)
-    y = x @ directions[:most].T / (sizes[:most] / math.sqrt(len(x)))
+    y = x @ directions[:max_dims].T / (sizes[:max_dims] / math.sqrt(len(x)))
     return y / np.linalg.norm(y, axis=1, keepdims=True)
 
 
 def cross_entropy(scores, label):
-    """Of one row."""
+    """Of one row of scores."""
     return -math.log(math.exp(scores[label]) / sum(math.exp(s) for s in scores))
 
 
@@ -44,7 +44,7 @@ def scan_loss(p, q, weight):
 
 
 def sure_loss(plain, strong, sure):
-    """SCAN's third phase: the mean over labels in use of the mean cross-entropy of the items that are sure of them."""
+    """SCAN's third phase: the mean over labels of the mean cross-entropy of the items that are sure of the label."""
     by_label = {}
     for scores, shown in zip(plain, strong):
         chances = [math.exp(s) / sum(math.exp(t) for t in scores) for s in scores]
@@ -75,7 +75,7 @@ def info_nce(queries, keys, queue, temperature):
 
 
 def swapped_loss(targets, scores, temperature):
-    """SwAV's equation 1 over many crops: every labelled view against every other, item by item."""
+    """SwAV's equation 1 over many crops: every view with targets against every other, item by item."""
     terms = []
     for i, target in enumerate(targets):
         for v, view in enumerate(scores):

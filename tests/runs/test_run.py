@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from selflabel import Run, edits
-from selflabel.edits import Merge, Move, Name, Reject, Undo
 from selflabel.base.errors import UserError
+from selflabel.edits import Merge, Move, Name, Reject, Undo
+from selflabel.runs.run import csv_text, read_column, read_truth
 from tests.run_folders import write_run
 
 
@@ -32,14 +33,14 @@ def test_labels_have_edits_applied_and_raw_labels_have_not(blob_run):
     raw = blob_run.raw_labels
     assert blob_run.labels.drop_columns("name").equals(raw) and blob_run.labels["name"].null_count == 90
     was = raw["label"].to_numpy()
-    for edit in (Name(cluster=0, name="noughts"), Merge(clusters=[0, 1], into=0), Reject(items=[3, 4])):
+    for edit in (Name(cluster=0, name="zeros"), Merge(clusters=[0, 1], into=0), Reject(items=[3, 4])):
         edits.append(blob_run.folder, edit)
     now = blob_run.labels
     assert now.column_names == ["id", "path", "label", "confidence", "name"]
     expected = np.where(was == 1, 0, was)
     expected[[3, 4]] = -1
     assert (now["label"].to_numpy() == expected).all()
-    assert now["name"].to_pylist() == ["noughts" if label == 0 else None for label in expected]
+    assert now["name"].to_pylist() == ["zeros" if label == 0 else None for label in expected]
     assert blob_run.edited().clusters == [0, 2] and len(blob_run.edits()) == 3
     assert blob_run.raw_labels.equals(raw)
     assert ((blob_run.folder / "labels.csv").read_bytes(), (blob_run.folder / "labels.parquet").read_bytes()) == written
@@ -132,20 +133,7 @@ def test_a_damaged_log_is_one_sentence(here, blob_run):
         _ = blob_run.labels
 
 
-def test_a_run_labelled_anew_leaves_the_edits_beside_it(blob_run):
-    for name in ("first", "second"):
-        edits.append(blob_run.folder, Name(cluster=0, name=name))
-        kept = (blob_run.folder / "edits.jsonl").read_bytes()
-        blob_run.keep_edits()
-        aside = sorted(blob_run.folder.parent.glob("run-edits-*.jsonl"))
-        assert aside[-1].read_bytes() == kept and not (blob_run.folder / "edits.jsonl").exists()
-    assert [file.name for file in aside] == ["run-edits-1.jsonl", "run-edits-2.jsonl"]
-    edits.append(blob_run.folder, Name(cluster=0, name="third"))
-    blob_run.clear()
-    assert not any(blob_run.folder.iterdir()) and len(list(blob_run.folder.parent.glob("run-edits-*.jsonl"))) == 3
-
-
-def test_a_model_of_another_version_is_told_in_a_sentence(here, blob_run):
+def test_a_model_of_another_version_is_refused_in_a_sentence(here, blob_run):
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -156,3 +144,33 @@ def test_a_model_of_another_version_is_told_in_a_sentence(here, blob_run):
     save_file(tensors, file, metadata=about)
     done = here("predict", blob_run.folder, blob_run.recorded["settings"]["source"])
     assert done.returncode == 2 and "label the source again" in done.stderr
+
+
+def test_a_folder_without_a_finished_run_is_refused_with_its_state(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        Run.open(tmp_path)
+    (tmp_path / "run.toml").write_text("")
+    with pytest.raises(UserError, match="is not finished"):
+        Run.open(tmp_path)
+    assert Run(tmp_path).exists and Run(tmp_path).settings == {} == Run(tmp_path).modalities
+
+
+def test_a_runs_settings_modalities_and_paths_are_those_written(tmp_path):
+    run = write_run(
+        tmp_path / "run", "films", [f"é{i}.mp4" for i in range(12)], np.arange(12) % 2, {"video": "video", "audio": "sound"}
+    )
+    assert run.settings["source"] == "films" and list(run.modalities) == ["video", "audio"]
+    assert run.modalities["audio"]["kind"] == "sound" and run.labels_by_modality == {}
+    assert len(run.paths) == 12 and run.paths[np.int64(3)] == "é3.mp4" and list(run.paths)[-1] == "é11.mp4"
+
+
+def test_a_truth_table_names_a_class_for_every_path(tmp_path):
+    (tmp_path / "t.csv").write_text(csv_text(["path", "group", "class"], [("a,b.png", 1, "x"), ("c.png", 2, "y")]))
+    assert read_truth(tmp_path / "t.csv") == {"a,b.png": "x", "c.png": "y"}
+    assert read_column(tmp_path / "t.csv", ("fold", "group")) == {"a,b.png": "1", "c.png": "2"}
+    assert read_column(tmp_path / "t.csv", ("fold",)) is None
+    (tmp_path / "u.csv").write_text("name,class\na,x\n")
+    with pytest.raises(UserError, match="needs the columns"):
+        read_truth(tmp_path / "u.csv")
+    with pytest.raises(UserError, match="no such truth file"):
+        read_truth(tmp_path / "gone.csv")

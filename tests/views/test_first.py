@@ -1,4 +1,4 @@
-"""First features say what kind of thing an item is, and nothing of what does not matter for it."""
+"""First features describe what kind of thing an item is, whatever else changes."""
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +9,13 @@ g = torch.Generator().manual_seed(0)
 
 
 def stripes(across: bool, n=4, px=32, frames=4):
-    """Films of stripes that move: vertical ones where `across`, else level."""
+    """Films of stripes that move: vertical ones where `across`, else horizontal."""
     wave = 0.5 + 0.5 * torch.sin(torch.arange(px) / 2.0 + torch.rand(n, frames, 1, generator=g) * 6)
     film = wave[:, :, None, :].expand(n, frames, px, px) if across else wave[:, :, :, None].expand(n, frames, px, px)
     return film[:, None].repeat(1, 3, 1, 1, 1)
 
 
-def test_outlines_tell_the_way_of_edges_wherever_they_move():
+def test_outlines_describe_the_direction_of_edges_wherever_they_move():
     level, upright = outlines(stripes(False)), outlines(stripes(True))
     within, between = F.cosine_similarity(level[:1], level[1:]), F.cosine_similarity(level[:1], upright)
     assert level.shape == (4, ORIENTATIONS * CELLS**2)

@@ -1,4 +1,4 @@
-"""Patches say what a picture is made of, whatever its brightness, and are learned from the set itself."""
+"""Patch features describe the patterns of a picture, whatever its brightness, and are fitted to the set itself."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from selflabel.assignment.neighbours import nearest
-from selflabel.views.first import first_reader, shrunk
-from selflabel.views.patches import CONTRAST, KEPT, NOISE, SIDE, even, fit_patches, small, whitening
+from selflabel.views.first import fit_first_features, small_pixels
+from selflabel.views.patches import CONTRAST, KEPT, NOISE, SIDE, equal_contrast, fit_patches, shrink, whitening
 
 g = torch.Generator().manual_seed(0)
 
@@ -20,7 +20,7 @@ def weave(kind: int, n: int, px: int = 32):
     return picture[:, None].expand(n, 3, px, px).clamp(0, 1)
 
 
-def test_patterns_are_told_apart_where_pixels_see_only_the_light():
+def test_patterns_differ_where_pixels_show_only_the_brightness():
     of = torch.arange(120) % 2
     x = torch.empty(120, 3, 32, 32)
     x[of == 0], x[of == 1] = weave(0, 60), weave(1, 60)
@@ -28,13 +28,13 @@ def test_patterns_are_told_apart_where_pixels_see_only_the_light():
     def share(found):
         return float((of[nearest(found, 10).rows.long()] == of[:, None]).float().mean())
 
-    assert share(fit_patches(x)(x)) > 0.99 > 0.9 > share(shrunk(x))
+    assert share(fit_patches(x)(x)) > 0.99 > 0.9 > share(small_pixels(x))
 
 
 def test_the_sums_are_those_of_the_plain_formula():
     x = torch.rand(3, 3, 10, 12, generator=g)
     made = fit_patches(torch.rand(30, 3, 10, 12, generator=g))
-    patches = even(F.unfold(x, SIDE).transpose(1, 2).flatten(0, 1))  # every patch, evened one by one
+    patches = equal_contrast(F.unfold(x, SIDE).transpose(1, 2).flatten(0, 1))  # every patch at equal contrast
     like = (patches @ made.filters.flatten(1).T - made.bias).view(3, 5, 7, -1).permute(0, 3, 1, 2)
     either = (torch.cat([like, -like], dim=1) - made.threshold).clamp(min=0)
     plain = (F.adaptive_avg_pool2d(either, 2).flatten(1).sqrt() - made.centre) @ made.basis
@@ -42,11 +42,13 @@ def test_the_sums_are_those_of_the_plain_formula():
 
 
 def test_whitened_patches_have_no_correlation_left_but_that_of_noise():
-    patches = even(torch.randn(5000, 4, generator=g) @ torch.randn(4, 4, generator=g))
+    patches = equal_contrast(torch.randn(5000, 4, generator=g) @ torch.randn(4, 4, generator=g))
     mean, whiten = whitening(patches)
     before, after = (np.cov(x.numpy().T) for x in (patches, (patches - mean) @ whiten))
     assert np.allclose(after, before @ np.linalg.inv(before + NOISE * np.eye(4)), atol=1e-3)
-    assert torch.allclose(even(torch.full((2, 9), 0.3)), torch.zeros(2, 9), atol=1e-5) and CONTRAST > 0  # plain ones stay plain
+    assert (
+        torch.allclose(equal_contrast(torch.full((2, 9), 0.3)), torch.zeros(2, 9), atol=1e-5) and CONTRAST > 0
+    )  # plain ones stay plain
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 1, 16, 40), (9, 3, 5, 64, 48), (3, 1, 4, 4)])
@@ -62,6 +64,6 @@ def test_a_film_is_the_mean_of_its_frames_and_small_pictures_are_their_pixels():
     film = torch.rand(6, 3, 4, 32, 32, generator=g)
     made = fit_patches(film)
     assert torch.allclose(made(film), torch.stack([made(film[:, :, t]) for t in range(4)]).mean(dim=0), atol=1e-3)
-    assert small(film).shape == (24, 3, 32, 32)
+    assert shrink(film).shape == (24, 3, 32, 32)
     tiny = torch.rand(5, 1, 8, 8, generator=g)
-    assert torch.equal(first_reader(tiny, "")(tiny), tiny.flatten(1))
+    assert torch.equal(fit_first_features(tiny, "")(tiny), tiny.flatten(1))

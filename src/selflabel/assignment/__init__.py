@@ -1,4 +1,4 @@
-"""SCORES TO LABELS: pure arithmetic on tensors, no networks, no files."""
+"""From scores to labels: arithmetic on tensors, without networks or files."""
 
 from selflabel.assignment.scores import LinearScores
 from selflabel.assignment.sinkhorn import Assignment, plan, sinkhorn, soft_masses

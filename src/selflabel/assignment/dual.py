@@ -1,14 +1,16 @@
-"""THE DUAL: a concave function of K potentials, climbed by quasi-Newton steps that never lose height.
+"""The dual: a concave function of K potentials, maximised by quasi-Newton steps that never lower it.
 
-With x = v / epsilon, target masses r and m(v) the masses under v, the dual is
+With x = v / epsilon, target masses r and m(v) the masses at v, the dual is
 
-    fixed masses     sum_k r_k x_k                                   - mean_i logsumexp_k(s_ik / epsilon + x_k)
+    fixed masses     sum_k r_k x_k                                       - mean_i logsumexp_k(s_ik / epsilon + x_k)
     relaxed masses   -(strength / epsilon) sum_k r_k e^(-v_k / strength) - the same
 
-and its gradient in x is t(v) - m(v), where t = r, or r exp(-v / strength) when relaxed. Plain alternation is the step
-log(t / m), which always climbs but slowly: its error falls by a constant factor that nears 1 as scores get sharp. Limited-
-memory BFGS (Nocedal, 1980), with 1 / sqrt(m t) as its first curvature, takes ten times fewer turns at the same cost a
-turn; a step that would lose height is shortened, and at last replaced by the plain one.
+and its gradient in x is t(v) - m(v), where t = r, or t = r exp(-v / strength) for relaxed masses (Chizat et al., 2018).
+
+Plain alternation (`reference.sinkhorn_reference`) is the step log(t / m). It always increases the dual, but slowly: its error
+falls by a constant factor that nears 1 as scores get sharp. Limited-memory BFGS (Nocedal, 1980) with 1 / sqrt(m t) as the initial
+inverse Hessian takes ten times fewer steps of the same cost. A step that would lower the dual is shortened, and in the end
+replaced by the plain one.
 """
 
 from __future__ import annotations
@@ -19,136 +21,177 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from selflabel.assignment.reading import Steps, Turn
+from selflabel.assignment.passes import PassRequests
+from selflabel.assignment.reducer import DualTerms
 
-MEMORY = 20  # pairs of steps and gradient changes that curvature is learned from
-LONGEST = 8.0  # of a quasi-Newton step, in epsilons
-SHORTEN, TRIES = 0.4, 4
-SLACK = 1e-7  # of height, in epsilons: what float32 sums cannot tell
-LEAST_MASS = 1e-30
-PATIENCE = 100  # turns without a better error after which more are of no use
+HISTORY_PAIRS = 20  # pairs of steps and gradient changes that L-BFGS keeps
+MAX_MOVE = 8.0  # largest move of a potential in a quasi-Newton step, in epsilons
+SHRINK, MAX_TRIES = 0.4, 4  # factor from one step length of the line search to the next, and how many are tried
+ARMIJO = 1e-4  # share of the predicted increase that a step must achieve
+OBJECTIVE_NOISE = 1e-7  # decrease of the dual, in epsilons, that float32 sums cannot resolve
+MIN_MASS = 1e-30
+PATIENCE = 100  # steps without a better error before the search ends
 
 
 @dataclass(frozen=True)
 class Problem:
-    """log_r: (K,) log target shares. epsilon: temperature. strength: of the pull of masses to r; infinite is fixed."""
+    """A transport problem, but for its scores.
+
+    Attributes:
+        log_r: (K,) float64, logarithms of the target shares.
+        epsilon: temperature, in the units of the scores.
+        strength: weight of KL(masses || r) in the units of the scores; infinite holds the masses fixed.
+    """
 
     log_r: np.ndarray
     epsilon: float
     strength: float = math.inf
 
     def log_target(self, v: np.ndarray) -> np.ndarray:
+        """(K,) log of the masses that are optimal at potentials v (K,): r, or r exp(-v / strength)."""
         return self.log_r - v / self.strength
 
-    def height(self, v: np.ndarray, lse: float) -> float:
+    def objective(self, v: np.ndarray, lse: float) -> float:
+        """The dual at potentials v (K,), in epsilons; lse is the scores' part of it (`DualTerms.lse`)."""
         if math.isinf(self.strength):
             return float(np.exp(self.log_r) @ v) / self.epsilon - lse
         return -self.strength / self.epsilon * float(np.exp(self.log_target(v)).sum()) - lse
 
     def plain_step(self, point: Point) -> np.ndarray:
-        """Plain alternation, v = give (v + epsilon log(r / m)), as a step in epsilons; give = strength / (strength + epsilon)."""
-        give = 1.0 if math.isinf(self.strength) else self.strength / (self.strength + self.epsilon)
-        return give * (np.log(point.target) - np.log(point.mass))
+        """(K,) the step of plain alternation, in epsilons: log(t / m), times strength / (strength + epsilon)."""
+        damping = 1.0 if math.isinf(self.strength) else self.strength / (self.strength + self.epsilon)
+        return damping * (np.log(point.target) - np.log(point.mass))
 
     def curvature(self, point: Point) -> np.ndarray:
-        """A first guess of the Hessian's diagonal, negated."""
+        """(K,) an estimate of the negated Hessian's diagonal."""
         return np.sqrt(point.mass * point.target) + point.target * (self.epsilon / self.strength)
 
 
 @dataclass
-class Curvature:
-    """What steps at one epsilon have taught: pairs of a step and the change of the gradient along it, oldest first.
+class History:
+    """The pairs that L-BFGS estimates curvature from, oldest first: a step, and the change of the gradient along it.
 
-    It is as good on more items of the same set.
+    Pairs of a subsample serve the full set at the same epsilon.
     """
 
     steps: list[np.ndarray] = field(default_factory=list)
     changes: list[np.ndarray] = field(default_factory=list)
 
-    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+    def add(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Keep a pair (K,), (K,), unless it shows no curvature; the oldest goes when there are too many."""
         if step @ change > 1e-14:
-            self.steps, self.changes = [*self.steps[1 - MEMORY :], step], [*self.changes[1 - MEMORY :], change]
+            self.steps, self.changes = [*self.steps[1 - HISTORY_PAIRS :], step], [*self.changes[1 - HISTORY_PAIRS :], change]
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self.steps, self.changes = [], []
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where the climb stands. error: max |mass / target - 1|."""
+    """The dual at some potentials.
+
+    Attributes:
+        v: (K,) potentials, in the units of the scores.
+        objective: the dual, in epsilons.
+        mass: (K,) masses of the labels, at least MIN_MASS.
+        target: (K,) the masses that they should have.
+        error: max_k |mass_k / target_k - 1|.
+    """
 
     v: np.ndarray
-    height: float
+    objective: float
     mass: np.ndarray
     target: np.ndarray
     error: float
 
     @property
-    def slope(self) -> np.ndarray:
+    def gradient(self) -> np.ndarray:
         return self.target - self.mass
 
 
-def look(problem: Problem, turn: Turn, v: np.ndarray) -> Point:
-    """The point at v, from the turn taken there."""
-    mass = np.maximum(turn.mass, LEAST_MASS)
+def point_at(problem: Problem, terms: DualTerms, v: np.ndarray) -> Point:
+    """The point at potentials v (K,), from the terms evaluated there."""
+    mass = np.maximum(terms.mass, MIN_MASS)
     target = np.exp(np.clip(problem.log_target(v), -600, 600))
-    return Point(v, problem.height(v, turn.lse), mass, target, float(np.abs(mass / target - 1).max()))
+    return Point(v, problem.objective(v, terms.lse), mass, target, float(np.abs(mass / target - 1).max()))
 
 
-def climb(
-    ask: Callable[[np.ndarray], Steps[Turn]], problem: Problem, here: Point, tol: float, most: int, learned: Curvature
-) -> Steps[tuple[Point, int]]:
-    """Climb from `here` until the error is at most tol or `most` turns are taken.
+def maximise(
+    evaluate: Callable[[np.ndarray], PassRequests[DualTerms]],
+    problem: Problem,
+    point: Point,
+    tol: float,
+    max_iter: int,
+    history: History,
+) -> PassRequests[tuple[Point, int]]:
+    """Maximise the dual from a point on, by L-BFGS (Nocedal & Wright, algorithm 7.5).
+
+    Args:
+        evaluate: from potentials (K,) to their `DualTerms`.
+        problem: what is solved.
+        point: where to start.
+        tol: stop when the point's error is at most this.
+        max_iter: most evaluations.
+        history: curvature known beforehand; it grows.
 
     Returns:
-        The last point, and the turns taken. Heights along the way never fall by more than SLACK.
+        The last point, and how many evaluations were made. The objective never falls by more than OBJECTIVE_NOISE in a step.
     """
 
-    def at(v: np.ndarray) -> Steps[Point]:
-        return look(problem, (yield from ask(v)), v)
+    def look(v: np.ndarray) -> PassRequests[Point]:
+        return point_at(problem, (yield from evaluate(v)), v)
 
-    turns, best, since = 0, math.inf, 0
-    while here.error > tol and turns < most and since < PATIENCE:
-        if learned.steps:
-            tries = min(TRIES, most - turns)
-            there, tried = yield from searched(at, here, quasi_newton(here, learned, problem), problem, tries)
-            turns += tried
-            if there is None:
-                learned.forget()
+    n_iter, best_error, stalled = 0, math.inf, 0
+    while point.error > tol and n_iter < max_iter and stalled < PATIENCE:
+        # --- direction and step length
+        if history.steps:
+            tries = min(MAX_TRIES, max_iter - n_iter)
+            following, tried = yield from line_search(look, point, lbfgs_direction(point, history, problem), problem, tries)
+            n_iter += tried
+            if following is None:
+                history.clear()  # the next step is the plain one
                 continue
         else:
-            there, turns = (yield from at(here.v + problem.epsilon * problem.plain_step(here))), turns + 1
-        learned.learn((there.v - here.v) / problem.epsilon, here.slope - there.slope)
-        here = there
-        best, since = (here.error, 0) if here.error < 0.99 * best else (best, since + 1)
-    return here, turns
+            following, n_iter = (yield from look(point.v + problem.epsilon * problem.plain_step(point))), n_iter + 1
+        # --- curvature pair (s, y)
+        history.add((following.v - point.v) / problem.epsilon, point.gradient - following.gradient)
+        point = following
+        best_error, stalled = (point.error, 0) if point.error < 0.99 * best_error else (best_error, stalled + 1)
+    return point, n_iter
 
 
-def quasi_newton(here: Point, learned: Curvature, problem: Problem) -> np.ndarray:
-    """The two-loop recursion of limited-memory BFGS (Nocedal & Wright, algorithm 7.4)."""
-    q, weights = here.slope.copy(), []
-    inverse = 1 / problem.curvature(here)
-    for s, y in zip(reversed(learned.steps), reversed(learned.changes)):
-        weights.append((s @ q) / (s @ y))
-        q -= weights[-1] * y
-    s, y = learned.steps[-1], learned.changes[-1]
+def lbfgs_direction(point: Point, history: History, problem: Problem) -> np.ndarray:
+    """(K,) the quasi-Newton step, in epsilons, by the two-loop recursion (Nocedal & Wright, algorithm 7.4)."""
+    q, alphas = point.gradient.copy(), []
+    inverse = 1 / problem.curvature(point)
+    # --- first loop: newest pair to oldest
+    for s, y in zip(reversed(history.steps), reversed(history.changes)):
+        alphas.append((s @ q) / (s @ y))
+        q -= alphas[-1] * y
+    # --- initial inverse Hessian, scaled to the newest pair (as in equation 7.20)
+    s, y = history.steps[-1], history.changes[-1]
     z = (s @ y) / (y @ (y * inverse)) * inverse * q
-    for s, y, weight in zip(learned.steps, learned.changes, reversed(weights)):
-        z += s * (weight - (y @ z) / (s @ y))
-    return z - z.mean() if math.isinf(problem.strength) else z
+    # --- second loop: oldest pair to newest
+    for s, y, alpha in zip(history.steps, history.changes, reversed(alphas)):
+        z += s * (alpha - (y @ z) / (s @ y))
+    return z - z.mean() if math.isinf(problem.strength) else z  # with fixed masses a common move changes nothing
 
 
-def searched(
-    at: Callable[[np.ndarray], Steps[Point]], here: Point, step: np.ndarray, problem: Problem, tries: int
-) -> Steps[tuple[Point | None, int]]:
-    """A point along the step that is high enough, and the turns it took; None where there is none."""
-    rise = float(here.slope @ step)
-    if not rise > 0:
+def line_search(
+    look: Callable[[np.ndarray], PassRequests[Point]], point: Point, step: np.ndarray, problem: Problem, max_tries: int
+) -> PassRequests[tuple[Point | None, int]]:
+    """Backtrack along a step (K,), in epsilons, until the objective increases enough (Armijo's condition).
+
+    Returns:
+        The new point, or None where no length increases the objective enough, and how many lengths were tried.
+    """
+    increase = float(point.gradient @ step)
+    if not increase > 0:
         return None, 0
-    length = min(1.0, LONGEST / float(np.abs(step).max()))
-    for tried in range(1, tries + 1):
-        there = yield from at(here.v + length * problem.epsilon * step)
-        if there.height >= here.height + 1e-4 * length * rise - SLACK:
-            return there, tried
-        length *= SHORTEN
-    return None, tries
+    length = min(1.0, MAX_MOVE / float(np.abs(step).max()))
+    for tried in range(1, max_tries + 1):
+        following = yield from look(point.v + length * problem.epsilon * step)
+        if following.objective >= point.objective + ARMIJO * length * increase - OBJECTIVE_NOISE:
+            return following, tried
+        length *= SHRINK
+    return None, max_tries

@@ -1,4 +1,4 @@
-"""How much mass each label may have: shares (K,) float64, positive, summing to 1."""
+"""Marginals: the target shares of the labels, (K,) float64, positive, summing to 1."""
 
 from __future__ import annotations
 
@@ -8,33 +8,53 @@ from torch import Tensor
 from selflabel.assignment.scores import Scores
 from selflabel.assignment.sinkhorn import soft_masses
 
-TITLES = {
-    "uniform": "uniform (equipartition)",
-    "gaussian": "Gaussian, standard deviation a tenth",
-    "zipf": "Zipf, 1 / rank",
-    "estimated": "estimated, halfway from equal to what labels take of themselves",
-}
+# the names that `target_shares` knows, and the cluster sizes that they mean
+TITLES = {"uniform": "equal", "gaussian": "Gaussian around equal", "zipf": "Zipf, 1 / rank", "estimated": "estimated"}
 
 
 def uniform(K: int) -> Tensor:
-    """Equal shares: SeLa's equipartition."""
+    """Equal shares (K,): SeLa's equipartition."""
     return torch.full((K,), 1 / K, dtype=torch.float64)
 
 
 def gaussian(K: int, generator: torch.Generator, sd: float = 0.1) -> Tensor:
-    """Shares (1 + sd * normal) / K, none below a tenth of the mean (SeLaVi, section 3.2)."""
+    """Shares (K,) proportional to 1 + sd * normal, but at least 0.1, before they are scaled to sum to 1 (SeLaVi, section 3.2)."""
     sizes = (1 + sd * torch.randn(K, generator=generator, dtype=torch.float64)).clamp(min=0.1)
     return sizes / sizes.sum()
 
 
 def zipf(K: int, power: float = 1.0) -> Tensor:
-    """Shares falling as rank ** -power."""
+    """Shares (K,) proportional to rank ** -power, largest first."""
     sizes = torch.arange(1, K + 1, dtype=torch.float64) ** -power
     return sizes / sizes.sum()
 
 
-def named(name: str, K: int, seed: int = 0) -> Tensor:
-    """Shares called "uniform", "gaussian" or "zipf", in no order: `matched` deals them out."""
+def empirical_shares(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:
+    """The shares that labels have.
+
+    Args:
+        labels: (N,) int64.
+        K: number of labels.
+        prior: items added to each label, so that none is zero.
+
+    Returns:
+        (K,) float64.
+    """
+    counts = torch.bincount(labels, minlength=K).double() + prior
+    return counts / counts.sum()
+
+
+def shares_by_name(name: str, K: int, seed: int = 0) -> Tensor:
+    """Shares (K,) in no particular order; `assign_by_rank` decides which label gets which.
+
+    Args:
+        name: "uniform", "gaussian" or "zipf".
+        K: number of labels.
+        seed: of the Gaussian shares.
+
+    Raises:
+        ValueError: another name.
+    """
     if name == "uniform":
         return uniform(K)
     if name == "gaussian":
@@ -44,39 +64,50 @@ def named(name: str, K: int, seed: int = 0) -> Tensor:
     raise ValueError(f"shares are called uniform, gaussian or zipf, not {name!r}.")
 
 
-def matched(shares: Tensor, current: Tensor) -> Tensor:
-    """The shares dealt out by rank: the label that has most mass now may have most.
+def assign_by_rank(shares: Tensor, current: Tensor) -> Tensor:
+    """Shares assigned to labels by rank of their current mass: the label with the largest mass gets the largest share.
+
+    Args:
+        shares: (K,) target shares, in any order.
+        current: (K,) masses of the labels, for example from `soft_masses`.
+
+    Returns:
+        (K,) the shares, one for each label.
 
     Example:
-        >>> matched(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.1, 0.2, 0.7])).tolist()
+        >>> assign_by_rank(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.1, 0.2, 0.7])).tolist()
         [0.25, 0.25, 0.5]
     """
-    dealt = torch.empty_like(shares)
-    dealt[current.argsort()] = shares.sort().values
-    return dealt
+    result = torch.empty_like(shares)
+    result[current.argsort()] = shares.sort().values
+    return result
 
 
-def asked(name: str, scores: Scores, epsilon: float, seed: int = 0) -> Tensor:
-    """Shares called `name`, dealt to the labels in the order of the mass that each has of itself.
+matched = assign_by_rank  # its name in version 0.1.0; docs/solver.md named it
 
-    "estimated" is halfway from equal shares to those masses, so that none falls below half an equal share however often it is
-    estimated from labels that were solved with it.
+
+def target_shares(name: str, scores: Scores, epsilon: float, seed: int = 0) -> Tensor:
+    """Target shares by name, assigned to the labels of these scores by rank of their current mass.
+
+    Args:
+        name: "uniform", "gaussian", "zipf" or "estimated". Estimated shares are halfway from equal to the current masses: so none
+            falls below half an equal share, however often it is estimated from labels that were solved with it.
+        scores: N x K.
+        epsilon: temperature, in the units of the scores.
+        seed: of the Gaussian shares.
+
+    Returns:
+        (K,) float64.
     """
     K = scores.shape[1]
     if name == "uniform":
         return uniform(K)
-    own = soft_masses(scores, epsilon)
-    return (uniform(K) + own) / 2 if name == "estimated" else matched(named(name, K, seed), own)
-
-
-def estimated(labels: Tensor, K: int, prior: float = 1.0) -> Tensor:
-    """The shares that labels have, with `prior` items added to each so that none is zero."""
-    counts = torch.bincount(labels, minlength=K).double() + prior
-    return counts / counts.sum()
+    current = soft_masses(scores, epsilon)
+    return (uniform(K) + current) / 2 if name == "estimated" else assign_by_rank(shares_by_name(name, K, seed), current)
 
 
 def unevenness(shares: Tensor) -> float:
-    """How far positive shares are from equal: KL(shares || uniform) in nats, about half their squared relative spread.
+    """How far positive shares (K,) are from equal: KL(shares || uniform) in nats, about half their squared relative spread.
 
     Example:
         >>> unevenness(uniform(10)), round(unevenness(torch.tensor([0.55, 0.45])), 3)

@@ -1,14 +1,16 @@
-"""HOW GOOD A LABELLING IS WITHOUT TRUTH, and which of several finished heads is reported.
+"""How good a labelling is without truth, and which of several trained heads is reported.
 
-Neighbours mostly share a class. So a labelling is judged by the mutual information between an item's label and the
-label of its neighbour (the quantity IIC maximises over augmented pairs; Ji et al., 2019): merged classes lose entropy,
-split ones lose agreement, and neither pays.
+Neighbours mostly share a class. So a labelling is scored by the mutual information I between an item's label and the label of its
+neighbour (the quantity that IIC maximises over augmented pairs; Ji et al., 2019): merged classes lose entropy, split ones lose
+agreement, and neither pays.
 
-Mutual information is H(label) - H(label | neighbour's label), so among labellings that neighbours support equally it
-prefers the one of equal sizes. Real classes are not equal in size. The merit is therefore the information times the
-square of the share of the label entropy that it explains: I (I / H)^2. It is nought for a collapse. Between items that are many
-neighbours apart (`neighbours.walked`) the halves of a class that was cut in two tell little of themselves, and the share itself
-is enough: I (I / H). There finished heads are judged by their posteriors, since a cut that no class asks for leaves items unsure.
+Mutual information is H(label) - H(label | neighbour's label), so among labellings that neighbours support equally it prefers
+equal sizes. Real classes are not equal in size. The merit is therefore the information times the square of the share of the label
+entropy H that it explains: I (I / H)^2. It is zero for a collapse.
+
+Between items that are many neighbours apart (`neighbours.random_walk_ends`) the two halves of a split class tell little about
+each other, and the share itself is enough: I (I / H). With such pairs trained heads are scored by their posteriors, since a split
+that no class supports leaves items unsure.
 """
 
 from __future__ import annotations
@@ -20,17 +22,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selflabel.assignment import marginals
+from selflabel.assignment.marginals import empirical_shares, unevenness
 
-IN_USE = 0.1  # of an equal share of the items
-TEMI_EXPONENT, LEAST, BLOCK = 0.6, 1e-9, 65_536
-PAIRS = 5  # ends of walks an item that its pointwise information is reckoned from
-LOOSENED = 0.9  # what the merit of a head counts whose loosened masses came out unequal: who claims so has to show more
-UNEQUAL = 0.005  # the divergence of its sizes from equal ones, in nats, from which on it counts so: a tenth up or down
+MIN_SHARE = 0.1  # of an equal share of the items: a label with fewer is not in use
+TEMI_EXPONENT = 0.6
+MIN_PROBABILITY, BLOCK_ROWS = 1e-9, 65_536
+POINTWISE_PAIRS = 5  # walk ends per item that its pointwise information is computed from
+RELAXED_DISCOUNT = 0.9  # factor on the merit of heads with relaxed marginals and uneven sizes, which have to beat equal ones
+UNEVEN = 0.005  # unevenness of sizes, in nats, from which on the discount is full: sizes about a tenth above or below equal
+
+
+# ------------------------------------------------------------------------------------------------------- labellings
 
 
 def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
-    """(K, K) symmetric shares of (label of an item, label of its neighbour), float64."""
+    """The joint distribution of an item's label and its neighbour's.
+
+    Args:
+        labels: (N,) int64.
+        neighbours_Nk: (N, k) int64 rows of the neighbours, on the same device.
+        K: number of labels.
+
+    Returns:
+        (K, K) float64 on the CPU, symmetric, summing to 1.
+    """
     pairs = labels[:, None] * K + labels[neighbours_Nk]
     counts = torch.bincount(pairs.reshape(-1), minlength=K * K).cpu().double().view(K, K)
     counts = counts + counts.T
@@ -38,7 +53,7 @@ def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
 
 
 def mutual_information(joint: Tensor) -> float:
-    """In nats, of a (K, K) table of shares.
+    """The mutual information, in nats, of a (K, K) joint distribution.
 
     Example:
         >>> round(mutual_information(torch.eye(4).double() / 4), 4)  # ln 4
@@ -48,104 +63,155 @@ def mutual_information(joint: Tensor) -> float:
     return float((x_log_x(joint).sum() - x_log_x(rows).sum() - x_log_x(columns).sum()).clamp(min=0))
 
 
-def merit_of(joint: Tensor, power: int = 2) -> float:
-    """I (I / H)^power in nats, of a symmetric (K, K) table of shares: I its mutual information, H the entropy of its labels."""
+def joint_merit(joint: Tensor, power: int = 2) -> float:
+    """I (I / H)^power in nats, of a symmetric (K, K) joint: I its mutual information, H the entropy of its labels."""
     information, entropy = mutual_information(joint), -float(x_log_x(joint.sum(dim=0)).sum())
     return information * (information / entropy) ** power if entropy > 0 else 0.0
 
 
 def neighbour_merit(labels: Tensor, neighbours_Nk: Tensor, K: int) -> float:
-    """The label-free merit of a labelling, in nats: higher is better, among labellings of one set into K.
+    """The label-free merit of a labelling: higher is better, among labellings of one set into K.
 
-    Weighted by the share of the K labels that are in use, or few clean labels would beat the many that were asked for.
+    It is multiplied by the share of the K labels that are in use; otherwise few clean labels would beat the many that were
+    requested.
+
+    Args:
+        labels: (N,) int64.
+        neighbours_Nk: (N, k) int64 rows of the neighbours.
+        K: number of labels.
+
+    Returns:
+        The merit in nats, at least 0.
     """
-    used = (torch.bincount(labels, minlength=K) >= IN_USE * len(labels) / K).float().mean()
-    return merit_of(neighbour_joint(labels, neighbours_Nk, K)) * float(used)
+    used = (torch.bincount(labels, minlength=K) >= MIN_SHARE * len(labels) / K).float().mean()
+    return joint_merit(neighbour_joint(labels, neighbours_Nk, K)) * float(used)
+
+
+# ------------------------------------------------------------------------------------------------------------ heads
 
 
 def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
-    """The label-free merit I (I / H) of a finished head, in nats, from its posteriors and those of the items `rows_Nk` (int32, on
-    the same device), each to the power of 2: what is said at random says nothing, what is nearly sure counts as sure.
+    """The label-free merit I (I / H) of a trained head, from the posteriors of paired items.
+
+    Posteriors are squared and normalised again: a uniform one then counts for nothing, and a nearly sure one as sure.
+
+    Args:
+        posteriors_NK: (N, K) rows summing to 1.
+        rows_Nk: (N, k) int32 rows of the items that each item is paired with, on the same device.
+
+    Returns:
+        The merit in nats, at least 0.
 
     Example:
         >>> sure = torch.eye(2).repeat(8, 1)
-        >>> same = (torch.arange(16)[:, None] + 2) % 16  # each looks at one of its own label
+        >>> same = (torch.arange(16)[:, None] + 2) % 16  # each is paired with an item of its own label
         >>> round(posterior_merit(sure, same.int()), 4), round(posterior_merit(torch.full((16, 2), 0.5), same.int()), 4)
         (0.6931, 0.0)
     """
     sharp_NK = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1)
     joint = sharp_NK.T.double() @ F.embedding_bag(rows_Nk, sharp_NK, mode="mean").double() / len(sharp_NK)
-    return merit_of((joint + joint.T).cpu() / 2, power=1)
+    return joint_merit((joint + joint.T).cpu() / 2, power=1)
 
 
 def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
-    """How well a finished head of equal labels tells items from others by their labels, in nats: the pointwise mutual information
-    of an item and each of the items `rows_Nk`, with TEMI's exponent and weights (Adaloglou et al., 2023, sections 3.1 and 3.2).
-    It divides by the labels' shares, so that labels must be of about one size to be compared by it. Posteriors are sharpened as
-    in `posterior_merit`, of which this is the finer among equal labels.
+    """How well a head of equal labels tells items apart: the pointwise mutual information of an item and those paired with it.
+
+    It is computed with TEMI's exponent and weights. It divides by the labels' shares, so that labels must be of about one size to
+    be compared by it. Posteriors are sharpened as in `posterior_merit`; among equal labels this is the finer measure.
+
+    Args:
+        posteriors_NK: (N, K) rows summing to 1.
+        rows_Nk: (N, k) integer rows of the items that each item is paired with, on the same device.
+
+    Returns:
+        The information in nats, averaged over pairs.
 
     Example:
         >>> sure = torch.eye(2).repeat(8, 1)
         >>> same = (torch.arange(16)[:, None] + 2) % 16
         >>> round(pointwise_information(sure, same.int()), 4), round(pointwise_information(sure.flip(1), same.int()), 4)
         (0.6931, 0.6931)
+
+    Source: TEMI (Adaloglou et al., 2023), sections 3.1 and 3.2.
     """
     sharp_NK, total = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1), 0.0
-    shares_K = sharp_NK.mean(dim=0).clamp(min=LEAST)
-    for near_Nk, own_NK in zip(rows_Nk.split(BLOCK), sharp_NK.split(BLOCK)):
-        for near_N in near_Nk.T.long():
-            joint_NK = own_NK * sharp_NK[near_N]
-            told_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=LEAST).log()
-            total += float((joint_NK.sum(dim=1) * told_N).double().sum())
+    shares_K = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY)
+    for block_Nk, own_NK in zip(rows_Nk.split(BLOCK_ROWS), sharp_NK.split(BLOCK_ROWS)):
+        for paired_N in block_Nk.T.long():
+            joint_NK = own_NK * sharp_NK[paired_N]
+            information_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=MIN_PROBABILITY).log()
+            total += float((joint_NK.sum(dim=1) * information_N).double().sum())
     return total / rows_Nk.numel()
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A finished head. merit (`posterior_merit`), pointwise (`pointwise_information`) and uneven, how far the sizes of its labels
-    are from equal (`marginals.unevenness`), in nats; labels: how many it uses; loosened: its masses were not fixed.
+class HeadScore:
+    """The label-free scores of a trained head.
+
+    Attributes:
+        merit: `posterior_merit`, in nats.
+        pointwise: `pointwise_information`, in nats.
+        unevenness: of the labels' sizes (`marginals.unevenness`), in nats.
+        n_labels: how many labels it uses.
+        relaxed: whether its marginals were relaxed while it was trained.
     """
 
     merit: float
     pointwise: float
-    uneven: float
-    labels: int
-    loosened: bool
+    unevenness: float
+    n_labels: int
+    relaxed: bool
 
 
-def judged(posteriors_NK: Tensor, ends_Nk: Tensor, labels_N: Tensor, loosened: bool) -> Judged:
-    """A head by its posteriors, the items where walks from each item end (int32, on the same device), and its labels."""
-    merit, pointwise = posterior_merit(posteriors_NK, ends_Nk), pointwise_information(posteriors_NK, ends_Nk[:, :PAIRS])
-    uneven = marginals.unevenness(marginals.estimated(labels_N, posteriors_NK.shape[1]))
-    return Judged(merit, pointwise, uneven, len(labels_N.unique()), loosened)
+def score_head(posteriors_NK: Tensor, ends_Nk: Tensor, labels_N: Tensor, relaxed: bool) -> HeadScore:
+    """Score a trained head without truth.
+
+    Args:
+        posteriors_NK: (N, K) rows summing to 1.
+        ends_Nk: (N, k) int32 rows where random walks from each item end, on the same device.
+        labels_N: (N,) int64, the head's labels.
+        relaxed: whether its marginals were relaxed.
+    """
+    merit, pointwise = posterior_merit(posteriors_NK, ends_Nk), pointwise_information(posteriors_NK, ends_Nk[:, :POINTWISE_PAIRS])
+    uneven = unevenness(empirical_shares(labels_N, posteriors_NK.shape[1]))
+    return HeadScore(merit, pointwise, uneven, len(labels_N.unique()), relaxed)
 
 
-def best_head(heads: Sequence[Judged], fewest: int = 0) -> int:
-    """Of the heads that use at least `fewest` labels, or of all if none does: of those of fixed masses that of most pointwise
-    information, of those of loosened masses that of the highest merit; of these two the one of higher merit, where a loosened
-    one counts for less as far as its sizes are uneven.
+def best_head(heads: Sequence[HeadScore], min_labels: int = 0) -> int:
+    """The head to report.
+
+    There are two finalists: of the heads with fixed marginals the one of most pointwise information, and of those with relaxed
+    marginals the one of the highest merit. The finalist of higher merit wins, after `size_discount` for the relaxed one.
+
+    Args:
+        heads: the scores of all heads, at least one.
+        min_labels: heads that use fewer labels are left out, unless all do.
+
+    Returns:
+        The index of the head.
 
     Example:
-        >>> equal, loosened = Judged(1.0, 1.0, 0.0, 2, loosened=False), Judged(1.05, 1.0, 0.2, 2, loosened=True)
-        >>> best_head([equal, loosened]), best_head([equal, Judged(1.2, 1.0, 0.2, 2, loosened=True)])
+        >>> equal, uneven = HeadScore(1.0, 1.0, 0.0, 2, relaxed=False), HeadScore(1.05, 1.0, 0.2, 2, relaxed=True)
+        >>> best_head([equal, uneven]), best_head([equal, HeadScore(1.2, 1.0, 0.2, 2, relaxed=True)])
         (0, 1)
     """
-    whole = [h for h, head in enumerate(heads) if head.labels >= fewest] or range(len(heads))
-    fixed, loosened = ([h for h in whole if heads[h].loosened == kind] for kind in (False, True))
+    eligible = [h for h, head in enumerate(heads) if head.n_labels >= min_labels] or range(len(heads))
+    fixed, relaxed = ([h for h in eligible if heads[h].relaxed == kind] for kind in (False, True))
     finalists = [max(fixed, key=lambda h: heads[h].pointwise)] if fixed else []
-    finalists += [max(loosened, key=lambda h: heads[h].merit)] if loosened else []
-    return max(finalists, key=lambda h: heads[h].merit * (discount(heads[h].uneven) if heads[h].loosened else 1.0))
+    finalists += [max(relaxed, key=lambda h: heads[h].merit)] if relaxed else []
+    return max(finalists, key=lambda h: heads[h].merit * (size_discount(heads[h].unevenness) if heads[h].relaxed else 1.0))
 
 
-def discount(uneven: float) -> float:
-    """What the merit of a head of loosened masses counts.
+def size_discount(uneven: float) -> float:
+    """The factor on the merit of a head with relaxed marginals whose sizes have this unevenness, in nats.
 
     Example:
-        >>> discount(0.0), round(discount(0.0025), 2), discount(0.2)
+        >>> size_discount(0.0), round(size_discount(0.0025), 2), size_discount(0.2)
         (1.0, 0.95, 0.9)
     """
-    return 1 - (1 - LOOSENED) * min(1.0, uneven / UNEQUAL)
+    return 1 - (1 - RELAXED_DISCOUNT) * min(1.0, uneven / UNEVEN)
 
 
 def x_log_x(x: Tensor) -> Tensor:
+    """x log x of every entry, 0 where x is 0."""
     return torch.special.xlogy(x, x)

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine: exact up to EXACT_LIMIT items, approximate above with its recall measured."""
+"""Nearest neighbours by cosine, exact or approximate with its recall measured, and random walks among them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EXACT_LIMIT = 40_000  # on a CPU
-PROJECT_TO = 64  # dimensions that a search compares
-BLOCK = 2048
+EXACT_LIMIT = 40_000  # items up to which a CPU searches exactly
+PROJECT_TO = 64  # principal directions that a search compares
+BLOCK_ROWS = 2048  # queries of one matrix product
+CHUNK_ROWS = 65_536  # rows that are projected or searched at a time
+BASIS_ROWS = 20_000  # rows that principal directions are estimated from, about
+RECALL_ROWS = 500  # queries that recall is measured on, about
+
+
+# ----------------------------------------------------------------------------------------------------------- search
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """rows (N, k) int64, nearest first, an item never its own; `recall` is 1 when exact, else measured on a sample."""
+    """The nearest neighbours of every item.
+
+    Attributes:
+        rows: (N, k) int64 on the CPU, nearest first; an item is never its own neighbour, unless it is the only one.
+        recall: the share of the true neighbours that was found, 0 to 1: 1 where the search was exact, otherwise measured on a
+            sample.
+    """
 
     rows: Tensor
     recall: float
@@ -27,8 +39,8 @@ def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project
 
     Args:
         features_ND: (N, D) floats on any device.
-        k: neighbours an item; with N <= k the last ones repeat, and a lone item is its own neighbour.
-        exact_limit: most items searched exactly.
+        k: neighbours per item; with N <= k the last ones repeat, and a single item is its own neighbour.
+        exact_limit: most items that a CPU searches exactly.
         project_to: principal directions kept; features are centred first.
 
     Example:
@@ -39,162 +51,224 @@ def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project
     N = len(features_ND)
     if N == 1:
         return Neighbours(torch.zeros(1, k, dtype=torch.int64), 1.0)
-    found = min(k, N - 1)
-    x = projected(features_ND, project_to)
+    available = min(k, N - 1)
+    x = project(features_ND, project_to)
     if exact_limit < N and x.device.type == "cpu":
-        rows, recall = approximate(x, found)
+        rows, recall = approximate_search(x, available)
     else:
-        rows, recall = exact(x, x, found, own=torch.arange(N, device=x.device)), 1.0
-    if found < k:
-        rows = torch.cat([rows, rows[:, -1:].expand(-1, k - found)], dim=1)
+        rows, recall = exact_search(x, x, available, exclude=torch.arange(N, device=x.device)), 1.0
+    if available < k:
+        rows = torch.cat([rows, rows[:, -1:].expand(-1, k - available)], dim=1)
     return Neighbours(rows.cpu(), recall)
 
 
-def projected(features_ND: Tensor, most: int) -> Tensor:
-    """Centred, projected to at most `most` principal directions, unit rows."""
-    mean = block_mean(features_ND)
+def project(features_ND: Tensor, max_dims: int) -> Tensor:
+    """Rows centred, projected to at most `max_dims` principal directions and scaled to unit length: (N, min(D, max_dims))."""
+    mean = blockwise_mean(features_ND)
     D = features_ND.shape[1]
-    if most < D:
-        sample = features_ND[:: max(1, len(features_ND) // 20_000)].float() - mean
-        basis = leading_directions(sample, most)
+    if max_dims < D:
+        sample = features_ND[:: max(1, len(features_ND) // BASIS_ROWS)].float() - mean
+        basis = leading_directions(sample, max_dims)
     else:
         basis = torch.eye(D, device=features_ND.device)
-    parts = [F.normalize((block.float() - mean) @ basis, dim=1) for block in features_ND.split(65_536)]
+    parts = [F.normalize((block.float() - mean) @ basis, dim=1) for block in features_ND.split(CHUNK_ROWS)]
     return torch.cat(parts)
 
 
-def leading_directions(sample: Tensor, most: int, turns: int = 4) -> Tensor:
-    """(D, most) orthonormal, near the span of the leading principal directions, by subspace iteration (Halko et al., 2011)."""
-    start = torch.randn(sample.shape[1], most, generator=torch.Generator().manual_seed(0)).to(sample.device)
+def leading_directions(sample: Tensor, count: int, n_iter: int = 4) -> Tensor:
+    """(D, count) orthonormal, near the span of the leading principal directions, by subspace iteration (Halko et al., 2011)."""
+    start = torch.randn(sample.shape[1], count, generator=torch.Generator().manual_seed(0)).to(sample.device)
     basis = torch.linalg.qr(start).Q
-    for _ in range(turns):
+    for _ in range(n_iter):
         basis = torch.linalg.qr(sample.T @ (sample @ basis)).Q
     return basis
 
 
-def block_mean(features_ND: Tensor) -> Tensor:
-    total = sum(block.double().sum(dim=0) for block in features_ND.cpu().split(65_536))
+def blockwise_mean(features_ND: Tensor) -> Tensor:
+    """(D,) mean row, summed in float64."""
+    total = sum(block.double().sum(dim=0) for block in features_ND.cpu().split(CHUNK_ROWS))
     return (total / len(features_ND)).float().to(features_ND.device)  # type: ignore[union-attr, operator]
 
 
-def exact(queries: Tensor, base: Tensor, k: int, own: Tensor | None = None) -> Tensor:
-    """(Q, k) rows of `base` nearest to each query, by blocked matrix products; `own` names a row to leave out."""
-    if queries.device.type == "cpu" and len(base) > 4 * BLOCK:
-        return exact_faiss(queries, base, k, own)
+def exact_search(queries: Tensor, base: Tensor, k: int, exclude: Tensor | None = None) -> Tensor:
+    """The most similar rows by inner product.
+
+    Args:
+        queries: (Q, D).
+        base: (N, D) rows to search.
+        k: neighbours per query.
+        exclude: (Q,) the row of `base` that each query must not return, or None.
+
+    Returns:
+        (Q, k) int64 rows of `base`, most similar first.
+    """
+    if queries.device.type == "cpu" and len(base) > 4 * BLOCK_ROWS:
+        return exact_search_faiss(queries, base, k, exclude)
     parts = []
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
+    for start in range(0, len(queries), BLOCK_ROWS):
+        block = queries[start : start + BLOCK_ROWS]
         similarity = block @ base.T
-        if own is not None:
-            similarity[torch.arange(len(block), device=block.device), own[start : start + BLOCK]] = -torch.inf
+        if exclude is not None:
+            similarity[torch.arange(len(block), device=block.device), exclude[start : start + BLOCK_ROWS]] = -torch.inf
         parts.append(similarity.topk(k, dim=1).indices)
     return torch.cat(parts)
 
 
-def exact_faiss(queries: Tensor, base: Tensor, k: int, own: Tensor | None) -> Tensor:
+def exact_search_faiss(queries: Tensor, base: Tensor, k: int, exclude: Tensor | None) -> Tensor:
+    """`exact_search` by faiss, which is quicker on a CPU with many rows."""
     import faiss
 
     index = faiss.IndexFlatIP(base.shape[1])
     index.add(np.ascontiguousarray(base.numpy()))
-    found = index.search(np.ascontiguousarray(queries.numpy()), k + (own is not None))[1]
-    return torch.from_numpy(found if own is None else without_own(found, own.numpy()))
+    rows = index.search(np.ascontiguousarray(queries.numpy()), k + (exclude is not None))[1]
+    return torch.from_numpy(rows if exclude is None else drop_excluded(rows, exclude.numpy()))
 
 
-def without_own(found: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Drop each item's own row, or the farthest one where duplicates crowded the own row out."""
-    keep = found != own[:, None]
+def drop_excluded(rows: np.ndarray, exclude: np.ndarray) -> np.ndarray:
+    """Drop the excluded row (Q,) of each query from rows (Q, k + 1), or the last one where duplicates displaced it."""
+    keep = rows != exclude[:, None]
     keep[keep.all(axis=1), -1] = False
-    return found[keep].reshape(len(found), -1)
+    return rows[keep].reshape(len(rows), -1)
 
 
-def approximate(x: Tensor, k: int) -> tuple[Tensor, float]:
-    """An inverted file (Jegou et al., 2011), with its recall on 500 sampled items."""
+def approximate_search(x: Tensor, k: int) -> tuple[Tensor, float]:
+    """Neighbours (N, k) of every row of x (N, D) by an inverted file (Jegou et al., 2011), and their recall on a sample."""
     import faiss
 
     data = np.ascontiguousarray(x.numpy())
-    cells = int(4 * len(x) ** 0.5)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(x.shape[1]), x.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
+    n_cells = int(4 * len(x) ** 0.5)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(x.shape[1]), x.shape[1], n_cells, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = 0
-    index.train(data[:: max(1, len(data) // (64 * cells))])
+    index.train(data[:: max(1, len(data) // (64 * n_cells))])
     index.add(data)
-    index.nprobe = max(8, cells // 64)
+    index.nprobe = max(8, n_cells // 64)
     rows = np.empty((len(data), k), np.int64)
-    for start in range(0, len(data), 65_536):
-        own = np.arange(start, min(start + 65_536, len(data)))
-        found = without_own(index.search(data[own], k + 1)[1], own)
-        rows[own] = np.where(found < 0, own[:, None], found)
-    sample = torch.arange(0, len(x), max(1, len(x) // 500))
-    true = exact(x[sample], x, k, own=sample).numpy()
-    recall = np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(rows[sample.numpy()], true)])
-    return torch.from_numpy(rows), float(recall)
+    for start in range(0, len(data), CHUNK_ROWS):
+        own = np.arange(start, min(start + CHUNK_ROWS, len(data)))
+        result = drop_excluded(index.search(data[own], k + 1)[1], own)
+        rows[own] = np.where(result < 0, own[:, None], result)
+    return torch.from_numpy(rows), measure_recall(x, rows, k)
 
 
-def walked(neighbours_Nk: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-    """(N, k) where k random walks from every item end, each step to any of the k neighbours, on the CPU.
+def measure_recall(x: Tensor, rows: np.ndarray, k: int) -> float:
+    """The share, 0 to 1, of the true neighbours in rows (N, k), on a sample of the items."""
+    sample = torch.arange(0, len(x), max(1, len(x) // RECALL_ROWS))
+    truth = exact_search(x[sample], x, k, exclude=sample).numpy()
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(rows[sample.numpy()], truth)]))
 
-    A cut through the middle of a class is soon crossed, a border between classes seldom: at the end of a long walk the halves of
-    a class tell nothing of each other, and classes still do.
+
+# ------------------------------------------------------------------------------------------- walks among neighbours
+
+
+def random_walk_ends(neighbours_Nk: Tensor, n_steps: int, generator: torch.Generator) -> Tensor:
+    """Where random walks end that start from every item, each step going to any of the k neighbours.
+
+    Walks soon cross a split within a class, and seldom a border between classes. So at the ends of long walks the two halves of a
+    split class tell nothing about each other, and classes still do.
+
+    Args:
+        neighbours_Nk: (N, k) rows of the neighbours.
+        n_steps: of each walk.
+        generator: on the CPU.
+
+    Returns:
+        (N, k) int64 on the CPU: the ends of k walks from each item.
     """
     N, k = neighbours_Nk.shape
-    rows, at = neighbours_Nk.cpu().long(), torch.arange(N)[:, None].expand(N, k)
-    for _ in range(steps):
-        at = rows[at, torch.randint(k, (N, k), generator=generator)]
-    return at
+    rows, position = neighbours_Nk.cpu().long(), torch.arange(N)[:, None].expand(N, k)
+    for _ in range(n_steps):
+        position = rows[position, torch.randint(k, (N, k), generator=generator)]
+    return position
 
 
-def smoothed(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
-    """Rows (N, D) averaged with their neighbours', so many times over. neighbours_Nk: int32, on x's device."""
-    itself = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
-    bags = torch.cat([itself, neighbours_Nk], dim=1)
+def smooth_over_neighbours(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tensor:
+    """Average every row with those of its neighbours.
+
+    Args:
+        x: (N, D).
+        neighbours_Nk: (N, k) int32, on x's device.
+        times: how often in succession.
+
+    Returns:
+        (N, D).
+    """
+    own = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
+    bags = torch.cat([own, neighbours_Nk], dim=1)
     for _ in range(times):
         x = F.embedding_bag(bags, x, mode="mean")
     return x
 
 
-def walk_directions(neighbours_Nk: Tensor, K: int, seed: int, rounds: int = 40) -> Tensor:
-    """(N, K) at unit length: where every item lies in the K directions that walks among neighbours forget last.
+def spectral_embedding(neighbours_Nk: Tensor, K: int, seed: int, n_iter: int = 40) -> Tensor:
+    """Embed items by the K leading eigenvectors of the random walk among neighbours, found by subspace iteration.
 
-    They are spanned by the leading eigenvectors of the walks, found by subspace iteration; items that walks seldom leave lie in
-    one direction, however unequal such classes are (spectral clustering; Ng, Jordan & Weiss, 2002).
+    Items that walks seldom leave have one direction in common, however unequal in size such classes are.
+
+    Args:
+        neighbours_Nk: (N, k) int32.
+        K: dimensions.
+        seed: of the iteration's start.
+        n_iter: iterations.
+
+    Returns:
+        (N, K) rows of unit length, on the device of the neighbours.
 
     Example:
         >>> pairs = torch.tensor([[1], [0], [3], [2]], dtype=torch.int32)
-        >>> x = walk_directions(pairs, 2, 0)
+        >>> x = spectral_embedding(pairs, 2, 0)
         >>> (x @ x.T).abs().round().int().tolist()
         [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+    Source: spectral clustering (Ng, Jordan & Weiss, 2002).
     """
     x = torch.randn(len(neighbours_Nk), K, generator=torch.Generator().manual_seed(seed)).to(neighbours_Nk.device)
-    for _ in range(rounds):
-        x = torch.linalg.qr(smoothed(x, neighbours_Nk, 1)).Q
+    for _ in range(n_iter):
+        x = torch.linalg.qr(smooth_over_neighbours(x, neighbours_Nk, 1)).Q
     return F.normalize(x, dim=1)
 
 
-def nearest_in_each(features: dict[str, Tensor], present: dict[str, Tensor], k: int, leader: str | None = None) -> Tensor:
-    """(N, k) neighbours by several modalities: some in all of them side by side and some in each. Who lacks a modality has those
-    in all twice.
+# ------------------------------------------------------------------------------------------------ several modalities
+
+
+def multimodal_neighbours(features: dict[str, Tensor], present: dict[str, Tensor], k: int, leader: str | None = None) -> Tensor:
+    """Neighbours by several modalities: some by all modalities together, and some by each alone.
+
+    An item that lacks a modality gets further neighbours by all together in place of those by that modality.
 
     Args:
-        features: modality to (N, D).
-        present: modality to (N,), which items have it.
-        k: neighbours an item.
-        leader: the modality in which all that are not side by side are sought, instead of some in each.
+        features: (N, D) of each modality.
+        present: (N,) bool of each modality, whether an item has it.
+        k: neighbours per item.
+        leader: the one modality that supplies all neighbours which are not by all together; None is some by each.
+
+    Returns:
+        (N, k) int64.
     """
     if len(features) == 1:
         ((m, x),) = features.items()
-        return nearest_among(x, present[m], k)
-    some = torch.stack(list(present.values())).any(dim=0)
+        return neighbours_by_modality(x, present[m], k)
+    has_any = torch.stack(list(present.values())).any(dim=0)
     each = k // (len(features) + 1)
-    sought = {leader: len(features) * each} if leader else dict.fromkeys(features, each)
-    together = k - len(features) * each
-    every = nearest_among(side_by_side(features, present), some, max(together, *sought.values()))
-    found = [nearest_among(features[m], present[m], n) for m, n in sought.items() if n]
-    return torch.cat([every[:, :together], *(torch.where(x < 0, every[:, : x.shape[1]], x) for x in found)], dim=1)
+    counts = {leader: len(features) * each} if leader else dict.fromkeys(features, each)
+    n_joint = k - len(features) * each
+    joint_features = concatenate_modalities(features, present)
+    joint = neighbours_by_modality(joint_features, has_any, max(n_joint, *counts.values()))
+    single = [neighbours_by_modality(features[m], present[m], n) for m, n in counts.items() if n]
+    return torch.cat([joint[:, :n_joint], *(torch.where(x < 0, joint[:, : x.shape[1]], x) for x in single)], dim=1)
 
 
-def side_by_side(features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
-    """(N, D) of all modalities: each centred, at unit length, nought where it is lacking, and weighed so that the likenesses of
-    pairs of items are equally spread in each. Otherwise the modality of the fewest directions, whose pairs are very like or very
-    unlike, would decide alone.
+def concatenate_modalities(features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
+    """The features of all modalities, concatenated so that none dominates the similarities of items.
+
+    Each modality is centred, scaled to unit rows, and weighted so that the similarities of pairs of items are equally spread in
+    each. Otherwise the modality with the fewest directions, whose pairs are very similar or very dissimilar, would dominate.
+
+    Args:
+        features: (N, D) of each modality.
+        present: (N,) bool of each modality; rows that lack it are zero.
+
+    Returns:
+        (N, sum of D). A single modality is returned as it is.
     """
     if len(features) == 1:
         return next(iter(features.values()))
@@ -203,17 +277,17 @@ def side_by_side(features: dict[str, Tensor], present: dict[str, Tensor]) -> Ten
         has = present[m][:, None]
         n = has.sum().clamp(min=1)
         unit = F.normalize(x - (x * has).sum(dim=0) / n, dim=1) * has
-        spread = (unit.T @ unit / n).norm()  # of unit.T @ unit over pairs: the root of their mean square
+        spread = (unit.T @ unit / n).norm()  # root mean square of the inner products of pairs
         parts.append(unit / spread.clamp(min=1e-6).sqrt())
     return torch.cat(parts, dim=1)
 
 
-def nearest_among(x: Tensor, present: Tensor, k: int) -> Tensor:
-    """(N, k) neighbours among the items that have the modality; -1 for one that lacks it."""
+def neighbours_by_modality(x: Tensor, present: Tensor, k: int) -> Tensor:
+    """(N, k) neighbours among the items that have the modality; -1 for an item that lacks it."""
     if bool(present.all()):
         return nearest(x, k).rows.long().to(x.device)
     rows = present.nonzero()[:, 0]
-    found = torch.full((len(x), k), -1, device=x.device)
+    result = torch.full((len(x), k), -1, device=x.device)
     if len(rows) > 1:
-        found[rows] = rows[nearest(x[rows], k).rows.long().to(x.device)]
-    return found
+        result[rows] = rows[nearest(x[rows], k).rows.long().to(x.device)]
+    return result

@@ -1,8 +1,8 @@
-"""WHAT A SOLVE READS: a matrix of scores, or features and a linear head whose scores never exist as a whole."""
+"""What a solve reads: a score matrix, or features and a linear head whose score matrix is never stored as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK_ENTRIES = 1 << 21  # scores made at a time: 8 MB in float32
+BLOCK_ENTRIES = 1 << 21  # scores computed at a time: 8 MB in float32
 
 
 @dataclass(frozen=True)
 class LinearScores:
-    """Scores `features @ weight.T + bias` that never exist as a whole.
+    """Scores `features @ weight.T + bias`, computed block by block and never stored as a whole.
 
-    features (N, D) may be memory-mapped; weight (K, D); bias (K,) or None. All of any float type; the product is float32 on the
-    weight's device.
+    Attributes:
+        features: (N, D), any float type; a numpy array may be memory-mapped.
+        weight: (K, D), any float type. The product is float32, on the weight's device.
+        bias: (K,), or None.
     """
 
     features: Tensor | np.ndarray
@@ -37,18 +39,23 @@ class LinearScores:
         return self.weight.device
 
     def product(self, features: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-        """float32 scores of these features, or of all."""
-        part = torch.as_tensor(self.features if features is None else features).to(self.device, torch.float32)
+        """float32 scores.
+
+        Args:
+            features: (n, D) rows to score; None is all rows.
+            out: (n, K) float32 that the result is written to, or None.
+        """
+        block = torch.as_tensor(self.features if features is None else features).to(self.device, torch.float32)
         weight = self.weight.float()
-        with quick_product() if part.device.type == "cpu" and quick_is_exact() else nullcontext():
+        with onednn_products() if block.device.type == "cpu" and onednn_is_exact() else nullcontext():
             if self.bias is None:
-                return torch.mm(part, weight.T, out=out)
-            return torch.addmm(self.bias.float(), part, weight.T, out=out)
+                return torch.mm(block, weight.T, out=out)
+            return torch.addmm(self.bias.float(), block, weight.T, out=out)
 
 
 @contextmanager
-def quick_product() -> Iterator[None]:
-    """Products by oneDNN, which may take float32 for bfloat16 on processors that have units for it."""
+def onednn_products() -> Iterator[None]:
+    """Let oneDNN compute matrix products; on processors with bfloat16 units it may round float32 inputs to bfloat16."""
     mkldnn: Any = torch.backends.mkldnn
     setting = mkldnn.matmul
     before, setting.fp32_precision = setting.fp32_precision, "bf16"
@@ -59,25 +66,29 @@ def quick_product() -> Iterator[None]:
 
 
 @cache
-def quick_is_exact() -> bool:
-    """Whether it takes float32 for float32 here: then it is twice as fast as MKL on AMD's processors, and as exact."""
+def onednn_is_exact() -> bool:
+    """Whether oneDNN keeps float32 precision on this machine. Where it does it is twice as fast as MKL on AMD's processors."""
     mkldnn: Any = torch.backends.mkldnn
     if not mkldnn.is_available() or not hasattr(getattr(mkldnn, "matmul", None), "fp32_precision"):
         return False
     g = torch.Generator().manual_seed(0)
     x, w = torch.randn(512, 256, generator=g), torch.randn(256, 256, generator=g)
-    with quick_product():
-        found = x @ w
+    with onednn_products():
+        product = x @ w
     exact = x.double() @ w.double()
-    return float((found - exact).abs().max()) < 1e-5 * float(exact.abs().max())
+    return float((product - exact).abs().max()) < 1e-5 * float(exact.abs().max())
 
 
-Scores = Tensor | np.ndarray | LinearScores
-Source = Tensor | LinearScores
+Scores = Tensor | np.ndarray | LinearScores  # what users pass
+Source = Tensor | LinearScores  # the same after `as_source`
 
 
 def as_source(scores: Scores) -> Source:
-    """Scores as a tensor or LinearScores, with their shapes checked."""
+    """Scores as a detached tensor or LinearScores.
+
+    Raises:
+        ValueError: a matrix without exactly two axes, or features and weight of different widths.
+    """
     if isinstance(scores, LinearScores):
         D, E = scores.features.shape[1], scores.weight.shape[1]
         if D != E:
@@ -90,127 +101,55 @@ def as_source(scores: Scores) -> Source:
     return source
 
 
-def rows_of(source: Source, rows: Tensor) -> Tensor:
-    """(len(rows), K) float32 scores of some rows."""
+def select_rows(source: Source, rows: Tensor) -> Tensor:
+    """(n, K) float32 scores of the given (n,) rows."""
     if isinstance(source, LinearScores):
         return source.product(torch.as_tensor(source.features[rows]))
     return source[rows.to(source.device)].float()
 
 
-def some_rows(source: Source, most: int) -> Tensor:
-    """Scores of about `most` rows, evenly apart."""
+def sample_rows(source: Source, count: int) -> Tensor:
+    """(n, K) float32 scores of evenly spaced rows: n is at least `count` where there are so many, and less than twice that."""
     n = source.shape[0]
-    return rows_of(source, torch.arange(0, n, max(1, n // most)))
+    return select_rows(source, torch.arange(0, n, max(1, n // count)))
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One read of all scores: `each(rows, block)` is given row blocks as float32, the same up to a constant a row.
-
-    With `whole`, scores that are float32 already come in one block.
-    """
-
-    source: Source
-    each: Callable[[slice, Tensor], None]
-    whole: bool = False
-
-
-def read(passes: Sequence[Pass]) -> None:
-    """Carry out passes over the same items, reading each block of features once for all of them."""
-    linear = [p for p in passes if isinstance(p.source, LinearScores)]
-    for p in passes:
-        if isinstance(p.source, Tensor):
-            read_matrix(p, p.source)
-    if linear:
-        read_products(linear)
-
-
-def read_matrix(p: Pass, scores: Tensor) -> None:
-    N, K = scores.shape
-    if p.whole and scores.dtype == torch.float32:
-        p.each(slice(0, N), scores)
-        return
-    for rows in stretches(N, K):
-        block = scores[rows]
-        p.each(rows, block if block.dtype == torch.float32 else (block - block.amax(dim=1, keepdim=True)).float())
-
-
-def read_products(passes: Sequence[Pass]) -> None:
-    first, widest = passes[0].source, max(p.source.shape[1] for p in passes)
-    assert isinstance(first, LinearScores)
-    rows_at_once = list(stretches(first.shape[0], widest))
-    room = torch.empty((rows_at_once[0].stop if rows_at_once else 0) * widest, device=first.device)
-    for rows in rows_at_once:
-        n = rows.stop - rows.start
-        features = torch.as_tensor(first.features[rows]).to(first.device, torch.float32)
-        for p in passes:
-            assert isinstance(p.source, LinearScores)
-            K = p.source.shape[1]
-            p.each(rows, p.source.product(features, out=room[: n * K].view(n, K)))
-
-
-def stretches(N: int, K: int) -> list[slice]:
-    """Rows whose scores are made at a time."""
+def row_blocks(N: int, K: int) -> list[slice]:
+    """Slices that cover N rows of K scores, at most BLOCK_ENTRIES scores each (but at least one row)."""
     step = max(1, BLOCK_ENTRIES // K)
     return [slice(start, min(start + step, N)) for start in range(0, N, step)]
 
 
-class Items:
-    """The items that several solves share, and every step-th of them; features are laid out once for all who ask."""
+class SharedFeatures:
+    """Subsamples of the items that several solves share: heads over the same features copy the same rows only once."""
 
     def __init__(self) -> None:
-        self.sets: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
+        self.copies: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
 
-    def thinned(self, source: Source, step: int) -> Source:
-        """Every step-th row."""
+    def subsample(self, source: Source, step: int) -> Source:
+        """Every step-th row of the source, in order."""
         if step == 1:
             return source
         if isinstance(source, Tensor):
             return source[::step]
-        key = (*same_items(source), step)
-        kept = self.sets.get(key)
-        if kept is None:
-            every = torch.as_tensor(source.features)[::step]
-            kept = empty(tuple(every.shape), every.device, every.dtype).copy_(every)
-            self.sets[key] = kept
-        return LinearScores(kept, source.weight, source.bias)
+        key = (*memory_key(source), step)
+        copy = self.copies.get(key)
+        if copy is None:
+            rows = torch.as_tensor(source.features)[::step]
+            copy = allocate(tuple(rows.shape), rows.device, rows.dtype).copy_(rows)
+            self.copies[key] = copy
+        return LinearScores(copy, source.weight, source.bias)
 
 
-def empty(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Room on the device; on the host from numpy, which asks for large pages and so takes it up quicker."""
+def allocate(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor. On the CPU numpy allocates it: it asks for large pages, which are quicker to touch first."""
     if device.type == "cpu":
         return torch.from_numpy(np.empty((*shape, dtype.itemsize), np.uint8)).view(dtype).view(shape)
     return torch.empty(shape, dtype=dtype, device=device)
 
 
-def same_items(source: Source) -> tuple:
-    """Equal where two sources read the same memory."""
+def memory_key(source: Source) -> tuple:
+    """A key that is equal for two sources whose items are the same memory."""
     x = source.features if isinstance(source, LinearScores) else source
     assert isinstance(x, Tensor)
     return x.data_ptr(), tuple(x.shape), x.stride()
-
-
-def refuse_bad(sources: Sequence[Source]) -> None:
-    """Raise where a score is NaN or infinite, naming the first such row.
-
-    One sum tells whether all are finite; only where it is not are the rows looked at. Shared features are summed once.
-    """
-    parts: dict[tuple, Tensor] = {}
-    for source in sources:
-        of = (source.weight, source.bias, source.features) if isinstance(source, LinearScores) else (source,)
-        parts |= {(x.data_ptr(), tuple(x.shape)): x for x in map(torch.as_tensor, [x for x in of if x is not None])}
-
-    def look(rows: slice, block: Tensor) -> None:
-        bad = (~torch.isfinite(block)).any(dim=1).nonzero()
-        if len(bad):
-            raise ValueError(f"scores have a NaN or infinite value in row {rows.start + int(bad[0, 0])}.")
-
-    if not all(bool(torch.isfinite(total(x))) for x in parts.values()):
-        for source in sources:
-            read([Pass(source, look)])
-
-
-def total(x: Tensor) -> Tensor:
-    """The sum, in float32 at least, a stretch at a time: torch sums half precision by way of a copy in float32."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return torch.stack([part.sum(dtype=wide) for part in x.split(max(1, BLOCK_ENTRIES * len(x) // max(1, x.numel())))]).sum()

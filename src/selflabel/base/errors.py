@@ -1,9 +1,9 @@
-"""What a user did, said back in one sentence."""
+"""Errors that end a command with one sentence."""
 
 
 class UserError(Exception):
-    """A user's mistake: one sentence that names the culprit and the remedy. The command line prints it and exits with 2."""
+    """A user's mistake: one sentence that names what is wrong and what to do. The command line prints it and exits with 2."""
 
 
 class Interrupted(Exception):
-    """The run was asked to stop (Ctrl-C or SIGTERM), has saved itself, and can be resumed."""
+    """The run was stopped (Ctrl-C or SIGTERM), has saved its state, and can be resumed."""

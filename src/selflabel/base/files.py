@@ -1,4 +1,4 @@
-"""Files written whole or not at all: everything goes to a temporary name beside its place and is renamed."""
+"""Atomic writes, and locks. A file is written under a temporary name beside its place and then renamed."""
 
 import os
 import tempfile
@@ -12,10 +12,16 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary path beside `path`, then rename: a reader sees the old file or the new one, never half.
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it.
 
-    The temporary name keeps the suffix, because numpy and Pillow read the format from it.
+    Args:
+        path: the file; its folder is made where it is not there.
+        write: writes a temporary file whose path it is given. The suffix is that of `path`, because numpy and Pillow choose the
+            format by it.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -32,15 +38,19 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole."""
-    write_whole(path, lambda p: p.write_bytes(text.encode()))
+    """Write a UTF-8 text file atomically."""
+    write_atomically(path, lambda p: p.write_bytes(text.encode()))
 
 
 def lock(handle: int, wait: bool) -> None:
-    """Keep an open file or folder for this process until it is closed; nothing is kept where the file system knows no locks.
+    """Lock an open file or folder for this process until it is closed; without effect where the file system has no locks.
+
+    Args:
+        handle: file descriptor.
+        wait: wait for a process that holds the lock.
 
     Raises:
-        BlockingIOError: another process has it, and `wait` is false.
+        BlockingIOError: another process holds the lock, and `wait` is false.
     """
     if fcntl is None:
         return
@@ -53,13 +63,15 @@ def lock(handle: int, wait: bool) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder until the `with` or the process ends, however it ends. It is made where it is missing, and removed where
-    nothing was written into it.
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder until the `with` or the process ends, in whatever way it ends.
+
+    Args:
+        folder: made where it is not there, and removed in the end where nothing was written into it.
 
     Raises:
-        BlockingIOError: another process holds it.
-        OSError: it cannot be made or opened.
+        BlockingIOError: another process holds the lock.
+        OSError: the folder cannot be made or opened.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:  # there a folder cannot be opened either
@@ -67,9 +79,11 @@ def held(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        lock(handle, wait=False)
-        yield
+        lock(handle, wait=False)  # a process that is refused must not remove the other's folder
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
     finally:
         os.close(handle)
-        with suppress(OSError):
-            folder.rmdir()

@@ -1,4 +1,4 @@
-"""What the machine has to give."""
+"""Memory of this machine: what is free, and the most that this process has used."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ from pathlib import Path
 
 import torch
 
-UNKNOWN = 4 << 30  # bytes taken to be free where the system does not say
+UNKNOWN = 4 << 30  # bytes assumed to be free where the system does not say
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:
-    """The most bytes this process has held: of the host, and of a GPU where it uses one."""
+    """Peak memory of this process in bytes.
+
+    Args:
+        device: that the process computes on.
+
+    Returns:
+        "host", and "device" for a GPU.
+    """
     import resource
     import sys
 
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes elsewhere
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     on_device = {"device": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
-    return {"host": held, **on_device}
+    return {"host": host, **on_device}
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free on the device, or on the host."""
+    """Free bytes of the GPU, or of the host for any other device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

@@ -1,8 +1,9 @@
-"""Every setting of a run, in two groups: what changes the result, and what changes only speed or place."""
+"""Every setting of a run: those that change the result, and those that change only speed or place."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -21,14 +22,32 @@ else:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Settings:
-    """What `label` was asked.
+    """The settings of `label`, as stored in run.toml.
 
-    Changes the result: source, clusters (None: chosen without truth), method, encoder, weights, mass, views, epochs, preset,
-    labels (train anew on fixed labels), seed, px (side of the picture as shown), frames (of a film as shown), fps (at which they
-    are shown; None: spread evenly), modality (use this one alone), options (of the method).
-    encoder, weights and views are a name for what items are first of all (pictures or films before their sound), or one for each:
-    "video=r2plus1d,audio=resnet18".
-    Changes only speed or place: device, cache, workers.
+    `encoder`, `weights` and `views` are one name, for the first modality (pictures or films before their sound), or one for each
+    modality: "video=r2plus1d,audio=resnet18".
+
+    Attributes that change the result:
+        source: a folder, manifest, array, tar shards or embedded set.
+        clusters: K; None lets the method choose it, without truth.
+        method, encoder: names, as in `selflabel methods` and `selflabel encoders`.
+        weights: .safetensors file of pretrained weights.
+        mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
+        views: preset of the random views.
+        epochs: of all phases together; None is by the data.
+        preset: "paper" for the published network and length.
+        labels: CSV of fixed labels to train on.
+        seed: of every random number.
+        px: side of a view in pixels.
+        frames: frames of a view of a film.
+        fps: at which a film's frames are shown, in frames a second; None spreads them evenly.
+        modality: use this modality only.
+        options: of the method.
+
+    Attributes that change only speed or place:
+        device: "auto", "cpu", "cuda" or "mps".
+        cache: folder for decoded items.
+        workers: decoding processes; 0 is one for each core.
     """
 
     source: str
@@ -77,8 +96,8 @@ def make_settings(**given: Any) -> Settings:
     return settings
 
 
-def of_modality(asked: str, modality: str, first: str) -> str | None:
-    """What was asked for one modality; None where nothing was. A name alone speaks of the `first`.
+def of_modality(value: str, modality: str, first: str) -> str | None:
+    """The part of a setting that is for one modality; None where there is none. A plain name is for the first modality.
 
     Example:
         >>> [of_modality("video=r2plus1d,audio=resnet18", m, "video") for m in ("video", "audio")]
@@ -86,27 +105,39 @@ def of_modality(asked: str, modality: str, first: str) -> str | None:
         >>> [of_modality("resnet50", m, "video") for m in ("video", "audio")]
         ['resnet50', None]
     """
-    parts = [part.partition("=") for part in asked.split(",")]
-    if all(name in MODALITIES and equals for name, equals, _ in parts):
-        return {name: value for name, _, value in parts}.get(modality)
-    return asked if modality == first else None
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    if all(name in MODALITIES and equals for name, equals, _ in pairs):
+        return {name: part for name, _, part in pairs}.get(modality)
+    return value if modality == first else None
 
 
-def with_overrides(config: str | None, sets: list[str]) -> dict[str, Any]:
-    """Values from a TOML file, then from `key=value` words; a key that is no setting is an option of the method."""
-    given = read_toml(Path(config)) if config else {}
+def with_overrides(config: str | None, sets: list[str], method_options: Collection[str] = ()) -> dict[str, Any]:
+    """Values from a TOML file, then from `key=value` words. A key that is no setting is an option of the method.
+
+    Args:
+        config: a TOML file.
+        sets: words, as in `--set`.
+        method_options: names that `sets` gives to the method although there is a setting of that name, as SeLaVi's `labels`.
+
+    Raises:
+        UserError: the file cannot be read, or a word is no `key=value`.
+    """
+    values = read_toml(Path(config)) if config else {}
+    names = {f.name for f in fields(Settings)}
+    options = {**values.pop("options", {}), **{k: values.pop(k) for k in list(values) if k not in names}}
     for word in sets:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise UserError(f"--set {word}: write it as key=value.")
-        given[key.strip()] = parse(text.strip())
-    names = {f.name for f in fields(Settings)}
-    options = {k: v for k, v in given.items() if k not in names}
-    return {k: v for k, v in given.items() if k in names} | {"options": {**given.get("options", {}), **options}}
-
+        key, value = key.strip(), parse(text.strip())
+        if key == "options" or key in method_options or key not in names:
+            options |= value if key == "options" else {key: value}
+        else:
+            values[key] = value
+    return values | {"options": options}
 
 def parse(text: str) -> Any:
-    """A TOML value, or the text itself where it is none."""
+    """A TOML value, or the text itself where it is no TOML."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
@@ -121,7 +152,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def as_toml(sections: dict[str, Any]) -> str:
-    """TOML text; None is left out."""
+    """TOML text of nested sections; None values are left out."""
     return tomli_w.dumps(without_none(sections))
 
 
@@ -132,7 +163,7 @@ def without_none(value: Any) -> Any:
 
 
 def differences(old: dict[str, Any], new: Settings) -> list[str]:
-    """The settings that change the result and are not the same, as 'name: old, now new'."""
+    """The settings that change the result and differ, each as "name: old, now new"."""
     now = without_none(asdict(new))
     names = [k for k in sorted({*old, *now}) if k not in SPEED_ONLY]
     return [f"{k}: {old.get(k, 'unset')}, now {now.get(k, 'unset')}" for k in names if old.get(k) != now.get(k)]

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: one live line of progress, with rich."""
+"""Progress of a run on the terminal: one live line, with rich."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from selflabel.base.errors import Interrupted
 from selflabel.contract import Phase
-from selflabel.jobs.prepare import Notices
-from selflabel.training.loop import Place, Watch
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.training.loop import LoopCallbacks, LoopState
+
+STEPS_PER_UPDATE = 8
+LARGE_LABEL, FROM_EPOCH = 0.5, 2  # a warning, where one label has more than this share after so many epochs
 
 
 class Terminal:
-    """Progress on standard error; `stop` is the handler of SIGINT and SIGTERM."""
+    """Progress on standard error. `stop` is the handler of SIGINT and SIGTERM.
+
+    Args:
+        quiet: print nothing.
+    """
 
     def __init__(self, quiet: bool):
         self.console = Console(stderr=True)
@@ -30,7 +37,7 @@ class Terminal:
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.quiet, self.stopping = quiet, False
         self.tasks: dict[str, Any] = {}
-        self.news = ""
+        self.label_news = ""
 
     def __enter__(self) -> Terminal:
         self.bar.start()
@@ -40,43 +47,49 @@ class Terminal:
         self.bar.stop()
 
     def stop(self, number: int, frame: object) -> None:
-        """Ask the loop to save and end; a second signal ends at once."""
+        """Ask the loop to save and end; a second signal ends the process at once."""
         if self.stopping:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.stopping = True
         print("\nstopping: the run is being saved ...", file=sys.stderr)
 
-    def notices(self) -> Notices:
-        return Notices(self.say, self.progress, Watch(self.on_step, self.on_epoch, lambda: self.stopping))
+    def callbacks(self) -> Callbacks:
+        """The callbacks of a job that show its progress here."""
+        loop = LoopCallbacks(self.on_step, self.on_epoch, lambda: self.stopping)
+        return Callbacks(self.say, self.on_progress, loop)
 
     def say(self, text: str) -> None:
+        """Print a sentence."""
         if not self.quiet:
             self.console.print(text, highlight=False, markup=False)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def on_progress(self, step: str, done: int, total: int) -> None:
+        """Show how far a step is."""
         if self.stopping:
             raise Interrupted
-        if what not in self.tasks:
-            self.tasks[what] = self.bar.add_task(what, total=total, news="")
-        self.bar.update(self.tasks[what], completed=done, total=total, news=f"{done:,} of {total:,}")
+        if step not in self.tasks:
+            self.tasks[step] = self.bar.add_task(step, total=total, news="")
+        self.bar.update(self.tasks[step], completed=done, total=total, news=f"{done:,} of {total:,}")
 
-    def on_step(self, phase: Phase, place: Place, steps: int, items: int) -> None:
-        if place.step % 8 and place.step != steps:
+    def on_step(self, phase: Phase, state: LoopState, steps: int, items: int) -> None:
+        """Show epoch, loss and speed."""
+        if state.step % STEPS_PER_UPDATE and state.step != steps:
             return
         if phase.name not in self.tasks:
             self.tasks[phase.name] = self.bar.add_task(phase.name, total=phase.epochs * steps, news="")
-        done = place.epoch * steps + place.step
-        loss = place.sums.get("loss", 0.0) / max(1, place.step * items / steps)
-        speed = place.step * items / steps / max(place.seconds, 1e-9)
-        news = f"epoch {place.epoch + 1}/{phase.epochs} loss {loss:.3f} {speed:,.0f} items/s {self.news}"
-        self.bar.update(self.tasks[phase.name], completed=done, news=news)
+        items_done = state.step * items / steps
+        loss = state.sums.get("loss", 0.0) / max(1, items_done)
+        speed = items_done / max(state.seconds, 1e-9)
+        news = f"epoch {state.epoch + 1}/{phase.epochs} loss {loss:.3f} {speed:,.0f} items/s {self.label_news}"
+        self.bar.update(self.tasks[phase.name], completed=state.epoch * steps + state.step, news=news)
 
     def on_epoch(self, line: dict[str, Any]) -> None:
+        """Show how labels changed; without a terminal print the epoch's line."""
         if "changed" in line:
-            self.news = f"changed {line['changed']:.1%} agreement {line['agreement']:.2f}"
-        if line.get("largest", 0) > 0.5 and line.get("epoch", 0) > 2:
-            self.say(f"epoch {line['epoch']}: one label holds {line['largest']:.0%} of the items, which may be a collapse.")
+            self.label_news = f"changed {line['changed']:.1%} agreement {line['agreement']:.2f}"
+        if line.get("largest", 0) > LARGE_LABEL and line.get("epoch", 0) > FROM_EPOCH:
+            self.say(f"epoch {line['epoch']}: one label has {line['largest']:.0%} of the items, which may be a collapse.")
         if not self.quiet and not self.console.is_terminal:
             parts = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()]
             self.console.print(" ".join(parts), highlight=False, markup=False, soft_wrap=True)

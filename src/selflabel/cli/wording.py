@@ -1,4 +1,4 @@
-"""What commands say to a person: reports and scores as lines of text, and one line of progress."""
+"""The text that commands print: reports and scores as lines, and a progress bar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import Any
 
 
 def report_lines(report: dict[str, Any], out: Path) -> str:
-    """The short report that `label` ends with."""
+    """The summary at the end of `label`.
+
+    Args:
+        report: as in report.json.
+        out: the run folder.
+    """
     sizes = sorted(report["sizes"], reverse=True)
     few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
     signs = report["signs"]
@@ -19,7 +24,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("items", f"{report['n_items']:,}{skipped}"),
         ("clusters", f"{report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
         ("sizes", few),
-        ("masses", report["mass"]),
+        ("cluster sizes", report["mass"]),
         ("head agreement", f"{signs['agreement']:.3f} NMI"),
         ("view stability", f"{signs['stability']:.3f}"),
         ("confidence", f"{report['median_confidence']:.3f} median"),
@@ -29,7 +34,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     ]
     lines = "\n".join(f"{name:15} {value}" for name, value in rows)
     warning = (
-        "\nWarning: one label holds far more than its share; more epochs, other views or --mass uniform may help."
+        "\nWarning: one label has far more than its share of the items; more epochs, other views or --mass uniform may help."
         if report["collapsed"]
         else ""
     )
@@ -38,26 +43,29 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
 
 
-def estimate_line(guess: dict[str, float] | None) -> str:
-    if guess is None:
+def estimate_line(estimate: dict[str, float] | None) -> str:
+    """The estimated accuracy with its band; None where a method has a single head."""
+    if estimate is None:
         return "none: this method has one head, and no others to agree with it"
-    return f"{guess['value']:.2f} ({guess['low']:.2f} to {guess['high']:.2f}), estimated without truth"
+    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f}), estimated without truth"
 
 
 def browse_line(out: Path) -> str:
-    """What to type to open the page, as a shell takes it."""
+    """The command that opens the page, quoted for a shell."""
     return f"selflabel browse {shlex.quote(str(out))}"
 
 
-def score_lines(found: dict[str, Any]) -> str:
-    def shown(value: Any) -> str:
+def score_lines(scores: dict[str, Any]) -> str:
+    """A line for each score."""
+
+    def text(value: Any) -> str:
         return "no truth" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
-    return "\n".join(f"{name:16} {shown(value)}" for name, value in found.items())
+    return "\n".join(f"{name:16} {text(value)}" for name, value in scores.items())
 
 
 def degraded_lines(rows: list[Any], modality: str) -> str:
-    """A line a level; see `degrade.Row`."""
+    """A line for each level; see `jobs.degrade.Row`."""
 
     def line(row: Any) -> str:
         alone = (
@@ -68,20 +76,21 @@ def degraded_lines(rows: list[Any], modality: str) -> str:
     return "\n".join(map(line, rows))
 
 
-def probe_lines(found: dict[str, Any]) -> str:
-    rows = [("nearest neighbours", found["knn"]), ("linear layer", found["linear"])]
-    rows += [(f"{n} labelled a class", value) for n, value in found["few"].items()]
-    rows += [(f"recall at {k}", value) for k, value in found["recall"].items()]
-    rows += [(f"neighbours ({k_sigma})", value) for k_sigma, value in found.get("knn by k and sigma", {}).items()]
-    rows += [(f"linear, {schedule}", value) for schedule, value in found.get("linear by schedule", {}).items()]
-    tuned = found.get("fine-tuned", {})
+def probe_lines(scores: dict[str, Any]) -> str:
+    """A line for each probe."""
+    rows = [("nearest neighbours", scores["knn"]), ("linear layer", scores["linear"])]
+    rows += [(f"{n} labelled per class", value) for n, value in scores["few"].items()]
+    rows += [(f"recall at {k}", value) for k, value in scores["recall"].items()]
+    rows += [(f"neighbours ({k_sigma})", value) for k_sigma, value in scores.get("knn by k and sigma", {}).items()]
+    rows += [(f"linear, {schedule}", value) for schedule, value in scores.get("linear by schedule", {}).items()]
+    tuned = scores.get("fine-tuned", {})
     rows += [(f"fine-tuned {start}", tuned[start]) for start in ("from the run", "from nothing") if tuned]
     return "\n".join(f"{name:24} {value:.4f}" for name, value in rows)
 
 
 @contextmanager
 def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """One line of progress on standard error, where a person looks at it."""
+    """A progress bar on standard error, shown on a terminal only. Yields a function of (done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

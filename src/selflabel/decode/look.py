@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from selflabel.decode.image import Undecodable, is_grey, open_image, paper_share
+from selflabel.decode.image import Undecodable, background_share, is_grey, open_image
 from selflabel.decode.sound import RATE, rate_and_seconds
 from selflabel.decode.video import size_and_seconds
 from selflabel.items import Blob, Items
 
-SAMPLE = 48  # items looked at, evenly spread over the set
-GLYPH_PAPER = 0.4  # share of background above which a grey picture is a written sign
-
-
-LONGEST_SOUND_S = 10.0  # what is longer is cut
-SPOKEN_S = 1.5  # median length up to which sounds are taken for words, which are told by how they change
+SAMPLE = 48  # items that are inspected, evenly spread over the set
+LARGE_SAMPLE = 20 * SAMPLE  # where none of the sample can be decoded
+GLYPH_BACKGROUND = 0.4  # share of background from which on a grey picture is a written sign
+LONGEST_SOUND_S = 10.0  # longer sounds are cut
+SPOKEN_S = 1.5  # median length up to which sounds count as words, which differ in how they change over time
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the sample showed.
+class MediaInfo:
+    """What the items of a set are, by a sample of them.
 
-    kind: "glyph", "photo", "features", "video", "sound" or "spoken". short_px: the median short side. channels: 1 or 3.
-    seconds: the length that nearly all keep to. rate: samples a second that hold what the sounds hold; of films, frames a second
-    where a rate was asked for. frames: of a view of a film.
+    Args:
+        kind: "glyph", "photo", "features", "video", "sound" or "spoken".
+        short_px: median of the short sides, in pixels.
+        channels: 1 or 3.
+        seconds: median length of the videos; of sounds, the length that 95 of 100 keep to.
+        rate: of sounds, samples per second that keep what most of them have; of videos, frames per second where the user
+            gave a rate, else 0.
+        frames: in a view of a video.
     """
 
     kind: str
@@ -36,58 +41,71 @@ class Look:
     frames: int = 0
 
 
-def look_at(items: Items, modality: str = "image") -> Look:
-    """Decide from an even sample of the items, in milliseconds.
+def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
+    """Inspect an even sample of the items; it takes milliseconds.
+
+    Args:
+        items: the set.
+        modality: one of its modalities.
 
     Example:
         >>> from selflabel.items import open_items
-        >>> look_at(open_items("digits"))
-        Look(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0)
+        >>> inspect_items(open_items("digits"))
+        MediaInfo(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0)
     """
     if items.are_features:
-        return Look("features")
+        return MediaInfo("features")
     if modality == "video":
-        return look_at_videos(items.blobs["video"])
+        return inspect_videos(items.blobs["video"])
     if modality == "audio":
-        return look_at_sounds(items.blobs["audio"])
-    shown = [p for p in (pixels_of(items, i) for i in spread(len(items), SAMPLE)) if p is not None]
-    if not shown:
-        shown = [p for p in (pixels_of(items, i) for i in spread(len(items), 20 * SAMPLE)) if p is not None]
-    if not shown:
-        return Look("photo", 32, 3)
-    grey = np.mean([is_grey(p) for p in shown]) > 0.9
-    glyph = grey and np.median([paper_share(p) for p in shown]) >= GLYPH_PAPER
-    short = int(np.median([min(p.shape[:2]) for p in shown]))
-    return Look("glyph" if glyph else "photo", short, 1 if grey else 3)
+        return inspect_sounds(items.blobs["audio"])
+    return inspect_images(items)
 
 
-def look_at_videos(blobs: list[Blob | None]) -> Look:
+def inspect_images(items: Items) -> MediaInfo:
+    pictures = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
+    if not pictures:
+        return MediaInfo("photo", 32, 3)
+    grey = np.mean([is_grey(p) for p in pictures]) > 0.9
+    glyph = grey and np.median([background_share(p) for p in pictures]) >= GLYPH_BACKGROUND
+    short = int(np.median([min(p.shape[:2]) for p in pictures]))
+    return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3)
+
+
+def inspect_videos(blobs: Sequence[Blob | None]) -> MediaInfo:
     sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    found = [f for f in (size_and_seconds(b) for b in sample if b is not None) if f is not None]
-    if not found:
-        return Look("video", 64, 3, 4.0)
-    return Look("video", int(np.median([px for px, _ in found])), 3, float(np.median([s for _, s in found])))
+    known = [x for x in (size_and_seconds(b) for b in sample if b is not None) if x is not None]
+    if not known:
+        return MediaInfo("video", 64, 3, 4.0)
+    return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
 
 
-def look_at_sounds(blobs: list[Blob | None]) -> Look:
+def inspect_sounds(blobs: Sequence[Blob | None]) -> MediaInfo:
     sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    found = [f for f in (rate_and_seconds(b) for b in sample if b is not None) if f is not None]
-    if not found:
-        return Look("sound", 0, 1, 2.0, RATE)
-    rate = min(RATE, int(np.median([rate for rate, _ in found])))
-    lengths = [s for _, s in found]
+    known = [x for x in (rate_and_seconds(b) for b in sample if b is not None) if x is not None]
+    if not known:
+        return MediaInfo("sound", 0, 1, 2.0, RATE)
+    rate = min(RATE, int(np.median([rate for rate, _ in known])))
+    lengths = [s for _, s in known]
     kind = "spoken" if np.median(lengths) <= SPOKEN_S else "sound"
-    return Look(kind, 0, 1, min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95))), rate)
+    return MediaInfo(kind, 0, 1, min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95))), rate)
 
 
-def spread(n: int, most: int) -> list[int]:
-    return sorted(set(np.linspace(0, n - 1, min(n, most)).astype(int).tolist()))
+def spread(n: int, size: int) -> list[int]:
+    """At most `size` rows of n, evenly spread from the first to the last."""
+    return sorted(set(np.linspace(0, n - 1, min(n, size)).astype(int).tolist()))
 
 
-def pixels_of(items: Items, i: int) -> np.ndarray | None:
+def sample_pictures(items: Items, size: int) -> list[np.ndarray]:
+    """(H, W[, C]) pictures of the sample that can be decoded."""
+    pictures = (read_pixels(items, i) for i in spread(len(items), size))
+    return [p for p in pictures if p is not None]
+
+
+def read_pixels(items: Items, row: int) -> np.ndarray | None:
     if items.array is not None:
-        return np.asarray(items.array[i])
-    blob = items.blobs["image"][i]
+        return np.asarray(items.array[row])
+    blob = items.blobs["image"][row]
     try:
         return None if blob is None else np.asarray(open_image(blob.read()))
     except (Undecodable, OSError):

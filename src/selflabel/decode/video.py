@@ -1,6 +1,6 @@
-"""One video file's bytes to frames of one size at one rate. Imports no torch, so that worker processes start in a moment.
+"""One video file's bytes to frames of one size at one rate. Imports no torch, so that worker processes start quickly.
 
-Frames come from the middle of the film: SPAN seconds of it at most. A film that is shorter than asked loops.
+Frames come from the middle of the film, of SPAN_S seconds at most. The frames of a shorter film repeat.
 """
 
 from __future__ import annotations
@@ -9,18 +9,38 @@ import io
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from selflabel.decode.image import Undecodable
 from selflabel.items import Blob
 
-SPAN_S = 10.0  # of a film's middle are kept
+SPAN_S = 10.0  # of a film's middle that frames come from
+CLOSE_S = 1e-6  # a frame so much early is on time
+
+TimedFrame = tuple[float | None, Any]  # seconds, None where the file does not say; the frame
+
+
+class Schedule(NamedTuple):
+    """Which frames to take.
+
+    Args:
+        first_s: time of the first.
+        interval_s: between them; 0 takes one after the other.
+        n_frames: how many.
+    """
+
+    first_s: float
+    interval_s: float
+    n_frames: int
 
 
 def open_media(data: bytes | str) -> Any:
-    """A container of streams.
+    """Open a film or sound as PyAV's container of streams.
+
+    Args:
+        data: the file's bytes, or its name.
 
     Raises:
         Undecodable: empty, or no film or sound that can be read.
@@ -36,16 +56,16 @@ def open_media(data: bytes | str) -> Any:
 
 
 def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tuple[np.ndarray, int]:
-    """(frames, 3, px, px) uint8 of the film's middle: its middle square, upright by its rotation flag.
+    """Decode frames of the film's middle: their middle squares, upright by the film's rotation flag.
 
     Args:
         data: the file's bytes, or its name.
         frames: how many.
-        px: their side.
-        fps: frames a second; 0 spreads them evenly.
+        px: their side in pixels.
+        fps: frames per second; 0 spreads them evenly.
 
     Returns:
-        The frames and how many of them there are before they loop.
+        (frames, 3, px, px) uint8, and how many frames there are before they repeat.
 
     Raises:
         Undecodable: no picture in it.
@@ -56,34 +76,42 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tupl
         if not container.streams.video:
             raise Undecodable("has no picture")
         stream = container.streams.video[0]
-        length = seconds_of(container, stream)
-        span = frames / fps if fps else SPAN_S
-        first = max(0.0, (length - span) / 2)
-        if first > 0:
-            container.seek(int(first * 1_000_000), backward=True)
-        asked = (first, min(length, span) / frames, frames) if length > 0 else (0.0, 0.0, frames)
-        if fps:
-            asked = (first, 1 / fps, frames)
-        shown = list(chosen(pictures(container, stream, *asked), *asked))
-    if not shown:
+        schedule = schedule_of(seconds_of(container, stream), frames, fps)
+        if schedule.first_s > 0:
+            container.seek(int(schedule.first_s * 1_000_000), backward=True)
+        pictures = list(frames_on_schedule(decode_frames(container, stream, schedule), schedule))
+    if not pictures:
         raise Undecodable("has no picture that can be decoded")
-    resize = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
-    clip = np.stack([square(picture, px, resize) for picture in shown])
+    resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
+    clip = np.stack([middle_square(picture, px, resizer) for picture in pictures])
     return np.resize(clip, (frames, 3, px, px)), len(clip)
 
 
+def schedule_of(length_s: float, frames: int, fps: float) -> Schedule:
+    """The frames around the middle of a film: at a rate, or evenly over SPAN_S seconds or a shorter film."""
+    span = frames / fps if fps else SPAN_S
+    first = max(0.0, (length_s - span) / 2)
+    if fps:
+        return Schedule(first, 1 / fps, frames)
+    return Schedule(first, min(length_s, span) / frames, frames) if length_s > 0 else Schedule(0.0, 0.0, frames)
+
+
 def size_and_seconds(blob: Blob) -> tuple[int, float] | None:
-    """(short side, length) as the file states them; None where there is no picture."""
+    """(short side in pixels, length in seconds) as the file states them; None where there is no picture."""
     try:
-        with open_media(source_of(blob)) as container:
+        with open_media(media_input(blob)) as container:
             stream = container.streams.video[0]
             return min(stream.width, stream.height), seconds_of(container, stream)
     except (Undecodable, IndexError, OSError):
         return None
 
 
-def source_of(blob: Blob) -> bytes | str:
-    """A whole file by its name, to be read as far as is needed; a stretch of a tar by its bytes."""
+def media_input(blob: Blob) -> bytes | str:
+    """What `open_media` opens: a whole file by its name, so that only what is needed is read; a span of a tar by its bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     if blob.length is not None:
         return blob.read()
     if Path(blob.file).stat().st_size == 0:
@@ -92,40 +120,40 @@ def source_of(blob: Blob) -> bytes | str:
 
 
 def seconds_of(container: Any, stream: Any) -> float:
-    """The length as the file states it; 0 where it does not."""
+    """The length in seconds as the file states it; 0 where it does not."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / 1_000_000 if container.duration else 0.0
 
 
-def pictures(container: Any, stream: Any, first: float, every: float, most: int) -> Iterator[tuple[float | None, Any]]:
-    """(time, frame) of what is chosen and of what that is made from; other frames are passed over undecoded.
+def decode_frames(container: Any, stream: Any, schedule: Schedule) -> Iterator[TimedFrame]:
+    """Decode the frames that are wanted and those that they depend on; the decoder skips the others.
 
-    Up to the end or to the first damage: what came before it is kept. Where packets are in the order of their times, either no
-    frame is made from a later one or their times are wrong (AVI): every frame is decoded.
+    Frames up to the first damage are kept. Where packets come in the order of their times, either no frame depends on a later
+    one or their times are wrong (AVI): then every frame is decoded.
     """
     import av
 
-    stream.thread_type = "SLICE"  # a frame can be passed over by itself
+    stream.thread_type = "SLICE"  # a frame can be skipped by itself
     tick = float(stream.time_base)
-    packets: Iterable[Any] = unbroken(p for p in container.demux(stream) if p.size)
-    if every > 0:
-        end = (first + every * most + 1) / tick  # a track may start late
+    packets: Iterable[Any] = packets_until_damage(p for p in container.demux(stream) if p.size)
+    if schedule.interval_s > 0:
+        end = (schedule.first_s + schedule.interval_s * schedule.n_frames + 1) / tick  # a track may start late
         packets = list(takewhile(lambda p: p.dts is None or p.dts <= end, packets))
-    times = [(p.pts * tick, p.pts) for p in packets if p.pts is not None] if every > 0 else []
-    wanted = {None, *chosen(sorted(times), first, every, most)}
-    choosy = times != sorted(times)
+    times = [(p.pts * tick, p.pts) for p in packets if p.pts is not None] if schedule.interval_s > 0 else []
+    wanted = {None, *frames_on_schedule(sorted(times), schedule)}
+    can_skip = times != sorted(times)
     try:
         for packet in packets:
-            stream.codec_context.skip_frame = "NONREF" if choosy and packet.pts not in wanted else "DEFAULT"
+            stream.codec_context.skip_frame = "NONREF" if can_skip and packet.pts not in wanted else "DEFAULT"
             yield from ((None if f.pts is None else f.pts * tick, f) for f in packet.decode())
         yield from ((None if f.pts is None else f.pts * tick, f) for f in stream.codec_context.decode(None))
     except (av.FFmpegError, ValueError):
         return
 
 
-def unbroken(packets: Iterable[Any]) -> Iterator[Any]:
-    """Packets up to the end or to the first damage."""
+def packets_until_damage(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets up to the end or to the first that cannot be read."""
     import av
 
     try:
@@ -134,28 +162,29 @@ def unbroken(packets: Iterable[Any]) -> Iterator[Any]:
         return
 
 
-def chosen(frames: Iterable[tuple[float | None, Any]], first: float, every: float, most: int) -> Iterator[Any]:
-    """Of (time, frame) in order, the frames nearest after first, first + every, ...; one after the other where every is 0."""
-    due, last = first, None
+def frames_on_schedule(frames: Iterable[TimedFrame], schedule: Schedule) -> Iterator[Any]:
+    """Of frames in the order of their times, the first at or after each scheduled time, and the last if more were scheduled."""
+    due, interval, remaining = schedule
+    last = None
     for at, frame in frames:
-        if most == 0:
+        if remaining == 0:
             return
         time = at if at is not None else due
         last = frame
-        if time + 1e-6 >= due:
+        if time + CLOSE_S >= due:
             yield frame
-            most, due, last = most - 1, max(due + every, time - every), None
-    if last is not None and most > 0:
+            remaining, due, last = remaining - 1, max(due + interval, time - interval), None
+    if last is not None and remaining > 0:
         yield last
 
 
-def square(frame: Any, px: int, resize: Any) -> np.ndarray:
-    """(3, px, px) uint8 of a frame."""
+def middle_square(frame: Any, px: int, resizer: Any) -> np.ndarray:
+    """(3, px, px) uint8 of a frame's middle, upright."""
     scale = px / min(frame.width, frame.height)
     w, h = max(px, round(frame.width * scale)), max(px, round(frame.height * scale))
-    how = "AREA" if scale < 1 else "BILINEAR"
-    small = resize.reformat(frame, width=w, height=h, format="gbrp", interpolation=how)  # planes: faster than triples
+    method = "AREA" if scale < 1 else "BILINEAR"
+    small = resizer.reformat(frame, width=w, height=h, format="gbrp", interpolation=method)  # planes: faster than triples
     left, top = (w - px) // 2, (h - px) // 2
     green, blue, red = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:h, :w] for p in small.planes)
-    upright = np.stack([red, green, blue])[:, top : top + px, left : left + px]
-    return np.rot90(upright, round(getattr(frame, "rotation", 0) / 90) % 4, axes=(1, 2))
+    pixels = np.stack([red, green, blue])[:, top : top + px, left : left + px]
+    return np.rot90(pixels, round(getattr(frame, "rotation", 0) / 90) % 4, axes=(1, 2))

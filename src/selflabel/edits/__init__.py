@@ -1,40 +1,51 @@
 """WHAT A PERSON CHANGED: an append-only log of edits beside the labels, applied whenever they are read.
 
-`edits.jsonl` in the run folder holds one JSON object a line: `id`, `at` (UTC), `do` and what that kind of edit needs. The labels
-as the run wrote them stay as they are. An edit that no longer fits what came before it (another tab was quicker) changes nothing.
+`edits.jsonl` in the run folder holds one JSON object a line: `id`, `at` (UTC), `do` and the fields of that kind of edit. The
+labels as the run wrote them stay as they are. An edit that no longer fits after those before it (another browser tab was quicker)
+changes nothing.
 """
 
-from selflabel.edits.applying import apply, apply_to_unseen, check, continued, effective, undone, used_numbers
+from selflabel.edits.applying import (
+    active_edits,
+    apply,
+    apply_in_order,
+    apply_to_unseen,
+    check,
+    resolve_undo,
+    undone_edits,
+    used_numbers,
+)
 from selflabel.edits.kinds import Edit, Merge, Move, Name, Redo, Reject, Restore, Split, Undo, parse
-from selflabel.edits.log import LOG, Reader, append, read_edits
+from selflabel.edits.log import LOG, LogReader, append, read_edits
 from selflabel.edits.splitting import fresh_numbers, make_split
-from selflabel.edits.state import REJECTED, Edited, unedited
+from selflabel.edits.state import REJECTED, EditedLabels, unedited_labels
 
 __all__ = [
     "LOG",
     "REJECTED",
     "Edit",
-    "Edited",
+    "EditedLabels",
+    "LogReader",
     "Merge",
     "Move",
     "Name",
-    "Reader",
     "Redo",
     "Reject",
     "Restore",
     "Split",
     "Undo",
+    "active_edits",
     "append",
     "apply",
+    "apply_in_order",
     "apply_to_unseen",
     "check",
-    "continued",
-    "effective",
     "fresh_numbers",
     "make_split",
     "parse",
     "read_edits",
-    "undone",
-    "unedited",
+    "resolve_undo",
+    "undone_edits",
+    "unedited_labels",
     "used_numbers",
 ]

@@ -1,4 +1,4 @@
-"""Edits on a labelling: which of them stand, what they make of the run's labels and of predictions."""
+"""Apply edits: to the run's own labels, to a labelling that has some already, and to predictions for unseen items."""
 
 from __future__ import annotations
 
@@ -7,88 +7,114 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.edits.kinds import Edit, Move, OfItems, Redo, Split, Undo
-from selflabel.edits.state import REJECTED, Edited, unedited
+from selflabel.edits.kinds import Edit, ItemEdit, Move, Redo, Split, Undo
+from selflabel.edits.nearest import FeatureRows
+from selflabel.edits.state import REJECTED, EditedLabels, unedited_labels
 
 
-def effective(edits: Iterable[Edit]) -> list[Edit]:
-    """The edits that stand, once every undo and redo is followed."""
-    return resolved(edits)[0]
+def active_edits(edits: Iterable[Edit]) -> list[Edit]:
+    """The edits in effect after every undo and redo, oldest first."""
+    return resolve_undo(edits)[0]
 
 
-def undone(edits: Iterable[Edit]) -> list[Edit]:
-    """The edits that redo would bring back, the next one last."""
-    return resolved(edits)[1]
+def undone_edits(edits: Iterable[Edit]) -> list[Edit]:
+    """The edits that redo can bring back, the next one last."""
+    return resolve_undo(edits)[1]
 
 
-def resolved(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
-    done: list[Edit] = []
-    back: list[Edit] = []
+def resolve_undo(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
+    """Follow every undo and redo of a log.
+
+    Returns:
+        The edits in effect, oldest first, and those that redo can bring back, the next one last.
+    """
+    active: list[Edit] = []
+    undone: list[Edit] = []
     for edit in edits:
         if isinstance(edit, Undo):
-            back += [done.pop()] if done else []
+            undone += [active.pop()] if active else []
         elif isinstance(edit, Redo):
-            done += [back.pop()] if back else []
+            active += [undone.pop()] if undone else []
         else:
-            done.append(edit)
-            back.clear()
-    return done, back
+            active.append(edit)
+            undone.clear()
+    return active, undone
 
 
-def apply(labels_N: np.ndarray, features: np.ndarray | None, edits: Iterable[Edit]) -> Edited:
-    """The labelling with every edit that stands.
-
-    Args:
-        labels_N: as the run wrote them.
-        features: (N, D), which splits look at; a memory map will do.
-        edits: as `read_edits` gives them.
-    """
-    return continued(unedited(labels_N), features, effective(edits))
-
-
-def continued(now: Edited, features: np.ndarray | None, edits: Iterable[Edit]) -> Edited:
-    """A labelling with further edits that stand (no undo or redo among them); the one given is left as it is."""
-    now = now.copy()
-    for edit in edits:
-        if not edit.trouble(now):
-            edit.act(now, features)
-    return now
-
-
-def apply_to_unseen(labels_M: np.ndarray, features_MD: np.ndarray, edits: Iterable[Edit], clusters: Iterable[int]) -> Edited:
-    """Edits on predictions: merges and splits concern unseen items, edits of single items do not.
+def apply(labels_N: np.ndarray, features: FeatureRows | None, edits: Iterable[Edit]) -> EditedLabels:
+    """Apply a log to the run's own labels.
 
     Args:
-        labels_M: predicted, as the run knows its clusters.
-        features_MD: in the same space as the run's.
-        edits: the run's.
-        clusters: of the run before any edit.
-    """
-    now = unedited(labels_M, clusters)
-    for edit in effective(edits):
-        if isinstance(edit, Move):
-            now.add([] if edit.to in now.used else [edit.to])
-        elif not isinstance(edit, OfItems) and not edit.trouble(now):
-            edit.act(now, features_MD)
-    return now
-
-
-def check(edit: Edit, edited: Edited, n_items: int) -> None:
-    """Raise where an edit does not fit.
+        labels_N: (N,) as the run wrote them.
+        features: (N, D), which splits need; a memory map will do. None where the run has none.
+        edits: as `read_edits` gives them, with undo and redo.
 
     Raises:
-        UserError: it names a cluster or an item that is not there, or a number that is taken.
+        UserError: a split does not fit the features.
     """
-    if n_items != len(edited.under):
-        raise UserError(f"the labelling has {len(edited.under)} items and the run {n_items}; open the run anew.")
-    why = edit.trouble(edited)
-    if why:
-        raise UserError(f"cannot {edit.do}: {why}")
+    return apply_in_order(unedited_labels(labels_N), features, active_edits(edits))
+
+
+def apply_in_order(labels: EditedLabels, features: FeatureRows | None, edits: Iterable[Edit]) -> EditedLabels:
+    """Apply edits to a labelling, which is not changed itself. An edit that does not fit changes nothing.
+
+    Args:
+        labels: a labelling, perhaps with earlier edits.
+        features: (N, D), which splits need.
+        edits: active ones, without undo and redo.
+    """
+    labels = labels.copy()
+    for edit in edits:
+        if not edit.problem(labels):
+            edit.apply_to(labels, features)
+    return labels
+
+
+def apply_to_unseen(
+    labels_M: np.ndarray, features_MD: np.ndarray, edits: Iterable[Edit], clusters: Iterable[int]
+) -> EditedLabels:
+    """Apply a run's edits to predictions: merges and splits concern unseen items, edits of single items do not.
+
+    Args:
+        labels_M: (M,) predicted labels, as the run knows its clusters.
+        features_MD: (M, D) in the same space as the run's.
+        edits: the run's log.
+        clusters: of the run before any edit.
+
+    Raises:
+        UserError: a split does not fit the features.
+    """
+    labels = unedited_labels(labels_M, clusters)
+    for edit in active_edits(edits):
+        if isinstance(edit, Move):
+            labels.add_clusters([] if edit.to in labels.used_numbers else [edit.to])
+        elif not isinstance(edit, ItemEdit) and not edit.problem(labels):
+            edit.apply_to(labels, features_MD)
+    return labels
+
+
+def check(edit: Edit, labels: EditedLabels, n_items: int) -> None:
+    """Raise an error where an edit does not fit.
+
+    Args:
+        edit: not applied yet.
+        labels: the labelling that it is for.
+        n_items: of the run.
+
+    Raises:
+        UserError: the edit names a cluster or an item that is not there, or a number that is in use.
+    """
+    n_labels = len(labels.item_clusters)
+    if n_items != n_labels:
+        raise UserError(f"the labelling has {n_labels} items and the run {n_items}; open the run anew.")
+    problem = edit.problem(labels)
+    if problem:
+        raise UserError(f"cannot {edit.do}: {problem}")
 
 
 def used_numbers(labels_N: np.ndarray, edits: Sequence[Edit]) -> set[int]:
-    """Every number that was ever a cluster's, those of undone edits too."""
-    used = set(np.unique(labels_N).tolist()) - {REJECTED}
+    """Every number that was ever a cluster's, in the run's labels or in any edit, undone ones too."""
+    numbers = set(np.unique(labels_N).tolist()) - {REJECTED}
     for edit in edits:
-        used.update(edit.parts if isinstance(edit, Split) else [edit.to] if isinstance(edit, Move) else [])
-    return used
+        numbers.update(edit.parts if isinstance(edit, Split) else [edit.to] if isinstance(edit, Move) else [])
+    return numbers

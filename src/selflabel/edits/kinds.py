@@ -1,4 +1,7 @@
-"""The kinds of edit, one small class each: what it needs, why it may not fit a labelling, and what it does to one."""
+"""The kinds of edit, one small class each: its fields, why it may not fit a labelling, and how it changes one.
+
+The fields are the JSON of edits.jsonl.
+"""
 
 from __future__ import annotations
 
@@ -11,76 +14,98 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from selflabel.base.errors import UserError
-from selflabel.edits.nearest import nearest_centre
-from selflabel.edits.state import Edited
+from selflabel.edits.nearest import FeatureRows, nearest_centre
+from selflabel.edits.state import EditedLabels
 
-LONGEST_NAME = 200
+MAX_NAME = 200  # characters
 
 Cluster = Annotated[int, Field(ge=0, lt=2**24)]
 Row = Annotated[int, Field(ge=0)]
 
 
-class Base(BaseModel):
-    """What every edit has. `trouble` says why it does not fit a labelling ("" where it does), `act` carries it out in place."""
+class BaseEdit(BaseModel):
+    """What every edit has.
+
+    Attributes:
+        id: 16 hexadecimal digits.
+        at: when it was made, in UTC, as ISO 8601.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: str = Field(default_factory=lambda: secrets.token_hex(8))
     at: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
 
-    def trouble(self, now: Edited) -> str:
+    def problem(self, labels: EditedLabels) -> str:
+        """Why the edit does not fit a labelling, as half a sentence with what to do; "" where it fits."""
         return ""
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        pass
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        """Change a labelling, which it must fit, in place."""
 
 
-class Name(Base):
-    """Give a cluster a name; an empty one takes it away."""
+class Name(BaseEdit):
+    """Give a cluster a name; an empty one removes it.
+
+    Attributes:
+        cluster: its number.
+        name: at most 200 characters.
+    """
 
     do: Literal["name"] = "name"
     cluster: Cluster
-    name: str = Field(max_length=LONGEST_NAME)
+    name: str = Field(max_length=MAX_NAME)
 
-    def trouble(self, now: Edited) -> str:
+    def problem(self, labels: EditedLabels) -> str:
         if any(not c.isprintable() for c in self.name):
-            return f"the name {self.name!r} has a sign in it that cannot be shown; leave it out."
-        return missing([self.cluster], now)
+            return f"the name {self.name!r} has a character in it that cannot be shown; leave it out."
+        return missing_cluster([self.cluster], labels)
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        now.names.pop(self.cluster, None)
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        labels.names.pop(self.cluster, None)
         if self.name.strip():
-            now.names[self.cluster] = self.name.strip()
+            labels.names[self.cluster] = self.name.strip()
 
 
-class Merge(Base):
-    """Make several clusters one. It keeps the name of `into`, or has the first name among the others."""
+class Merge(BaseEdit):
+    """Make several clusters one. It keeps the name of `into`, or else the first name among the others.
+
+    Attributes:
+        clusters: at least two different numbers.
+        into: the one of them that remains.
+    """
 
     do: Literal["merge"] = "merge"
     clusters: list[Cluster] = Field(min_length=2)
     into: Cluster
 
     @model_validator(mode="after")
-    def is_whole(self) -> Merge:
+    def check_clusters(self) -> Merge:
         if len(set(self.clusters)) < len(self.clusters) or self.into not in self.clusters:
             raise ValueError("clusters must be different ones, and `into` one of them")
         return self
 
-    def trouble(self, now: Edited) -> str:
-        return missing(self.clusters, now)
+    def problem(self, labels: EditedLabels) -> str:
+        return missing_cluster(self.clusters, labels)
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        gone = [c for c in self.clusters if c != self.into]
-        for c in gone:
-            now.under[now.under == c] = self.into
-        named = [now.names.pop(c) for c in [self.into, *gone] if c in now.names]
-        if named:
-            now.names[self.into] = named[0]
-        now.clusters = [c for c in now.clusters if c not in gone]
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        others = [c for c in self.clusters if c != self.into]
+        for c in others:
+            labels.item_clusters[labels.item_clusters == c] = self.into
+        names = [labels.names.pop(c) for c in [self.into, *others] if c in labels.names]
+        if names:
+            labels.names[self.into] = names[0]
+        labels.clusters = [c for c in labels.clusters if c not in others]
 
 
-class Split(Base):
-    """Make several clusters of one: each item goes to the nearest of `centres`, and so will unseen items."""
+class Split(BaseEdit):
+    """Make several clusters of one: each of its items, and unseen ones later, goes to the nearest centre.
+
+    Attributes:
+        cluster: its number.
+        parts: the numbers of the new clusters; the first is `cluster` itself.
+        centres: of each part, in the space of the run's features.
+    """
 
     do: Literal["split"] = "split"
     cluster: Cluster
@@ -88,104 +113,117 @@ class Split(Base):
     centres: list[list[float]]
 
     @model_validator(mode="after")
-    def is_whole(self) -> Split:
+    def check_parts(self) -> Split:
         if self.parts[0] != self.cluster or len(set(self.parts)) < len(self.parts):
             raise ValueError("parts must be different ones, and the first of them the cluster itself")
         if len(self.centres) != len(self.parts) or len({len(c) for c in self.centres}) != 1:
             raise ValueError("there must be one centre a part, all of one length")
         return self
 
-    def trouble(self, now: Edited) -> str:
-        taken = [c for c in self.parts[1:] if c in now.used]
-        if taken:
-            return f"{taken[0]} is the number of another cluster; split into numbers never used before."
-        return missing([self.cluster], now)
+    def problem(self, labels: EditedLabels) -> str:
+        in_use = [c for c in self.parts[1:] if c in labels.used_numbers]
+        if in_use:
+            return f"{in_use[0]} is the number of another cluster; split into numbers never used before."
+        return missing_cluster([self.cluster], labels)
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        rows = np.flatnonzero(now.under == self.cluster)
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        rows = np.flatnonzero(labels.item_clusters == self.cluster)
         if len(rows):
-            now.under[rows] = np.array(self.parts, np.int32)[nearest_centre(features, rows, np.array(self.centres, np.float32))]
-        now.add(self.parts)
+            part = nearest_centre(features, rows, np.array(self.centres, np.float32))
+            labels.item_clusters[rows] = np.array(self.parts, np.int32)[part]
+        labels.add_clusters(self.parts)
 
 
-class OfItems(Base):
-    """An edit of single items, by their rows."""
+class ItemEdit(BaseEdit):
+    """An edit of single items.
+
+    Attributes:
+        items: their rows in the run.
+    """
 
     items: list[Row] = Field(min_length=1)
 
-    def trouble(self, now: Edited) -> str:
-        most = max(self.items)
-        return f"there is no item {most}; the rows are 0 to {len(now.under) - 1}." if most >= len(now.under) else ""
+    def problem(self, labels: EditedLabels) -> str:
+        last, n = max(self.items), len(labels.item_clusters)
+        return f"there is no item {last}; the rows are 0 to {n - 1}." if last >= n else ""
 
 
-class Move(OfItems):
-    """Put items into another cluster, or into a new one under a number never used before; rejected ones come back there."""
+class Move(ItemEdit):
+    """Put items into another cluster, or into a new one under a number never used before; rejected ones are restored.
+
+    Attributes:
+        to: the cluster's number.
+    """
 
     do: Literal["move"] = "move"
     to: Cluster
 
-    def trouble(self, now: Edited) -> str:
-        gone = self.to in now.used and self.to not in now.clusters
-        return missing([self.to], now) if gone else super().trouble(now)
+    def problem(self, labels: EditedLabels) -> str:
+        was_merged = self.to in labels.used_numbers and self.to not in labels.clusters
+        return missing_cluster([self.to], labels) if was_merged else super().problem(labels)
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        now.under[self.items] = self.to
-        now.rejected[self.items] = False
-        now.add([self.to])
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        labels.item_clusters[self.items] = self.to
+        labels.rejected[self.items] = False
+        labels.add_clusters([self.to])
 
 
-class Reject(OfItems):
+class Reject(ItemEdit):
     """Take items out of the labelling."""
 
     do: Literal["reject"] = "reject"
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        now.rejected[self.items] = True
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        labels.rejected[self.items] = True
 
 
-class Restore(OfItems):
-    """Take rejected items in again, to the cluster they had."""
+class Restore(ItemEdit):
+    """Put rejected items back into the cluster that they had."""
 
     do: Literal["restore"] = "restore"
 
-    def act(self, now: Edited, features: np.ndarray | None) -> None:
-        now.rejected[self.items] = False
+    def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
+        labels.rejected[self.items] = False
 
 
-class Undo(Base):
-    """Take back the last edit not yet taken back."""
+class Undo(BaseEdit):
+    """Undo the last edit in effect."""
 
     do: Literal["undo"] = "undo"
 
 
-class Redo(Base):
-    """Bring back the edit taken back last; any other edit ends that."""
+class Redo(BaseEdit):
+    """Bring back the edit that was undone last; not possible after any other edit."""
 
     do: Literal["redo"] = "redo"
 
 
 Edit: TypeAlias = Name | Merge | Split | Move | Reject | Restore | Undo | Redo
-_KINDS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="do")])
+_EDIT: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="do")])
 
 
-def missing(clusters: Iterable[int], now: Edited) -> str:
-    gone = sorted(set(clusters) - set(now.clusters))
-    return f"there is no cluster {gone[0]} (it may have been merged); look at the clusters anew." if gone else ""
+def missing_cluster(clusters: Iterable[int], labels: EditedLabels) -> str:
+    """What is wrong where one of the clusters is not in a labelling; "" where all are."""
+    missing = sorted(set(clusters) - set(labels.clusters))
+    return f"there is no cluster {missing[0]} (it may have been merged); look at the clusters anew." if missing else ""
 
 
 def parse(values: dict[str, Any]) -> Edit:
-    """An edit from plain values; `id` and `at` are made where they are not given.
+    """Make an edit from plain values.
+
+    Args:
+        values: `do` and the fields of that kind of edit; `id` and `at` are generated where they are left out.
 
     Raises:
-        UserError: no edit of that kind, or one that lacks something.
+        UserError: there is no such kind of edit, or a field is missing or wrong.
 
     Example:
         >>> parse({"do": "name", "cluster": 3, "name": "cats"}).name
         'cats'
     """
     try:
-        return _KINDS.validate_python(values)
+        return _EDIT.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(x) for x in first["loc"][1:]) or "do"
-        raise UserError(f"not an edit: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        field = ".".join(str(x) for x in first["loc"][1:]) or "do"
+        raise UserError(f"not an edit: {field}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error

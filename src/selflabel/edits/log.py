@@ -1,6 +1,6 @@
 """The log on disk: edits.jsonl, append-only, safe for several writers at once.
 
-A line counts once its newline is on disk: a write that was cut off is no edit, and the next append clears it away.
+A line counts once its newline is on disk: a write that was cut off is no edit, and the next append removes it.
 """
 
 from __future__ import annotations
@@ -16,44 +16,56 @@ from selflabel.base.files import lock
 from selflabel.edits.kinds import Edit, parse
 
 LOG = "edits.jsonl"
-BLOCK = 65_536  # bytes read at a time when the last newline is looked for
+BLOCK = 65_536  # bytes read at a time to find the last newline
 
 
 def read_edits(folder: Path) -> list[Edit]:
-    """Every edit in a run folder's log, oldest first, `undo` and `redo` among them.
+    """Every edit in a run folder's log, oldest first, undo and redo among them.
 
     Raises:
         UserError: a line is no edit.
     """
-    return Reader(folder).edits()
+    return LogReader(folder).edits()
 
 
-class Reader:
-    """The log read as it grows: only the lines that are new since it was last asked are parsed."""
+class LogReader:
+    """Reads a log that grows: each call parses only the lines that are new.
+
+    Args:
+        folder: the run folder.
+    """
 
     def __init__(self, folder: Path):
         self.file = Path(folder) / LOG
-        self.known: list[Edit] = []
-        self.lines = self.end = 0
+        self.parsed: list[Edit] = []
+        self.n_lines = self.n_bytes = 0  # of the file that are parsed
 
     def edits(self) -> list[Edit]:
-        """As `read_edits`; the list grows and is never changed otherwise."""
+        """As `read_edits`. Lists that were returned before are not changed.
+
+        Raises:
+            UserError: a line is no edit.
+        """
         if not self.file.exists():
-            self.known, self.lines, self.end = [], 0, 0
-            return self.known
+            self.start_over()
+            return self.parsed
         with self.file.open("rb") as f:
-            if f.seek(0, os.SEEK_END) < self.end:  # another log in its place
-                self.known, self.lines, self.end = [], 0, 0
-            f.seek(self.end)
+            if f.seek(0, os.SEEK_END) < self.n_bytes:  # it was replaced by another log
+                self.start_over()
+            f.seek(self.n_bytes)
             data = f.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        new = whole.split(b"\n")[:-1]
-        self.known = [*self.known, *(parsed_line(self.file, self.lines + i, x) for i, x in enumerate(new, 1) if x.strip())]
-        self.lines, self.end = self.lines + len(new), self.end + len(whole)
-        return self.known
+        complete = data[: data.rfind(b"\n") + 1]
+        lines = complete.split(b"\n")[:-1]
+        new = [parse_line(self.file, self.n_lines + i, line) for i, line in enumerate(lines, 1) if line.strip()]
+        self.parsed = [*self.parsed, *new]
+        self.n_lines, self.n_bytes = self.n_lines + len(lines), self.n_bytes + len(complete)
+        return self.parsed
+
+    def start_over(self) -> None:
+        self.parsed, self.n_lines, self.n_bytes = [], 0, 0
 
 
-def parsed_line(file: Path, number: int, line: bytes) -> Edit:
+def parse_line(file: Path, number: int, line: bytes) -> Edit:
     try:
         return parse(json.loads(line))
     except (ValueError, UserError) as error:
@@ -61,46 +73,54 @@ def parsed_line(file: Path, number: int, line: bytes) -> Edit:
 
 
 def append(folder: Path, edit: Edit) -> Edit:
-    """Add an edit to the log: on disk when this returns, whole or not at all, whoever else writes.
+    """Add an edit to the log. It is on disk when this returns, complete or not at all, whichever other processes write.
+
+    Args:
+        folder: the run folder.
+        edit: as `parse` makes it.
+
+    Returns:
+        The edit.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the log cannot be written.
     """
     file = Path(folder) / LOG
     data = edit.model_dump_json().encode() + b"\n"
     try:
-        with opened_alone(file) as handle:
-            end = mended_end(handle)
+        with open_locked(file) as handle:
+            end = remove_partial_line(handle)
             if os.write(handle, data) != len(data):
                 os.ftruncate(handle, end)
                 raise OSError("the disk is full")
             os.fsync(handle)
     except OSError as error:
-        raise UserError(f"{file}: the edit cannot be written ({error}); make room or mend the folder's rights.") from error
+        raise UserError(f"{file}: the edit cannot be written ({error}); make room or change the folder's permissions.") from error
     return edit
 
 
 @contextmanager
-def opened_alone(file: Path) -> Iterator[int]:
+def open_locked(file: Path) -> Iterator[int]:
+    """A file descriptor for reading and appending that no other process holds at the same time."""
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        lock(handle, wait=True)  # where there are none, one append is still one write
+        lock(handle, wait=True)  # a file system without locks still appends each write in one piece
         yield handle
     finally:
         os.close(handle)
 
 
-def mended_end(handle: int) -> int:
-    """Cut off what follows the last newline, which a crash left; the length after that, in bytes."""
-    end = at = os.fstat(handle).st_size
-    while at > 0:
-        start = max(0, at - BLOCK)
+def remove_partial_line(handle: int) -> int:
+    """Cut off what follows the last newline, which a crash left. Returns the length after that, in bytes."""
+    length = end = os.fstat(handle).st_size
+    while end > 0:
+        start = max(0, end - BLOCK)
         os.lseek(handle, start, os.SEEK_SET)
-        newline = os.read(handle, at - start).rfind(b"\n")
+        newline = os.read(handle, end - start).rfind(b"\n")
         if newline >= 0:
-            at = start + newline + 1
+            end = start + newline + 1
             break
-        at = start
-    if at < end:
-        os.ftruncate(handle, at)
-    return at
+        end = start
+    if end < length:
+        os.ftruncate(handle, end)
+    return end

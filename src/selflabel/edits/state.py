@@ -1,4 +1,4 @@
-"""A labelling as edits left it."""
+"""A labelling with edits applied. N items."""
 
 from __future__ import annotations
 
@@ -7,39 +7,50 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-REJECTED = -1
+REJECTED = -1  # the label of a rejected item
 
 
 @dataclass
-class Edited:
-    """A labelling as edits left it.
+class EditedLabels:
+    """A labelling with edits applied.
 
-    under: (N,) int32, the cluster that each item has or, once rejected, had. rejected: (N,) bool. names: of the clusters that
-    have one. clusters: every cluster there is, in order; one that lost its last item stays until it is merged. used: every number
-    that was ever a cluster's.
+    Attributes:
+        item_clusters: (N,) int32, each item's cluster; of a rejected item the one that it had.
+        rejected: (N,) bool.
+        names: cluster to its name, of those that have one.
+        clusters: all clusters in ascending order; one that lost its last item stays until it is merged.
+        used_numbers: every number that was ever a cluster's.
     """
 
-    under: np.ndarray
+    item_clusters: np.ndarray
     rejected: np.ndarray
     names: dict[int, str] = field(default_factory=dict)
     clusters: list[int] = field(default_factory=list)
-    used: set[int] = field(default_factory=set)
+    used_numbers: set[int] = field(default_factory=set)
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int32; -1 for a rejected item."""
-        return np.where(self.rejected, np.int32(REJECTED), self.under)
+        """(N,) int32 cluster of each item; -1 for a rejected item."""
+        return np.where(self.rejected, np.int32(REJECTED), self.item_clusters)
 
-    def copy(self) -> Edited:
-        return Edited(self.under.copy(), self.rejected.copy(), dict(self.names), list(self.clusters), set(self.used))
+    def copy(self) -> EditedLabels:
+        """A copy that can be changed without changing this one."""
+        arrays = self.item_clusters.copy(), self.rejected.copy()
+        return EditedLabels(*arrays, dict(self.names), list(self.clusters), set(self.used_numbers))
 
-    def add(self, clusters: Iterable[int]) -> None:
+    def add_clusters(self, clusters: Iterable[int]) -> None:
+        """Add clusters that are not there yet."""
         self.clusters = sorted({*self.clusters, *clusters})
-        self.used.update(clusters)
+        self.used_numbers.update(clusters)
 
 
-def unedited(labels_N: np.ndarray, clusters: Iterable[int] | None = None) -> Edited:
-    """The labelling as the run wrote it; `clusters` where some of them may be empty."""
-    under = np.array(labels_N, np.int32)
-    known = sorted({*(np.unique(under) if clusters is None else clusters)} - {REJECTED})
-    return Edited(under, under == REJECTED, {}, [int(c) for c in known], {int(c) for c in known})
+def unedited_labels(labels_N: np.ndarray, clusters: Iterable[int] | None = None) -> EditedLabels:
+    """A labelling without any edit.
+
+    Args:
+        labels_N: (N,) integers; -1 for a rejected item.
+        clusters: all there are, where some may have no items; those of `labels_N` where it is left out.
+    """
+    item_clusters = np.array(labels_N, np.int32)
+    numbers = sorted({*(np.unique(item_clusters) if clusters is None else clusters)} - {REJECTED})
+    return EditedLabels(item_clusters, item_clusters == REJECTED, {}, [int(c) for c in numbers], {int(c) for c in numbers})

@@ -1,8 +1,10 @@
-"""Networks for films (B, 3, T, px, px): frames through an image network, joined over time.
+"""Encoders of films (B, 3, F, px, px) with values in [0, 1].
 
-`clip9` shifts an eighth of the channels one frame on and an eighth one frame back before every stage (TSM; Lin et al., 2019), so
-that a thin image network sees motion at no cost. Any image encoder serves films frame by frame, its features averaged.
-`r2plus1d` is R(2+1)D-18 (Tran et al., 2018), the network of SeLaVi.
+`clip9` shifts an eighth of the channels one frame forward and an eighth one frame back before every stage (TSM; Lin et al.,
+2019), so that a thin image network sees motion at no cost. `r2plus1d` is R(2+1)D-18 (Tran et al., 2018), the network of SeLaVi.
+`Framewise` lets any image encoder serve films: every frame by itself, the features averaged over time.
+
+Axes: B films, F frames, C channels, D features, h x w positions of a map.
 """
 
 from __future__ import annotations
@@ -11,59 +13,77 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selflabel.encoders.small import ResNet9
+from selflabel.encoders.base import Encoder, Layer, feature_dim, no_such_layer
+from selflabel.encoders.small import ResNet9, pool_between_stages
 
-SHIFTED = 8  # one in so many channels, each way
-
-
-def shifted(x: Tensor, frames: int) -> Tensor:
-    """(B * T, C, h, w) with some channels from the frame before and some from the one after."""
-    clips = x.view(-1, frames, *x.shape[1:])
-    part = max(1, x.shape[1] // SHIFTED)
-    out = clips.clone()
-    out[:, 1:, :part] = clips[:, :-1, :part]
-    out[:, :1, :part] = 0
-    out[:, :-1, part : 2 * part] = clips[:, 1:, part : 2 * part]
-    out[:, -1:, part : 2 * part] = 0
-    return out.view_as(x)
+SHIFT_DIVISOR = 8  # one in this many channels is shifted, in each direction
 
 
-def folded(x: Tensor) -> Tensor:
-    """(B, C, T, h, w) to (B * T, C, h, w)."""
-    return x.transpose(1, 2).flatten(0, 1)
+class ClipEncoder(nn.Module):
+    """An encoder of whole films: normalise, trunk, mean over time and place.
+
+    Args:
+        trunk: normalised films (B, 3, F, px, px) to a map (B, D, F', h, w).
+        px: side of the frames in pixels.
+        frames: F.
+    """
+
+    def __init__(self, trunk: nn.Module, px: int, frames: int):
+        super().__init__()
+        self.trunk, self.px = trunk, px
+        self.dim = feature_dim(self, 3, frames, px, px)
+
+    def map(self, x: Tensor, layer: Layer = "map") -> Tensor:
+        """Features of places and times; see `Encoder.map`.
+
+        Returns:
+            (B, D, F', h, w); F' is fewer than F where the trunk has strides in time.
+        """
+        if layer != "map":
+            raise no_such_layer(layer, "it has no attention")
+        return self.trunk((x - 0.5) / 0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The pooled feature (B, dim)."""
+        return self.map(x).mean(dim=(2, 3, 4))
+
+
+class Framewise(nn.Module):
+    """An image encoder on every frame; features are averaged over time."""
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.dim, self.px = encoder.dim, encoder.px
+
+    def map(self, x: Tensor, layer: Layer = "map") -> Tensor:
+        """Features of places in every frame, (B, D, F, h, w); see `Encoder.map`."""
+        maps = self.encoder.map(frames_to_batch(x), layer)
+        return batch_to_frames(maps, x.shape[2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The pooled feature (B, dim)."""
+        features = self.encoder(frames_to_batch(x))
+        return features.view(-1, x.shape[2], features.shape[1]).mean(dim=1)
 
 
 class Clip9(nn.Module):
-    """ResNet9 on frames, with channels shifted in time before each stage; a map (B * T, D, h, w) comes out as (B, D, T, h, w)."""
+    """ResNet9 on frames, with some channels shifted in time before each stage: (B, 3, F, px, px) to (B, D, F, h, w)."""
 
     def __init__(self, px: int, width: int = 32):
         super().__init__()
         self.net = ResNet9(3, px, width, stride=4 if px > 32 else 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        T = x.shape[2]
-        y = self.net.stem(folded(x).contiguous(memory_format=torch.channels_last))
+        n_frames = x.shape[2]
+        y = self.net.stem(frames_to_batch(x).contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.net.stages):
-            y = stage(shifted(y, T))
-            if i < 3 and min(y.shape[-2:]) > 1:
-                y = F.max_pool2d(y, 2)
-        return y.view(-1, T, *y.shape[1:]).transpose(1, 2)
-
-
-class OverTime(nn.Conv3d):
-    """A convolution over three frames and one place, reckoned as one over a plane of times by places.
-
-    PyTorch's own for bfloat16 on CPUs (2.14, oneDNN 3.12) leaves parts of the weight's gradient unwritten where a map is two
-    frames deep, and what lay in that memory before is then learnt.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.conv2d(x.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1), padding=(1, 0))
-        return y.unflatten(3, x.shape[3:])
+            y = pool_between_stages(stage(shift_in_time(y, n_frames)), i)
+        return batch_to_frames(y, n_frames)
 
 
 class R2Plus1D(nn.Module):
-    """R(2+1)D-18 up to its last map."""
+    """R(2+1)D-18 of torchvision up to its last map: (B, 3, F, px, px) to (B, D, F', h, w)."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +93,7 @@ class R2Plus1D(nn.Module):
         self.net.fc = nn.Identity()
         for conv in self.net.modules():
             if isinstance(conv, nn.Conv3d) and conv.kernel_size == (3, 1, 1):
-                conv.__class__ = OverTime
+                conv.__class__ = TemporalConv
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.net.stem(x.contiguous(memory_format=torch.channels_last_3d))
@@ -82,37 +102,38 @@ class R2Plus1D(nn.Module):
         return x
 
 
-class ClipEncoder(nn.Module):
-    """Normalise, trunk to a map (B, D, T', h, w), mean over time and place. `dim` is the feature's length."""
+class TemporalConv(nn.Conv3d):
+    """A convolution over three frames and one place, computed as a 2d convolution over times x places.
 
-    def __init__(self, trunk: nn.Module, px: int, frames: int):
-        super().__init__()
-        self.trunk, self.px = trunk, px
-        was = self.training
-        self.eval()
-        with torch.no_grad():
-            self.dim = self(torch.zeros(1, 3, frames, px, px)).shape[1]
-        self.train(was)
-
-    def map(self, x: Tensor) -> Tensor:
-        return self.trunk((x - 0.5) / 0.25)
+    PyTorch's own in bfloat16 on CPUs (2.14, oneDNN 3.12) leaves parts of the weight's gradient unwritten where a map is two
+    frames deep, so that whatever was in that memory before is learned.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map(x).mean(dim=(2, 3, 4))
+        y = F.conv2d(x.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1), padding=(1, 0))
+        return y.unflatten(3, x.shape[3:])
 
 
-class Framewise(nn.Module):
-    """An image encoder on every frame; features are averaged over time."""
+def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
+    """(B * F, C, h, w) with an eighth of the channels from the frame before and an eighth from the one after; zeros at the ends.
 
-    def __init__(self, encoder: nn.Module):
-        super().__init__()
-        self.encoder = encoder
-        self.dim, self.px = encoder.dim, encoder.px
+    Source: Lin et al. (2019), figure 1b.
+    """
+    clips = x.view(-1, n_frames, *x.shape[1:])
+    fold = max(1, x.shape[1] // SHIFT_DIVISOR)
+    out = clips.clone()
+    out[:, 1:, :fold] = clips[:, :-1, :fold]
+    out[:, :1, :fold] = 0
+    out[:, :-1, fold : 2 * fold] = clips[:, 1:, fold : 2 * fold]
+    out[:, -1:, fold : 2 * fold] = 0
+    return out.view_as(x)
 
-    def map(self, x: Tensor) -> Tensor:
-        y = self.encoder.map(folded(x))  # type: ignore[operator]
-        return y.view(-1, x.shape[2], *y.shape[1:]).transpose(1, 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.encoder(folded(x))
-        return y.view(-1, x.shape[2], y.shape[1]).mean(dim=1)
+def frames_to_batch(x: Tensor) -> Tensor:
+    """(B, C, F, h, w) to (B * F, C, h, w)."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def batch_to_frames(x: Tensor, n_frames: int) -> Tensor:
+    """(B * F, D, h, w) to (B, D, F, h, w)."""
+    return x.view(-1, n_frames, *x.shape[1:]).transpose(1, 2)

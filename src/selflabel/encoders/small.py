@@ -7,13 +7,32 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selflabel.encoders.base import Encoder
+
+SMALL_PX, MEDIUM_PX = 32, 64  # above these the stem of ResNet9 has stride 2 and 4
+
+
+def make_conv4(channels: int, px: int) -> Encoder:
+    """Four convolutions; the map, flattened, is the feature."""
+    return Encoder(Conv4(channels, px), nn.Flatten(), channels, px)
+
+
+def make_resnet9(channels: int, px: int) -> Encoder:
+    """Four thin residual stages, averaged over the map."""
+    return Encoder(ResNet9(channels, px), global_average(), channels, px)
+
+
+def global_average() -> nn.Sequential:
+    """A map (B, D, h, w) to its mean over positions (B, D)."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
 
 def conv_block(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
 
 
 class Conv4(nn.Sequential):
-    """Four 3 x 3 convolutions (32, 32, 64, 128), max-pooled by two after all but the first while there is something to pool."""
+    """Four 3 x 3 convolutions (32, 32, 64, 128), each but the first max-pooled by two while the map is larger than one pixel."""
 
     def __init__(self, channels: int, px: int):
         layers: list[nn.Module] = [conv_block(channels, 32)]
@@ -26,6 +45,8 @@ class Conv4(nn.Sequential):
 
 
 class Residual(nn.Module):
+    """Two convolutions beside a skip connection."""
+
     def __init__(self, c_in: int, c_out: int):
         super().__init__()
         self.first, self.second = conv_block(c_in, c_out), conv_block(c_out, c_out)
@@ -36,14 +57,20 @@ class Residual(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """Four residual stages of two convolutions, pooled by two between them; widths w, 2w, 4w, 8w.
+    """Four residual stages of two convolutions, max-pooled by two between them.
 
     Pictures above 64 px enter through a 7 x 7 convolution of stride 4, so that 128 px cost what 32 px do.
+
+    Args:
+        channels: of the pictures.
+        px: their side in pixels.
+        width: channels of the first stage; the stages have w, 2w, 4w and 8w.
+        stride: of the stem; by `px` where it is left out.
     """
 
     def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None):
         super().__init__()
-        stride = stride or (4 if px > 64 else 2 if px > 32 else 1)
+        stride = stride or (4 if px > MEDIUM_PX else 2 if px > SMALL_PX else 1)
         kernel = 7 if stride == 4 else 3
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False),
@@ -54,9 +81,13 @@ class ResNet9(nn.Module):
         self.stages = nn.ModuleList(Residual(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, px, px) to the last map (B, 8w, h, w)."""
         x = self.stem(x)
         for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if i < 3 and min(x.shape[-2:]) > 1:
-                x = F.max_pool2d(x, 2)
+            x = pool_between_stages(stage(x), i)
         return x
+
+
+def pool_between_stages(x: Tensor, stage: int) -> Tensor:
+    """Max-pool the map by two after stages 0 to 2, while both sides are larger than one."""
+    return F.max_pool2d(x, 2) if stage < 3 and min(x.shape[-2:]) > 1 else x

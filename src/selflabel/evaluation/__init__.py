@@ -1,1 +1,1 @@
-"""Read a finished labelling: against truth (metrics), and without it (diagnostics)."""
+"""HOW GOOD IS A LABELLING: against truth (metrics, purity), without it (diagnostics), and its features (probes)."""

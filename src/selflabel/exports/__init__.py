@@ -1,37 +1,31 @@
-"""TAKE THE LABELS AWAY: one small file a format. EXPORTS is the only list of them."""
+"""TAKE THE LABELS AWAY: one small file a format. `registry.EXPORTS` is the only list of them.
+
+Some names load on first use, so that the command line can list the formats without waiting for what they need.
+"""
 
 from __future__ import annotations
 
-from selflabel.exports import (
-    cleanlab,
-    coco,
-    csv_file,
-    cvat,
-    fiftyone,
-    folders,
-    html,
-    imagefolder,
-    label_studio,
-    parquet,
-    webdataset,
-    yolo,
-)
-from selflabel.exports.base import Format
-from selflabel.exports.frame import Exported, default_place, export, kind_of_items
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-EXPORTS: dict[str, Format] = {
-    "csv": csv_file.FORMAT,
-    "folders": folders.FORMAT,
-    "parquet": parquet.FORMAT,
-    "html": html.FORMAT,
-    "imagefolder": imagefolder.FORMAT,
-    "webdataset": webdataset.FORMAT,
-    "coco": coco.FORMAT,
-    "yolo": yolo.FORMAT,
-    "label-studio": label_studio.FORMAT,
-    "fiftyone": fiftyone.FORMAT,
-    "cleanlab": cleanlab.FORMAT,
-    "cvat": cvat.FORMAT,
+from selflabel.exports.registry import EXPORTS, Format, format_names
+
+if TYPE_CHECKING:
+    from selflabel.exports.destination import default_path
+    from selflabel.exports.fitting import kind_of_items
+    from selflabel.exports.run_export import ExportResult, export
+
+_MODULES = {
+    "ExportResult": "run_export",
+    "default_path": "destination",
+    "export": "run_export",
+    "kind_of_items": "fitting",
 }
 
-__all__ = ["EXPORTS", "Exported", "Format", "default_place", "export", "kind_of_items"]
+__all__ = ["EXPORTS", "ExportResult", "Format", "default_path", "export", "format_names", "kind_of_items"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,44 +10,39 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from selflabel.exports.base import Format, Taken
+from selflabel.exports.context import ExportContext
+from selflabel.exports.item_files import save_picture
 from selflabel.exports.json_lists import write_list
-from selflabel.exports.media import contents, place, size_of
-from selflabel.runs.sources import Missing
 
 
-def write(taken: Taken, folder: Path) -> None:
-    kept = array("q")  # row, width, height of every image written
+def write(context: ExportContext, folder: Path) -> None:
+    """Write images/ and the annotations."""
+    shapes = array("q")  # row, width and height of every image, one after the other
     (folder / "annotations").mkdir()
     with (folder / "annotations" / "instances_default.json").open("w", encoding="utf-8") as out:
-        info = {"description": f"selflabel: {taken.run.folder.name}", "version": "1.0"}
-        categories = [{"id": c.index + 1, "name": c.name, "supercategory": ""} for c in taken.categories]
+        info = {"description": f"selflabel: {context.run.folder.name}", "version": "1.0"}
+        categories = [{"id": c.index + 1, "name": c.name, "supercategory": ""} for c in context.categories]
         out.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": ')
         write_list(out, categories)
         out.write(',\n"images": ')
-        write_list(out, images(taken, folder / "images", kept))
+        write_list(out, images(context, folder / "images", shapes))
         out.write(',\n"annotations": ')
-        write_list(out, covers(taken, kept))
+        write_list(out, whole_image_annotations(context, shapes))
         out.write("}\n")
 
 
-def images(taken: Taken, folder: Path, kept: array) -> Iterator[dict]:
-    for item in taken.items():
-        try:
-            found = contents(taken, item)
-            width, height = size_of(next(iter(found.values())))
-            file = place(taken, item, folder, found=found)
-        except Missing as gone:
-            taken.left_out.add(item.path, str(gone))
-        else:
-            kept.extend((item.row, width, height))
-            yield {"id": item.row, "file_name": file.name, "width": width, "height": height}
+def images(context: ExportContext, folder: Path, shapes: array) -> Iterator[dict]:
+    """Each image's entry; its file is written into the folder, and its shape added to `shapes`."""
+    for item, (file, (width, height)) in context.readable_items(lambda i: save_picture(context, i, folder)):
+        shapes.extend((item.row, width, height))
+        yield {"id": item.row, "file_name": file.name, "width": width, "height": height}
 
 
-def covers(taken: Taken, kept: array) -> Iterator[dict]:
-    for i in range(0, len(kept), 3):
-        row, w, h = kept[i : i + 3]
-        item = taken.item(row)
+def whole_image_annotations(context: ExportContext, shapes: array) -> Iterator[dict]:
+    """Each image's annotation, the box and polygon of the whole image."""
+    for i in range(0, len(shapes), 3):
+        row, w, h = shapes[i : i + 3]
+        item = context.item(row)
         yield {
             "id": row + 1,
             "image_id": row,
@@ -58,12 +53,3 @@ def covers(taken: Taken, kept: array) -> Iterator[dict]:
             "iscrowd": 0,
             "score": item.confidence,
         }
-
-
-FORMAT = Format(
-    what="images/ and annotations/instances_default.json; an annotation covers its image",
-    reads="pycocotools, Detectron2, MMDetection, CVAT, Datumaro",
-    write=write,
-    takes=("image",),
-    links=True,
-)

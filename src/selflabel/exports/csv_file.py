@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
-from selflabel.exports.base import Format, Item, Taken
+from selflabel.exports.context import ExportContext, Item
 
 COLUMNS = ["id", "path", "label", "confidence", "name"]
 
 
-def write(taken: Taken, file: Path) -> None:
-    """The columns of the run's own labels.csv, and the name of the class."""
-    with file.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
+def write(context: ExportContext, file: Path) -> None:
+    """Write the columns of the run's own labels.csv, and the name of the class."""
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(cells(item) for item in taken.items())
+        writer.writerows(cells(item) for item in context.items())
 
 
-def cells(item: Item) -> list:
+def cells(item: Item) -> list[Any]:
+    """An item's line, in the order of COLUMNS."""
     return [item.row, item.path, item.category.cluster, f"{item.confidence:.4f}", item.category.name]
-
-
-FORMAT = Format(
-    what="a line an item: id, path, label, confidence, name",
-    reads="anything",
-    write=write,
-    ending=".csv",
-    wants_source=False,
-)

@@ -6,31 +6,27 @@ from pathlib import Path
 from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
-from selflabel.exports.base import Format, Item, Taken
-from selflabel.exports.media import contents, place, size_of
-from selflabel.runs.sources import Missing
+from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.item_files import save_picture
 
 
-def write(taken: Taken, folder: Path) -> None:
+def write(context: ExportContext, folder: Path) -> None:
+    """Write images/ and annotations.xml."""
     with (folder / "annotations.xml").open("w", encoding="utf-8") as out:
-        out.write(head(taken))
-        for item in taken.items():
-            try:
-                found = contents(taken, item)
-                size = size_of(next(iter(found.values())))
-                file = place(taken, item, folder / "images", found=found)
-            except Missing as gone:
-                taken.left_out.add(item.path, str(gone))
-            else:
-                write_image(out, item, file.name, size)
+        out.write(head(context))
+        for item, (file, size) in context.readable_items(lambda i: save_picture(context, i, folder / "images")):
+            write_image(out, item, file.name, size)
         out.write("</annotations>\n")
 
 
-def head(taken: Taken) -> str:
-    labels = "\n".join(f"        <label><name>{escape(name)}</name><type>tag</type><attributes/></label>" for name in taken.names)
+def head(context: ExportContext) -> str:
+    """The beginning of the file: the task with its labels."""
+    labels = "\n".join(
+        f"        <label><name>{escape(name)}</name><type>tag</type><attributes/></label>" for name in context.class_names
+    )
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <task>\n'
-        f"      <name>{escape(taken.run.folder.resolve().name)}</name>\n      <labels>\n{labels}\n      </labels>\n"
+        f"      <name>{escape(context.run.folder.resolve().name)}</name>\n      <labels>\n{labels}\n      </labels>\n"
         "    </task>\n  </meta>\n"
     )
 
@@ -41,12 +37,3 @@ def write_image(out: TextIO, item: Item, name: str, size: tuple[int, int]) -> No
         f'  <image id="{item.row}" name={quoteattr(name)} width="{width}" height="{height}">\n'
         f'    <tag label={quoteattr(item.category.name)} source="auto"/>\n  </image>\n'
     )
-
-
-FORMAT = Format(
-    what="annotations.xml with a tag an image, and the images",
-    reads="CVAT (CVAT for images 1.1), Datumaro",
-    write=write,
-    takes=("image",),
-    links=True,
-)

@@ -5,32 +5,18 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from selflabel.exports.base import FILES, Format, Taken
+from selflabel.exports.context import ExportContext
 from selflabel.exports.csv_file import COLUMNS, cells
-from selflabel.exports.media import place
-from selflabel.runs.sources import Missing
+from selflabel.exports.item_files import save_item
 
 
-def write(taken: Taken, folder: Path) -> None:
-    """Class folders, and labels.csv that says which file was which item."""
-    for category in taken.categories:
+def write(context: ExportContext, folder: Path) -> None:
+    """Write class folders, and labels.csv with the file of every item."""
+    for category in context.categories:
         (folder / category.folder).mkdir()
-    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow([*COLUMNS, "file"])
-        for item in taken.items():
-            try:
-                file = place(taken, item, folder / item.category.folder, only_main=False)
-            except Missing as gone:
-                taken.left_out.add(item.path, str(gone))
-            else:
-                writer.writerow([*cells(item), file.relative_to(folder).as_posix()])
-
-
-FORMAT = Format(
-    what="a folder a class with the items' files",
-    reads="torchvision's ImageFolder, Keras, fastai, a file manager",
-    write=write,
-    takes=FILES,
-    links=True,
-)
+        saved = context.readable_items(lambda i: save_item(context, i, folder / i.category.folder, only_main=False))
+        for item, file in saved:
+            writer.writerow([*cells(item), file.relative_to(folder).as_posix()])

@@ -6,29 +6,35 @@ No script and nothing from elsewhere. The stylesheet is the gallery's, with a fe
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from selflabel.base.errors import UserError
-from selflabel.evaluation.typical import neighbour_agreement, sureness_of
-from selflabel.exports.base import Category, Format, Taken
-from selflabel.runs.sources import Missing
-from selflabel.runs.thumbs import WORKERS, reader
+from selflabel.evaluation.typical import neighbour_agreement, typicality
+from selflabel.exports.context import Category, ExportContext
+from selflabel.exports.html_pictures import PictureFiles
 
-MOST = 1000  # items shown of a cluster, the most typical ones
-MOSAIC = 12  # on its card
-PNG = b"\x89PNG"
+MAX_ITEMS = 1000  # shown of a cluster, the most typical ones
+CARD_ITEMS = 12  # shown on its card
 STYLES = ("gallery/static/style.css", "exports/static/pages.css")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An item on a page. picture: its file below pictures/; "" where it cannot be read."""
+class ShownItem:
+    """An item on a page.
+
+    Attributes:
+        name: of its file, or its row.
+        path: as in the run.
+        confidence: in percent.
+        picture: its file below pictures/; "" where it cannot be read.
+    """
 
     name: str
     path: str
@@ -38,113 +44,101 @@ class Shown:
 
 @dataclass(frozen=True)
 class Card:
-    """A cluster as its card and its page show it. truth: what most of its items are, and their share in percent."""
+    """A cluster as its card and its page show it.
+
+    Attributes:
+        category: its class.
+        page: file name of its page.
+        items: those that are shown, most typical first.
+        confidence: mean over all its items, in percent.
+        truth: the most common true class of its items and its share in percent; None where no class is known.
+    """
 
     category: Category
     page: str
-    items: list[Shown]
+    items: list[ShownItem]
     confidence: float
     truth: tuple[str, float] | None
 
 
-def write(taken: Taken, folder: Path) -> dict:
+def write(context: ExportContext, folder: Path) -> dict[str, Any]:
+    """Write index.html, clusters/, pictures/ and style.css. Returns how many items have no picture."""
     pages = Environment(loader=PackageLoader("selflabel.exports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    about = {
-        "run": taken.run.folder.resolve().name,
-        "n_items": len(taken.rows),
-        "n_rejected": int((taken.labels < 0).sum()),
-        "n_clusters": len(taken.categories),
-        "most": MOST,
-    }
+    numbers = page_numbers(context)
     (folder / "clusters").mkdir()
     (folder / "style.css").write_text("\n".join(files("selflabel").joinpath(s).read_text("utf-8") for s in STYLES), "utf-8")
-    pictures = Pictures(taken, folder / "pictures")
-    cards, truth = [], known_truth(taken)
-    sureness = typical(taken)
-    for category in taken.categories:
-        card = card_of(taken, category, sureness, pictures, truth)
-        before = taken.categories[category.index - 1] if category.index else None
-        after = taken.categories[category.index + 1] if category.index + 1 < len(taken.categories) else None
-        near = {"before": before and page_of(before), "after": after and page_of(after)}
-        pages.get_template("cluster.html").stream(card=card, **near, **about).dump(str(folder / "clusters" / card.page), "utf-8")
-        cards.append(Card(category, card.page, card.items[:MOSAIC], card.confidence, card.truth))
-        taken.progress(category.index + 1, len(taken.categories))
-    if not pictures.made:
-        raise UserError(f"{taken.run.folder}: none of its items can be shown; the first: {pictures.first_missing}.")
-    pages.get_template("overview.html").stream(cards=cards, **about).dump(str(folder / "index.html"), "utf-8")
-    return {"n_without_picture": pictures.missing}
+    pictures = PictureFiles(context, folder / "pictures")
+    cards, classes, typical = [], true_classes(context), item_typicality(context)
+    for category in context.categories:
+        card = make_card(context, category, typical, pictures, classes)
+        page = pages.get_template("cluster.html").stream(card=card, **neighbour_pages(context, category), **numbers)
+        page.dump(str(folder / "clusters" / card.page), "utf-8")
+        cards.append(replace(card, items=card.items[:CARD_ITEMS]))
+        context.progress(category.index + 1, len(context.categories))
+    if not pictures.n_written:
+        raise UserError(f"{context.run.folder}: none of its items can be shown; the first: {pictures.first_missing}.")
+    pages.get_template("overview.html").stream(cards=cards, **numbers).dump(str(folder / "index.html"), "utf-8")
+    return {"n_without_picture": pictures.n_missing}
 
 
-def typical(taken: Taken) -> np.ndarray:
-    """(N,) how typical an item is of its cluster."""
-    file = taken.run.folder / "neighbours.npy"
-    neighbours = np.load(file, mmap_mode="r", allow_pickle=False)
-    return sureness_of(taken.confidence.clip(0, 1), neighbour_agreement(taken.labels, neighbours))
+def page_numbers(context: ExportContext) -> dict[str, Any]:
+    """What every page says about the run."""
+    return {
+        "run": context.run.folder.resolve().name,
+        "n_items": len(context.rows),
+        "n_rejected": int((context.labels < 0).sum()),
+        "n_clusters": len(context.categories),
+        "most": MAX_ITEMS,
+    }
+
+
+def neighbour_pages(context: ExportContext, category: Category) -> dict[str, str | None]:
+    """The pages of the clusters before and after."""
+    pages = [None, *(page_of(c) for c in context.categories), None]
+    return {"before": pages[category.index], "after": pages[category.index + 2]}
 
 
 def page_of(category: Category) -> str:
     return f"{category.cluster:03d}.html"
 
 
-def card_of(taken: Taken, category: Category, sureness: np.ndarray, pictures: Pictures, truth: list[str] | None) -> Card:
-    rows = np.flatnonzero(taken.labels == category.cluster)
-    shown = rows[np.argsort(-sureness[rows].astype(int), kind="stable")][:MOST]
-    found = pictures.of(shown)
+def item_typicality(context: ExportContext) -> np.ndarray:
+    """(N,) how typical an item is of its cluster."""
+    neighbours = np.load(context.run.folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
+    return typicality(context.confidence.clip(0, 1), neighbour_agreement(context.labels, neighbours))
+
+
+def make_card(
+    context: ExportContext, category: Category, typical: np.ndarray, pictures: PictureFiles, classes: list[str] | None
+) -> Card:
+    """A cluster's card; the pictures of its items are written.
+
+    Args:
+        context: the export.
+        category: the cluster.
+        typical: (N,) uint16, as `item_typicality` gives it.
+        pictures: where pictures are written.
+        classes: (N,) true classes, "" where one is unknown; None without truth.
+    """
+    rows = np.flatnonzero(context.labels == category.cluster)
+    subset = rows[np.argsort(-typical[rows].astype(int), kind="stable")][:MAX_ITEMS]
     items = []
-    for row, picture in zip(shown.tolist(), found):
-        item = taken.item(row)
+    for row, picture in zip(subset.tolist(), pictures.write(subset)):
+        item = context.item(row)
         name = f"row {row}" if item.path.startswith("row:") else PurePosixPath(item.path).name
-        items.append(Shown(name, item.path, 100 * item.confidence, picture))
-    confidence = 100 * float(taken.confidence[rows].mean())
-    known = None if truth is None else commonest(truth[row] for row in rows.tolist())
-    return Card(category, page_of(category), items, confidence, known)
+        items.append(ShownItem(name, item.path, 100 * item.confidence, picture))
+    confidence = 100 * float(context.confidence[rows].mean())
+    truth = None if classes is None else most_common_class(classes[row] for row in rows.tolist())
+    return Card(category, page_of(category), items, confidence, truth)
 
 
-def known_truth(taken: Taken) -> list[str] | None:
-    """(N,) the class of every item where the source carried truth; "" where it is unknown."""
-    known = taken.run.truth
-    return None if known is None else [known.get(path, "") for path in taken.paths.column.to_pylist()]
+def true_classes(context: ExportContext) -> list[str] | None:
+    """(N,) the class of every item where the source carried truth, "" where it is unknown; None without truth."""
+    truth = context.run.truth
+    return None if truth is None else [truth.get(path, "") for path in context.paths.column.to_pylist()]
 
 
-def commonest(classes) -> tuple[str, float] | None:
-    """The commonest class and its share in percent of the items of known class."""
+def most_common_class(classes: Iterable[str]) -> tuple[str, float] | None:
+    """The most common class and its share in percent, among those that are known; None where none is."""
     counts = Counter(c for c in classes if c)
     return (counts.most_common(1)[0][0], 100 * counts.most_common(1)[0][1] / counts.total()) if counts else None
-
-
-class Pictures:
-    """Small pictures written as files: those that the page made before, others from the source."""
-
-    def __init__(self, taken: Taken, folder: Path):
-        self.folder, self.made, self.missing, self.first_missing = folder, 0, 0, ""
-        self.read = reader(taken.run.folder / "thumbs", taken.source, len(taken.labels))
-        self.workers = ThreadPoolExecutor(WORKERS)
-        folder.mkdir()
-
-    def of(self, rows: np.ndarray) -> list[str]:
-        """Their files' names; "" for an item that cannot be read."""
-        return [self.keep(row, found) for row, found in zip(rows.tolist(), self.workers.map(self.bytes_of, rows.tolist()))]
-
-    def bytes_of(self, row: int) -> bytes | Missing:
-        try:
-            return self.read(row)
-        except Missing as gone:
-            return gone
-
-    def keep(self, row: int, found: bytes | Missing) -> str:
-        if isinstance(found, Missing):
-            self.missing, self.first_missing = self.missing + 1, self.first_missing or str(found)
-            return ""
-        ending = "png" if found.startswith(PNG) else "jpg"
-        name = f"{row:06d}.{ending}"
-        (self.folder / name).write_bytes(found)
-        self.made += 1
-        return name
-
-
-FORMAT = Format(
-    what="pages to look at and to send to someone; nothing to install",
-    reads="any browser, from disk or from a web server",
-    write=write,
-    wants_source=False,
-)

@@ -8,32 +8,18 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from selflabel.exports.base import FILES, Format, Taken
-from selflabel.exports.media import place
-from selflabel.runs.sources import Missing
+from selflabel.exports.context import ExportContext
+from selflabel.exports.item_files import save_item
 
 COLUMNS = ["file_name", "label", "cluster", "confidence", "path"]
 
 
-def write(taken: Taken, folder: Path) -> None:
+def write(context: ExportContext, folder: Path) -> None:
+    """Write train/ with the files and metadata.csv."""
     split = folder / "train"
     split.mkdir()
-    with (split / "metadata.csv").open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
+    with (split / "metadata.csv").open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for item in taken.items():
-            try:
-                file = place(taken, item, split)
-            except Missing as gone:
-                taken.left_out.add(item.path, str(gone))
-            else:
-                writer.writerow([file.name, item.category.name, item.category.cluster, item.confidence, item.path])
-
-
-FORMAT = Format(
-    what="files with a metadata.csv",
-    reads='Hugging Face datasets: load_dataset("imagefolder", data_dir=...)',
-    write=write,
-    takes=FILES,
-    links=True,
-)
+        for item, file in context.readable_items(lambda i: save_item(context, i, split)):
+            writer.writerow([file.name, item.category.name, item.category.cluster, item.confidence, item.path])

@@ -7,43 +7,37 @@ none.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from selflabel.exports.base import Format, Taken
-from selflabel.exports.media import place
-from selflabel.runs.sources import Missing
+from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.item_files import save_item
 
 EVERY = 10  # one item in so many is for validation
+UNREADABLE_ENDINGS = (".gif", "")  # for Ultralytics
 
 
-def write(taken: Taken, folder: Path) -> dict:
+def write(context: ExportContext, folder: Path) -> dict[str, Any]:
+    """Write the folders of both splits. Returns the class folders in the order of Ultralytics' class numbers."""
     for split in ("train", "val"):
-        for category in taken.categories:
+        for category in context.categories:
             (folder / split / category.folder).mkdir(parents=True)
-    held_out = held_out_rows(taken)
-    for item in taken.items():
-        split = "val" if held_out[item.row] else "train"
-        try:
-            place(taken, item, folder / split / item.category.folder, png_for=(".gif", ""))
-        except Missing as gone:
-            taken.left_out.add(item.path, str(gone))
-    return {"names": sorted(category.folder for category in taken.categories)}
+    is_validation = validation_rows(context)
+
+    def save(item: Item) -> Path:
+        split = "val" if is_validation[item.row] else "train"
+        return save_item(context, item, folder / split / item.category.folder, convert_to_png=UNREADABLE_ENDINGS)
+
+    for _ in context.readable_items(save):
+        pass
+    return {"names": sorted(category.folder for category in context.categories)}
 
 
-def held_out_rows(taken: Taken) -> np.ndarray:
+def validation_rows(context: ExportContext) -> np.ndarray:
     """(N,) whether a row is for validation."""
-    held = np.zeros(len(taken.labels), bool)
-    for category in taken.categories:
-        rows = np.flatnonzero(taken.labels == category.cluster)
-        held[rows[EVERY - 1 :: EVERY] if len(rows) >= EVERY else rows[1:][-1:]] = True
-    return held
-
-
-FORMAT = Format(
-    what="train/ and val/ with class folders",
-    reads="Ultralytics: yolo classify train data=...",
-    write=write,
-    takes=("image",),
-    links=True,
-)
+    is_validation = np.zeros(len(context.labels), bool)
+    for category in context.categories:
+        rows = np.flatnonzero(context.labels == category.cluster)
+        is_validation[rows[EVERY - 1 :: EVERY] if len(rows) >= EVERY else rows[1:][-1:]] = True
+    return is_validation

@@ -1,4 +1,4 @@
-"""One item: what the run knows of it, and how it can be looked at and heard."""
+"""One item: what the run and the edits say about it, and which of its media can be shown or played."""
 
 from __future__ import annotations
 
@@ -6,41 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.gallery.album import Album, State
+from selflabel.gallery.editable_run import EditableRun, LabelState
 from selflabel.runs.sources import Missing, Source
 
-NEAREST = 10
+SHOWN_NEIGHBOURS = 10
 
 
-def details(album: Album, now: State, source: Source, row: int) -> dict[str, Any]:
-    """Path, cluster, confidence, five best clusters of the run, neighbours, class, and what can be played."""
-    media, why = playable(source, row)
-    near = np.asarray(album.neighbours[row])[:NEAREST].tolist()
-    truth = album.truth[row] if album.truth is not None else -1
+def item_details(run: EditableRun, now: LabelState, source: Source, row: int) -> dict[str, Any]:
+    """What the page shows of one item.
+
+    Args:
+        run: the run.
+        now: its labels.
+        source: where its items are.
+        row: of the item, 0 to N - 1.
+
+    Returns:
+        `path`, `cluster` (-1 if rejected), `cluster_before_reject`, `confidence` and `agreement` in [0, 1], `has_decision`,
+        `class` ("" if unknown), the run's `top` clusters, the rows of its `neighbours`, its `media` and why it is `missing` ("").
+    """
+    media, missing = available_media(source, row)
+    near = np.asarray(run.neighbours[row])[:SHOWN_NEIGHBOURS].tolist()
+    truth = run.truth[row] if run.truth is not None else -1
     return {
         "row": row,
-        "path": album.paths[row],
+        "path": run.paths[row],
         "cluster": int(now.labels[row]),
-        "had": int(now.edited.under[row]),
-        "confidence": round(float(album.confidence[row]), 4),
+        "cluster_before_reject": int(now.edited.item_clusters[row]),
+        "confidence": round(float(run.confidence[row]), 4),
         "agreement": round(float(now.agreement[row]) / 255, 4),
-        "settled": bool(now.settled[row]),
-        "class": album.classes[truth] if truth >= 0 else "",
-        "top": best(album, row),
+        "has_decision": bool(now.has_decision[row]),
+        "class": run.classes[truth] if truth >= 0 else "",
+        "top": top_clusters(run, row),
         "neighbours": [n for n in dict.fromkeys(near) if n != row],
         "media": media,
-        "missing": why,
+        "missing": missing,
     }
 
 
-def best(album: Album, row: int) -> list[dict[str, Any]]:
-    """The run's own best clusters of an item, with their probabilities."""
-    pairs = zip(album.top_labels[row].tolist(), album.top_probs[row].tolist())
+def top_clusters(run: EditableRun, row: int) -> list[dict[str, Any]]:
+    """The clusters that the run itself finds most probable for an item, before any edit."""
+    pairs = zip(run.top_labels[row].tolist(), run.top_probs[row].tolist())
     return [{"cluster": c, "share": round(p, 4)} for c, p in pairs]
 
 
-def playable(source: Source, row: int) -> tuple[str, str]:
-    """The modalities of an item, and "" or why it cannot be shown: ("image", ""), ("video audio", "")."""
+def available_media(source: Source, row: int) -> tuple[str, str]:
+    """An item's modalities, separated by spaces, and "" or why it cannot be shown: ("video audio", ""), ("", "no such file")."""
     try:
         blobs = source.blobs(row)
         if not blobs:

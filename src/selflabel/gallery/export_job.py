@@ -1,4 +1,4 @@
-"""Exports asked for on the page: written beside the run, to a place of their own each time."""
+"""Exports requested on the page: each is written beside the run, to a path of its own."""
 
 from __future__ import annotations
 
@@ -10,52 +10,68 @@ from typing import Any
 from selflabel.base.errors import UserError
 from selflabel.runs.run import Run
 
-FIRST = ("csv", "folders", "html", "parquet")  # what most people want, offered first
+FIRST_FORMATS = ("csv", "folders", "html", "parquet")  # the most used, listed first
 
 
-class Taking:
-    """One export at a time, with how far it is."""
+class ExportJob:
+    """Writes one export at a time and reports its progress.
 
-    def __init__(self, run: Run, paths: Sequence[str], source: str | None, follow: bool):
+    Args:
+        run: a finished run.
+        paths: (N,) its items' paths.
+        source: where the items are now; None where run.toml says.
+        follow_links: read what links in the source lead to.
+
+    Attributes:
+        progress: (items written, items in total) of the current or last export.
+    """
+
+    def __init__(self, run: Run, paths: Sequence[str], source: str | None, follow_links: bool):
         self.run, self.paths, self.lock = run, paths, threading.Lock()
-        self.how: dict[str, Any] = {"source": source, "follow_links": follow}
-        self.done = (0, 0)
+        self.options: dict[str, Any] = {"source": source, "follow_links": follow_links}
+        self.progress = (0, 0)
 
     def formats(self) -> list[dict[str, str]]:
-        """Those that can hold this run's items."""
+        """The `name` and description (`what`) of every format that can hold this run's items."""
         from selflabel.exports import EXPORTS, kind_of_items
 
         kind = kind_of_items(self.run, self.paths)
-        fitting = [name for name, chosen in EXPORTS.items() if kind in chosen.takes]
-        names = sorted(fitting, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-        return [{"name": name, "what": EXPORTS[name].what} for name in names]
+        names = [name for name, export_format in EXPORTS.items() if kind in export_format.kinds]
+        names.sort(key=lambda name: FIRST_FORMATS.index(name) if name in FIRST_FORMATS else len(FIRST_FORMATS))
+        return [{"name": name, "what": EXPORTS[name].description} for name in names]
 
-    def take(self, name: str) -> dict[str, Any]:
-        """Write one and say where it is.
+    def write(self, name: str) -> dict[str, Any]:
+        """Write one export.
+
+        Args:
+            name: of the format.
+
+        Returns:
+            Its path (`place`) and the numbers of items written, left out and rejected.
 
         Raises:
-            UserError: another is being written, or the format cannot hold these items.
+            UserError: another export is being written, or the format is unknown or cannot hold these items.
         """
-        from selflabel.exports import EXPORTS, default_place, export
+        from selflabel.exports import EXPORTS, default_path, export
 
         if not self.lock.acquire(blocking=False):
             raise UserError("another export is being written; wait for it.")
         try:
-            self.done = (0, 0)
+            self.progress = (0, 0)
             ending = EXPORTS[name].ending if name in EXPORTS else ""
-            place = unused(default_place(self.run, name), ending)
-            return export(self.run, name, place, progress=self.heard, **self.how).as_dict()
+            path = unused_path(default_path(self.run, name), ending)
+            return export(self.run, name, path, progress=self.on_progress, **self.options).as_dict()
         finally:
             self.lock.release()
 
-    def heard(self, done: int, total: int) -> None:
-        self.done = (done, total)
+    def on_progress(self, done: int, total: int) -> None:
+        self.progress = (done, total)
 
 
-def unused(place: Path, ending: str) -> Path:
-    """The place itself, or one with the next number: what an earlier export wrote is left as it is."""
-    stem, found, n = place.name.removesuffix(ending), place, 1
-    while found.exists():
+def unused_path(path: Path, ending: str) -> Path:
+    """The path itself, or with "-2", "-3", ... before its ending, so that no earlier export is overwritten."""
+    stem, free, n = path.name.removesuffix(ending), path, 1
+    while free.exists():
         n += 1
-        found = place.with_name(f"{stem}-{n}{ending}")
-    return found
+        free = path.with_name(f"{stem}-{n}{ending}")
+    return free

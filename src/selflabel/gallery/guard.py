@@ -1,7 +1,8 @@
-"""Who may speak to the page: requests to this machine's own name, from the page itself, that carry its token.
+"""Access control: only requests to this machine's own name, from the page itself, with its token are answered.
 
-The token comes once in the address, as Jupyter does it, and lives in a cookie from then on. A foreign site that is open in
-the same browser has neither: its requests fail by token, by Origin, and by Host where it points its own name at this machine.
+The token comes once in the address, as in Jupyter, and is kept in a cookie from then on. A foreign site that is open in the same
+browser has neither: its requests fail by token, by Origin, and by Host where it points its own name at this machine (DNS
+rebinding).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OWN_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
-READING = {"GET", "HEAD"}
-POLICY = "; ".join(["default-src 'self'", "object-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"])
-ALWAYS = {
-    "content-security-policy": POLICY,
+SAFE_METHODS = {"GET", "HEAD"}
+CONTENT_POLICY = "; ".join(
+    ["default-src 'self'", "object-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+)
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
@@ -27,7 +30,13 @@ ALWAYS = {
 
 
 class Guard:
-    """Wraps the page: refuses with 403 who may not speak, and adds the headers that confine what is shown."""
+    """ASGI middleware: answers requests without permission with 403, and adds security headers to every response.
+
+    Args:
+        app: the page.
+        token: that the page's address carries.
+        cookie: name of the cookie in which the browser keeps the token; one per port, since ports share cookies.
+    """
 
     def __init__(self, app: ASGIApp, token: str, cookie: str = "selflabel"):
         self.app, self.token, self.cookie = app, token, cookie
@@ -37,53 +46,53 @@ class Guard:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close"})
-        answer = self.refusal(scope) or self.welcome(scope)
-        await (answer or self.app)(scope, receive, with_headers(send))
+        response = self.refusal(scope) or self.login(scope)
+        await (response or self.app)(scope, receive, with_security_headers(send))
 
     def refusal(self, scope: Scope) -> Response | None:
-        """Why not, or None."""
+        """The 403 response, or None where the request is allowed."""
         headers = Headers(scope=scope)
-        why = strange(headers, scope["method"])
-        if not why and not self.knows_token(scope, headers):
+        why = origin_error(headers, scope["method"])
+        if not why and not self.has_token(scope, headers):
             why = "the address lacks its token; open the page with the whole address that `selflabel browse` printed"
         return PlainTextResponse(f"403: {why}.\n", 403) if why else None
 
-    def knows_token(self, scope: Scope, headers: Headers) -> bool:
-        sent = token_in(scope) or cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
+    def has_token(self, scope: Scope, headers: Headers) -> bool:
+        sent = query_token(scope) or cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         return secrets.compare_digest(sent.encode(), self.token.encode())
 
-    def welcome(self, scope: Scope) -> Response | None:
-        """A first visit: the token moves from the address, which others may see, to a cookie."""
-        if not token_in(scope) or scope["path"] != "/":
+    def login(self, scope: Scope) -> Response | None:
+        """On the first visit, a redirect that moves the token from the address, which others may see, to a cookie."""
+        if not query_token(scope) or scope["path"] != "/":
             return None
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
-        return answer
+        response = RedirectResponse("/", 303)
+        response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
+        return response
 
 
-def token_in(scope: Scope) -> str:
+def query_token(scope: Scope) -> str:
     return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
 
 
-def strange(headers: Headers, method: str) -> str:
-    """What is wrong with where a request says it goes to and comes from, or ""."""
+def origin_error(headers: Headers, method: str) -> str:
+    """Why the `Host` or `Origin` of a request is not accepted, or ""."""
     host = headers.get("host", "")
     if host.rsplit(":", 1)[0] not in OWN_HOSTS and host not in OWN_HOSTS:
         return "this page answers to 127.0.0.1 and localhost only"
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{host}":
         return "the request comes from another site"
-    if method not in READING and origin is None:
+    if method not in SAFE_METHODS and origin is None:
         return "a change must say which page it comes from"
     return ""
 
 
-def with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
+def with_security_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            known = {name.lower() for name, _ in message["headers"]}
-            extra = ALWAYS | ({} if b"cache-control" in known else {"cache-control": "no-store"})
+            header_names = {name.lower() for name, _ in message["headers"]}
+            extra = SECURITY_HEADERS | ({} if b"cache-control" in header_names else {"cache-control": "no-store"})
             message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in extra.items())]
         await send(message)
 
-    return sending
+    return send_with_headers

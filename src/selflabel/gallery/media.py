@@ -1,4 +1,4 @@
-"""An item's own bytes to the browser, whole or in part: films and sounds are played by ranges (RFC 9110, section 14)."""
+"""Responses with an item's own bytes, whole or in part: browsers play videos and sounds by ranges (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from selflabel.items import Blob
 
-BLOCK = 262_144  # bytes read at a time
-TYPES = {
+BLOCK_BYTES = 262_144
+MEDIA_TYPES = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp",
     ".gif": "image/gif", ".tif": "image/tiff", ".tiff": "image/tiff",
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
@@ -22,55 +22,59 @@ TYPES = {
 }  # fmt: skip
 
 
-def type_of(name: str) -> str:
-    """By the ending alone, and never one that a browser would run."""
-    return TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+def media_type(name: str) -> str:
+    """The MIME type by file extension only, and never a type that a browser would execute."""
+    return MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
 
 
-def answer(blob: Blob, name: str, wanted: str | None) -> Response:
-    """The bytes that the header `Range: wanted` asks for; all of them where it asks for none.
+def media_response(blob: Blob, name: str, range_header: str | None) -> Response:
+    """Send the bytes that a request asks for.
 
     Args:
-        blob: where they are.
-        name: of the item, for its type.
-        wanted: as the browser sent it.
+        blob: where the item's bytes are.
+        name: the item's file name, for its MIME type.
+        range_header: `Range` as the browser sent it; None for all bytes.
+
+    Returns:
+        Status 200 with everything, 206 with the range, or 416 where the range cannot be served.
     """
-    file = Path(blob.file).open("rb")  # noqa: SIM115  what is deleted from now on is still read
+    file = Path(blob.file).open("rb")  # noqa: SIM115  opened at once: a file that is deleted from here on is still sent whole
     size = os.fstat(file.fileno()).st_size if blob.length is None else blob.length
     headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
-    span = asked(wanted, size)
-    if span is None:
+    byte_range = parse_range(range_header, size)
+    if byte_range is None:
         file.close()
         return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
-    first, last = span
+    first, last = byte_range
     headers["content-length"] = str(last - first + 1)
-    if wanted:
+    if range_header:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
-    body = stretch(file, blob.offset + first, last - first + 1)
-    return StreamingResponse(body, 206 if wanted else 200, headers, type_of(name))
+    body = read_bytes(file, blob.offset + first, last - first + 1)
+    return StreamingResponse(body, 206 if range_header else 200, headers, media_type(name))
 
 
-def asked(wanted: str | None, size: int) -> tuple[int, int] | None:
-    """(first, last) byte of a range; None where it cannot be served.
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """(first, last) byte that a `Range` header asks for; None where that cannot be served.
 
     Example:
-        >>> asked("bytes=2-5", 10), asked("bytes=7-", 10), asked("bytes=-3", 10), asked("bytes=10-", 10), asked(None, 10)
-        ((2, 5), (7, 9), (7, 9), None, (0, 9))
+        >>> [parse_range(header, 10) for header in ("bytes=2-5", "bytes=7-", "bytes=-3", "bytes=10-", None)]
+        [(2, 5), (7, 9), (7, 9), None, (0, 9)]
     """
-    if not wanted:
+    if not header:
         return 0, size - 1
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted.strip())
-    if found is None or found.groups() == ("", ""):
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    if match is None or match.groups() == ("", ""):
         return None
-    start, end = found.groups()
+    start, end = match.groups()
     first = int(start) if start else max(0, size - int(end))
     last = min(int(end), size - 1) if start and end else size - 1
     return (first, last) if first <= last else None
 
 
-def stretch(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
+def read_bytes(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
+    """`length` bytes from `first` on, in blocks; closes the file at the end."""
     with file:
         file.seek(first)
-        while length > 0 and (block := file.read(min(BLOCK, length))):
+        while length > 0 and (block := file.read(min(BLOCK_BYTES, length))):
             length -= len(block)
             yield block

@@ -1,7 +1,8 @@
-"""The map: every item at a place in the plane, near its neighbours. Worked out once a run, kept as map.npy.
+"""The layout of the map: every item at a point in the plane, near its neighbours. Computed once per run and kept in map.npy.
 
-A sample is laid out by UMAP (McInnes et al., 2018) from its neighbours in the run's features; every other item is put among the
-nearest of the sample. In a process of its own, because UMAP's compiler would take the page's memory and hold up its answers.
+UMAP (McInnes et al., 2018, arXiv:1802.03426) lays out a sample from its neighbours in the run's features; every other item is put
+among its nearest items of the sample. This runs in a process of its own, because UMAP's compiler would take the page's memory
+and delay its responses.
 
     python -m selflabel.gallery.projection RUN
 """
@@ -14,97 +15,100 @@ from pathlib import Path
 
 import numpy as np
 
-from selflabel.base.files import write_whole
+from selflabel.base.files import write_atomically
 
-MAP = "map.npy"
+MAP_FILE = "map.npy"
 SAMPLE = 20_000
-PLAIN = 50  # fewer items than this have no neighbourhoods to speak of
-NEIGHBOURS = 15
-PLACED_BY = 5  # nearest of the sample
+MIN_UMAP_ITEMS = 50  # fewer items have no neighbourhoods that UMAP could use
+UMAP_NEIGHBOURS = 15
+PLACING_NEIGHBOURS = 5  # items of the sample that place one of the others
 DIRECTIONS = 50
-BLOCK = 16_384
+BLOCK = 16_384  # items that are placed together
 SEED = 0
 
 
 def project(features_ND: np.ndarray, sample: int = SAMPLE) -> np.ndarray:
-    """(N, 2) float32 places, in [0, 1] but for rare stragglers.
+    """Lay out all items in the plane.
 
     Args:
-        features_ND: floats, a memory map will do.
-        sample: items that are laid out together.
+        features_ND: floats; may be memory-mapped.
+        sample: number of items that UMAP lays out.
+
+    Returns:
+        (N, 2) float32 positions, in [0, 1] apart from rare outliers.
     """
     N = len(features_ND)
     rows = np.sort(np.random.default_rng(SEED).permutation(N)[:sample])
-    mean, directions = leading(np.asarray(features_ND[rows], np.float32))
-    base = reduced(features_ND[rows], mean, directions)
-    laid = laid_out(base)
-    places = np.empty((N, 2), np.float32)
-    places[rows] = laid
+    mean, directions = principal_directions(np.asarray(features_ND[rows], np.float32))
+    base = reduce_features(features_ND[rows], mean, directions)
+    base_layout = umap_layout(base)
+    positions = np.empty((N, 2), np.float32)
+    positions[rows] = base_layout
     rest = np.setdiff1d(np.arange(N), rows)
     for start in range(0, len(rest), BLOCK):
         block = rest[start : start + BLOCK]
-        places[block] = placed(reduced(features_ND[block], mean, directions), base, laid)
-    return in_unit_square(places)
+        positions[block] = place_among(reduce_features(features_ND[block], mean, directions), base, base_layout)
+    return to_unit_square(positions)
 
 
-def leading(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (D, <= 50) principal directions, of 5,000 rows at most."""
+def principal_directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) mean and (D, <= 50) principal directions of at most 5,000 rows."""
     mean = x.mean(axis=0)
-    some = x[:: -(-len(x) // 5_000)] - mean
-    _, vectors = np.linalg.eigh(some.T @ some)
+    subset = x[:: -(-len(x) // 5_000)] - mean
+    _, vectors = np.linalg.eigh(subset.T @ subset)
     return mean, np.ascontiguousarray(vectors[:, ::-1][:, : min(DIRECTIONS, x.shape[1])])
 
 
-def reduced(x: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """(n, d) unit rows: neighbours in the run are by cosine."""
+def reduce_features(x: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """(n, d) rows of unit length, because neighbours in a run are by cosine."""
     x = (np.asarray(x, np.float32) - mean) @ directions
     return np.ascontiguousarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9))
 
 
-def laid_out(x: np.ndarray) -> np.ndarray:
-    """(n, 2) by UMAP; by the two leading directions where there are too few items for it."""
-    if len(x) < PLAIN:
+def umap_layout(x: np.ndarray) -> np.ndarray:
+    """(n, 2) by UMAP; the two leading directions where there are too few items for it."""
+    if len(x) < MIN_UMAP_ITEMS:
         return np.pad(x[:, :2], ((0, 0), (0, max(0, 2 - x.shape[1]))))
-    near, far = search(x, x, NEIGHBOURS)
+    near, distances = nearest(x, x, UMAP_NEIGHBOURS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import umap
 
-        layout = umap.UMAP(
-            n_neighbors=NEIGHBOURS, init="pca", random_state=SEED, n_epochs=200, precomputed_knn=(near, far, None)
+        reducer = umap.UMAP(
+            n_neighbors=UMAP_NEIGHBOURS, init="pca", random_state=SEED, n_epochs=200, precomputed_knn=(near, distances, None)
         )  # fmt: skip
-        return layout.fit_transform(x)
+        return reducer.fit_transform(x)
 
 
-def placed(x: np.ndarray, base: np.ndarray, laid: np.ndarray) -> np.ndarray:
-    """Each row at the middle of the places that its nearest in `base` have, nearer ones counting more."""
-    near, far = search(x, base, min(PLACED_BY, len(base)))
-    weights = 1 / (far + 1e-6)
-    return (laid[near] * (weights / weights.sum(axis=1, keepdims=True))[..., None]).sum(axis=1)
+def place_among(x: np.ndarray, base: np.ndarray, base_layout: np.ndarray) -> np.ndarray:
+    """(n, 2) mean position of each row's nearest rows in `base`, weighted by inverse distance."""
+    near, distances = nearest(x, base, min(PLACING_NEIGHBOURS, len(base)))
+    weights = 1 / (distances + 1e-6)
+    return (base_layout[near] * (weights / weights.sum(axis=1, keepdims=True))[..., None]).sum(axis=1)
 
 
-def search(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, k) rows of the nearest and their distances, an item its own first."""
+def nearest(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, k) rows of the nearest in `base` and their Euclidean distances; a query that is in `base` comes first itself."""
     import faiss
 
     index = faiss.IndexFlatL2(base.shape[1])
     index.add(base)
-    far, near = index.search(queries, k)
-    return near.astype(np.int32), np.sqrt(np.maximum(far, 0))
+    squares, near = index.search(queries, k)
+    return near.astype(np.int32), np.sqrt(np.maximum(squares, 0))
 
 
-def in_unit_square(places: np.ndarray) -> np.ndarray:
-    """Scaled alike in both directions so that all but a thousandth at each end lie in [0.02, 0.98]."""
-    low, high = np.quantile(places[:: max(1, len(places) // 100_000)], [0.001, 0.999], axis=0)
+def to_unit_square(positions: np.ndarray) -> np.ndarray:
+    """Scale both axes alike, so that all but a thousandth of the items at each end lie in [0.02, 0.98]."""
+    low, high = np.quantile(positions[:: max(1, len(positions) // 100_000)], [0.001, 0.999], axis=0)
     side = max(float((high - low).max()), 1e-9)
-    return ((places - (low + high) / 2) / side * 0.96 + 0.5).clip(-0.1, 1.1).astype(np.float32)
+    return ((positions - (low + high) / 2) / side * 0.96 + 0.5).clip(-0.1, 1.1).astype(np.float32)
 
 
 def main() -> None:
-    """Work out a run's map and write it whole."""
+    """Compute the map of the run folder in the first argument and write it whole."""
     folder = Path(sys.argv[1])
-    places = project(np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False))
-    write_whole(folder / MAP, lambda p: np.save(p, places, allow_pickle=False))
+    positions = project(np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False))
+    write_atomically(folder / MAP_FILE, lambda path: np.save(path, positions, allow_pickle=False))
 
 
 if __name__ == "__main__":

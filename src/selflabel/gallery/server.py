@@ -1,4 +1,4 @@
-"""The page's answers: one small function a question. Numbers in bulk go as bytes, pictures many at a time."""
+"""The page's HTTP routes, one small function each. Large arrays go as bytes, and small pictures many at a time."""
 
 from __future__ import annotations
 
@@ -18,227 +18,222 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from selflabel.base.errors import UserError
-from selflabel.gallery import media, plane
-from selflabel.gallery.album import Album, State
-from selflabel.gallery.details import details
-from selflabel.gallery.export_job import Taking
+from selflabel.gallery.details import item_details
+from selflabel.gallery.editable_run import EditableRun
+from selflabel.gallery.export_job import ExportJob
 from selflabel.gallery.guard import Guard
-from selflabel.gallery.hints import Modes, hints, likely
-from selflabel.gallery.summary import overview, said
+from selflabel.gallery.listing import Order, list_rows
+from selflabel.gallery.map_layout import MapLayout, encode_window, rows_in_polygon
+from selflabel.gallery.media import media_response
+from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
+from selflabel.gallery.summary import describe_edit, overview
 from selflabel.runs.pictures import array_picture, feature_picture
 from selflabel.runs.run import Run
-from selflabel.runs.sources import Missing, Source, open_source
+from selflabel.runs.sources import Missing, Source
 from selflabel.runs.thumbs import Thumbs
 
 HERE = Path(__file__).parent
-MOST_THUMBS = 256  # in one bundle
-FOUND = 100_000  # items a search shows, at most
-SHOWN_PX = 512  # an array's row is enlarged to about this in an item's details
-
-Order = Literal["typical", "unsure", "row"]
+MAX_BUNDLE = 256  # thumbnails in one response
+ARRAY_PX = 512  # an item of an array is enlarged to about this for its details
+NOT_MODULES = ("main", "theme", "thumbs-worker")  # scripts that are loaded in another way than by an import
 
 
 class Page:
-    """What the answers are made from."""
+    """What the routes respond from.
+
+    Args:
+        run: a finished run.
+        truth: CSV with path and label; None uses the run's own truth.csv, if it has one.
+        moved_to: where the items are now; None where run.toml says.
+        follow: show what links in the source lead to.
+
+    Raises:
+        UserError: the run folder lacks a file, or the truth names none of the run's items.
+    """
 
     def __init__(self, run: Run, truth: Path | None = None, moved_to: str | None = None, follow: bool = False):
-        self.run, self.album = run, Album(run, truth)
+        self.run, self.editable = run, EditableRun(run, truth)
         self.source: Source
-        self.source, self.source_trouble = open_source(run, self.album.paths, moved_to, follow)
-        self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.album))
-        self.plane = plane.Plane(run.folder, len(self.album))
-        self.stamp = stamp_of(run)
-        self.taking = Taking(run, self.album.paths, moved_to, follow)
-        self.lock, self.hinted = threading.Lock(), {"version": -1}
-        self.judged: dict[bytes, Modes] = {}
+        self.source, self.source_error = run.source(moved_to, follow, self.editable.paths)
+        self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.editable))
+        self.map = MapLayout(run.folder, len(self.editable))
+        self.stamp = run_stamp(run)
+        self.export_job = ExportJob(run, self.editable.paths, moved_to, follow)
+        self.lock = threading.Lock()
+        self.latest_suggestions: dict[str, Any] = {"version": -1}
+        self.modes_cache: dict[bytes, Modes] = {}
 
-    def hints(self) -> dict[str, Any]:
-        now = self.album.state
+    def suggestions(self) -> dict[str, Any]:
+        """Suggested edits, recomputed only after an edit."""
+        now = self.editable.state
         with self.lock:
-            if self.hinted["version"] != now.version:
-                self.hinted = hints(self.album, now, self.judged)
-            return self.hinted
+            if self.latest_suggestions["version"] != now.version:
+                self.latest_suggestions = suggest_edits(self.editable, now, self.modes_cache)
+            return self.latest_suggestions
 
 
-def stamp_of(run: Run) -> str:
-    """Changes when the folder holds another run: what the browser keeps of pictures goes by it."""
+def run_stamp(run: Run) -> str:
+    """A string that changes when the folder holds another run, so that the browser's cached pictures are not shown for it."""
     status = (run.folder / "report.json").stat()
     return hashlib.sha256(f"{run.folder.resolve()}|{status.st_mtime_ns}".encode()).hexdigest()[:12]
 
 
 def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
-    """The page of a run, to be served to whoever knows the token."""
+    """The ASGI application of a page, for whoever has the token.
+
+    Args:
+        page: of the run.
+        token: that the address carries.
+        cookie: name of the cookie that keeps the token.
+    """
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        page.plane.close()
+        page.map.close()
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.exception_handler(UserError)(lambda _, error: JSONResponse({"error": str(error)}, 409))
     app.exception_handler(Missing)(lambda _, error: JSONResponse({"error": str(error)}, 404))
-    add_shell(app, page)
-    add_clusters(app, page)
-    add_items(app, page)
-    add_map(app, page)
-    add_exports(app, page)
+    add_shell_routes(app, page)
+    add_cluster_routes(app, page)
+    add_item_routes(app, page)
+    add_media_routes(app, page)
+    add_map_routes(app, page)
+    add_export_routes(app, page)
     return Guard(app, token, cookie)
 
 
-def add_shell(app: FastAPI, page: Page) -> None:
+def add_shell_routes(app: FastAPI, page: Page) -> None:
     templates = Jinja2Templates(HERE / "templates")
-    parts = sorted(p.name for p in (HERE / "static").glob("*.js") if p.stem not in ("main", "theme", "unpack"))
+    modules = sorted(p.name for p in (HERE / "static").glob("*.js") if p.stem not in NOT_MODULES)
 
     @app.get("/", response_class=HTMLResponse)
     def shell(request: Request) -> Response:
-        shown = {"name": page.run.folder.resolve().name, "stamp": page.stamp, "parts": parts}
-        return templates.TemplateResponse(request, "page.html", shown)
+        values = {"name": page.run.folder.resolve().name, "stamp": page.stamp, "modules": modules}
+        return templates.TemplateResponse(request, "page.html", values)
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
-        recorded, report = page.run.recorded, page.run.report
+        report = page.run.report
         return {
             "folder": str(page.run.folder.resolve()),
-            "source": str(recorded.get("settings", {}).get("source", "")),
-            "trouble": page.source_trouble,
+            "source": str(page.editable.settings.get("source", "")),
+            "source_error": page.source_error,
             "method": report.get("method", ""),
             "skipped": report.get("n_skipped", 0),
-            "truth": page.album.truth is not None,
-            "modalities": list(recorded.get("worked_out", {})),
+            "truth": page.editable.truth is not None,
+            "modalities": list(page.run.modalities),
         }
 
 
-def add_clusters(app: FastAPI, page: Page) -> None:
+def add_cluster_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/version")
     def version() -> dict[str, int]:
-        return {"version": page.album.state.version}
+        return {"version": page.editable.state.version}
 
     @app.get("/api/overview")
-    def whole() -> Response:
-        return told(overview(page.album, page.album.state))
+    def show_overview() -> Response:
+        return json_response(overview(page.editable, page.editable.state))
 
     @app.get("/api/hints")
-    def suggested() -> dict[str, Any]:
-        return page.hints()
+    def suggestions() -> dict[str, Any]:
+        return page.suggestions()
 
     @app.post("/api/edits")
     def edit(values: Annotated[dict[str, Any], Body()]) -> Response:
-        before = page.album.state
-        now = page.album.edit(values)
-        done = before.undo if values.get("do") == "undo" else now.undo
-        return told(overview(page.album, now) | {"said": said(done, now.edited.names)})
+        before = page.editable.state
+        now = page.editable.add_edit(values)
+        latest = before.undo if values.get("do") == "undo" else now.undo
+        return json_response(overview(page.editable, now) | {"edit": describe_edit(latest, now.edited.names)})
 
 
-def add_items(app: FastAPI, page: Page) -> None:
-    @app.get("/api/rows/{which}")
-    def rows(which: str, order: Order = "typical", q: str = "") -> Response:
-        found = ordered(page.album, page.album.state, which, order, q)
-        return bulk(found.astype("<i4").tobytes())
+def add_item_routes(app: FastAPI, page: Page) -> None:
+    @app.get("/api/rows/{view}")
+    def rows(view: str, order: Order = "typical", q: str = "") -> Response:
+        listed = list_rows(page.editable, page.editable.state, view, order, q)
+        return bytes_response(listed.astype("<i4").tobytes())
 
     @app.get("/api/items/{row}")
     def item(row: int) -> dict[str, Any]:
-        return details(page.album, page.album.state, page.source, checked(page, row))
+        return item_details(page.editable, page.editable.state, page.source, check_row(page, row))
 
     @app.post("/api/likely")
-    def likeliest(items: Annotated[list[int], Body(embed=True, min_length=1)]) -> dict[str, Any]:
-        return likely(page.album, page.album.state, np.array([checked(page, row) for row in items]))
+    def likely(items: Annotated[list[int], Body(embed=True, min_length=1)]) -> dict[str, Any]:
+        return likely_clusters(page.editable, page.editable.state, np.array([check_row(page, row) for row in items]))
 
+
+def add_media_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/thumbs/{stamp}")
     def thumbs(stamp: str, rows: Annotated[str, Query(pattern=r"^\d+(,\d+)*$")]) -> Response:
-        wanted = [checked(page, int(r)) for r in rows.split(",")]
-        if len(wanted) > MOST_THUMBS:
-            raise HTTPException(422, f"at most {MOST_THUMBS} pictures at a time")
-        data, whole = page.thumbs.bundle(wanted)
-        return bulk(data, "private, max-age=86400, immutable" if whole and stamp == page.stamp else "no-store")
+        requested_rows = [check_row(page, int(r)) for r in rows.split(",")]
+        if len(requested_rows) > MAX_BUNDLE:
+            raise HTTPException(422, f"at most {MAX_BUNDLE} pictures at a time")
+        data, is_complete = page.thumbs.bundle(requested_rows)
+        is_cacheable = is_complete and stamp == page.stamp
+        return bytes_response(data, "private, max-age=86400, immutable" if is_cacheable else "no-store")
 
     @app.get("/media/{row}/{modality}")
-    def bytes_of(request: Request, row: int, modality: Literal["image", "video", "audio", "array"]) -> Response:
-        row = checked(page, row)
+    def media(request: Request, row: int, modality: Literal["image", "video", "audio", "array"]) -> Response:
+        row = check_row(page, row)
         if modality == "array":
-            return array_answer(page.source.values(row))
+            return array_response(page.source.values(row))
         blob = page.source.blobs(row).get(modality)
         if blob is None:
             raise Missing(f"it has no {modality}")
-        name = blob.file if blob.length is None else page.album.paths[row]
-        return media.answer(blob, name, request.headers.get("range"))
+        name = blob.file if blob.length is None else page.editable.paths[row]
+        return media_response(blob, name, request.headers.get("range"))
 
 
-def add_map(app: FastAPI, page: Page) -> None:
+def add_map_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/map")
     def window(left: float = 0, top: float = 0, right: float = 1, bottom: float = 1) -> Response:
-        if not page.plane.ready():
-            return JSONResponse({"trouble": page.plane.trouble}, 202)
-        assert page.plane.places is not None
-        return bulk(plane.seen(page.plane.places, page.album.state.labels, (left, top, right, bottom)))
+        if not page.map.ready():
+            return JSONResponse({"error": page.map.error}, 202)
+        assert page.map.positions is not None
+        return bytes_response(encode_window(page.map.positions, page.editable.state.labels, (left, top, right, bottom)))
 
     @app.post("/api/lasso")
     def lasso(line: Annotated[list[tuple[float, float]], Body(min_length=3, max_length=10_000)]) -> Response:
-        if page.plane.places is None:
+        if page.map.positions is None:
             raise UserError("the map is not there yet; wait for it.")
-        rows = plane.within(page.plane.places, line)
-        return bulk(rows[page.album.state.labels[rows] >= 0].astype("<i4").tobytes())
+        rows = rows_in_polygon(page.map.positions, line)
+        return bytes_response(rows[page.editable.state.labels[rows] >= 0].astype("<i4").tobytes())
 
 
-def add_exports(app: FastAPI, page: Page) -> None:
+def add_export_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/exports")
     def formats() -> dict[str, Any]:
-        return {"formats": page.taking.formats(), "done": page.taking.done}
+        return {"formats": page.export_job.formats(), "progress": page.export_job.progress}
 
     @app.post("/api/exports")
-    def take(format: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
-        return page.taking.take(format)
+    def export(format: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        return page.export_job.write(format)
 
 
-# ---------------------------------------------------------------------------------------------------------- what they share
+# ---------------------------------------------------------------------------------------------------- shared by the routes
 
 
-def ordered(album: Album, now: State, which: str, order: Order, query: str) -> np.ndarray:
-    """Rows of a cluster by its number, of "all" labelled items that nobody has decided on, of the "rejected", of a "search"."""
-    if which == "rejected":
-        rows = now.rejected
-    elif which == "all":
-        rows = now.order[now.starts[1] :]
-        rows = rows[~now.settled[rows]]
-    elif which == "search":
-        rows = named_like(album, query)
-    else:
-        if not which.isdecimal() or int(which) not in now.edited.clusters:
-            raise UserError(f"there is no cluster {which[:20]} (it may have been merged); look at the clusters anew.")
-        rows = now.members(int(which))
-    if which in ("all", "search") and order != "row":
-        rows = rows[np.argsort(np.uint16(65_535) - now.sureness[rows], kind="stable")]
-    return np.sort(rows) if order == "row" else rows[::-1] if order == "unsure" else rows
-
-
-def named_like(album: Album, query: str) -> np.ndarray:
-    """Rows whose path holds the words, whatever their case."""
-    import pyarrow.compute as pc
-
-    if not query:
-        return np.zeros(0, np.int32)
-    found = pc.match_substring(album.paths.column, query, ignore_case=True).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(found)[:FOUND].astype(np.int32)
-
-
-def checked(page: Page, row: int) -> int:
-    if not 0 <= row < len(page.album):
+def check_row(page: Page, row: int) -> int:
+    if not 0 <= row < len(page.editable):
         raise HTTPException(404, f"there is no item {row}")
     return row
 
 
-def told(values: dict[str, Any]) -> Response:
-    """JSON of plain values as they are: the framework would look at each anew, the longest part for thousands of clusters."""
+def json_response(values: dict[str, Any]) -> Response:
+    """JSON of plain values; FastAPI's own encoder inspects every value, which takes longest where there are many clusters."""
     return Response(json.dumps(values, ensure_ascii=False, separators=(",", ":")), media_type="application/json")
 
 
-def bulk(data: bytes, cache: str = "no-store") -> Response:
-    return Response(data, media_type="application/octet-stream", headers={"cache-control": cache})
+def bytes_response(data: bytes, cache_control: str = "no-store") -> Response:
+    return Response(data, media_type="application/octet-stream", headers={"cache-control": cache_control})
 
 
-def array_answer(values: np.ndarray) -> Response:
+def array_response(values: np.ndarray) -> Response:
+    """A PNG of an array's pixels or features, enlarged by a whole factor."""
     picture = feature_picture(values) if values.ndim == 1 else array_picture(values)
-    times = max(1, SHOWN_PX // max(picture.size))
+    factor = max(1, ARRAY_PX // max(picture.size))
     data = io.BytesIO()
-    picture.resize((picture.width * times, picture.height * times), 0).save(data, "PNG")
+    picture.resize((picture.width * factor, picture.height * factor), 0).save(data, "PNG")
     return Response(data.getvalue(), media_type="image/png", headers={"cache-control": "private, max-age=600"})

@@ -1,10 +1,10 @@
-"""SEVERAL METHODS ON THE SAME DATA under the same budget: one table, one picture of quality against time.
+"""`selflabel compare`: several methods on the same data under one budget, as one table and one plot of quality against time.
 
-Each method runs in a process of its own, so that its peak memory is its own and a failure is its own too; all of them read one
-cache of decoded items. Without truth they are ranked by one yardstick: the merit of their labels (`assignment.merit`) by the
-neighbours in the features of all of them, so that none is judged by what it learned itself alone. Beside the runs lie
-comparison.csv, comparison.md and comparison.png, written anew after every method. What is finished is not run again, and what
-was cut off is resumed.
+Each method runs in a process of its own, so that its peak memory and its failure are its own; all of them share the cache of
+decoded items. Without truth they are ranked by one measure: the merit of their labels (`assignment.merit`), averaged over the
+neighbours in the features of all of them, so that no method is judged only by the features that it learned. comparison.csv,
+comparison.md and comparison.png lie beside the runs and are written again after every method. Finished runs are not repeated,
+and unfinished ones are resumed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from typing import Any
 import numpy as np
 
 from selflabel.base.errors import Interrupted, UserError
-from selflabel.base.files import write_text, write_whole
+from selflabel.base.files import write_atomically, write_text
 from selflabel.base.settings import Settings, as_toml, differences, make_settings, with_overrides
 from selflabel.evaluation.metrics import score
-from selflabel.methods import BASELINES, find_method
+from selflabel.methods import BASELINES, option_names
 from selflabel.runs.run import Run, csv_text
 
-FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs; of a budget of seconds, for a second trial
+FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs of the first trial; share of the seconds that a second trial may take
 STOPPED = 130  # exit code of a run that was asked to stop
 FAILED = "failed.json"
 NEIGHBOURS = "neighbours.npy"
@@ -52,17 +52,18 @@ def compare(
 
     Args:
         settings: of all runs; their epochs are the budget where `seconds` is None; without either each method takes its own.
-        methods: names, as in `selflabel methods`, each with what is set for it alone: "sela-nn", "deepcluster version=2",
-            "iic epochs=9" (which then needs no trial).
-        out: the folder of the comparison; a run folder a method.
-        seconds: of training, a method; epochs are fitted to it after a short trial.
-        say: who is told.
+        methods: names as in `selflabel methods`, each with its own options: "sela-nn", "deepcluster version=2", "iic epochs=9"
+            (which then needs no trial).
+        out: the folder of the comparison, with a run folder for each method.
+        seconds: of training, for each method; epochs are fitted to it after a short trial.
+        say: called with a sentence about each method.
 
     Returns:
-        A row a method: COLUMNS by name, None where there is nothing to say.
+        A row for each method: the COLUMNS by name, None where a value is missing.
 
     Raises:
-        UserError: no or an unknown method, no time, or `out` holds something else. Interrupted: a run was stopped.
+        UserError: no method, an unknown one, no time, or `out` holds something else.
+        Interrupted: a run was stopped.
     """
     if settings.epochs is not None and seconds is not None:
         raise UserError("--epochs and --seconds: the budget is one of them; leave the other out.")
@@ -70,16 +71,16 @@ def compare(
         raise UserError(f"--seconds {seconds:g}: give the seconds of training a method has, more than 0.")
     if not methods:
         raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
-    every = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
+    by_entry = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
     claim(out, settings, seconds)
     rows: list[dict[str, Any]] = []
     runs: dict[str, Run] = {}
     known: dict[tuple[str, str], float] = {}
-    for name, asked in every.items():
-        place = run_method(asked, folder_of(name, out), seconds, say)
-        rows.append(row_of(name, place))
+    for name, own_settings in by_entry.items():
+        result = run_method(own_settings, folder_of(name, out), seconds, say)
+        rows.append(row_of(name, result))
         if rows[-1]["failed"] is None:
-            runs[name] = Run(place)
+            runs[name] = Run(result)
         merits = common_merits(runs, known, settings.clusters)
         rows = [row | {"merit": merits.get(row["method"])} for row in rows]
         write_comparison(out, rows)
@@ -87,20 +88,23 @@ def compare(
 
 
 def settings_of(entry: str, settings: Settings) -> Settings:
-    """Those of one entry of the methods: its name, then `key=value` words as `label --set` takes them."""
+    """The settings of one entry of `methods`: its name, then `key=value` words as in `label --set`."""
     name, *words = entry.split() or [""]
-    find_method(name)
-    given = with_overrides(None, words)
-    return make_settings(**asdict(settings) | given | {"method": name, "options": settings.options | given["options"]})
+    values = with_overrides(None, words, option_names(name))
+    return make_settings(**asdict(settings) | values | {"method": name, "options": settings.options | values["options"]})
 
 
 def folder_of(name: str, out: Path) -> Path:
-    """The run folder of an entry of the methods."""
+    """The run folder of an entry of `methods`."""
     return out / re.sub(r"[^\w.=-]+", "-", name)
 
 
 def claim(out: Path, settings: Settings, seconds: float | None) -> None:
-    """Make the folder this comparison's own; a later call with the same settings goes on with it."""
+    """Record the settings in the folder; a later call with the same settings continues the comparison.
+
+    Raises:
+        UserError: the folder holds another comparison, or something else.
+    """
     file = out / "comparison.json"
     if file.exists():
         known = json.loads(file.read_text(encoding="utf-8"))
@@ -118,10 +122,10 @@ def claim(out: Path, settings: Settings, seconds: float | None) -> None:
 
 
 def run_method(settings: Settings, folder: Path, seconds: float | None, say: Callable[[str], None]) -> Path:
-    """Run one method to its end or its failure; the run folder, or the file that says why there is none."""
+    """Run one method. Returns the run folder, or the file with the reason of its failure."""
     failed = folder.with_name(f"{folder.name}-{FAILED}")
     if Run(folder).is_finished:
-        say(f"{folder.name}: finished before")
+        say(f"{folder.name}: was finished already")
         return folder
     failed.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -136,8 +140,9 @@ def run_method(settings: Settings, folder: Path, seconds: float | None, say: Cal
 
 
 def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tuple[int | None, str | None]:
-    """(epochs, None): those asked for all or set for this one, or those of a run that was cut off, or those that fit into the
-    time; (None, reason) where a trial for that failed.
+    """(epochs, None), or (None, reason) where a trial failed.
+
+    The epochs are those of the settings, those of an unfinished run, or as many as fit into the seconds.
     """
     if (folder / "run.toml").exists():
         return Run(folder).recorded["settings"].get("epochs"), None
@@ -156,7 +161,11 @@ def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tu
 
 
 def next_trial(seconds: float, trials: list[tuple[int, float]]) -> int | None:
-    """Epochs of the next trial: few at first, which tell more of what starting costs than of an epoch; then a share of the time.
+    """Epochs of the next trial, or None: few in the first trial, most of which is the start; then a share of the budget.
+
+    Args:
+        seconds: of the budget.
+        trials: (epochs, seconds) of the trials before.
 
     Example:
         >>> next_trial(60, []), next_trial(60, [(3, 1.0)]), next_trial(60, [(3, 9.0)]), next_trial(60, [(3, 30.0)])
@@ -170,50 +179,54 @@ def next_trial(seconds: float, trials: list[tuple[int, float]]) -> int | None:
 
 
 def epochs_for(seconds: float, trials: list[tuple[int, float]]) -> int:
-    """The epochs that fit into a time, from the (epochs, seconds) of one trial, or of a short and a longer one.
+    """The epochs that fit into a time, from one trial, or from a short and a longer one.
 
-    Of two, the difference tells what an epoch costs. Where the machine was busy during the first it tells too little, so starting
-    is taken for half of the longer one at most.
+    The difference between two trials gives the cost of an epoch. If the machine was busy during the first one, the difference is
+    too small, so the start is taken to be at most half of the longer trial.
+
+    Args:
+        seconds: of the budget.
+        trials: (epochs, seconds) of each trial.
 
     Example:
         >>> epochs_for(60, [(3, 6.0)]), epochs_for(62, [(3, 6.0), (13, 16.0)]), epochs_for(60, [(3, 6.0), (12, 6.0)])
         (30, 59, 228)
     """
-    epochs, took = trials[-1]
-    a_piece = took / epochs
+    epochs, elapsed = trials[-1]
+    per_epoch = elapsed / epochs
     if len(trials) > 1:
-        a_piece = max((took - trials[0][1]) / (epochs - trials[0][0]), a_piece / 2)
-    start = max(0.0, took - epochs * a_piece)
-    return max(1, int((seconds - start) / max(a_piece, 1e-6)))
+        per_epoch = max((elapsed - trials[0][1]) / (epochs - trials[0][0]), per_epoch / 2)
+    start = max(0.0, elapsed - epochs * per_epoch)
+    return max(1, int((seconds - start) / max(per_epoch, 1e-6)))
 
 
 def in_process(settings: Settings, folder: Path) -> str | None:
-    """Label in a process of its own; None, or the reason why it failed.
+    """Label in a process of its own. Returns None, or the reason of its failure.
 
     Raises:
-        Interrupted: it was asked to stop, and saved.
+        Interrupted: the process was asked to stop, and saved its run.
     """
     with tempfile.TemporaryDirectory() as place:
         config = Path(place) / "settings.toml"
         write_text(config, as_toml({k: v for k, v in asdict(settings).items() if k != "source"}))
         words = [sys.executable, "-m", "selflabel.cli", "label", settings.source, "--config", str(config), "--out", str(folder)]
-        status, text = ended([*words, "--resume", "--json"])
+        status, errors = run_process([*words, "--resume", "--json"])
     if status in (STOPPED, -signal.SIGINT, -signal.SIGTERM):
         raise Interrupted
     if status == 0:
         return None
-    said = [line for line in text.strip().splitlines() if line.strip()]
-    return said[-1].removeprefix("selflabel: ") if said else f"ended by signal {-status}"
+    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    return lines[-1].removeprefix("selflabel: ") if lines else f"ended by signal {-status}"
 
 
-def ended(words: list[str]) -> tuple[int, str]:
-    """(exit status, what it said on standard error) of a process that is told to stop when this one is, and is waited for."""
+def run_process(words: list[str]) -> tuple[int, str]:
+    """(exit status, standard error) of a process. It gets SIGTERM when this process does."""
     in_main = threading.current_thread() is threading.main_thread()
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()) if in_main else None
         try:
             text = process.communicate()[1]
-        except KeyboardInterrupt:  # it heard Ctrl-C, too, and is saving
+        except KeyboardInterrupt:  # Ctrl-C reached it, too; it is saving
             text = process.communicate()[1]
         finally:
             if in_main:
@@ -221,20 +234,20 @@ def ended(words: list[str]) -> tuple[int, str]:
     return process.returncode, text
 
 
-def row_of(name: str, place: Path) -> dict[str, Any]:
-    """The table's row of a run folder, or of a failure."""
+def row_of(name: str, result: Path) -> dict[str, Any]:
+    """The table's row for a run folder, or for the file of a failure."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"method": name}
-    if place.suffix == ".json":
-        return row | json.loads(place.read_text(encoding="utf-8"))
-    run = Run(place)
+    if result.suffix == ".json":
+        return row | json.loads(result.read_text(encoding="utf-8"))
+    run = Run(result)
     report, table = run.report, run.labels
-    guess = report["estimated_accuracy"]
+    estimate = report["estimated_accuracy"]
     truth = run.truth
-    found = score(None if truth is None else [truth[p] for p in table["path"].to_pylist()], table["label"].to_numpy())
+    scores = score(None if truth is None else [truth[p] for p in table["path"].to_pylist()], table["label"].to_numpy())
     return (
         row
-        | {k: found[k] for k in SCORES}
-        | {"estimated accuracy": guess and guess["value"], **{k: report["signs"][k] for k in SIGNS}}
+        | {k: scores[k] for k in SCORES}
+        | {"estimated accuracy": estimate and estimate["value"], **{k: report["signs"][k] for k in SIGNS}}
         | {"clusters": report["n_clusters"], "epochs": report["epochs"]}
         | {"seconds": round(report["seconds"]["train"] + report["seconds"]["label"], 1)}
         | {"MB": round(sum(report["peak_bytes"].values()) / 1e6)}
@@ -242,38 +255,42 @@ def row_of(name: str, place: Path) -> dict[str, Any]:
 
 
 def common_merits(runs: dict[str, Run], known: dict[tuple[str, str], float], K: int | None) -> dict[str, float]:
-    """Every run's merit in nats: the mean over the neighbours that the runs found, the same ones counted once.
+    """Every run's merit in nats, averaged over the neighbours of all runs; equal neighbours count once.
 
-    known: what was worked out before, (name of the run, digest of the neighbours) to merit; it grows. K: labels asked for.
+    Args:
+        runs: name to run.
+        known: (name of the run, digest of the neighbours) to merit, from before; new ones are added.
+        K: clusters asked for; None where each method chose its own.
     """
     import torch
 
     from selflabel.assignment.merit import neighbour_merit
 
-    ways = {hashlib.blake2b((run.folder / NEIGHBOURS).read_bytes()).hexdigest(): run.folder / NEIGHBOURS for run in runs.values()}
+    files = [run.folder / NEIGHBOURS for run in runs.values()]
+    by_digest = {hashlib.blake2b(file.read_bytes()).hexdigest(): file for file in files}
     for name, run in runs.items():
-        new = [way for way in ways if (name, way) not in known]
+        new = [digest for digest in by_digest if (name, digest) not in known]
         labels = torch.from_numpy(run.raw_labels["label"].to_numpy().astype(np.int64)) if new else torch.zeros(0)
-        for way in new:
-            near = torch.from_numpy(np.load(ways[way], allow_pickle=False)).long()
-            known[name, way] = neighbour_merit(labels, near, max(K or 0, int(labels.max()) + 1))
-    return {name: sum(known[name, way] for way in ways) / len(ways) for name in runs}
+        for digest in new:
+            rows = torch.from_numpy(np.load(by_digest[digest], allow_pickle=False)).long()
+            known[name, digest] = neighbour_merit(labels, rows, max(K or 0, int(labels.max()) + 1))
+    return {name: sum(known[name, digest] for digest in by_digest) / len(by_digest) for name in runs}
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
 def write_comparison(out: Path, rows: list[dict[str, Any]]) -> None:
-    """comparison.csv, comparison.md and comparison.png."""
+    """Write comparison.csv, comparison.md and comparison.png."""
     write_text(out / "comparison.csv", csv_text(list(COLUMNS), [["" if r[c] is None else r[c] for c in COLUMNS] for r in rows]))
     write_text(out / "comparison.md", as_table(rows) + "\n")
-    drawing = drawn(rows)
-    if drawing is not None:
-        write_whole(out / "comparison.png", lambda p: drawing.savefig(p, format="png", dpi=130))
+    figure = plot_comparison(rows)
+    if figure is not None:
+        write_atomically(out / "comparison.png", lambda p: figure.savefig(p, format="png", dpi=130))
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
-    """Markdown, best first, without the columns that no method fills.
+    """A Markdown table, best method first, without empty columns.
 
     Example:
         >>> print(as_table([dict.fromkeys(COLUMNS) | {"method": "kmeans", "nmi": 0.5, "seconds": 2.0}]))
@@ -284,11 +301,12 @@ def as_table(rows: list[dict[str, Any]]) -> str:
     columns = [c for c in COLUMNS if any(r[c] is not None for r in rows)]
     lines = [columns, ["---"] * len(columns)]
     for r in sorted(rows, key=lambda r: -(quality(r)[1] or -1)):
-        lines.append([shown(c, r[c]) for c in columns])
+        lines.append([format_value(c, r[c]) for c in columns])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def shown(column: str, value: Any) -> str:
+def format_value(column: str, value: Any) -> str:
+    """A cell of the table."""
     if value is None:
         return ""
     if column == "seconds":
@@ -297,13 +315,13 @@ def shown(column: str, value: Any) -> str:
 
 
 def quality(row: dict[str, Any]) -> tuple[str, Any]:
-    """What a row is ranked by: accuracy where there is truth, else the merit."""
+    """(name, value) of the measure that ranks a row: accuracy where there is truth, else the merit."""
     name = "accuracy" if row["accuracy"] is not None else "merit"
     return name, row[name]
 
 
-def drawn(rows: list[dict[str, Any]]) -> Any:
-    """A figure of quality against time; None where no method ended well."""
+def plot_comparison(rows: list[dict[str, Any]]) -> Any:
+    """A figure of quality against time; None where every method failed."""
     from matplotlib.figure import Figure
 
     good = [(r["method"], max(r["seconds"], 0.1), *quality(r)) for r in rows if not r["failed"]]

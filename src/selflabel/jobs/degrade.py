@@ -1,35 +1,41 @@
-"""How a finished run's labels bear worse and worse items: pictures compressed, blurred or dropped, sounds muffled, noisy or
-dropped (the degradation experiment of SeLaVi). The run is not trained again; only what it is shown gets worse.
+"""`selflabel score --degrade`: how robust a finished run's labels are. Pictures are compressed, blurred or dropped, sounds
+low-passed, made noisy or dropped (the degradation experiment of SeLaVi). The run is not trained again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import write_text, write_whole
+from selflabel.base.files import write_atomically, write_text
 from selflabel.evaluation.metrics import accuracy, nmi
-from selflabel.jobs.predict import load_model
-from selflabel.jobs.prepare import Notices
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.predict import Model, load_model
 from selflabel.runs.run import Run
 from selflabel.training.data import ResidentData
-from selflabel.views.corruptions import DROPPED, PICTURES, SOUNDS
+from selflabel.training.stored import Corruption
+from selflabel.views.corruptions import DROP_SHARES, PICTURE_CORRUPTIONS, SOUND_CORRUPTIONS
 from selflabel.views.random import uniforms
 
-DROPS = 0xD809  # the key of who loses a modality
+DROP_KEY = 0xD809  # of the random numbers that choose which items lose the modality
 
 
 @dataclass(frozen=True)
 class Row:
-    """Scores at one level of one way of spoiling one modality: from all that an item has, and from that modality alone.
+    """Scores at one level of one corruption of one modality. The names are those of degraded-MODALITY.json.
 
-    alone_*: None where the level takes the modality away, or where the run has no other.
+    Attributes:
+        way: the corruption.
+        level: its level, as people see it.
+        nmi, accuracy: of labels predicted from all modalities.
+        alone_nmi, alone_accuracy: of labels predicted from this modality only; None where it is dropped, or the only one.
     """
 
     way: str
@@ -41,94 +47,118 @@ class Row:
 
 
 @torch.no_grad()
-def degraded(run: Run, modality: str, known: dict[str, str], device: str = "auto", notices: Notices | None = None) -> list[Row]:
-    """Scores of the run's labels of its own items as one modality gets worse.
+def degrade(
+    run: Run, modality: str, classes: dict[str, str], device: str = "auto", callbacks: Callbacks | None = None
+) -> list[Row]:
+    """Scores of the labels that the run predicts for its own items as one modality gets worse.
 
     Args:
-        run: finished; its source must still be where it was.
+        run: finished; its source must still be there.
         modality: "image", "video" or "audio".
-        known: path -> class.
+        classes: path to class.
+        device: "auto", "cpu", "cuda" or "mps".
+        callbacks: progress.
 
     Returns:
-        A row a level; the first is "as it is".
+        A row for each level; the first is "as it is".
 
     Raises:
         UserError: the run has no such modality, its source is gone, or no item of it has a known class.
     """
     model = load_model(run, device, run.recorded["settings"].get("cache"))
-    if modality not in model.looks or next(iter(model.looks.values())).px == 0:
-        has = " and ".join(model.looks) if next(iter(model.looks.values())).px else "features only"
-        raise UserError(f"--degrade {modality}: {run.folder} has {has}.")
-    shown = model.opened(run.recorded["settings"]["source"], notices or Notices())
-    data = shown.data(model.device, model.ranks, model.settings.seed)
-    rows = [i for i, path in enumerate(shown.items.paths) if path in known]
+    if modality not in model.modalities or model.takes_features:
+        available = "features only" if model.takes_features else " and ".join(model.modalities)
+        raise UserError(f"--degrade {modality}: {run.folder} has {available}.")
+    prepared = model.prepare(run.recorded["settings"]["source"], callbacks or Callbacks())
+    paths = prepared.items.paths
+    rows = [i for i, path in enumerate(paths) if path in classes]
     if not rows:
-        raise UserError(f"{run.folder}: none of the truth's paths is in it; its first is {shown.items.paths[0]}.")
-    truth = np.array([known[shown.items.paths[i]] for i in rows])
-    others = {m: model.features(data, m) for m in data.items if m != modality}
-
-    def row(way: str, level: str, present: torch.Tensor) -> Row:
-        here = model.features(data, modality)
-        joint = model.log_probs({**others, modality: here}, data.present | {modality: present})
-        scores = scored(truth, joint.argmax(dim=1).numpy()[rows])
-        if not others or way == "dropped":
-            return Row(way, level, *scores)
-        alone = model.log_probs({modality: here}, {modality: present})
-        return Row(way, level, *scores, *scored(truth, alone.argmax(dim=1).numpy()[rows]))
-
-    as_it_is = data.present[modality]
-    found = [row("as it is", "", as_it_is)]
-    for way, (change, levels) in (SOUNDS if modality == "audio" else PICTURES).items():
+        raise UserError(f"{run.folder}: none of the truth's paths is in it; its first is {paths[0]}.")
+    truth = np.array([classes[paths[i]] for i in rows])
+    scorer = Scorer(model, prepared.dataset(model.device, model.ranks, model.task.seed), modality, rows, truth)
+    table = [scorer.row("as it is", "")]
+    for way, (change, levels) in (SOUND_CORRUPTIONS if modality == "audio" else PICTURE_CORRUPTIONS).items():
         for name, level in levels.items():
-            data.changes[modality] = at(change, level)
-            found.append(row(way, name, as_it_is))
-    data.changes.clear()
-    for share in DROPPED if others else ():
-        found.append(row("dropped", f"{share:.0%}", as_it_is & kept(data, share)))
-    return found
+            table.append(scorer.row(way, name, corrupt=at_level(change, level)))
+    for share in DROP_SHARES if scorer.other_features else ():
+        table.append(scorer.row("dropped", f"{share:.0%}", keep=scorer.kept_items(share)))
+    return table
 
 
-def at(change: Callable[..., torch.Tensor], level: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The change at one level."""
-    return lambda items, rows: change(items, rows, level)
+class Scorer:
+    """Scores a run's labels with one modality changed.
+
+    Args:
+        model: the run's networks.
+        data: its items.
+        modality: the one that is changed.
+        rows: the items whose class is known.
+        truth: their classes.
+    """
+
+    def __init__(self, model: Model, data: ResidentData, modality: str, rows: list[int], truth: np.ndarray):
+        self.model, self.data, self.modality, self.rows, self.truth = model, data, modality, rows, truth
+        self.other_features = {m: model.features(data, m) for m in data.stored if m != modality}
+
+    def row(self, way: str, level: str, corrupt: Corruption | None = None, keep: Tensor | None = None) -> Row:
+        """Scores under a corruption, or with the modality kept by some items (N,) only."""
+        m = self.modality
+        present = self.data.present[m] if keep is None else self.data.present[m] & keep
+        data = self.data.with_stored(m, replace(self.data.stored[m], corrupt=corrupt))
+        features = self.model.features(data, m)
+        joint = self.model.log_probs({**self.other_features, m: features}, self.data.present | {m: present})
+        if not self.other_features or keep is not None:
+            return Row(way, level, *self.scores(joint))
+        single = self.model.log_probs({m: features}, {m: present})
+        return Row(way, level, *self.scores(joint), *self.scores(single))
+
+    def scores(self, log_probs: Tensor) -> tuple[float, float]:
+        """(NMI, accuracy) of the most probable labels."""
+        labels = log_probs.argmax(dim=1).numpy()[self.rows]
+        return round(nmi(self.truth, labels), 4), round(accuracy(self.truth, labels), 4)
+
+    def kept_items(self, share: float) -> Tensor:
+        """(N,) bool: the items that keep the modality when this share loses it; a higher share includes a lower one."""
+        rows = torch.arange(self.data.n_items, device=self.data.device)
+        return uniforms(DROP_KEY, rows, 1)[:, 0] >= share
 
 
-def kept(data: ResidentData, share: float) -> torch.Tensor:
-    """(N,) which items keep the modality when this share loses it; who loses it first loses it at every higher share."""
-    return uniforms(DROPS, torch.arange(data.n_items, device=data.device), 1)[:, 0] >= share
+def at_level(change: Any, level: float) -> Corruption:
+    """A corruption at one level."""
+    return partial(apply_change, change, level)
 
 
-def scored(truth: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    return round(nmi(truth, labels), 4), round(accuracy(truth, labels), 4)
+def apply_change(change: Any, level: float, items: Tensor, rows: Tensor) -> Tensor:
+    return change(items, rows, level)
 
 
 def write_degraded(rows: list[Row], modality: str, folder: Path) -> tuple[Path, Path]:
-    """degraded-MODALITY.json and .png in the run folder."""
+    """Write degraded-MODALITY.json and .png into the run folder; returns both paths."""
     import json
 
     table, picture = folder / f"degraded-{modality}.json", folder / f"degraded-{modality}.png"
     content = {"modality": modality, "rows": [asdict(r) for r in rows]}
     write_text(table, json.dumps(content, indent=1) + "\n")
-    write_whole(picture, lambda p: drawn(rows, modality).savefig(p, format="png", dpi=110))
+    write_atomically(picture, lambda p: plot_degraded(rows, modality).savefig(p, format="png", dpi=110))
     return table, picture
 
 
-def drawn(rows: list[Row], modality: str) -> Any:
-    """A figure: a panel a way, NMI over levels, all modalities together beside this one alone."""
+def plot_degraded(rows: list[Row], modality: str) -> Any:
+    """A figure with a panel for each corruption: NMI over levels, of all modalities and of this one only."""
     from matplotlib.figure import Figure
 
     first, ways = rows[0], list(dict.fromkeys(r.way for r in rows[1:]))
     figure = Figure(figsize=(3.2 * len(ways), 3.0), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(ways), sharey=True))
     for axis, way in zip(axes, ways):
-        shown = [first, *(r for r in rows if r.way == way)]
-        names = ["as it is", *(r.level for r in shown[1:])]
+        levels = [first, *(r for r in rows if r.way == way)]
+        names = ["as it is", *(r.level for r in levels[1:])]
         if first.alone_nmi is None:
-            axis.plot(names, [r.nmi for r in shown], "o-", color="#1f5fa8")
+            axis.plot(names, [r.nmi for r in levels], "o-", color="#1f5fa8")
         else:
-            axis.plot(names, [r.nmi for r in shown], "o-", color="#1f5fa8", label="all modalities")
+            axis.plot(names, [r.nmi for r in levels], "o-", color="#1f5fa8", label="all modalities")
             if way != "dropped":
-                axis.plot(names, [r.alone_nmi for r in shown], "s--", color="#c0562b", label=f"{modality} alone")
+                axis.plot(names, [r.alone_nmi for r in levels], "s--", color="#c0562b", label=f"{modality} only")
         axis.set_title(f"{modality} {way}", fontsize=10)
         axis.tick_params(axis="x", rotation=35, labelsize=8)
         axis.set_ylim(0, 1)

@@ -1,7 +1,7 @@
-"""Fine-tuning: a finished run's networks are taught the classes of some of its items and scored on the others, beside the same
-networks taught from nothing (the protocol by which SeLaVi, section 4.3, and others measure what was learned).
+"""`selflabel probe --finetune`: a finished run's networks are trained on the classes of some items and scored on the others.
 
-Truth teaches here. The run itself is not changed.
+Beside them the same networks are trained from scratch (the protocol of SeLaVi, section 4.3, and others). Truth is used for
+training here. The run itself is not changed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Batch, Data, Final, Method, Phase, Prediction, Recipe, Task, finished, one_cycle
-from selflabel.evaluation.metrics import codes
-from selflabel.evaluation.probes import split
-from selflabel.jobs.predict import Model, input_encoder, load_model
-from selflabel.jobs.prepare import Notices
+from selflabel.base.schedules import one_cycle
+from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Task, argmax_outcome
+from selflabel.evaluation.metrics import encode_labels
+from selflabel.evaluation.probes import group_folds
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.predict import Model, empty_encoder, load_model
 from selflabel.runs.run import Run
 from selflabel.training.data import ResidentData
 from selflabel.training.loop import train
@@ -28,16 +29,23 @@ from selflabel.training.loop import train
 FOLDS = 3
 EPOCHS = 20
 RECIPE = Recipe(1e-3, one_cycle, "adamw", 1e-2)
-BATCH = 32
+BATCH_SIZE = 32
 
 
-class Taught(Method):
-    """A linear layer on the features of all modalities side by side, trained with the encoders on `fit`'s classes."""
+class Supervised(Method):
+    """A linear classifier on the concatenated features of all modalities, trained together with the encoders.
 
-    def __init__(self, task: Task, classes: Tensor, fit: Tensor):
+    Args:
+        task: with K classes.
+        classes: (N,) class of every item.
+        train_rows: (M,) the items to train on.
+    """
+
+    classes: Tensor
+
+    def __init__(self, task: Task, classes: Tensor, train_rows: Tensor):
         super().__init__(task, None)
-        self.fit = fit
-        self.classes: Tensor
+        self.train_rows = train_rows
         self.register_buffer("classes", classes)
 
     def build(self, encoders: nn.ModuleDict) -> None:
@@ -45,86 +53,99 @@ class Taught(Method):
         self.head = nn.Linear(sum(self.dim(m) for m in encoders), self.task.clusters or 0)
 
     def phases(self) -> list[Phase]:
-        views = {m: (self.view_of(m),) for m in self.encoders}
-        batch = min(BATCH, max(4, len(self.fit) // 8))  # a small set needs steps too
-        return [Phase("fine-tune", self.task.epochs or EPOCHS, views, RECIPE, batch)]
+        views = {m: (self.task.view_preset(m),) for m in self.encoders}
+        batch_size = min(BATCH_SIZE, max(4, len(self.train_rows) // 8))  # a small set needs steps, too
+        return [Phase("fine-tune", self.task.epochs or EPOCHS, views, RECIPE, self.loss, batch_size, draw=self.draw)]
 
-    def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
-        return self.fit[torch.randperm(len(self.fit), generator=generator)][:, None]
+    def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
+        return self.train_rows[torch.randperm(len(self.train_rows), generator=generator)][:, None]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        features = {m: self.encoders[m](view) for m, (view,) in batch.views.items()}
+        features = {m: self.encoders[m](view.pixels) for m, (view,) in batch.views.items()}
         return {"classes": F.cross_entropy(self.scores(features, batch.present), self.classes[batch.rows_BG[:, 0]])}
 
     def scores(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
-        """(B, K); a modality that an item lacks is nought."""
+        """(B, K); features of a modality that an item lacks are zero."""
         parts = [features[m] * present[m][:, None] if m in present else features[m] for m in self.encoders]
         return self.head(torch.cat(parts, dim=1)).float()
 
-    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction([F.log_softmax(self.scores(block, present or {}), dim=1)])
+    def predict(self, features: Features) -> Prediction:
+        return Prediction([F.log_softmax(self.scores(features.pooled, features.present), dim=1)])
 
-    def final(self, data: Data, generator: torch.Generator) -> Final:
-        features = {m: data.features(m) for m in self.encoders}
-        return finished(self.predict(features, data.present).log_probs, 0, {})
+    def final(self, data: Data, generator: torch.Generator) -> Outcome:
+        features = Features({m: data.features(m) for m in self.encoders}, data.present)
+        return argmax_outcome(self.predict(features).log_probs, 0, {})
 
 
-def finetuned(
+def finetune(
     run: Run,
     classes: dict[str, str],
     groups: dict[str, str] | None = None,
     epochs: int = EPOCHS,
     seed: int = 0,
     device: str = "auto",
-    notices: Notices | None = None,
+    callbacks: Callbacks | None = None,
 ) -> dict[str, Any]:
-    """Accuracy on items that were held out, as means over FOLDS parts of which each is held out once.
+    """Mean accuracy over FOLDS folds on items that were held out.
 
     Args:
-        run: finished, with encoders of its own; its source must still be where it was.
-        classes: path -> class, of some items or all.
-        groups: path -> group; items of one group are on one side.
-        epochs: of every training, 2 * FOLDS in all.
-        seed: of folds, first weights and draws.
+        run: finished, with encoders of its own; its source must still be there.
+        classes: path to class, of some items or all.
+        groups: path to group; items of one group are in one fold.
+        epochs: of each of the 2 * FOLDS trainings.
+        seed: of the folds, the first weights and the draws.
+        device: "auto", "cpu", "cuda" or "mps".
+        callbacks: progress.
 
     Returns:
-        "from the run" and "from nothing", accuracies; "epochs", "folds".
+        "from the run" and "from nothing" to accuracies in 0 to 1; "epochs" and "folds".
 
     Raises:
         UserError: the run's features are fixed, its source is gone, or fewer than two classes or groups are known.
     """
     model = load_model(run, device, run.recorded["settings"].get("cache"))
-    if any(part.px == 0 or part.backbone is not None for part in model.looks.values()):
+    if any(m.px == 0 or m.backbone is not None for m in model.modalities.values()):
         raise UserError(f"{run.folder}: its features are fixed, nothing is to be tuned; use --papers for linear layers.")
-    shown = model.opened(run.recorded["settings"]["source"], notices or Notices())
-    rows = np.array([i for i, path in enumerate(shown.items.paths) if path in classes], np.int64)
-    known = [shown.items.paths[i] for i in rows]
-    y = codes([classes[path] for path in known]) if known else np.zeros(0, np.int64)
-    folds = split(y, [groups.get(path, path) for path in known] if groups else None, seed, FOLDS) if known else []
+    prepared = model.prepare(run.recorded["settings"]["source"], callbacks or Callbacks())
+    paths = prepared.items.paths
+    rows = np.array([i for i, path in enumerate(paths) if path in classes], np.int64)
+    y, folds = class_folds([paths[i] for i in rows], classes, groups, seed)
     if not folds or y.max() < 1:
         raise UserError(f"{run.folder}: fine-tuning needs two classes and two groups at least.")
-    every = torch.zeros(len(shown.items.paths), dtype=torch.long)
-    every[torch.from_numpy(rows)] = torch.from_numpy(y)
-    data = shown.data(model.device, model.ranks, seed)
+    class_of_row = torch.zeros(len(paths), dtype=torch.long)
+    class_of_row[torch.from_numpy(rows)] = torch.from_numpy(y)
+    data = prepared.dataset(model.device, model.ranks, seed)
     task = replace(model.task, n_items=data.n_items, clusters=int(y.max()) + 1, epochs=epochs)
-    found: dict[str, list[float]] = {"from the run": [], "from nothing": []}
-    for fold, (fit, held) in enumerate(folds):
-        starts = {"from the run": deepcopy(model.method.encoders), "from nothing": fresh(model, seed + fold)}
+    accuracies: dict[str, list[float]] = {"from the run": [], "from nothing": []}
+    for fold, (train_part, test_part) in enumerate(folds):
+        starts = {"from the run": deepcopy(model.method.encoders), "from nothing": new_encoders(model, seed + fold)}
         for start, encoders in starts.items():
-            said = taught(Taught(task, every, torch.from_numpy(rows[fit])), encoders, data, seed + fold)
-            found[start].append(float((said[rows[held]] == y[held]).mean()))
-    return {start: round(float(np.mean(values)), 4) for start, values in found.items()} | {"epochs": epochs, "folds": len(folds)}
+            method = Supervised(task, class_of_row, torch.from_numpy(rows[train_part]))
+            labels = train_classifier(method, encoders, data, seed + fold)
+            accuracies[start].append(float((labels[rows[test_part]] == y[test_part]).mean()))
+    means = {start: round(float(np.mean(values)), 4) for start, values in accuracies.items()}
+    return means | {"epochs": epochs, "folds": len(folds)}
 
 
-def fresh(model: Model, seed: int) -> nn.ModuleDict:
-    """The run's encoders with first weights."""
+def class_folds(
+    paths: list[str], classes: dict[str, str], groups: dict[str, str] | None, seed: int
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """((M,) class numbers of these paths, (train, test) positions of each fold); no folds where there are no paths."""
+    if not paths:
+        return np.zeros(0, np.int64), []
+    y = encode_labels([classes[path] for path in paths])
+    return y, group_folds(y, [groups.get(path, path) for path in paths] if groups else None, seed, FOLDS)
+
+
+def new_encoders(model: Model, seed: int) -> nn.ModuleDict:
+    """The run's encoders with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.ModuleDict({m: input_encoder(m, part, model.task, {}) for m, part in model.looks.items()})
+        return nn.ModuleDict({m: empty_encoder(m, modality, model.task, {}) for m, modality in model.modalities.items()})
 
 
-def taught(method: Taught, encoders: nn.ModuleDict, data: ResidentData, seed: int) -> np.ndarray:
-    """(N,) the class that each item gets, once the method has been trained."""
+def train_classifier(method: Supervised, encoders: nn.ModuleDict, data: ResidentData, seed: int) -> np.ndarray:
+    """(N,) predicted class of every item, after training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method.build(encoders)

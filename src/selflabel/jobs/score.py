@@ -1,4 +1,4 @@
-"""A finished run against labels that people gave: its labels, what each modality says alone, and its features."""
+"""`selflabel score` and `selflabel probe`: a finished run against labels that people gave."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from typing import Any
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import write_whole
+from selflabel.base.files import write_atomically
 from selflabel.evaluation.metrics import accuracy, nmi, score
 from selflabel.evaluation.probes import probe
-from selflabel.evaluation.purity import drawn
+from selflabel.evaluation.purity import plot_purities
 from selflabel.runs.run import Run, read_column, read_truth
 
 
 @dataclass(frozen=True)
-class Known:
-    """The items of a run whose class is known and that nobody rejected: rows, their paths, labels and classes."""
+class TruthItems:
+    """The items of a run whose class is known and that nobody rejected.
+
+    Attributes:
+        rows: (M,) their rows in the run.
+        paths: their paths.
+        labels: (M,) the run's labels.
+        classes: their classes.
+    """
 
     rows: np.ndarray
     paths: list[str]
@@ -27,16 +34,17 @@ class Known:
 
     @property
     def by_path(self) -> dict[str, str]:
-        """path -> class."""
+        """Path to class."""
         return dict(zip(self.paths, self.classes))
 
 
-def known_items(run: Run, truth: str | None, raw: bool = False) -> Known:
+def match_truth(run: Run, truth: str | None, raw: bool = False) -> TruthItems:
     """Match a run's items with the truth.
 
     Args:
-        truth: a CSV with path and label, "folders" (an item's folder is its class), or None: what the source carried.
-        raw: leave edits aside.
+        run: finished.
+        truth: a CSV with path and label; "folders", where an item's folder is its class; None for the truth of the source.
+        raw: ignore edits.
 
     Raises:
         UserError: there is no truth, none of its paths is in the run, or every item is rejected.
@@ -55,44 +63,62 @@ def known_items(run: Run, truth: str | None, raw: bool = False) -> Known:
             f"{truth}: none of its paths is in {run.folder}: its first is {first}, the run's is {paths[0]}; label the folder "
             "that they start from, or write them as in the run's labels.csv."
         )
-    return Known(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
+    return TruthItems(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
 
 
 def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
-    """The eight numbers; those against truth are None where there is none."""
+    """The metrics of `evaluation.metrics.score`; those that need truth are None where there is none.
+
+    Args:
+        run, truth, raw: as in `match_truth`.
+
+    Raises:
+        UserError: see `match_truth`.
+    """
     if truth is None and run.truth is None:
         labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()
         return score(None, labels[labels >= 0])
-    known = known_items(run, truth, raw)
-    return score(known.classes, known.labels)
+    items = match_truth(run, truth, raw)
+    return score(items.classes, items.labels)
 
 
-def score_alone(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:
-    """Modality to (accuracy, NMI) of the labels it gives by itself, on the items that have it; empty for a run of one."""
-    if not run.alone or (truth is None and run.truth is None):
+def score_modalities(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:
+    """Modality to (accuracy, NMI) of the labels predicted from it only, on the items that have it.
+
+    Empty for a run of one modality, and without truth.
+    """
+    by_modality = run.labels_by_modality
+    if not by_modality or (truth is None and run.truth is None):
         return {}
-    known, found = known_items(run, truth, raw=True), {}
-    classes = np.array(known.classes)
-    for modality, labels in run.alone.items():
-        given = labels[known.rows]
-        if (given >= 0).any():
-            found[modality] = accuracy(classes[given >= 0], given[given >= 0]), nmi(classes[given >= 0], given[given >= 0])
-    return found
+    items = match_truth(run, truth, raw=True)
+    classes, scores = np.array(items.classes), {}
+    for modality, all_labels in by_modality.items():
+        labels = all_labels[items.rows]
+        has = labels >= 0
+        if has.any():
+            scores[modality] = accuracy(classes[has], labels[has]), nmi(classes[has], labels[has])
+    return scores
 
 
 def probe_run(run: Run, truth: str | None, seed: int = 0, papers: bool = False) -> dict[str, Any]:
-    """How good a run's features are; a `group` column of the truth says which items stay on one side."""
-    known, by_path = known_items(run, truth, raw=True), groups_of(truth)
-    groups = [by_path[p] for p in known.paths] if by_path else None
-    return probe(run.features[known.rows], known.classes, groups, seed, papers)
+    """The probes of `evaluation.probes.probe` on a run's features.
+
+    Args:
+        run, truth: as in `match_truth`; items of one `group` (a column of the truth) stay in one fold.
+        seed: of the folds.
+        papers: by the papers' schedules and neighbours, too.
+    """
+    items, by_path = match_truth(run, truth, raw=True), groups_of(truth)
+    groups = [by_path[p] for p in items.paths] if by_path else None
+    return probe(run.features[items.rows], items.classes, groups, seed, papers)
 
 
 def groups_of(truth: str | None) -> dict[str, str] | None:
-    """path -> group, where the truth is a file that has such a column."""
+    """Path to group, where the truth is a file with such a column."""
     return read_column(Path(truth), ("group",)) if truth is not None and truth != "folders" else None
 
 
-def draw_purity(run: Run, truth: str | None, raw: bool, file: Path) -> None:
-    """Histograms of the clusters' purity and entropy, as PNG."""
-    known = known_items(run, truth, raw)
-    write_whole(file, lambda p: drawn(known.classes, known.labels).savefig(p, format="png", dpi=110))
+def plot_purity(run: Run, truth: str | None, raw: bool, file: Path) -> None:
+    """Write histograms of the clusters' purity and entropy as PNG."""
+    known = match_truth(run, truth, raw)
+    write_atomically(file, lambda p: plot_purities(known.classes, known.labels).savefig(p, format="png", dpi=110))

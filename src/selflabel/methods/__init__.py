@@ -22,7 +22,13 @@ from selflabel.methods.label.xdc import XDC
 
 @dataclass(frozen=True)
 class Entry:
-    """What `selflabel methods` prints, and the class."""
+    """A line of `selflabel methods`.
+
+    Attributes:
+        make: the class.
+        paper: authors, venue and year, or what it is.
+        cost: how long it takes.
+    """
 
     make: type[Method]
     paper: str
@@ -33,11 +39,13 @@ METHODS: dict[str, Entry] = {
     "sela-nn": Entry(
         SeLaNN,
         "this project's default: SeLa with neighbours, exchange of stuck heads, relaxed masses",
-        "a label turn an epoch",
+        "a label turn in each epoch",
     ),
     "sela": Entry(SeLa, "Asano, Rupprecht & Vedaldi, ICLR 2020", "hundreds of epochs as published; 30 by default"),
     "selavi": Entry(SeLaVi, "Asano, Patrick, Rupprecht & Vedaldi, NeurIPS 2020", "200 epochs as published; 40 by default"),
-    "xdc": Entry(XDC, "Alwassel et al., NeurIPS 2020; of one modality it is deep clustering", "40 epochs, 20 rounds of k-means"),
+    "xdc": Entry(
+        XDC, "Alwassel et al., NeurIPS 2020; with one modality it is deep clustering", "40 epochs, 20 rounds of k-means"
+    ),
     "deepcluster": Entry(
         DeepCluster,
         "Caron et al., ECCV 2018; version=2 is DeepCluster-v2",
@@ -55,7 +63,7 @@ METHODS: dict[str, Entry] = {
 
 
 BASELINES: dict[str, Entry] = {
-    "kmeans": Entry(baselines.KMeans, "k-means (Lloyd), the tightest of five starts", "seconds; nothing is trained"),
+    "kmeans": Entry(baselines.KMeans, "k-means (Lloyd), the best of five starts", "seconds; nothing is trained"),
     "spherical-kmeans": Entry(baselines.SphericalKMeans, "by cosine (Dhillon & Modha, 2001)", "seconds; nothing is trained"),
     "gaussian-mixture": Entry(baselines.GaussianMixture, "Gaussians with diagonal covariances", "seconds; nothing is trained"),
     "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items"),
@@ -63,9 +71,18 @@ BASELINES: dict[str, Entry] = {
 }
 
 
+def option_names(name: str) -> tuple[str, ...]:
+    """The names of a method's options. Raises UserError where there is no such method."""
+    return tuple(find_method(name).make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
 def find_method(name: str) -> Entry:
-    """Raises UserError where there is none of that name."""
-    every = METHODS | BASELINES
-    if name not in every:
-        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(every)}.")
-    return every[name]
+    """The method or baseline of that name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    entries = METHODS | BASELINES
+    if name not in entries:
+        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(entries)}.")
+    return entries[name]

@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
 
-from selflabel.decode.image import Undecodable, open_image, to_square
-from selflabel.decode.sound import RATE, decode_sound
-from selflabel.decode.video import decode_clip, source_of
-from selflabel.items import Blob
+from selflabel.decode.image import Undecodable, decode_square, open_image, to_square
+from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
+from selflabel.decode.video import decode_clip, media_input
+from selflabel.items import Blob, Items
 from selflabel.runs.sources import Missing, Source
 
-TILE_PX = 128
-SMALL_PX = 64  # a picture of at most this side is kept without loss
-HEARD_S = 4  # of a sound's middle are shown
-WINDOW, HOP, BANDS, RANGE_DB = 512, 160, 64, 60.0
-DARK_TO_LIGHT = np.array([[13, 8, 35], [74, 20, 108], [168, 50, 110], [237, 105, 60], [251, 200, 90], [252, 253, 220]], float)
+THUMBNAIL_PX = 128
+LOSSLESS_PX = 64  # a picture of at most this side is kept without loss
+SHEET_PX = 96  # side of an image on the contact sheet, before it is shrunk
+SPECTROGRAM_S = 4  # of a sound's middle are drawn
+WINDOW, HOP, BANDS, RANGE_DB = 512, 160, 64, 60.0  # of the spectrogram: samples, samples, rows, decibels from dark to light
+COLOURS = np.array([[13, 8, 35], [74, 20, 108], [168, 50, 110], [237, 105, 60], [251, 200, 90], [252, 253, 220]], float)
 
 
-def tile(source: Source, row: int) -> bytes:
-    """An item's small picture, encoded.
+# ---------------------------------------------------------------------------------------------- thumbnails of a finished run
+
+
+def encode_thumbnail(source: Source, row: int) -> bytes:
+    """An item's small picture as PNG or JPEG.
+
+    Args:
+        source: of the run.
+        row: of the item.
 
     Raises:
-        Missing: it is not there or cannot be read.
+        Missing: the item is not there or cannot be read.
     """
     try:
-        picture = picture_of(source, row)
+        picture = read_picture(source, row)
     except Undecodable as error:
         raise Missing(str(error)) from error
     except OSError as error:
         raise Missing(f"it cannot be read ({error.strerror or error})") from error
-    return encoded(to_square(picture, min(TILE_PX, *picture.size)))
+    return encode(to_square(picture, min(THUMBNAIL_PX, *picture.size)))
 
 
-def picture_of(source: Source, row: int) -> Image.Image:
+def read_picture(source: Source, row: int) -> Image.Image:
     blobs = source.blobs(row)
     if "image" in blobs:
-        return open_image(blobs["image"].read(), draft_px=TILE_PX)
+        return open_image(blobs["image"].read(), draft_px=THUMBNAIL_PX)
     if "video" in blobs:
         return middle_frame(blobs["video"])
     if "audio" in blobs:
@@ -47,52 +57,102 @@ def picture_of(source: Source, row: int) -> Image.Image:
     return feature_picture(values) if values.ndim == 1 else array_picture(values)
 
 
-def encoded(picture: Image.Image) -> bytes:
+def encode(picture: Image.Image) -> bytes:
     data = io.BytesIO()
-    if max(picture.size) <= SMALL_PX:
+    if max(picture.size) <= LOSSLESS_PX:
         picture.save(data, "PNG")
     else:
         picture.save(data, "JPEG", quality=82)
     return data.getvalue()
 
 
+# --------------------------------------------------------------------------------------------- tiles of the contact sheet
+
+
+def tile_reader(items: Items) -> Callable[[int], np.ndarray] | None:
+    """How to get an item's tile of clusters.png.
+
+    Args:
+        items: that were labelled.
+
+    Returns:
+        row -> (H, W) or (H, W, 3) uint8; it raises Undecodable for an image that cannot be read. None for features.
+    """
+    if items.are_features:
+        return None
+    if items.array is not None:
+        array = items.array
+        return lambda row: np.asarray(array[row]).squeeze()
+    if "image" in items.blobs:
+        return lambda row: image_tile(items.blobs["image"][row])
+    return lambda row: media_tile(items, row)
+
+
+def image_tile(blob: Blob | None) -> np.ndarray:
+    """(96, 96, 3) of an image; white where an item has none."""
+    if blob is None:
+        return np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)
+    return decode_square(blob.read(), SHEET_PX, 3).transpose(1, 2, 0)
+
+
+def media_tile(items: Items, row: int) -> np.ndarray:
+    """A film's middle frame with a strip of its sound below, or a sound's spectrogram; white where there is neither."""
+    film, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
+    strips: list[Image.Image] = []
+    with suppress(Undecodable):
+        if film is not None:
+            strips.append(middle_frame(film))
+    with suppress(Undecodable):
+        if sound is not None:
+            picture = spectrogram(sound)
+            strips.append(picture.resize((picture.width, picture.height // 3)) if strips else picture)
+    return np.concatenate([np.asarray(strip) for strip in strips]) if strips else np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------- pictures of one item
+
+
 def array_picture(pixels: np.ndarray) -> Image.Image:
-    """(H, W[, C]) uint8, as every source of arrays is opened."""
+    """The picture of an array's row (H, W) or (H, W, C) uint8."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if pixels.ndim == 2 else "RGB")
 
 
 def feature_picture(values: np.ndarray) -> Image.Image:
-    """Features as a square of cells, dark to light from the least to the largest: rows that look alike are alike."""
+    """Features (D,) as a square of cells, dark to light from the least to the largest: similar rows have similar pictures."""
     side = max(1, int(np.ceil(np.sqrt(len(values)))))
     cells = np.zeros(side * side)
     span = np.ptp(values)
     cells[: len(values)] = (values - values.min()) / (span if span > 0 else 1)
-    return coloured(cells.reshape(side, side)).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)
+    return colour_map(cells.reshape(side, side)).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.NEAREST)
 
 
 def middle_frame(blob: Blob) -> Image.Image:
-    frames, _ = decode_clip(source_of(blob), 3, TILE_PX)
+    """A film's middle frame, 128 px. Raises Undecodable."""
+    frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX)
     return Image.fromarray(np.ascontiguousarray(frames[1].transpose(1, 2, 0)))
 
 
 def spectrogram(blob: Blob) -> Image.Image:
-    """The middle of a sound: time across, pitch up (narrow bands low, wide ones high), decibels below the loudest as light."""
-    wave, heard = decode_sound(source_of(blob), HEARD_S * RATE, RATE)
-    x = wave[: max(heard, WINDOW)].astype(np.float32) / 32768
+    """The middle four seconds of a sound, 128 px: time across, pitch up, light by decibels below the loudest point.
+
+    Bands are narrow for low and wide for high pitches. Raises Undecodable.
+    """
+    wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * RATE, RATE)
+    x = wave[: max(length, WINDOW)].astype(np.float32) / FULL_SCALE
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, WINDOW // 2), WINDOW)[::HOP]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1)))
     edges = np.unique(np.geomspace(2, power.shape[1], BANDS + 1).astype(int))
     bands = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
     decibels = 10 * np.log10(np.maximum(bands, 1e-10))
-    light = np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1) * (heard > 0)
-    return coloured(light.T[::-1]).resize((TILE_PX, TILE_PX), Image.Resampling.BILINEAR)
+    light = np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1) * (length > 0)
+    return colour_map(light.T[::-1]).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR)
 
 
-def coloured(light_HW: np.ndarray) -> Image.Image:
-    """[0, 1] to colours that grow lighter all the way."""
-    at = light_HW * (len(DARK_TO_LIGHT) - 1)
-    stops = np.arange(len(DARK_TO_LIGHT))
-    rgb = np.stack([np.interp(at, stops, DARK_TO_LIGHT[:, c]) for c in range(3)], axis=-1)
+def colour_map(light_HW: np.ndarray) -> Image.Image:
+    """Values in [0, 1] as colours that grow lighter all the way."""
+    at = light_HW * (len(COLOURS) - 1)
+    stops = np.arange(len(COLOURS))
+    rgb = np.stack([np.interp(at, stops, COLOURS[:, c]) for c in range(3)], axis=-1)
     return Image.fromarray(rgb.astype(np.uint8))

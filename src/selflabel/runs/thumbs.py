@@ -1,8 +1,8 @@
-"""The run's `thumbs/`: small pictures made when they are first looked at, in two files however many there are.
+"""The run's `thumbs/`: small pictures, made when they are first shown, in two files for any number of items.
 
-`tiles.bin` holds encoded pictures one after the other; `index.bin` holds each row's place and length there, 16 bytes a row,
-noughts where there is none yet. Pictures are only ever added, the bytes before the place: a crash loses nothing but itself,
-and two pages on one run at worst make a picture twice.
+`tiles.bin` holds the encoded pictures one after the other; `index.bin` holds each row's offset and length there, 16 bytes a row,
+zeros where there is no picture yet. Pictures are only ever added, and their bytes before their index entry: a crash loses only
+the picture that was being written, and two pages on one run at worst make a picture twice.
 """
 
 from __future__ import annotations
@@ -15,73 +15,98 @@ from pathlib import Path
 
 import numpy as np
 
-from selflabel.runs.pictures import tile
+from selflabel.runs.pictures import encode_thumbnail
 from selflabel.runs.sources import Missing, Source
 
 WORKERS = max(2, min(8, os.cpu_count() or 2))
+ENTRY = 16  # bytes of the index a row
 
 
-class Pack:
-    """The two files: `get` and `put` a row's picture. A folder that cannot be written keeps nothing and says so by `kept`."""
+class ThumbnailFile:
+    """The two files. In a folder that cannot be written nothing is kept, and `is_open` is false."""
 
     def __init__(self, folder: Path, rows: int):
         self.lock = threading.Lock()
         try:
             folder.mkdir(exist_ok=True)
-            index = folder / "index.bin"
-            whole = index.exists() and index.stat().st_size == 16 * rows
-            self.tiles = os.open(folder / "tiles.bin", os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if whole else os.O_TRUNC), 0o644)
-            self.index = np.memmap(index, np.uint64, "r+" if whole else "w+", shape=(rows, 2))
-            self.kept = True
+            index, fits = folder / "index.bin", has_index(folder, rows)
+            self.tiles = os.open(folder / "tiles.bin", os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if fits else os.O_TRUNC), 0o644)
+            self.index = np.memmap(index, np.uint64, "r+" if fits else "w+", shape=(rows, 2))
+            self.is_open = True
         except OSError:
-            self.kept = False
+            self.is_open = False
 
     def get(self, row: int) -> bytes | None:
-        if not self.kept:
+        """A row's picture; None where there is none yet."""
+        if not self.is_open:
             return None
-        at, length = map(int, self.index[row])
-        return os.pread(self.tiles, length, at) if length else None
+        offset, length = map(int, self.index[row])
+        return os.pread(self.tiles, length, offset) if length else None
 
     def put(self, row: int, data: bytes) -> None:
-        if not self.kept:
+        """Add a row's picture."""
+        if not self.is_open:
             return
         try:
             with self.lock:
                 os.write(self.tiles, data)
-                at = os.lseek(self.tiles, 0, os.SEEK_CUR) - len(data)
-                self.index[row] = at, len(data)
-        except OSError:  # a full disk: the page goes on without keeping
-            self.kept = False
+                offset = os.lseek(self.tiles, 0, os.SEEK_CUR) - len(data)
+                self.index[row] = offset, len(data)
+        except OSError:  # a full disk: the page goes on without keeping pictures
+            self.is_open = False
 
 
-def reader(folder: Path, source: Source, rows: int) -> Callable[[int], bytes]:
-    """row -> its picture, encoded: the one that is kept, or a new one that is not. It raises Missing, and writes nothing."""
+def has_index(folder: Path, rows: int) -> bool:
+    """Whether the folder has an index of this many rows: one of another size is an older run's."""
     index = folder / "index.bin"
-    whole = index.exists() and index.stat().st_size == 16 * rows
-    pack = Pack(folder, rows) if whole else None
-    return lambda row: (pack.get(row) if pack else None) or tile(source, row)
+    return index.exists() and index.stat().st_size == ENTRY * rows
+
+
+def thumbnail_reader(folder: Path, source: Source, rows: int) -> Callable[[int], bytes]:
+    """A function that reads encoded pictures and writes nothing.
+
+    Args:
+        folder: the run's `thumbs/`, which need not be there.
+        source: of the run.
+        rows: items of the run.
+
+    Returns:
+        row -> its picture, the stored one or else a new one; it raises Missing.
+    """
+    stored = ThumbnailFile(folder, rows) if has_index(folder, rows) else None
+    return lambda row: (stored.get(row) if stored else None) or encode_thumbnail(source, row)
 
 
 class Thumbs:
-    """Small pictures of a run's items, many at a time."""
+    """Small pictures of a run's items, many at a time; new ones are stored.
+
+    Args:
+        folder: the run's `thumbs/`; made where it is not there.
+        source: of the run.
+        rows: items of the run.
+    """
 
     def __init__(self, folder: Path, source: Source, rows: int):
-        self.pack, self.source = Pack(folder, rows), source
+        self.file, self.source = ThumbnailFile(folder, rows), source
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="thumbs")
 
     def one(self, row: int) -> bytes:
         """An encoded picture; empty where the item is missing."""
-        found = self.pack.get(row)
-        if found is None:
+        data = self.file.get(row)
+        if data is None:
             try:
-                found = tile(self.source, row)
+                data = encode_thumbnail(self.source, row)
             except Missing:
                 return b""
-            self.pack.put(row, found)
-        return found
+            self.file.put(row, data)
+        return data
 
     def bundle(self, rows: Sequence[int]) -> tuple[bytes, bool]:
-        """Pictures in one piece: a length each (uint32, little-endian, 0 if missing), then their bytes; whether all are there."""
-        found = list(self.workers.map(self.one, rows))
-        lengths = np.array([len(data) for data in found], "<u4")
-        return lengths.tobytes() + b"".join(found), bool(lengths.all())
+        """Many pictures in one piece.
+
+        Returns:
+            A length each (uint32, little-endian, 0 if missing) and then their bytes; whether all of them are there.
+        """
+        pictures = list(self.workers.map(self.one, rows))
+        lengths = np.array([len(data) for data in pictures], "<u4")
+        return lengths.tobytes() + b"".join(pictures), bool(lengths.all())

@@ -1,1 +1,1 @@
-"""One loop for every method: it draws, shows, learns, relabels, saves and resumes."""
+"""One training loop for every method, its view of the data, checkpoints, and ranks under torchrun."""

@@ -1,4 +1,4 @@
-"""A checkpoint: one safetensors file with the method, the optimiser and where the loop stood. No pickle, no code."""
+"""A checkpoint: one safetensors file with the method, the optimiser and the state of the loop. No pickle, no code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selflabel.base.files import write_whole
+from selflabel.base.files import write_atomically
 
 NAME = "last.safetensors"
 
@@ -28,7 +28,7 @@ def save(folder: Path, method: nn.Module, optimiser: torch.optim.Optimizer | Non
                 elif value is not None:
                     numbers[f"{i}.{name}"] = value
     text = json.dumps({"loop": state, "method": method.extra_state(), "optimiser": numbers})  # type: ignore[operator]
-    write_whole(folder / NAME, lambda p: save_file(tensors, p, metadata={"state": text}))
+    write_atomically(folder / NAME, lambda p: save_file(tensors, p, metadata={"state": text}))
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -42,7 +42,14 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 
 def restore_method(method: nn.Module, tensors: dict[str, Tensor], extra: dict[str, Any], prefix: str = "method.") -> None:
-    """Put saved tensors back. A buffer takes the saved shape, whatever its own."""
+    """Load saved tensors into a method. A buffer takes the saved shape, which may differ from its own.
+
+    Args:
+        method: a built one.
+        tensors: by their names in the file.
+        extra: its `extra_state`.
+        prefix: of the method's tensors in the file.
+    """
     own = dict(method.named_buffers())
     modules = dict(method.named_modules())
     state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -55,7 +62,7 @@ def restore_method(method: nn.Module, tensors: dict[str, Tensor], extra: dict[st
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Put the optimiser's saved state back, each tensor in the memory layout of its parameter."""
+    """Load an optimiser's saved state, each tensor in the memory layout of its parameter."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Any]] = {}
     for key, value in [*((k, v) for k, v in tensors.items() if k.startswith("optimiser.")), *numbers.items()]:

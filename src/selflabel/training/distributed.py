@@ -1,4 +1,4 @@
-"""Ranks under torchrun. Alone, everything here does nothing."""
+"""Ranks under torchrun. In a single process everything here does nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is, of how many; `wrap` is True when gradients must be averaged."""
+    """The number of this process, and of all processes."""
 
     rank: int = 0
     world: int = 1
@@ -25,7 +25,7 @@ class Ranks:
         return self.rank == 0
 
     def shard(self, n: int) -> slice:
-        """This rank's stretch of n rows; the stretches differ by one row at most and none is dropped."""
+        """This rank's slice of n rows. Slices differ by one row at most, and no row is dropped."""
         return slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
 
     def gather_rows(self, part: Tensor, n: int) -> Tensor:
@@ -41,21 +41,24 @@ class Ranks:
         dist.all_gather(parts, padded)
         return torch.cat([p[:size] for p, size in zip(parts, sizes)])
 
-    def every_row(self, part: Tensor, n: int, stacked: int = 1) -> Tensor:
-        """What a batch of n groups of rows is on all ranks, in order, from this rank's part of it: (len(part) * n / own, ...).
+    def gather_batch(self, part: Tensor, n: int, stacked: int = 1) -> Tensor:
+        """The rows of a whole batch from every rank's part of it, in order. Every rank computes the loss of the whole batch.
 
-        Every rank reckons the loss of the whole batch from it. Gradients go to own rows only, and come out such that their
-        average over ranks by shares of the batch (`average_gradients`) is the gradient of the whole batch's loss.
+        Gradients go to this rank's rows only. They are scaled so that their average over ranks, weighted by shares of the batch
+        (`average_gradients`), is the gradient of the whole batch's loss.
 
-        stacked: how many such parts `part` is, one after the other, as of several views.
+        Args:
+            part: (stacked * B * G, ...) this rank's rows.
+            n: groups of the whole batch.
+            stacked: blocks in `part`, one after the other, as of several views.
         """
         if self.world == 1:
             return part
         whole = part.float() if part.is_floating_point() else part  # gloo has no bfloat16
-        return torch.cat([EveryRow.apply(x, self, n) for x in whole.chunk(stacked)])  # type: ignore[no-untyped-call]
+        return torch.cat([GatherBatch.apply(x, self, n) for x in whole.chunk(stacked)])  # type: ignore[no-untyped-call]
 
-    def same_everywhere(self, module: nn.Module) -> None:
-        """Give every rank the first rank's parameters and buffers."""
+    def broadcast_state(self, module: nn.Module) -> None:
+        """Copy the first rank's parameters and buffers to every rank."""
         if self.world == 1:
             return
         import torch.distributed as dist
@@ -72,15 +75,15 @@ class Ranks:
         return any(gathered)
 
     def average_gradients(self, module: nn.Module, weight: float) -> None:
-        """Gradients of the mean over the whole batch: each rank's, times its share of the batch, summed."""
+        """Replace gradients by those of the whole batch: the sum over ranks of each rank's times `weight`, its share."""
         if self.world == 1:
             return
         import torch.distributed as dist
 
-        learning = [p for p in module.parameters() if p.requires_grad]
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) * weight for p in learning])
+        trained = [p for p in module.parameters() if p.requires_grad]
+        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) * weight for p in trained])
         dist.all_reduce(flat)
-        for p, grad in zip(learning, flat.split([p.numel() for p in learning])):
+        for p, grad in zip(trained, flat.split([p.numel() for p in trained])):
             p.grad = grad.view_as(p)
 
     def barrier(self) -> None:
@@ -88,16 +91,15 @@ class Ranks:
             torch.distributed.barrier()
 
 
-class EveryRow(torch.autograd.Function):
-    """See `Ranks.every_row`."""
+class GatherBatch(torch.autograd.Function):
+    """See `Ranks.gather_batch`."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, ranks: Ranks, n: int) -> Tensor:
         own = ranks.shard(n)
         ctx.own, ctx.n, ctx.shape = own, n, part.shape
-        groups = part.unflatten(0, (max(1, own.stop - own.start), -1))  # a rank without a share has a group to be going on with
-        every = ranks.gather_rows(groups[: own.stop - own.start].contiguous(), n)
-        return every.flatten(0, 1)
+        groups = part.unflatten(0, (max(1, own.stop - own.start), -1))  # a rank without a share shows one group
+        return ranks.gather_rows(groups[: own.stop - own.start].contiguous(), n).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -108,7 +110,7 @@ class EveryRow(torch.autograd.Function):
 
 
 def join(device: torch.device) -> Ranks:
-    """Join the processes that torchrun started; alone when it started none."""
+    """Join the processes that torchrun started; a single process where it started none."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks()
@@ -123,28 +125,32 @@ def join(device: torch.device) -> Ranks:
 
 
 def leave() -> None:
-    """End gloo's threads while there is an interpreter: one that frees a tensor later aborts the process (pytorch #179291)."""
+    """End gloo's threads before the interpreter ends: a thread that frees a tensor later aborts the process (pytorch #179291)."""
     import torch.distributed as dist
 
-    gc.collect()  # what still holds the group
+    gc.collect()  # objects that still hold the group
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def pick_device(asked: str) -> torch.device:
-    """The device for `--device auto|cpu|cuda|mps`; each rank takes its own GPU."""
+def pick_device(name: str) -> torch.device:
+    """The device for `--device auto|cpu|cuda|mps`; each rank uses its own GPU.
+
+    Raises:
+        UserError: there is no such device.
+    """
     from selflabel.base.errors import UserError
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; use --device auto or cpu.")
-    if asked == "mps" and not torch.backends.mps.is_available():
+    if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps: torch finds no Apple GPU here; use --device auto or cpu.")
-    if asked not in ("cpu", "cuda", "mps"):
-        raise UserError(f"--device {asked}: use auto, cpu, cuda or mps.")
-    return torch.device(f"cuda:{local}" if asked == "cuda" else asked)
+    if name not in ("cpu", "cuda", "mps"):
+        raise UserError(f"--device {name}: use auto, cpu, cuda or mps.")
+    return torch.device(f"cuda:{local}" if name == "cuda" else name)
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -1,21 +1,23 @@
-"""HOW AN ITEM IS SHOWN: batched random changes on the device, each drawn from (seed, epoch, item, use)."""
+"""HOW AN ITEM IS SHOWN: batched random views on the device, each a function of (seed, epoch, item, use)."""
 
-from selflabel.views.clip import show_clip
-from selflabel.views.first import first_features, first_reader, sound_features
-from selflabel.views.image import PRESETS, Preset, show
-from selflabel.views.random import chances, key_of, uniforms
-from selflabel.views.sound import show_sound
+from selflabel.views.clip import view_clips
+from selflabel.views.first import first_features, fit_first_features, sound_features
+from selflabel.views.image import PRESETS, Preset, view_images
+from selflabel.views.random import bernoulli, key_of, uniforms
+from selflabel.views.sound import view_sounds
+from selflabel.views.view import View
 
 __all__ = [
     "PRESETS",
     "Preset",
-    "chances",
+    "View",
+    "bernoulli",
     "first_features",
-    "first_reader",
+    "fit_first_features",
     "key_of",
-    "show",
-    "show_clip",
-    "show_sound",
     "sound_features",
     "uniforms",
+    "view_clips",
+    "view_images",
+    "view_sounds",
 ]

@@ -1,61 +1,89 @@
-"""Views of films: some of the stored frames, all shown under one geometry and one colour, so that only the film moves."""
+"""Views of films: some of the stored frames, all under one geometry and one colour change, so that only the film moves."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from selflabel.views.image import Preset, show
+from selflabel.views.image import Preset, view_images
 from selflabel.views.random import uniforms
+from selflabel.views.view import View
 
-SHOWN = 8  # frames of a view
-TIME = 0x71AE  # mixed into the key for the draws of time
+FRAMES = 8  # frames of a view
+TIME = 0x71AE  # mixed into the key for the random numbers of time
 
 
-def show_clip(
+def view_clips(
     clips: Tensor,
     preset: Preset,
     key: int,
     rows: Tensor,
-    px: int | None = None,
-    shown: int = SHOWN,
+    frames: int = FRAMES,
     lengths: Tensor | None = None,
-) -> Tensor:
-    """A view of every film.
+    px: int | None = None,
+) -> View:
+    """A random view of every film.
 
     Args:
-        clips: (B, F, 3, H, W) uint8.
-        preset: a still one sees frames evenly apart over the whole; any other over a random half of it or more. With lengths, a
-            still one sees the middle frames; any other starts anywhere.
-        key, rows: fix the draws.
-        px: side of the view.
-        shown: frames of the view.
-        lengths: (B,) frames before a film loops; then the view's frames follow one another as they are stored.
+        clips: (B, F, 3, H, H) uint8.
+        preset: how strongly to change them. The identity shows frames evenly over the whole film; any other preset frames evenly
+            over a random half of it or more. With `lengths` the identity shows the middle frames; any other starts anywhere.
+        key, rows: fix the random numbers, as in `view_images`.
+        frames: frames of the view.
+        lengths: (B,) frames before a film repeats. Where they are given, frames follow one another as they are stored.
+        px: side of the view; None keeps the stored side.
 
     Returns:
-        (B, 3, shown, px, px) float32 in [0, 1].
+        A view of (B, 3, frames, px, px) float32 pixels in [0, 1].
     """
     B, F = clips.shape[:2]
-    u = None if preset.is_still else uniforms(key ^ TIME, rows.to(clips.device), 2)
-    at = frames_of(F, min(shown, F), u) if lengths is None else in_step(lengths.to(clips.device), min(shown, F), u)
-    chosen = clips[torch.arange(B, device=clips.device)[:, None], at.to(clips.device).expand(B, -1)]
-    T = chosen.shape[1]
-    seen = show(chosen.flatten(0, 1), preset, key, rows.to(clips.device).repeat_interleave(T), px)
-    return seen.view(B, T, *seen.shape[1:]).transpose(1, 2)
+    u = None if preset.is_identity else uniforms(key ^ TIME, rows.to(clips.device), 2)
+    count = min(frames, F)
+    if lengths is None:
+        index, span = spread_frames(F, count, u)
+    else:
+        index, span = consecutive_frames(lengths.to(clips.device), count, F, u)
+    subset = clips[torch.arange(B, device=clips.device)[:, None], index.to(clips.device).expand(B, -1)]
+    repeated = rows.to(clips.device).repeat_interleave(count)
+    view = view_images(subset.flatten(0, 1), preset, key, repeated, px)
+    pixels = view.pixels.view(B, count, *view.pixels.shape[1:]).transpose(1, 2)
+    assert view.theta is not None
+    return View(pixels, view.theta[::count], span.to(clips.device).expand(B, 2))
 
 
-def frames_of(F: int, shown: int, u: Tensor | None) -> Tensor:
-    """(B or 1, shown) frames: evenly apart; with draws u (B, 2), over a share of 0.5 to 1 of the film from a random start."""
-    steps = (torch.arange(shown) + 0.5) / shown
+def spread_frames(F: int, count: int, u: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Frames evenly over a film, or over a random share of 0.5 to 1 of it.
+
+    Args:
+        F: stored frames.
+        count: frames of the view.
+        u: (B, 2) uniform random numbers; None shows the whole film.
+
+    Returns:
+        ((B or 1, count) frame numbers, (B or 1, 2) the span as shares of the film).
+    """
+    steps = (torch.arange(count) + 0.5) / count
     if u is None:
-        return (steps * F).long()[None]
+        return (steps * F).long()[None], torch.tensor([[0.0, 1.0]])
     share = 0.5 + 0.5 * u[:, :1]
     start = u[:, 1:] * (1 - share)
-    return ((start + share * steps.to(u.device)) * F).long().clamp(max=F - 1)
+    index = ((start + share * steps.to(u.device)) * F).long().clamp(max=F - 1)
+    return index, torch.cat([start, start + share], dim=1)
 
 
-def in_step(lengths: Tensor, shown: int, u: Tensor | None) -> Tensor:
-    """(B, shown) frames that follow one another: from the middle, or from a random start by draws u (B, 2). Short films loop."""
-    spare = (lengths - shown).clamp(min=0)
+def consecutive_frames(lengths: Tensor, count: int, F: int, u: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Frames that follow one another, from the middle of a film or from a random start. Short films repeat.
+
+    Args:
+        lengths: (B,) frames before a film repeats.
+        count: frames of the view.
+        F: stored frames.
+        u: (B, 2) uniform random numbers; None shows the middle.
+
+    Returns:
+        ((B, count) frame numbers, (B, 2) the span as shares of the stored frames).
+    """
+    spare = (lengths - count).clamp(min=0)
     start = spare // 2 if u is None else (u[:, 1] * (spare + 1)).long().clamp(max=spare)
-    return start[:, None] + torch.arange(shown, device=lengths.device)
+    span = torch.stack([start, start + count], dim=1).float() / F
+    return start[:, None] + torch.arange(count, device=lengths.device), span

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selflabel.views.random import uniforms
+from selflabel.views.view import View, identity
 
 DRAWS = 18  # uniforms an item and view
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
@@ -22,13 +23,22 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
 
 @dataclass(frozen=True)
 class Preset:
-    """How strongly a view changes an image; zeros change nothing.
+    """How strongly a random view changes a picture; zeros change nothing.
 
-    area: share of the picture's area that a crop keeps, lowest and highest. aspect: largest width over height of a crop.
-    flip, grey, blur: probabilities. degrees, shear (tangent), shift (share of the side), zoom (relative): affine, plus or
-    minus. jitter: brightness, contrast, saturation (relative) and hue (turns), with probability jitter_p. cutout: share of
-    the side of one square that is blanked with the picture's mean (DeVries & Taylor, 2017). side: of the view, in sides of the
-    picture.
+    Attributes:
+        area: lowest and highest share of the picture's area that a crop keeps.
+        aspect: largest ratio of width to height of a crop, or of height to width.
+        flip: probability of mirroring left and right.
+        degrees: rotation, plus or minus.
+        shear: tangent of the shear's angle, plus or minus.
+        shift: share of the side, plus or minus.
+        zoom: relative change of the size, plus or minus.
+        jitter: relative change of brightness, contrast and saturation, and of the hue in full turns, plus or minus.
+        jitter_p: probability of the jitter.
+        grey: probability of losing all colour.
+        blur: probability of a Gaussian blur.
+        cutout: share of the side of one square that takes the picture's mean colour.
+        side: side of the view, as a share of the usual one.
     """
 
     area: tuple[float, float] = (1.0, 1.0)
@@ -46,24 +56,30 @@ class Preset:
     side: float = 1.0
 
     @property
-    def is_still(self) -> bool:
+    def is_identity(self) -> bool:
+        """Whether views are the stored items as they are."""
         return self == Preset()
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether views are warped."""
+        return bool(self.area != (1.0, 1.0) or self.flip or self.degrees or self.shear or self.shift or self.zoom)
 
 
 PRESETS: dict[str, Preset] = {
     "centre": Preset(),
-    "dropout": Preset(shift=1e-9),  # of features: a tenth of the entries blanked
+    "dropout": Preset(shift=1e-9),  # of features: a tenth of the entries is set to zero
     # written signs: a sign stays itself when it leans, shifts or grows, not when it is mirrored
     "glyph": Preset(degrees=15, shear=0.2, shift=0.1, zoom=0.15),
     # sounds as spectrograms; words more so: speakers differ in pitch and tempo, not in what they say
     "sound": Preset(shift=0.05, zoom=0.1),
     "spoken": Preset(shift=0.1, zoom=0.2),
-    # films: what photographs bear, a little less of it
+    # films: as photographs, a little weaker
     "video": Preset(area=(0.3, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2),
     # photographs: SimCLR's family (Chen et al., 2020)
     "photo": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2, blur=0.2),
     "photo-weak": Preset(area=(0.5, 1.0), aspect=4 / 3, flip=0.5),
-    # for labels that are already sure (SCAN's third phase), and for SwAV's crops, large and small
+    # SCAN's third phase, and SwAV's large and small crops
     "photo-strong": Preset(
         area=(0.2, 1.0), aspect=4 / 3, flip=0.5, degrees=15, shear=0.15, jitter=(0.6, 0.6, 0.6, 0.15), grey=0.2, cutout=0.4
     ),
@@ -80,33 +96,39 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def show(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None = None) -> Tensor:
-    """A view of every image.
+def view_images(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None = None) -> View:
+    """A random view of every picture.
 
     Args:
-        images: (B, C, H, W) uint8, or floats in [0, 1]; C is 1 or 3.
+        images: (B, C, H, H) uint8, or floats in [0, 1]; C is 1 or 3.
         preset: how strongly to change them.
-        key: from `key_of`, e.g. (seed, epoch, use).
-        rows: (B,) the items' rows; with `key` they fix the draws.
+        key: from `key_of`, e.g. of (seed, epoch, use).
+        rows: (B,) row numbers of the items; with `key` they fix the random numbers.
         px: side of the view; None keeps the stored side.
 
     Returns:
-        (B, C, px, px) float32 in [0, 1], px in proportion where the preset's side is not 1.
+        A view of (B, C, px, px) float32 pixels in [0, 1]; where the preset's side is not 1, px changes in proportion.
     """
     px = max(1, round(preset.side * (px or images.shape[-1])))
     x = images.float().div_(255) if images.dtype == torch.uint8 else images.float()
-    if preset.is_still:
-        return resized(x, px)
+    theta = identity(len(x), x)
+    if preset.is_identity:
+        return View(resize(x, px), theta)
     u = uniforms(key, rows.to(images.device), DRAWS)
-    x = warp(x, geometry(preset, u), (px, px)) if has_geometry(preset) else resized(x, px)
+    if preset.has_geometry:
+        theta = random_geometry(preset, u)
+        x = warp(x, theta, (px, px))
+    else:
+        x = resize(x, px)
     if any(preset.jitter) or preset.grey:
-        x = coloured(x, preset, u)
+        x = jitter_colour(x, preset, u)
     if preset.blur:
-        x = blurred(x, u[:, 13] < preset.blur, 0.1 + 1.9 * u[:, 14])
-    return blanked(x, preset.cutout, u[:, 16:18]) if preset.cutout else x
+        x = blur(x, u[:, 13] < preset.blur, 0.1 + 1.9 * u[:, 14])
+    return View(cut_out(x, preset.cutout, u[:, 16:18]) if preset.cutout else x, theta)
 
 
-def resized(x: Tensor, px: int) -> Tensor:
+def resize(x: Tensor, px: int) -> Tensor:
+    """(B, C, px, px) by antialiased bicubic interpolation."""
     if x.shape[-1] == px:
         return x
     return F.interpolate(x, size=(px, px), mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
@@ -115,12 +137,13 @@ def resized(x: Tensor, px: int) -> Tensor:
 # --------------------------------------------------------------------------------------------------------- geometry
 
 
-def has_geometry(p: Preset) -> bool:
-    return bool(p.area != (1.0, 1.0) or p.flip or p.degrees or p.shear or p.shift or p.zoom)
+def random_geometry(p: Preset, u: Tensor) -> Tensor:
+    """(B, 2, 3) matrices from view to image coordinates, both in [-1, 1].
 
-
-def geometry(p: Preset, u: Tensor) -> Tensor:
-    """(B, 2, 3) matrices from view to image coordinates, both in [-1, 1]."""
+    Args:
+        p: ranges of crop, flip, rotation, shear, shift and zoom.
+        u: (B, 8 or more) uniform random numbers.
+    """
     signed = 2 * u - 1
     area = p.area[0] + (p.area[1] - p.area[0]) * u[:, 0]
     stretch = torch.exp(0.5 * math.log(p.aspect) * signed[:, 1])
@@ -139,23 +162,30 @@ def geometry(p: Preset, u: Tensor) -> Tensor:
 
 
 def warp(x: Tensor, theta: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
-    """Resample (B, C, H, W) by `geometry`'s matrices to (height, width); the border's colour fills what lies outside."""
+    """Resample pictures; what lies outside takes the colour of the border.
+
+    Args:
+        x: (B, C, H, W).
+        theta: (B, 2, 3) matrices from output to input coordinates, both in [-1, 1].
+        size: (height, width) of the output.
+        mode: "bilinear" or "nearest".
+    """
     theta = theta.to(x.dtype)
-    across = theta[:, :, 0, None] * centres(size[1], x)
-    down = theta[:, :, 1, None] * centres(size[0], x) + theta[:, :, 2:]
+    across = theta[:, :, 0, None] * pixel_centres(size[1], x)
+    down = theta[:, :, 1, None] * pixel_centres(size[0], x) + theta[:, :, 2:]
     grid = (across[:, :, None, :] + down[:, :, :, None]).permute(0, 2, 3, 1)  # a third of the time of affine_grid
     return F.grid_sample(x, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
-def centres(n: int, like: Tensor) -> Tensor:
-    """Pixel centres in [-1, 1]."""
+def pixel_centres(n: int, like: Tensor) -> Tensor:
+    """(n,) centres of n pixels in [-1, 1]."""
     return (2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1
 
 
 # ----------------------------------------------------------------------------------------------------------- colour
 
 
-def coloured(x: Tensor, p: Preset, u: Tensor) -> Tensor:
+def jitter_colour(x: Tensor, p: Preset, u: Tensor) -> Tensor:
     """Jitter and grey as x' = M x + o, with one matrix and offset an item."""
     brightness, contrast, saturation, hue = p.jitter
     on = (u[:, 8] < p.jitter_p).float()
@@ -185,9 +215,9 @@ def hue_matrix(angle: Tensor) -> Tensor:
     return cos * eye + sin * cross + (1 - cos) / 3
 
 
-def blurred(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of the chosen items; sigma (B,) is in pixels at 224 px and shrinks with the view."""
-    where = chosen.nonzero()[:, 0]
+def blur(x: Tensor, subset: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of a subset (B,) bool of the items; sigma (B,) is in pixels at 224 px and shrinks with the view."""
+    where = subset.nonzero()[:, 0]
     if not len(where):
         return x
     b, c, h, w = len(where), *x.shape[1:]
@@ -201,8 +231,8 @@ def blurred(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
     return x.index_copy(0, where, flat.view(b, c, h, w).clamp(0, 1))  # a kernel's sum may be a hair above 1
 
 
-def blanked(x: Tensor, share: float, where: Tensor) -> Tensor:
-    """A square of this share of the side, centred anywhere (B, 2) in [0, 1], takes the picture's mean colour."""
-    down, across = ((centres(n, x) + 1 - 2 * at[:, None]).abs() < share for n, at in zip(x.shape[2:], where.T))
+def cut_out(x: Tensor, share: float, where: Tensor) -> Tensor:
+    """Cutout (DeVries & Taylor, 2017): a square of this share of the side, centred at (B, 2) in [0, 1], takes the mean colour."""
+    down, across = ((pixel_centres(n, x) + 1 - 2 * at[:, None]).abs() < share for n, at in zip(x.shape[2:], where.T))
     square = (down[:, :, None] & across[:, None, :])[:, None]
     return torch.where(square, x.mean(dim=(2, 3), keepdim=True), x)

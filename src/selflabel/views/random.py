@@ -14,7 +14,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 def signed(value: int) -> int:
-    """The int64 with these 64 bits: torch has no unsigned arithmetic."""
+    """The int64 of these 64 bits, because torch has no unsigned arithmetic."""
     value &= MASK
     return value - (1 << 64) if value >> 63 else value
 
@@ -40,7 +40,7 @@ def shift_right(x: Tensor, bits: int) -> Tensor:
 
 
 def bits(key: int, rows: Tensor, count: int) -> Tensor:
-    """(B, count) int64, all of whose bits are random: `count` for each of the (B,) items."""
+    """(B, count) int64 of 64 random bits each, for each of the (B,) items."""
     counters = torch.arange(1, count + 1, device=rows.device, dtype=torch.int64) * signed(GOLDEN)
     items = (rows.to(torch.int64) + 1) * signed(0xD1342543DE82EF95)
     x = (items[:, None] ^ signed(key)) + counters
@@ -70,12 +70,16 @@ def uniforms(key: int, rows: Tensor, count: int) -> Tensor:
     return shift_right(bits(key, rows, count), 40).to(torch.float32) / (1 << 24)
 
 
-def chances(key: int, rows: Tensor, count: int, share: float) -> Tensor:
-    """(B, count) bool, true for a share in [0, 1), to 1 in 65,536: four from each number, for items of thousands of entries.
+def bernoulli(key: int, rows: Tensor, count: int, p: float) -> Tensor:
+    """(B, count) bool, true with probability p. Four come from each 64-bit number, since items may have thousands of entries.
+
+    Args:
+        key, rows, count: as in `uniforms`.
+        p: probability in [0, 1), to 1 in 65,536.
 
     Example:
-        >>> round(float(chances(key_of(0), torch.arange(100), 999, 0.9).float().mean()), 2)
+        >>> round(float(bernoulli(key_of(0), torch.arange(100), 999, 0.9).float().mean()), 2)
         0.9
     """
     words = bits(key, rows, -(-count // 4)).view(torch.int16)
-    return words[:, :count] < round(share * (1 << 16)) - (1 << 15)
+    return words[:, :count] < round(p * (1 << 16)) - (1 << 15)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from selflabel.base.settings import make_settings
-from selflabel.contract import Task
+from selflabel.contract import Features, Task
 from selflabel.evaluation.metrics import accuracy
 from selflabel.jobs.label import label
 from selflabel.jobs.predict import predict
 from selflabel.methods import BASELINES, METHODS
-from selflabel.methods.label.baselines import GaussianMixture, Options, completed
+from selflabel.methods.label.baselines import GaussianMixture, Options, assign_rest
 from selflabel.runs.run import Run
 
 every_baseline = pytest.mark.parametrize("name", BASELINES)
@@ -60,15 +60,15 @@ def test_the_mixture_says_what_scikit_learns_does(blobs):
     mine.shares_K, mine.means_KD, mine.variances_KD = (
         torch.from_numpy(a).float() for a in (theirs.weights_, theirs.means_, theirs.covariances_)
     )
-    found = mine.predict({"image": torch.from_numpy(x)}).log_probs[0].exp().numpy()
+    found = mine.predict(Features({"image": torch.from_numpy(x)})).log_probs[0].exp().numpy()
     assert np.allclose(found, theirs.predict_proba(x), atol=1e-4)
 
 
 def test_noise_goes_to_the_nearest_and_all_noise_is_one():
     x = torch.randn(30, 2)
-    assert completed(x, torch.full((30,), -1), 3).tolist() == [0] * 30
+    assert assign_rest(x, torch.full((30,), -1), 3).tolist() == [0] * 30
     labels = torch.tensor([0] * 10 + [1] * 15 + [2] * 5)
-    made = completed(x, labels, 2)
+    made = assign_rest(x, labels, 2)
     assert (made[10:25] == 0).all() and (made[:10] == 1).all()
 
 

@@ -3,38 +3,28 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from selflabel.assignment.kmeans import whitened, whitening
+from selflabel.assignment.kmeans import whiten, whitening
 from selflabel.base.settings import make_settings
 from selflabel.contract import Batch, Task
 from selflabel.evaluation.metrics import accuracy
 from selflabel.jobs.label import label
 from selflabel.methods.label.deepcluster import DeepCluster, Options, uniform_over_clusters
+from tests.methods.label.helpers import FeatureData, identity_encoders, views_of
 from tests.reference import clustering
 
 
 def made(n=60, dim=6, clusters=3, **options):
-    encoder = nn.Identity()
-    encoder.dim = dim
     method = DeepCluster(Task(n, clusters, "features", 0, 0), Options(**options))
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(dim))
     return method
-
-
-class Given:
-    def __init__(self, x):
-        self.x, self.n_items = x, len(x)
-
-    def features(self, modality, **_):
-        return self.x
 
 
 def test_whitening_is_the_plain_one():
     x = torch.randn(80, 7) @ torch.randn(7, 7) + 3
     for most in (4, 7, 20):
-        mine = whitened(x, *whitening(x, most)).double().numpy()
-        plain = clustering.whitened(x, most)
+        mine = whiten(x, *whitening(x, most)).double().numpy()
+        plain = clustering.whiten(x, most)
         assert np.allclose(mine @ mine.T, plain @ plain.T, atol=1e-3)  # directions have no sign
 
 
@@ -56,10 +46,10 @@ def test_every_cluster_is_drawn_as_often():
 @torch.no_grad()
 def test_the_first_versions_loss_is_cross_entropy_of_the_head():
     method, x = made(over=1), torch.randn(60, 6)
-    method.relabel(Given(x), torch.Generator())
+    method.relabel(FeatureData(x), torch.Generator())
     scores = method.head(x[:10])[0]
     plain = np.mean([clustering.cross_entropy(s.tolist(), int(c)) for s, c in zip(scores, method.clusters_HN[0])])
-    assert float(method.loss(Batch(torch.arange(10)[:, None], {"image": [x[:10]]}, 0))["cluster"]) == pytest.approx(
+    assert float(method.loss(Batch(torch.arange(10)[:, None], views_of(image=[x[:10]]), 0))["cluster"]) == pytest.approx(
         plain, rel=1e-4
     )
 
@@ -67,8 +57,8 @@ def test_the_first_versions_loss_is_cross_entropy_of_the_head():
 @torch.no_grad()
 def test_the_second_versions_heads_are_the_centres_at_a_temperature():
     method, x = made(over=2, version=2).eval(), torch.randn(60, 6)
-    method.relabel(Given(x), torch.Generator())
-    z = method.clustered(x)
+    method.relabel(FeatureData(x), torch.Generator())
+    z = method.clustering_input(x)
     assert torch.allclose(z.norm(dim=1), torch.ones(60)) and len(method.clusters_HN) == 3
     nearest = (z @ method.centres_HKD[1].T).argmax(dim=1)
     assert (nearest == method.clusters_HN[1]).float().mean() > 0.95
@@ -77,15 +67,15 @@ def test_the_second_versions_heads_are_the_centres_at_a_temperature():
         for centres, clusters in zip(method.centres_HKD, method.clusters_HN)
         for i in range(8)
     ]
-    found = method.loss(Batch(torch.arange(8)[:, None], {"image": [x[:8]]}, 0))["cluster"]
+    found = method.loss(Batch(torch.arange(8)[:, None], views_of(image=[x[:8]]), 0))["cluster"]
     assert float(found) == pytest.approx(np.mean(plain), rel=1e-3)
 
 
 @torch.no_grad()
-def test_a_round_makes_the_head_anew():
+def test_a_round_draws_the_head_anew():
     method, x = made(over=1), torch.randn(60, 6)
     before = method.head.linear.weight.clone()
-    assert method.relabel(Given(x), torch.Generator()).renewed == ("head",)
+    assert method.relabel(FeatureData(x), torch.Generator()).reset == ("head",)
     assert not torch.equal(method.head.linear.weight, before)
 
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from selflabel.contract import Batch, Task
 from selflabel.methods.label.iic import IIC, Options, information_loss
+from tests.methods.label.helpers import FeatureData, identity_encoders, views_of
 from tests.reference import clustering
 
 
@@ -31,10 +31,8 @@ def test_sure_equal_labels_have_the_most_information_and_one_label_has_none():
 
 
 def made(**options):
-    encoder = nn.Identity()
-    encoder.dim = 6
     method = IIC(Task(40, 3, "features", 0, 0), Options(**options))
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(6))
     return method
 
 
@@ -44,9 +42,9 @@ def test_the_two_heads_learn_in_turn():
     for _ in range(4):
         method.zero_grad(set_to_none=True)
         views = [torch.randn(8, 6), torch.randn(8, 6)]
-        method.loss(Batch(torch.arange(8)[:, None], {"image": views}, 0))["information"].backward()
+        method.loss(Batch(torch.arange(8)[:, None], views_of(image=views), 0))["information"].backward()
         learned.append([n.split(".")[0] for n, p in method.named_parameters() if p.grad is not None])
-        method.after_step()
+        method.phases()[0].after_step()
     assert [names[0] for names in learned] == ["fine", "heads", "fine", "heads"] and all(len(set(n)) == 1 for n in learned)
 
 
@@ -54,18 +52,10 @@ def test_the_two_heads_learn_in_turn():
 def test_the_loss_of_a_batch_is_the_mean_over_sub_heads():
     method = made(over=0, lamb=1.0)
     views = [torch.randn(8, 6), torch.randn(8, 6)]
-    found = method.loss(Batch(torch.arange(8)[:, None], {"image": views}, 0))["information"]
+    found = method.loss(Batch(torch.arange(8)[:, None], views_of(image=views), 0))["information"]
     pairs = zip(method.heads(views[0]), method.heads(views[1]))
     plain = [clustering.mutual_information_loss(p.softmax(dim=1), q.softmax(dim=1)) for p, q in pairs]
     assert float(found) == pytest.approx(np.mean(plain), abs=1e-5)
-
-
-class Given:
-    def __init__(self, x):
-        self.x = x
-
-    def features(self, modality, **_):
-        return self.x
 
 
 @torch.no_grad()
@@ -77,5 +67,5 @@ def test_the_sub_head_of_least_loss_is_reported():
     for h in range(5):
         method.heads.linear.weight[h * 3 : h * 3 + 3] = weight if h == 3 else 0.01 * weight
     method.heads.linear.bias.zero_()
-    final = method.final(Given(x), torch.Generator())
+    final = method.final(FeatureData(x), torch.Generator())
     assert final.head == 3 and torch.equal(final.labels[3], truth)

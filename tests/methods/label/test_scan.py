@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from selflabel.base.settings import make_settings
 from selflabel.contract import Batch, Task
 from selflabel.evaluation.metrics import accuracy
 from selflabel.jobs.label import label
-from selflabel.methods.label.scan import SCAN, Options, neighbour_loss, sure_loss
+from selflabel.methods.label.scan import SCAN, Options, confident_loss, neighbour_loss
+from tests.methods.label.helpers import identity_encoders, views_of
 from tests.reference import clustering
 
 
@@ -23,24 +23,22 @@ def test_the_neighbour_loss_is_the_plain_one():
 
 
 @pytest.mark.parametrize("sure", [0.5, 0.99])
-def test_the_loss_of_the_sure_is_the_plain_one(sure):
+def test_the_loss_of_confident_labels_is_the_plain_formula(sure):
     plain, strong = scores(60, 4, 0, 4.0), scores(60, 4, 1)
     expected = clustering.sure_loss(plain.tolist(), strong.tolist(), sure)
-    assert expected > 0 and float(sure_loss(plain, strong, sure)) == pytest.approx(expected, abs=1e-4)
+    assert expected > 0 and float(confident_loss(plain, strong, sure)) == pytest.approx(expected, abs=1e-4)
 
 
-def test_where_nobody_is_sure_nothing_is_learned():
+def test_without_confident_labels_nothing_is_learned():
     strong = scores(10, 4, 0).requires_grad_()
-    loss = sure_loss(torch.zeros(10, 4), strong, 0.99)
+    loss = confident_loss(torch.zeros(10, 4), strong, 0.99)
     loss.backward()
     assert float(loss.detach()) == 0 and not strong.grad.any()
 
 
 def made(kind="features", **given):
-    encoder = nn.Identity()
-    encoder.dim = 4
     method = SCAN(Task(20, 3, kind, 0, 0, **given), Options(heads=2, neighbours=3))
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(4))
     return method
 
 
@@ -58,19 +56,19 @@ def test_the_second_phase_draws_an_item_and_one_of_its_neighbours():
     method = made()
     method.neighbours_Nk = torch.stack([torch.arange(20).roll(-s) for s in (1, 2, 3)], dim=1).int()
     cluster, last = method.phases()
-    rows = method.draw(cluster, 0, torch.Generator().manual_seed(0))
+    rows = cluster.draw(0, torch.Generator().manual_seed(0))
     assert sorted(rows[:, 0].tolist()) == list(range(20))
     assert set(((rows[:, 1] - rows[:, 0]) % 20).tolist()) == {1, 2, 3}
-    assert method.draw(last, 0, torch.Generator()).shape == (20, 1)
+    assert last.draw is None  # every item once
 
 
 @torch.no_grad()
 def test_a_batch_of_pairs_gives_the_plain_loss():
     method, x = made(), scores(12, 4, 0)
-    found = method.loss(Batch(torch.arange(12).view(6, 2), {"image": [x]}, 0, phase="cluster"))
+    losses = method.phases()[0].loss(Batch(torch.arange(12).view(6, 2), views_of(image=[x]), 0))
     soft = [s.softmax(dim=1) for s in method.heads(x)]
     plain = np.mean([clustering.scan_loss(p[::2], p[1::2], 5.0) for p in soft])
-    assert float(sum(found.values())) == pytest.approx(plain, abs=1e-4)
+    assert float(sum(losses.values())) == pytest.approx(plain, abs=1e-4)
 
 
 def test_all_three_phases_label_signs(signs):

@@ -4,18 +4,19 @@ import pytest
 import torch
 from torch import nn
 
+from selflabel.assignment.reference import sinkhorn_reference
 from selflabel.contract import Batch, Task
-from selflabel.encoders import make_encoder, takes_side
-from selflabel.methods.label.swav import Options, SwAV, balanced, swapped_loss
+from selflabel.encoders import accepts_px, make_encoder
+from selflabel.methods.label.swav import Options, SwAV, balanced_labels, swapped_loss
+from tests.methods.label.helpers import identity_encoders, views_of
 from tests.reference import clustering
-from tests.reference.transport import sinkhorn_knopp
 
 
 def test_targets_are_three_turns_of_sinkhorn():
     scores = torch.randn(40, 5)
-    plain = sinkhorn_knopp(scores.numpy(), 0.5, torch.full((5,), 0.2).numpy(), 3)[-16:]
-    (found,) = balanced([scores], 0.5, 16)
-    assert torch.allclose(found.double(), torch.from_numpy(plain), atol=1e-4)
+    plain = sinkhorn_reference(scores, 0.5, tol=0, max_iter=3)[-16:]
+    (found,) = balanced_labels([scores], 0.5, 16)
+    assert torch.allclose(found.double(), plain, atol=1e-4)
 
 
 def test_the_loss_is_the_plain_one_over_many_crops():
@@ -26,10 +27,8 @@ def test_the_loss_is_the_plain_one_over_many_crops():
 
 
 def made(n=64, **options):
-    encoder = nn.Identity()
-    encoder.dim = 6
     method = SwAV(Task(n, 3, "features", 0, 0), Options(**options))
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(6))
     return method
 
 
@@ -37,27 +36,27 @@ def test_the_queue_takes_the_newest_and_counts_when_full():
     method = made(queue=20)
     assert method.head_sizes == [3] * 5 + [30] and method.queue_VQD.shape == (2, 20, 128)
     for step in range(2):
-        views = [torch.randn(16, 6), torch.randn(16, 6)]
-        method.loss(Batch(torch.arange(16)[:, None], {"image": views}, 0.0))["swap"].backward()
-        newest = method.seen
-        method.after_step()
+        views = views_of(image=[torch.randn(16, 6), torch.randn(16, 6)])
+        method.loss(Batch(torch.arange(16)[:, None], views, 0.0))["swap"].backward()
+        newest = method.projections
+        method.phases()[0].after_step()
         assert torch.equal(method.queue_VQD[:, :16], newest) and method.queued == min(20, 16 * (step + 1))
     z = method.queue_VQD[0, :4]
-    alone, with_queue = method.targets(0, z, 0.0)[0], method.targets(0, z, 0.5)[0]
-    assert not torch.allclose(alone, with_queue) and with_queue.shape == (4, 3)
+    without_queue, with_queue = method.targets(0, z, 0.0)[0], method.targets(0, z, 0.5)[0]
+    assert not torch.allclose(without_queue, with_queue) and with_queue.shape == (4, 3)
 
 
-def test_prototypes_stay_at_first():
+def test_prototypes_are_frozen_at_first():
     method = made()
     for progress, moves in ((0.0, False), (0.5, True)):
         method.zero_grad()
-        views = [torch.randn(16, 6), torch.randn(16, 6)]
-        method.loss(Batch(torch.arange(16)[:, None], {"image": views}, progress))["swap"].backward()
+        views = views_of(image=[torch.randn(16, 6), torch.randn(16, 6)])
+        method.loss(Batch(torch.arange(16)[:, None], views, progress))["swap"].backward()
         assert (method.prototypes.weight.grad is not None) == moves
 
 
 def test_small_crops_only_where_the_encoder_takes_them():
-    assert takes_side(make_encoder("resnet9", 3, 64), 3, 27) and not takes_side(make_encoder("conv4", 1, 32), 1, 14)
+    assert accepts_px(make_encoder("resnet9", 3, 64), 3, 27) and not accepts_px(make_encoder("conv4", 1, 32), 1, 14)
     counts = {}
     for kind, encoder, px, channels in (("photo", "resnet9", 64, 3), ("glyph", "conv4", 32, 1)):
         method = SwAV(Task(50, 3, kind, px, channels), Options())

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 
 from selflabel.contract import Batch, Task
 from selflabel.methods.label.temi import TEMI, Options, pair_losses, pair_weights
+from tests.methods.label.helpers import FeatureData, identity_encoders
 from tests.reference import clustering
 
 
@@ -23,36 +23,26 @@ def test_a_label_that_nobody_uses_is_no_reward():
     assert float(pair_losses(sure, sure, shares, 0.6).mean()) == pytest.approx(0, abs=1e-4)
 
 
-class Given:
-    def __init__(self, x):
-        self.x = x
-
-    def features(self, modality, **_):
-        return self.x
-
-
 def made(n=60, epochs=None, **options):
-    encoder = nn.Identity()
-    encoder.dim = 6
     method = TEMI(Task(n, 3, "features", 0, 0, epochs=epochs), Options(heads=2, **options))
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(6))
     return method
 
 
 def test_pairs_are_looked_up_and_the_teacher_follows():
-    method, data = made(), Given(torch.randn(60, 6))
+    method, data = made(), FeatureData(torch.randn(60, 6))
     (phase,) = method.phases()
     assert phase.views == {} and phase.learns == ("heads",)
-    method.start(phase, data, torch.Generator())
-    method.remember(phase, data)
-    rows = method.draw(phase, 0, torch.Generator().manual_seed(0))
+    phase.start(data, torch.Generator())
+    phase.precompute(data)
+    rows = phase.draw(0, torch.Generator().manual_seed(0))
     assert all(b in method.neighbours_Nk[a].tolist() for a, b in rows.tolist())
     before = method.teacher.weight.clone()
-    method.loss(Batch(rows[:16], {}, 0.0, phase="pairs"))["information"].backward()
+    phase.loss(Batch(rows[:16], {}, 0.0))["information"].backward()
     assert all(p.grad is not None for p in method.heads.parameters()) and method.teacher.weight.grad is None
     with torch.no_grad():
         method.heads.weight.add_(1.0)
-    method.after_step()
+    phase.after_step()
     assert torch.allclose(method.teacher.weight - before, torch.full_like(before, 1 - method.momentum), atol=1e-4)
     assert not torch.allclose(method.share_HK, torch.full((2, 3), 1 / 3))
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from selflabel.contract import Batch, Task
 from selflabel.methods.label.turtle import Labellings, Options, Turtle, adam_step, labelling_losses, probe_gradient
+from tests.methods.label.helpers import FeatureData, identity_encoders
 from tests.reference import clustering
 
 
@@ -41,27 +41,17 @@ def test_weight_norm_learns_length_apart_from_direction():
     assert torch.allclose(heads(x), plain, atol=1e-5)
 
 
-class Given:
-    def __init__(self, x):
-        self.x = x
-
-    def features(self, modality, **_):
-        return self.x
-
-
-def test_a_step_teaches_the_probe_and_then_asks_it():
-    encoder = nn.Identity()
-    encoder.dim = 6
+def test_a_step_trains_the_probe_and_scores_the_labelling_by_it():
     method, x = Turtle(Task(30, 3, "features", 0, 0), Options(heads=2)), torch.randn(30, 6) * 4 + 1
-    method.build(nn.ModuleDict({"image": encoder}))
+    method.build(identity_encoders(6))
     (phase,) = method.phases()
-    method.start(phase, Given(x), torch.Generator())
-    method.remember(phase, Given(x))
+    phase.start(FeatureData(x), torch.Generator())
+    phase.precompute(FeatureData(x))
     assert torch.allclose(method.features_ND.mean(dim=0), torch.zeros(6), atol=1e-5)
     assert float(method.features_ND.square().mean()) == pytest.approx(1, abs=1e-4)
-    assert len(method.draw(phase, 0, torch.Generator())) == 300  # ten steps an epoch at least
-    found = method.loss(Batch(torch.arange(30)[:, None], {}, 0.0, phase=phase.name))["labelling"]
+    assert len(phase.draw(0, torch.Generator())) == 300  # ten steps an epoch at least
+    loss = phase.loss(Batch(torch.arange(30)[:, None], {}, 0.0))["labelling"]
     assert method.inner_steps == 10 and method.probe_HDK.any() and not method.probe_HDK.requires_grad
-    seen = method.features_ND
-    plain = [clustering.turtle_loss(s.detach(), p, 10.0) for s, p in zip(method.heads(seen), method.probed(seen))]
-    assert float(found) == pytest.approx(sum(plain) / 2, abs=1e-4)
+    x = method.features_ND
+    plain = [clustering.turtle_loss(s.detach(), p, 10.0) for s, p in zip(method.heads(x), method.probe_scores(x))]
+    assert float(loss) == pytest.approx(sum(plain) / 2, abs=1e-4)

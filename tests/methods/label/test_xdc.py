@@ -3,16 +3,9 @@
 import pytest
 import torch
 
-from selflabel.contract import Batch, Task
-from selflabel.methods.label.xdc import ABSENT, XDC, Options, side_by_side
-
-
-class Given:
-    def __init__(self, features, present):
-        self.n_items, self.store, self.present = len(present["video"]), features, present
-
-    def features(self, modality, **_):
-        return self.store[modality]
+from selflabel.contract import Batch, Features, Task
+from selflabel.methods.label.xdc import ABSENT, XDC, Options, concatenate
+from tests.methods.label.helpers import FeatureData, identity_encoders, views_of
 
 
 def made(variant="xdc", n=120):
@@ -22,13 +15,9 @@ def made(variant="xdc", n=120):
     two = torch.tensor([[3.0, 0, 0], [0, 3.0, 0]])
     x = {"video": two[of // 2], "audio": two[of % 2]}
     x = {m: v + 0.2 * torch.randn(n, 3, generator=g) for m, v in x.items()}
-    present = {m: torch.ones(n, dtype=torch.bool) for m in x}
     method = XDC(Task(n, 4, "features", 0, 0, kinds=dict.fromkeys(x, "features")), Options(variant=variant, over=0.5))
-    encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in x})
-    for e in encoders.values():
-        e.dim = 3
-    method.build(encoders)
-    return method, Given(x, present), of
+    method.build(identity_encoders(3, x))
+    return method, FeatureData(x), of
 
 
 def same_partition(a, b):
@@ -58,7 +47,7 @@ def test_the_finished_labelling_is_of_both_and_predicts_the_same_items_alike():
     method, data, of = made()
     final = method.final(data, torch.Generator())
     assert same_partition(final.labels[final.head], of)
-    again = method.predict(data.store, data.present).log_probs[final.head].argmax(dim=1)
+    again = method.predict(Features(data.by_modality, data.present)).log_probs[final.head].argmax(dim=1)
     assert torch.equal(again, final.labels[final.head])
 
 
@@ -67,12 +56,13 @@ def test_an_item_without_a_modality_has_no_cluster_there_and_adds_no_term():
     method, data, _ = made()
     data.present["audio"][:30] = False
     method.relabel(data, torch.Generator())
-    taught = dict(zip(method.rows, method.clusters_MN))
-    assert (taught["video", ("audio",)][:30] == ABSENT).all() and (taught["audio", ("video",)] >= 0).all()
+    clusters = dict(zip(method.rows, method.clusters_MN))
+    assert (clusters["video", ("audio",)][:30] == ABSENT).all() and (clusters["audio", ("video",)] >= 0).all()
     rows = torch.arange(60)[:, None]
-    batch = Batch(rows, {m: [x[:60]] for m, x in data.store.items()}, 0.0, {"audio": data.present["audio"][:60]})
+    views = views_of(**{m: [x[:60].clone()] for m, x in data.by_modality.items()})
+    batch = Batch(rows, views, 0.0, {"audio": data.present["audio"][:60]})
     before = method.loss(batch)["cluster"]
-    batch.views["audio"][0][:30] = 100.0
-    batch.views["video"][0][:30] = -100.0  # learns what is heard, which these lack
+    views["audio"][0].pixels[:30] = 100.0
+    views["video"][0].pixels[:30] = -100.0  # learns the clusters of the sound, which these lack
     assert torch.equal(method.loss(batch)["cluster"], before) and torch.isfinite(before)
-    assert torch.isfinite(side_by_side(data.store, data.present)).all()
+    assert torch.isfinite(concatenate(data.by_modality, data.present)).all()

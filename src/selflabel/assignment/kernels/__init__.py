@@ -1,14 +1,14 @@
-"""PASSES OVER SCORES: the same ones, written for speed on each device. Nothing here decides anything.
+"""Kernels: the inner loops of an evaluation, written for each device. Nothing is decided here.
 
-Each module has
+Every module has
 
-- `score_turn(block, v, epsilon, labels)`: from scores themselves, in logarithms;
-- `pack`, `packed_turn`: the same from scores kept in 16 bits;
-- `dense_kernel`, `dense_turn`: exponentials stored once in bfloat16, then multiply-adds;
-- `sparse_kernel`, `sparse_turn`: those entries alone that can matter, kept as logarithms.
+- `score_sums(block, v, epsilon, labels)`: from scores themselves, in logarithms;
+- `pack` and `packed_sums`: from scores stored in 16 bits;
+- `dense_kernel` and `dense_sums`: from the Gibbs kernel exp((s + v) / epsilon) stored in bfloat16, by multiply-adds;
+- `sparse_kernel` and `sparse_sums`: from those entries of the Gibbs kernel that can matter, stored as logarithms.
 
-A turn returns the (K,) sum over rows of the soft labels, float64 on the host, and the sum of the rows' log-sums.
-`reference` is plain torch and runs anywhere; `cpu` is numba and wins on large blocks; `gpu` is Triton, for CUDA.
+Every `..._sums` returns the sum over rows of the soft labels, (K,) float64 on the CPU, and the sum of the rows' log-sums.
+`reference` is plain torch and runs anywhere; `cpu` is numba, quicker on large blocks; `gpu` is Triton, for CUDA.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from types import ModuleType
 
 import torch
 
-LARGE = 1 << 22  # scores from which compiled passes pay for their loading
+MIN_COMPILED_ENTRIES = 1 << 22  # scores from which on compiled kernels repay loading them
 
 
-def passes(device: torch.device, entries: int) -> ModuleType:
-    """The module of passes for scores on this device, this many of them."""
-    if entries >= LARGE and device.type == "cpu":
+def kernels_for(device: torch.device, entries: int) -> ModuleType:
+    """The module of kernels for this many scores on this device."""
+    if entries >= MIN_COMPILED_ENTRIES and device.type == "cpu":
         from selflabel.assignment.kernels import cpu
 
         return cpu
-    if entries >= LARGE and device.type == "cuda" and find_spec("triton"):
+    if entries >= MIN_COMPILED_ENTRIES and device.type == "cuda" and find_spec("triton"):
         from selflabel.assignment.kernels import gpu
 
         return gpu

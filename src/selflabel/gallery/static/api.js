@@ -1,38 +1,41 @@
-// What the page asks of its server. Errors come back as sentences for people.
+// Requests to the page's server. Every failure is a RequestError whose message is a sentence for the user.
 
-export class Refused extends Error {}
+export class RequestError extends Error {}
 
-async function answer(path, options) {
-  let found;
+async function request(path, options) {
+  let response;
   try {
-    found = await fetch(path, options);
+    response = await fetch(path, options);
   } catch {
-    throw new Refused("The page has lost its server; start it again with `selflabel browse`.");
+    throw new RequestError("The page has lost its server; start it again with `selflabel browse`.");
   }
-  if (!found.ok) {
-    const text = await found.text();
-    let said = text;
-    try {
-      said = JSON.parse(text).error || `The server could not answer (${found.status}).`;
-    } catch {
-      /* plain text */
-    }
-    throw new Refused(said);
-  }
-  return found;
+  if (!response.ok) throw new RequestError(errorMessage(response.status, await response.text()));
+  return response;
 }
 
-export const getJson = async (path) => (await answer(path)).json();
-const getBytes = async (path, signal) => (await answer(path, { signal })).arrayBuffer();
+// The server's own sentence: in JSON, or as plain text where the request did not get past its access control.
+function errorMessage(status, text) {
+  try {
+    return JSON.parse(text).error || `The server could not answer (${status}).`;
+  } catch {
+    return text;
+  }
+}
 
-// What the server may still be working on: { data } or, meanwhile, { waiting }.
+const jsonRequest = (values) => ({
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(values),
+});
+const toRows = async (response) => new Int32Array(await response.arrayBuffer());
+
+export const getJson = async (path) => (await request(path)).json();
+export const getRows = async (path) => toRows(await request(path));
+export const postJson = async (path, values) => (await request(path, jsonRequest(values))).json();
+export const postForRows = async (path, values) => toRows(await request(path, jsonRequest(values)));
+
+// For what the server may still be computing: { data }, or { pending } until it is there.
 export async function getWhenReady(path, signal) {
-  const found = await answer(path, { signal });
-  return found.status === 202 ? { waiting: await found.json() } : { data: await found.arrayBuffer() };
+  const response = await request(path, { signal });
+  return response.status === 202 ? { pending: await response.json() } : { data: await response.arrayBuffer() };
 }
-
-export const getRows = async (path) => new Int32Array(await getBytes(path));
-
-const posted = (values) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(values) });
-export const post = async (path, values) => (await answer(path, posted(values))).json();
-export const postForRows = async (path, values) => new Int32Array(await (await answer(path, posted(values))).arrayBuffer());

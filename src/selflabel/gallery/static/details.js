@@ -1,9 +1,16 @@
-// One item in full: seen, heard, and what the run thought of it.
+// The panel that shows one item in full, with what the run found out about it.
 
 import { getJson } from "./api.js";
-import { button, el, hue, percent, sized } from "./dom.js";
-import { store, title } from "./store.js";
-import { drawTile, forget, wish } from "./thumbs.js";
+import { clusterColour } from "./colours.js";
+import { el, scaledContext } from "./dom.js";
+import { percent } from "./format.js";
+import { mediaPreview } from "./media-preview.js";
+import { clusterTitle, store } from "./store.js";
+import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
+
+const DELAY_MS = 80,
+  NEIGHBOUR_PX = 52,
+  MAX_TOP_CLUSTERS = 5;
 
 export class Details {
   constructor(host) {
@@ -12,16 +19,16 @@ export class Details {
   }
 
   close() {
-    forget(this);
-    clearTimeout(this.waiting);
+    cancelRequests(this);
+    clearTimeout(this.timer);
     this.node.remove();
   }
 
-  // Waits a moment: held arrows pass over many items.
+  // After a moment, because an arrow key that is held down passes over many items.
   show(row) {
-    clearTimeout(this.waiting);
+    clearTimeout(this.timer);
     this.row = row;
-    this.waiting = setTimeout(() => this.load(row), 80);
+    this.timer = setTimeout(() => this.load(row), DELAY_MS);
   }
 
   async load(row) {
@@ -32,121 +39,69 @@ export class Details {
     } catch (error) {
       return this.node.replaceChildren(el("p", { class: "bad", text: error.message }));
     }
-    if (row === this.row) this.draw(item);
+    if (row === this.row) this.draw(item); // another one may have been asked for in the meantime
   }
 
   draw(item) {
-    const near = item.neighbours.map((row) => {
-      const canvas = el("canvas", { "aria-hidden": "true" });
-      return [
-        row,
-        canvas,
-        el(
-          "button",
-          {
-            type: "button",
-            class: "near",
-            title: `Item ${row}`,
-            "aria-label": `Neighbour, item ${row}`,
-            onclick: () => this.show(row),
-          },
-          canvas,
-        ),
-      ];
-    });
-    const facts = [
-      ["Confidence", percent(item.confidence, 1)],
-      ["Neighbours alike", percent(item.agreement)],
-    ];
-    if (item.class) facts.push(["Truth", item.class]);
-    if (item.settled) facts.push(["Decided", "by hand"]);
+    const neighbours = item.neighbours.map((row) => [row, el("canvas", { "aria-hidden": "true" })]);
     this.node.replaceChildren(
-      ...this.preview(item),
+      ...mediaPreview(item),
       el("h2", { class: "path", text: item.path }),
-      el(
-        "p",
-        {},
-        "in ",
-        el("a", { href: item.cluster < 0 ? "#/rejected" : `#/cluster/${item.cluster}`, text: title(item.cluster) }),
-      ),
-      el(
-        "dl",
-        { class: "facts" },
-        facts.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value }))),
-      ),
+      el("p", {}, "in ", clusterLink(item.cluster)),
+      el("dl", { class: "facts" }, factsOf(item).map(drawFact)),
       el("h3", { text: "What the run took it for" }),
-      el("ul", { class: "tops" }, item.top.slice(0, 5).map(bar)),
+      el("ul", { class: "tops" }, item.top.slice(0, MAX_TOP_CLUSTERS).map(probabilityBar)),
       el("h3", { text: "Most like it" }),
       el(
         "div",
         { class: "nears" },
-        near.map(([, , node]) => node),
+        neighbours.map(([row, canvas]) => this.neighbourButton(row, canvas)),
       ),
     );
-    const paint = () => near.forEach(([row, canvas]) => drawTile(sized(canvas, 52, 52), row, 0, 0, 52));
-    wish(
-      this,
-      near.map(([row]) => row),
-      paint,
+    const paint = () =>
+      neighbours.forEach(([row, canvas]) => drawTile(scaledContext(canvas, NEIGHBOUR_PX, NEIGHBOUR_PX), row, 0, 0, NEIGHBOUR_PX));
+    requestPictures(this, item.neighbours, paint);
+    paint();
+  }
+
+  neighbourButton(row, canvas) {
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "near",
+        title: `Item ${row}`,
+        "aria-label": `Neighbour, item ${row}`,
+        onclick: () => this.show(row),
+      },
+      canvas,
     );
-    paint();
-  }
-
-  preview({ row, media, missing, path }) {
-    if (missing) return [el("div", { class: "preview gone" }, el("b", { text: "missing" }), el("span", { text: missing }))];
-    const kinds = media.split(" "),
-      src = (kind) => `/media/${row}/${kind}`;
-    const drawn = (words) => this.drawn(row, words);
-    const fails = (event) =>
-      event.target.replaceWith(...drawn("This browser cannot show the whole file; this is its small picture."));
-    if (kinds.includes("video"))
-      return [
-        el("video", {
-          onerror: fails,
-          class: "preview",
-          src: src("video"),
-          controls: true,
-          loop: true,
-          playsinline: true,
-          preload: "metadata",
-          "aria-label": path,
-        }),
-      ];
-    const shown = [];
-    if (kinds.includes("image") || kinds.includes("array"))
-      shown.push(
-        el("img", { onerror: fails, class: "preview", src: src(kinds.includes("image") ? "image" : "array"), alt: path }),
-      );
-    if (kinds.includes("audio")) {
-      if (!shown.length) shown.push(...drawn(""));
-      shown.push(el("audio", { src: src("audio"), controls: true, preload: "none" }));
-    }
-    return shown;
-  }
-
-  // The small picture in place of the whole.
-  drawn(row, words) {
-    const canvas = el("canvas", { class: "preview", role: "img", "aria-label": "Small picture" }),
-      owner = {};
-    const paint = () => drawTile(sized(canvas, 248, 248), row, 0, 0, 248);
-    wish(owner, [row], () => {
-      paint();
-      forget(owner);
-    });
-    paint();
-    return [canvas, ...(words ? [el("p", { class: "muted", text: words })] : [])];
   }
 }
 
-function bar({ cluster, share }) {
+const clusterLink = (id) => el("a", { href: id < 0 ? "#/rejected" : `#/cluster/${id}`, text: clusterTitle(id) });
+
+function factsOf(item) {
+  const facts = [
+    ["Confidence", percent(item.confidence, 1)],
+    ["Neighbours alike", percent(item.agreement)],
+  ];
+  if (item.class) facts.push(["Truth", item.class]);
+  if (item.has_decision) facts.push(["Decided", "by hand"]);
+  return facts;
+}
+
+const drawFact = ([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value }));
+
+function probabilityBar({ cluster, share }) {
   const fill = el("span", { class: "fill" });
   fill.style.width = `${Math.max(1, 100 * share)}%`;
-  fill.style.background = hue(cluster);
-  const known = store.byId.has(cluster);
+  fill.style.background = clusterColour(cluster);
+  const exists = store.clustersById.has(cluster);
   return el(
     "li",
-    { title: known ? title(cluster) : "It has no items any more" },
-    el("span", { class: known ? "what" : "what gone", text: title(cluster) }),
+    { title: exists ? clusterTitle(cluster) : "It has no items any more" },
+    el("span", { class: exists ? "what" : "what gone", text: clusterTitle(cluster) }),
     el("span", { class: "track" }, fill),
     el("span", { class: "muted", text: percent(share) }),
   );

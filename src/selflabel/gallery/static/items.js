@@ -1,21 +1,24 @@
-// The second view: all items of a cluster, of a search, of what was rejected, or of all there is, least sure first.
+// The second view: the items of a cluster, of a search, the rejected ones, or all without a decision, with the least sure first.
 
-import { getRows, post } from "./api.js";
-import { chooseCluster } from "./dialogs.js";
+import { mergeIntoOther, moveSelected, rejectSelected, restoreSelected, splitCluster, undo } from "./actions.js";
+import { getRows } from "./api.js";
 import { Details } from "./details.js";
-import { button, el, hue, many, number, percent } from "./dom.js";
+import { el } from "./dom.js";
 import { ItemGrid } from "./grid.js";
-import { key, setKeys } from "./keys.js";
-import { nameField } from "./naming.js";
-import { splitAsked } from "./overview.js";
-import { edit, onChange, selection, store, title, toast } from "./store.js";
+import { ItemsHeader, MAX_SIDE, MIN_SIDE } from "./items-header.js";
+import { key, setViewKeys } from "./keys.js";
+import { NARROW_PX, drawSelectionBar } from "./selection-bar.js";
+import { selection } from "./selection.js";
+import { clusterTitle, mainModality, onChange, store } from "./store.js";
+import { showToast } from "./toast.js";
 
-const kept = { side: innerWidth < 700 ? 78 : 96, order: "typical" };
-const NARROW = 900;
+const settings = { side: innerWidth < 700 ? 78 : 96, clusterOrder: "typical" }; // kept while the page is open
+const LIST_ORDERS = { all: "unsure", rejected: "row", search: "row" };
+const SIDE_STEP = 16;
 
-// which: a cluster's number as text, "all", "rejected" or "search"; words: what is searched for.
-export function showItems(main, which, words = "") {
-  const view = new Items(main, which, words);
+// list: a cluster's number as text, "all", "rejected" or "search"; query: what is searched for. Returns a function that closes it.
+export function showItems(main, list, query = "") {
+  const view = new Items(main, list, query);
   const stop = onChange(() => view.refresh());
   return () => {
     stop();
@@ -23,49 +26,44 @@ export function showItems(main, which, words = "") {
   };
 }
 
-export const media = () =>
-  store.about.modalities.includes("video")
-    ? "video"
-    : store.about.modalities.includes("image")
-      ? "image"
-      : store.about.modalities.includes("audio")
-        ? "audio"
-        : "image";
-
 class Items {
-  constructor(main, which, words) {
-    Object.assign(this, {
-      main,
-      which,
-      words,
-      order: which === "all" ? "unsure" : which === "rejected" || which === "search" ? "row" : kept.order,
-    });
-    this.cluster = /^\d+$/.test(which) ? Number(which) : null;
-    this.head = el("div", { class: "itemhead" });
+  constructor(main, list, query) {
+    Object.assign(this, { list, query, order: LIST_ORDERS[list] ?? settings.clusterOrder });
+    this.cluster = /^\d+$/.test(list) ? Number(list) : null;
+    this.header = this.makeHeader();
     this.wall = el("div", { class: "wall" });
-    this.view = el("div", { class: "items" }, this.head, this.wall);
-    main.replaceChildren(this.view);
+    this.node = el("div", { class: "items" }, this.header.node, this.wall);
+    main.replaceChildren(this.node);
     this.grid = new ItemGrid(this.wall, {
-      media: media(),
-      side: kept.side,
+      modality: mainModality(),
+      side: settings.side,
       label: this.heading,
-      onfocus: (row) => this.focused(row),
+      onfocus: (row) => this.onFocus(row),
     });
-    this.details = new Details(this.view);
+    this.details = new Details(this.node);
     this.bar = document.getElementById("bar");
     this.drawBar = this.drawBar.bind(this);
     selection.listeners.add(this.drawBar);
-    this.themed = () => this.grid.redraw();
-    addEventListener("theme", this.themed);
-    this.drawHead();
-    this.keys();
+    addEventListener("theme", this.grid.redraw);
+    this.drawHeader();
+    this.setKeys();
     this.grid.box.focus({ preventScroll: true });
     this.load(false);
   }
 
+  makeHeader() {
+    return new ItemsHeader(this.cluster, {
+      onorder: (order) => this.setOrder(order),
+      onside: (side) => this.setSide(side),
+      onsplit: () => this.split(),
+      onmerge: () => this.merge(),
+      ondone: () => this.grid.box.focus(),
+    });
+  }
+
   close() {
     selection.listeners.delete(this.drawBar);
-    removeEventListener("theme", this.themed);
+    removeEventListener("theme", this.grid.redraw);
     selection.clear();
     this.bar.replaceChildren();
     this.grid.close();
@@ -73,240 +71,155 @@ class Items {
   }
 
   get heading() {
-    if (this.cluster !== null) return title(this.cluster);
-    return { all: "Worth a look", rejected: "Rejected", search: `Files with “${this.words}”` }[this.which];
+    if (this.cluster !== null) return clusterTitle(this.cluster);
+    return { all: "Worth a look", rejected: "Rejected", search: `Files with “${this.query}”` }[this.list];
   }
 
-  async load(keep) {
-    const query = new URLSearchParams({ order: this.order, ...(this.words ? { q: this.words } : {}) });
+  // ------------------------------------------------------------------------------------------------------------ loading
+
+  async load(keepPlace) {
+    const query = new URLSearchParams({ order: this.order, ...(this.query ? { q: this.query } : {}) });
     try {
-      const rows = await getRows(`/api/rows/${this.which}?${query}`);
-      this.grid.setRows(rows, keep);
-      this.empty(rows.length);
+      const rows = await getRows(`/api/rows/${this.list}?${query}`);
+      this.grid.setRows(rows, keepPlace);
+      this.header.setCount(rows.length);
+      this.showEmpty(rows.length === 0);
     } catch (error) {
-      toast(error.message, null, true);
+      showToast(error.message, null, true);
       location.hash = "#/";
     }
   }
 
-  empty(n) {
-    const words =
-      {
-        all: "Everything has been decided on.",
-        rejected: "Nothing is rejected. Press x on items that belong in no cluster.",
-        search: "No file's path holds these words.",
-      }[this.which] || "This cluster is empty.";
+  showEmpty(isEmpty) {
+    const text = {
+      all: "Everything has been decided on.",
+      rejected: "Nothing is rejected. Press x on items that belong in no cluster.",
+      search: "No file's path holds these words.",
+    }[this.list];
     this.wall.querySelector(".empty")?.remove();
-    if (!n) this.wall.append(el("p", { class: "empty muted", text: words }));
-    this.count.textContent = many(n, "item");
+    if (isEmpty) this.wall.append(el("p", { class: "empty muted", text: text || "This cluster is empty." }));
   }
 
+  // After an edit. Items that have left the list are selected no more.
   async refresh() {
-    if (this.cluster !== null && !store.byId.has(this.cluster)) {
+    if (this.cluster !== null && !store.clustersById.has(this.cluster)) {
       location.hash = "#/";
       return;
     }
-    this.drawHead();
+    this.drawHeader();
     await this.load(true);
     if (!selection.size) return;
-    const here = new Set(this.grid.rows);
-    selection.set([...selection.rows].filter((row) => here.has(row)));
+    const listedRows = new Set(this.grid.rows);
+    selection.set([...selection.rows].filter((row) => listedRows.has(row)));
   }
 
-  focused(row) {
-    if (innerWidth >= NARROW || this.details.node.classList.contains("open")) this.details.show(row);
-    else this.details.row = row;
-  }
-
-  // --------------------------------------------------------------------------------------------------------------- head
-
-  drawHead() {
-    const c = store.byId.get(this.cluster);
-    this.count = el("span", { class: "muted" });
-    const back = el("a", { class: "back", href: "#/", title: "Back to the clusters (Esc)", text: "← Clusters" });
-    const parts = [back];
-    if (c) {
-      const swatch = el("span", { class: "swatch" });
-      swatch.style.background = hue(c.id);
-      const name = this.name?.isConnected && document.activeElement === this.name ? this.name : this.nameField(c.id);
-      const facts = `${percent(c.agreement)} agree · ${percent(c.confidence)} sure${c.purity !== undefined && c.size ? ` · ${percent(c.purity)} pure (“${c.class}”)` : ""}`;
-      parts.push(el("div", { class: "called" }, swatch, name), this.count, el("span", { class: "muted wide", text: facts }));
-    } else parts.push(el("h1", { text: this.heading }), this.count);
-    const order =
-      this.which === "search"
-        ? null
-        : el(
-            "div",
-            { class: "switch", role: "group", "aria-label": "Order" },
-            ...[
-              ["typical", "Most typical"],
-              ["unsure", "Least sure"],
-            ].map(([value, text]) =>
-              el("button", {
-                type: "button",
-                "aria-pressed": String(this.order === value),
-                text,
-                title: `${text} first (o)`,
-                onclick: () => this.setOrder(value),
-              }),
-            ),
-          );
-    const size = el(
-      "label",
-      { class: "size", title: "Size of the tiles (+ and -)" },
-      el("span", { class: "unseen", text: "Size of the tiles" }),
-      el("input", {
-        type: "range",
-        min: "48",
-        max: "240",
-        step: "8",
-        value: String(kept.side),
-        oninput: (event) => this.setSide(Number(event.target.value)),
-      }),
-    );
-    const tools = [order, size];
-    if (c)
-      tools.push(
-        button("Split", "Split this cluster (s)", () => this.split()),
-        button("Merge", "Merge this cluster into another (m)", () => this.merge()),
-      );
-    this.head.replaceChildren(...parts, el("div", { class: "tools" }, tools));
-    if (this.grid) this.count.textContent = many(this.grid.rows.length, "item");
-  }
-
-  nameField(id) {
-    const field = nameField(id, "name big");
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") field.callOff();
-      if (event.key === "Enter" || event.key === "Escape") {
-        event.stopPropagation();
-        this.grid.box.focus();
-      }
-    });
-    this.name = field;
-    return field;
+  drawHeader() {
+    const order = this.list === "search" ? null : this.order;
+    this.header.draw({ heading: this.heading, count: this.grid.rows.length, order, side: settings.side });
   }
 
   setOrder(order) {
     this.order = order;
-    if (this.cluster !== null) kept.order = order;
-    this.drawHead();
+    if (this.cluster !== null) settings.clusterOrder = order;
+    this.drawHeader();
     this.load(false);
   }
 
   setSide(side) {
-    kept.side = Math.max(48, Math.min(240, side));
-    this.grid.setSide(kept.side);
-    this.head.querySelector("input[type=range]").value = String(kept.side);
+    settings.side = Math.max(MIN_SIDE, Math.min(MAX_SIDE, side));
+    this.grid.setSide(settings.side);
+    this.header.setSide(settings.side);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ details
+
+  // On a narrow window the details cover the grid, so they are shown only when they are asked for.
+  onFocus(row) {
+    if (innerWidth >= NARROW_PX || this.details.node.classList.contains("open")) this.details.show(row);
+    else this.details.row = row;
+  }
+
+  toggleDetails() {
+    this.details.node.classList.toggle("open");
+    this.details.show(this.grid.rows[this.grid.focus]);
   }
 
   // ------------------------------------------------------------------------------------------------------------ actions
 
   drawBar() {
-    drawActions(this.bar, { rejected: this.which === "rejected", ondetails: () => this.openDetails() });
-  }
-
-  openDetails() {
-    this.details.node.classList.toggle("open");
-    this.details.show(this.grid.rows[this.grid.focus]);
+    drawSelectionBar(this.bar, { isRejected: this.list === "rejected", ondetails: () => this.toggleDetails() });
   }
 
   async split() {
-    if (await splitAsked(this.cluster))
-      toast(`${title(this.cluster)} is split; the new clusters are in the overview.`, ["Undo", () => edit({ do: "undo" })]);
+    if (await splitCluster(this.cluster))
+      showToast(`${clusterTitle(this.cluster)} is split; the new clusters are in the overview.`, ["Undo", undo]);
   }
 
   async merge() {
-    const other = await chooseCluster(`Merge ${title(this.cluster)} into`, { without: [this.cluster] });
-    if (other && (await edit({ do: "merge", clusters: [other.id, this.cluster], into: other.id })))
-      location.hash = `#/cluster/${other.id}`;
+    const into = await mergeIntoOther(this.cluster);
+    if (into !== null) location.hash = `#/cluster/${into}`;
   }
 
-  neighbour(step) {
+  goToCluster(step) {
     const ids = store.overview.clusters.filter((c) => c.size).map((c) => c.id);
     if (ids.length) location.hash = `#/cluster/${ids[(ids.indexOf(this.cluster) + step + ids.length) % ids.length]}`;
   }
 
-  // An action without a selection is on the item that the keyboard is at.
-  orFocus() {
+  // Where nothing is selected, an action applies to the item that the keyboard is at.
+  onSelected(action) {
     if (!selection.size && this.grid.rows.length) selection.add([this.grid.rows[this.grid.focus]]);
-    return selection.size > 0;
+    if (selection.size) action();
   }
 
-  keys() {
-    const list = [
+  // --------------------------------------------------------------------------------------------------------------- keys
+
+  setKeys() {
+    setViewKeys("Items", [
+      ...this.itemKeys(),
+      ...(mainModality() === "image" ? [] : [this.playKey()]),
+      ...(this.cluster === null ? [] : this.clusterKeys()),
+    ]);
+  }
+
+  itemKeys() {
+    const move = () => this.onSelected(moveSelected);
+    const changeOrder = () => this.setOrder(this.order === "unsure" ? "typical" : "unsure");
+    const clearOrLeave = () => (selection.size ? selection.clear() : (location.hash = "#/"));
+    return [
       key("Arrows", "go from item to item"),
       key("shift+Arrows", "select on the way"),
       key(" ", "select the item, or not"),
       key("mod+a", "select all"),
-      key("v", "move the selected items to another cluster, or a new one", () => this.orFocus() && moveSelected()),
-      this.which === "rejected"
-        ? key("r", "restore the selected items", () => this.orFocus() && restoreSelected())
-        : key(["x", "Delete"], "reject the selected items: they belong in no cluster", () => this.orFocus() && rejectSelected()),
-      key("o", "change the order: most typical or least sure first", () =>
-        this.setOrder(this.order === "unsure" ? "typical" : "unsure"),
-      ),
-      key(["+", "="], "larger tiles", () => this.setSide(kept.side + 16)),
-      key("-", "smaller tiles", () => this.setSide(kept.side - 16)),
-      key("d", "show or hide the details", () => this.openDetails()),
-      key("Escape", "select none; then back to the clusters", () =>
-        selection.size ? selection.clear() : (location.hash = "#/"),
-      ),
+      key("v", "move the selected items to another cluster, or a new one", move),
+      this.list === "rejected" ? this.restoreKey() : this.rejectKey(),
+      key("o", "change the order: most typical or least sure first", changeOrder),
+      key(["+", "="], "larger tiles", () => this.setSide(settings.side + SIDE_STEP)),
+      key("-", "smaller tiles", () => this.setSide(settings.side - SIDE_STEP)),
+      key("d", "show or hide the details", () => this.toggleDetails()),
+      key("Escape", "select none; then back to the clusters", clearOrLeave),
     ];
-    if (media() !== "image") list.push(key("p", "play the item with its sound, or stop", () => this.grid.playFocus()));
-    if (this.cluster !== null)
-      list.push(
-        key("n", "name the cluster", () => {
-          const name = this.head.querySelector("input.name");
-          name.focus();
-          name.select();
-        }),
-        key("s", "split the cluster", () => this.split()),
-        key("m", "merge the cluster into another", () => this.merge()),
-        key("]", "next cluster", () => this.neighbour(1)),
-        key("[", "cluster before", () => this.neighbour(-1)),
-      );
-    setKeys("Items", list);
+  }
+
+  rejectKey() {
+    const reject = () => this.onSelected(rejectSelected);
+    return key(["x", "Delete"], "reject the selected items: they belong in no cluster", reject);
+  }
+
+  restoreKey() {
+    return key("r", "restore the selected items", () => this.onSelected(restoreSelected));
+  }
+
+  playKey() {
+    return key("p", "play the item with its sound, or stop", () => this.grid.playFocus());
+  }
+
+  clusterKeys() {
+    return [
+      key("n", "name the cluster", () => this.header.editName()),
+      key("s", "split the cluster", () => this.split()),
+      key("m", "merge the cluster into another", () => this.merge()),
+      key("]", "next cluster", () => this.goToCluster(1)),
+      key("[", "cluster before", () => this.goToCluster(-1)),
+    ];
   }
 }
-
-// ---------------------------------------------------------------------------------------- what can be done with a selection
-
-export function drawActions(bar, { rejected = false, ondetails = null } = {}) {
-  if (!selection.size) return bar.replaceChildren();
-  const fitting = rejected
-    ? button("Restore", "r", restoreSelected, "main")
-    : button("Move to …", "v", moveSelected, "main");
-  bar.replaceChildren(
-    el(
-      "div",
-      { class: "actions", role: "toolbar", "aria-label": "What to do with the selected items" },
-      el("b", { text: `${number(selection.size)} selected` }),
-      fitting,
-      rejected
-        ? button("Move to …", "v", moveSelected)
-        : button("Reject", "x: they belong in no cluster", rejectSelected),
-      ondetails && innerWidth < NARROW ? button("Details", "d", ondetails) : null,
-      button("Clear", "Esc", () => selection.clear()),
-    ),
-  );
-}
-
-// What is sent off is selected no more, so that the next key is about something else; a refusal brings it back.
-async function onSelected(make) {
-  const items = [...selection.rows].sort((a, b) => a - b);
-  selection.clear();
-  if (await edit(make(items))) return true;
-  selection.set(items);
-  return false;
-}
-
-export async function moveSelected() {
-  const likely = post("/api/likely", { items: [...selection.rows] }).catch(() => ({ clusters: [], within: null })); // without it, the usual order
-  const to = await chooseCluster(`Move ${selection.words} to`, { fresh: true, likely });
-  if (to && (await onSelected((items) => ({ do: "move", items, to: to.id }))) && to.isNew && to.name)
-    await edit({ do: "name", cluster: to.id, name: to.name });
-}
-
-export const rejectSelected = () => onSelected((items) => ({ do: "reject", items }));
-const restoreSelected = () => onSelected((items) => ({ do: "restore", items }));

@@ -1,41 +1,48 @@
-// Every key the page knows, in one list a view; the same list is the help.
+// The keys of the current view and those that work everywhere, each with its description: the lists are also the help.
 
 import { el } from "./dom.js";
 
-const always = [];
-let here = [];
-let scope = "";
+let globalKeys = [],
+  viewKeys = [],
+  viewName = "";
 
-// key: as KeyboardEvent.key, "mod+" for Ctrl or Command, "shift+" where the sign itself does not say it.
-export const key = (keys, what, action) => ({ keys: [keys].flat(), what, action });
-export const setAlways = (list) => always.splice(0, always.length, ...list);
-export function setKeys(name, list) {
-  scope = name;
-  here = list;
+// keys: one or several, as in KeyboardEvent.key; "mod+" is Ctrl or Command; "shift+" where the character does not imply it.
+// action: may be left out for a key that is described here and handled elsewhere.
+export const key = (keys, description, action) => ({ keys: [keys].flat(), description, action });
+
+export function setGlobalKeys(list) {
+  globalKeys = list;
 }
 
-function spelled(event) {
-  const shifted = event.shiftKey && event.key.length > 1;
-  return `${event.ctrlKey || event.metaKey ? "mod+" : ""}${event.shiftKey && (shifted || event.ctrlKey || event.metaKey) ? "shift+" : ""}${
-    event.ctrlKey || event.metaKey ? event.key.toLowerCase() : event.key
-  }`;
+export function setViewKeys(name, list) {
+  viewName = name;
+  viewKeys = list;
 }
 
-const isTyping = (node) => node?.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select");
+function keyName(event) {
+  const mod = event.ctrlKey || event.metaKey;
+  const shift = event.shiftKey && (event.key.length > 1 || mod);
+  return `${mod ? "mod+" : ""}${shift ? "shift+" : ""}${mod ? event.key.toLowerCase() : event.key}`;
+}
+
+const isTextField = (node) => node?.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select");
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
-  if (isTyping(event.target) && event.key !== "Escape") return;
-  const pressed = spelled(event);
-  if (["Enter", " "].includes(pressed) && event.target.closest?.("button, a, summary, input")) return;
-  const found = [...here, ...always].find((k) => k.keys.includes(pressed));
-  if (found?.action) {
+  if (isTextField(event.target) && event.key !== "Escape") return;
+  const name = keyName(event);
+  // These press the control that has the focus.
+  if (["Enter", " "].includes(name) && event.target.closest?.("button, a, summary, input")) return;
+  const binding = [...viewKeys, ...globalKeys].find((k) => k.keys.includes(name));
+  if (binding?.action) {
     event.preventDefault();
-    found.action(event);
+    binding.action(event);
   }
 });
 
-const shown = {
+// ----------------------------------------------------------------------------------------------------------------- help
+
+const KEY_LABELS = {
   " ": "Space",
   ArrowLeft: "←",
   ArrowRight: "→",
@@ -50,20 +57,15 @@ const shown = {
   Arrows: "←↑↓→",
 };
 
-function table(name, list) {
-  const rows = list.map((k) =>
+function helpSection(heading, list) {
+  const keyCell = ({ keys }) =>
     el(
-      "tr",
+      "td",
       {},
-      el(
-        "td",
-        {},
-        k.keys.map((one) => el("kbd", { text: shown[one] || one })),
-      ),
-      el("td", { text: k.what }),
-    ),
-  );
-  return el("section", {}, el("h3", { text: name }), el("table", {}, el("tbody", {}, rows)));
+      keys.map((name) => el("kbd", { text: KEY_LABELS[name] || name })),
+    );
+  const rows = list.map((binding) => el("tr", {}, keyCell(binding), el("td", { text: binding.description })));
+  return el("section", {}, el("h3", { text: heading }), el("table", {}, el("tbody", {}, rows)));
 }
 
-export const help = () => el("div", { class: "keys" }, table(scope, here), table("Everywhere", always));
+export const keyHelp = () => el("div", { class: "keys" }, helpSection(viewName, viewKeys), helpSection("Everywhere", globalKeys));

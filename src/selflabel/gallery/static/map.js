@@ -1,19 +1,30 @@
-// The third view: all items in the plane, near what they are like, coloured by cluster. Draw around some to select them.
+// The third view: all items in the plane, each near similar ones, coloured by cluster. A line drawn around some selects them.
 
-import { getWhenReady, postForRows, Refused } from "./api.js";
-import { button, colour, el, hue, number, sized } from "./dom.js";
-import { drawHaze, drawLine, drawPoints, hazeOf } from "./points.js";
-import { drawActions, moveSelected, rejectSelected } from "./items.js";
-import { key, setKeys } from "./keys.js";
-import { MapSide } from "./mapside.js";
-import { onChange, selection, store, title, toast } from "./store.js";
-import { drawTile, forget, picture, wish } from "./thumbs.js";
+import { moveSelected, rejectSelected } from "./actions.js";
+import { RequestError, getWhenReady, postForRows } from "./api.js";
+import { clusterColour } from "./colours.js";
+import { button, el, scaledContext } from "./dom.js";
+import { formatNumber } from "./format.js";
+import { key, setViewKeys } from "./keys.js";
+import { decodeWindow, nearestPoint } from "./map-data.js";
+import { densityPicture, drawDensity, drawFocusFrame, drawLasso, drawPoints } from "./map-drawing.js";
+import { MapPointer } from "./map-pointer.js";
+import { MapSide } from "./map-side.js";
+import { MapTooltip } from "./map-tooltip.js";
+import { Viewport } from "./map-viewport.js";
+import { drawSelectionBar } from "./selection-bar.js";
+import { selection } from "./selection.js";
+import { onChange, store } from "./store.js";
+import { showToast } from "./toast.js";
 
-const LEAST = 0.004,
-  HIT_PX = 9,
-  ASK_MS = 120;
-const WHOLE = { left: 0, top: 0, right: 1, bottom: 1 };
+const POINTER_PX = 9, // an item within this distance is under the pointer
+  LOAD_DELAY_MS = 120,
+  RETRY_MS = 1500,
+  MAX_LASSO_POINTS = 2000;
+const BUTTON_ZOOM = 0.6,
+  KEY_ZOOM = 0.7;
 
+// Returns a function that closes the view.
 export function showMap(main) {
   const view = new MapView(main);
   const stop = onChange(() => view.refresh());
@@ -24,10 +35,8 @@ export function showMap(main) {
 }
 
 class MapView {
-  window = { ...WHOLE }; // of the plane, as wide and high as the canvas
-  points = null;
-  alone = null; // the only cluster shown in colour
-  lassoing = false;
+  points = null; // until the map is there
+  isLassoOn = false;
 
   constructor(main) {
     this.canvas = el("canvas", {
@@ -35,46 +44,47 @@ class MapView {
       role: "application",
       "aria-label": "Map of all items. Arrow keys move it, plus and minus zoom, Enter selects what is in sight.",
     });
-    this.tip = el("div", { class: "maptip", hidden: true }, el("canvas", {}), el("span"));
+    this.tooltip = new MapTooltip();
     this.note = el("p", { class: "mapnote muted", role: "status" });
-    this.lassoButton = button("Lasso", "Draw around items to select them (l); or hold Shift and draw", () =>
-      this.setLasso(!this.lassoing),
-    );
-    const tools = el(
-      "div",
-      { class: "maptools" },
-      this.lassoButton,
-      button("+", "Closer (+)", () => this.zoom(0.6)),
-      button("−", "Farther (-)", () => this.zoom(1 / 0.6)),
-      button("All", "The whole map (0)", () => this.toWhole()),
-    );
-    this.box = el("div", { class: "mapbox" }, this.canvas, tools, this.note, this.tip);
-    this.side = new MapSide((alone) => {
-      this.alone = alone;
-      this.redraw();
-    });
+    this.box = el("div", { class: "mapbox" }, this.canvas, this.makeTools(), this.note, this.tooltip.node);
+    this.viewport = new Viewport(this.box);
+    this.redraw = this.redraw.bind(this);
+    this.side = new MapSide(this.redraw);
     main.replaceChildren(el("div", { class: "map" }, this.box, this.side.node));
     this.bar = document.getElementById("bar");
-    this.redraw = this.redraw.bind(this);
-    this.selected = this.selected.bind(this);
-    selection.listeners.add(this.selected);
+    this.onSelection = this.onSelection.bind(this);
+    selection.listeners.add(this.onSelection);
     addEventListener("theme", this.redraw);
-    this.watcher = new ResizeObserver(() => this.fit());
-    this.watcher.observe(this.box);
-    this.listen();
-    this.keys();
-    this.lassoButton.disabled = true;
+    this.resizeObserver = new ResizeObserver(() => this.viewport.resize() && this.onMoved());
+    this.resizeObserver.observe(this.box);
+    this.pointer = new MapPointer(this.canvas, this);
+    this.setKeys();
+    this.listenForKeys();
     this.side.drawLegend();
     this.load();
   }
 
+  makeTools() {
+    const title = "Draw around items to select them (l); or hold Shift and draw";
+    this.lassoButton = button("Lasso", title, () => this.setLasso(!this.isLassoOn));
+    this.lassoButton.disabled = true; // until the map is there
+    return el(
+      "div",
+      { class: "maptools" },
+      this.lassoButton,
+      button("+", "Closer (+)", () => this.zoom(BUTTON_ZOOM)),
+      button("−", "Farther (-)", () => this.zoom(1 / BUTTON_ZOOM)),
+      button("All", "The whole map (0)", () => this.showAll()),
+    );
+  }
+
   close() {
-    this.closed = true;
-    selection.listeners.delete(this.selected);
+    this.isClosed = true;
+    selection.listeners.delete(this.onSelection);
     removeEventListener("theme", this.redraw);
-    this.watcher.disconnect();
-    clearTimeout(this.asking);
-    forget(this);
+    this.resizeObserver.disconnect();
+    clearTimeout(this.timer);
+    this.tooltip.close();
     this.side.close();
     selection.clear();
     this.bar.replaceChildren();
@@ -87,323 +97,193 @@ class MapView {
     this.load();
   }
 
-  // Asks a little beyond what is in sight, so that moving shows no bare edge.
-  asked() {
-    const { left, top, right, bottom } = this.window,
-      w = (right - left) * 0.25,
-      h = (bottom - top) * 0.25;
-    return { left: left - w, top: top - h, right: right + w, bottom: bottom + h };
-  }
-
   async load() {
     this.state = "asking";
-    this.coming?.abort();
-    this.coming = new AbortController();
-    const window = this.asked();
+    this.request?.abort();
+    const request = (this.request = new AbortController());
+    const window = this.viewport.paddedWindow;
     try {
-      const { data, waiting } = await getWhenReady(`/api/map?${new URLSearchParams(window)}`, this.coming.signal);
-      if (this.closed) return;
-      if (waiting) return this.wait(waiting);
+      const { data, pending } = await getWhenReady(`/api/map?${new URLSearchParams(window)}`, request.signal);
+      if (this.isClosed) return;
+      if (pending) return this.wait(pending);
       this.note.textContent = "";
-      this.take(data, window);
+      this.setData(decodeWindow(data), window);
     } catch (error) {
-      if (error instanceof Refused && !this.coming.signal.aborted) this.note.textContent = error.message;
+      // A request that a later one has aborted is no error.
+      if (error instanceof RequestError && !request.signal.aborted) this.note.textContent = error.message;
     }
   }
 
-  wait({ trouble }) {
-    this.note.textContent = trouble
-      ? `There is no map: ${trouble}`
+  wait({ error }) {
+    this.note.textContent = error
+      ? `There is no map: ${error}`
       : "Working out the map: once a run, from seconds to a few minutes. The other views are ready.";
-    if (!trouble) this.asking = setTimeout(() => this.load(), 1500);
+    if (!error) this.timer = setTimeout(() => this.load(), RETRY_MS);
   }
 
-  take(data, window) {
-    const [inside, n, cells] = new Uint32Array(data, 0, 3);
-    const part = (Type, i) => new Type(data, 12 + 4 * n * i, n);
-    this.points = {
-      n,
-      inside,
-      x: part(Float32Array, 0),
-      y: part(Float32Array, 1),
-      row: part(Int32Array, 2),
-      label: part(Int32Array, 3),
-    };
-    const at = 12 + 16 * n,
-      size = cells * cells;
-    this.density = cells
-      ? { cells, window, light: new Uint8Array(data, at, size), label: new Int32Array(data.slice(at + size)) }
-      : null;
-    this.all = n === inside && n >= store.overview.n_items;
+  setData({ total, points, density }, window) {
+    this.points = points;
+    this.density = density && { ...density, window };
+    this.densityKey = null;
+    this.isComplete = points.n === total && total >= store.overview.n_items;
     this.lassoButton.disabled = false;
-    this.hazed = null;
-    this.say();
+    if (total > points.n)
+      this.note.textContent = `${formatNumber(points.n)} of the ${formatNumber(total)} items here as points, all of them as a haze.`;
     this.redraw();
     this.state = "ready";
   }
 
-  say() {
-    const { inside, n } = this.points;
-    this.note.textContent =
-      inside > n ? `${number(n)} of the ${number(inside)} items here as points, all of them as a haze.` : "";
+  // Loads what is in the window, a moment after it has come to rest, unless everything has been loaded.
+  loadLater() {
+    clearTimeout(this.timer);
+    if (this.isComplete) return;
+    this.state = "asking";
+    this.timer = setTimeout(() => this.load(), LOAD_DELAY_MS);
   }
 
-  later() {
-    clearTimeout(this.asking);
-    if (this.all) return;
-    this.state = "asking";
-    this.asking = setTimeout(() => this.load(), ASK_MS);
+  // Whether the data in sight are loaded: tests and timings wait for it.
+  set state(name) {
+    document.body.dataset.map = name;
   }
 
   // ------------------------------------------------------------------------------------------------------------ drawing
 
-  fit() {
-    const { clientWidth: w, clientHeight: h } = this.box;
-    if (!w || !h) return;
-    const { left, top, right, bottom } = this.window,
-      cx = (left + right) / 2,
-      cy = (top + bottom) / 2;
-    const side = this.unit ? ((right - left) * this.unit) / Math.min(this.unit, w) : 1;
-    const scale = Math.min(w, h) / (this.unit ? Math.max(side, LEAST) : 1);
-    this.unit = w;
-    this.window = { left: cx - w / scale / 2, right: cx + w / scale / 2, top: cy - h / scale / 2, bottom: cy + h / scale / 2 };
-    if (!this.fitted) {
-      this.fitted = true;
-      this.toWhole();
-    }
-    this.redraw();
-    this.later();
-  }
-
-  toWhole() {
-    const { clientWidth: w, clientHeight: h } = this.box,
-      scale = Math.min(w, h) * 0.96;
-    this.window = {
-      left: 0.5 - w / scale / 2,
-      right: 0.5 + w / scale / 2,
-      top: 0.5 - h / scale / 2,
-      bottom: 0.5 + h / scale / 2,
-    };
-    this.redraw();
-    this.later();
-  }
-
-  get scale() {
-    return this.box.clientWidth / (this.window.right - this.window.left);
-  }
-  toPlane(px, py) {
-    return [this.window.left + px / this.scale, this.window.top + py / this.scale];
-  }
-
-  // Whether what is in sight is what the server has of it, for tests and timings.
-  set state(words) {
-    document.body.dataset.map = words;
-  }
-
   redraw() {
-    if (this.due) return;
-    this.due = requestAnimationFrame(() => {
-      this.due = 0;
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
       this.draw();
     });
   }
 
   draw() {
-    const { clientWidth: w, clientHeight: h } = this.box,
-      g = sized(this.canvas, w, h);
-    g.clearRect(0, 0, w, h);
+    const { clientWidth: width, clientHeight: height } = this.box,
+      g = scaledContext(this.canvas, width, height);
+    g.clearRect(0, 0, width, height);
     if (!this.points) return;
-    const view = { ...this.window, scale: this.scale, w, h };
-    if (this.density) drawHaze(g, this.haze(), this.density.window, view);
-    drawPoints(g, this.points, view, this.alone);
-    if (this.line) drawLine(g, this.line, view);
-    if (this.canvas.matches(":focus-visible")) {
-      g.strokeStyle = colour("accent");
-      g.lineWidth = 4;
-      g.strokeRect(2, 2, w - 4, h - 4);
-    }
+    const { left, top, scale } = this.viewport,
+      view = { left, top, scale, width, height };
+    if (this.density) drawDensity(g, this.densityPicture(), this.density.window, view);
+    drawPoints(g, this.points, view, this.side.onlyCluster);
+    if (this.pointer.line) drawLasso(g, this.pointer.line, view);
+    if (this.canvas.matches(":focus-visible")) drawFocusFrame(g, view);
   }
 
-  // The density as a picture, painted anew where the theme or the cluster shown alone has changed.
-  haze() {
-    const key = hue(1) + this.alone;
-    if (this.hazed !== key) [this.hazed, this.picture] = [key, hazeOf(this.density, this.alone)];
+  // Painted again only where the theme or the cluster in colour has changed.
+  densityPicture() {
+    const densityKey = clusterColour(1) + this.side.onlyCluster;
+    if (this.densityKey !== densityKey) {
+      this.densityKey = densityKey;
+      this.picture = densityPicture(this.density, this.side.onlyCluster);
+    }
     return this.picture;
   }
 
-  // ------------------------------------------------------------------------------------------------------ moving, picking
+  // ------------------------------------------------------------------------------------------------------------- moving
 
-  zoom(by, px = this.box.clientWidth / 2, py = this.box.clientHeight / 2) {
-    const [x, y] = this.toPlane(px, py),
-      { left, top, right, bottom } = this.window;
-    const factor = Math.max(LEAST / (right - left), Math.min(by, 4 / (right - left)));
-    this.window = {
-      left: x + (left - x) * factor,
-      right: x + (right - x) * factor,
-      top: y + (top - y) * factor,
-      bottom: y + (bottom - y) * factor,
-    };
+  onMoved() {
     this.redraw();
-    this.later();
+    this.loadLater();
+  }
+
+  showAll() {
+    this.viewport.showAll();
+    this.onMoved();
+  }
+
+  zoom(factor, px, py) {
+    this.viewport.zoom(factor, px, py);
+    this.onMoved();
   }
 
   pan(dx, dy) {
-    const { left, top, right, bottom } = this.window,
-      x = dx / this.scale,
-      y = dy / this.scale;
-    this.window = { left: left + x, right: right + x, top: top + y, bottom: bottom + y };
-    this.redraw();
-    this.later();
+    this.viewport.pan(dx, dy);
+    this.onMoved();
   }
 
-  setLasso(on) {
-    if (on && !this.points) return;
-    this.lassoing = on;
-    this.lassoButton.setAttribute("aria-pressed", String(on));
-    this.box.classList.toggle("lassoing", on);
-  }
+  // ---------------------------------------------------------------------------------------------------------- selecting
 
-  listen() {
-    const canvas = this.canvas,
-      fingers = new Map();
-    let spread = 0;
-    canvas.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        this.zoom(1.0015 ** event.deltaY, event.offsetX, event.offsetY);
-      },
-      { passive: false },
-    );
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      canvas.focus({ preventScroll: true });
-      fingers.set(event.pointerId, event);
-      spread = 0;
-      if (fingers.size === 1 && (this.lassoing || event.shiftKey)) this.line = [this.toPlane(event.offsetX, event.offsetY)];
-      this.moved = 0;
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = fingers.get(event.pointerId);
-      if (!before) return this.point(event);
-      fingers.set(event.pointerId, event);
-      if (this.line) {
-        this.line.push(this.toPlane(event.offsetX, event.offsetY));
-        return this.redraw();
-      }
-      const [a, b] = [...fingers.values()];
-      if (b) {
-        const now = Math.hypot(a.offsetX - b.offsetX, a.offsetY - b.offsetY);
-        if (spread) this.zoom(spread / now, (a.offsetX + b.offsetX) / 2, (a.offsetY + b.offsetY) / 2);
-        spread = now;
-        return;
-      }
-      this.moved += Math.abs(event.movementX) + Math.abs(event.movementY);
-      this.pan(before.offsetX - event.offsetX, before.offsetY - event.offsetY);
-    });
-    const up = (event) => {
-      if (!fingers.delete(event.pointerId)) return;
-      const line = this.line;
-      this.line = null;
-      if (line) this.lasso(line);
-      else if (this.moved < 5 && event.type === "pointerup") this.click(event);
-    };
-    canvas.addEventListener("pointerup", up);
-    canvas.addEventListener("pointercancel", up);
-    canvas.addEventListener("pointerleave", () => {
-      this.tip.hidden = true;
-    });
-    canvas.addEventListener("focus", this.redraw);
-    canvas.addEventListener("blur", this.redraw);
-  }
-
-  nearest(px, py) {
+  indexAt(event) {
     if (!this.points) return -1;
-    const [x, y] = this.toPlane(px, py),
-      reach = (HIT_PX / this.scale) ** 2;
-    let best = reach,
-      found = -1;
-    for (let i = 0; i < this.points.n; i++) {
-      const far = (this.points.x[i] - x) ** 2 + (this.points.y[i] - y) ** 2;
-      if (far < best) {
-        best = far;
-        found = i;
-      }
-    }
-    return found;
+    const place = this.viewport.toPlane(event.offsetX, event.offsetY);
+    return nearestPoint(this.points, place, POINTER_PX / this.viewport.scale);
   }
 
-  point(event) {
-    const i = this.nearest(event.offsetX, event.offsetY);
-    this.tip.hidden = i < 0;
-    if (i < 0) return;
-    const row = this.points.row[i],
-      [canvas, words] = this.tip.children;
-    words.textContent = title(this.points.label[i]);
-    this.tip.style.transform = `translate(${Math.min(event.offsetX + 14, this.box.clientWidth - 130)}px, ${Math.min(event.offsetY + 14, this.box.clientHeight - 140)}px)`;
-    const paint = () => drawTile(sized(canvas, 96, 96), row, 0, 0, 96);
-    if (picture(row) === undefined) wish(this, [row], paint);
-    paint();
+  showTooltip(event) {
+    const i = this.indexAt(event);
+    if (i < 0) return this.hideTooltip();
+    this.tooltip.show(this.points.row[i], this.points.label[i], event.offsetX, event.offsetY);
+  }
+
+  hideTooltip() {
+    this.tooltip.hide();
   }
 
   click(event) {
-    const i = this.nearest(event.offsetX, event.offsetY);
+    const i = this.indexAt(event);
     if (i < 0) return selection.clear();
     selection.set([this.points.row[i]]);
   }
 
-  async lasso(line) {
+  setLasso(isOn) {
+    if (isOn && !this.points) return;
+    this.isLassoOn = isOn;
+    this.lassoButton.setAttribute("aria-pressed", String(isOn));
+    this.box.classList.toggle("lassoing", isOn);
+  }
+
+  // line: points of the plane; the server limits their number.
+  async selectWithin(line) {
     this.redraw();
-    const thin = line.filter((_, i) => i % Math.ceil(line.length / 2000) === 0);
-    if (thin.length < 3) return;
+    const step = Math.ceil(line.length / MAX_LASSO_POINTS),
+      polygon = line.filter((_, i) => i % step === 0);
+    if (polygon.length < 3) return;
     try {
-      const rows = await postForRows("/api/lasso", thin);
+      const rows = await postForRows("/api/lasso", polygon);
       this.setLasso(false);
-      if (!rows.length) toast("There are no items within the line.");
+      if (!rows.length) showToast("There are no items within the line.");
       selection.set(rows);
     } catch (error) {
-      toast(error.message, null, true);
+      showToast(error.message, null, true);
     }
   }
 
-  lassoWindow() {
-    const { left, top, right, bottom } = this.window;
-    return this.lasso([
-      [left, top],
-      [right, top],
-      [right, bottom],
-      [left, bottom],
-    ]);
-  }
-
-  selected() {
-    drawActions(this.bar);
+  onSelection() {
+    drawSelectionBar(this.bar);
     this.redraw();
     this.side.showSelected();
   }
 
-  keys() {
-    const step = () => this.box.clientWidth / 8;
-    setKeys("Map", [
+  // --------------------------------------------------------------------------------------------------------------- keys
+
+  setKeys() {
+    const selectNone = () => {
+      this.setLasso(false);
+      selection.clear();
+    };
+    setViewKeys("Map", [
       key("Arrows", "move the map"),
-      key(["+", "="], "closer", () => this.zoom(0.7)),
-      key("-", "farther", () => this.zoom(1 / 0.7)),
-      key("0", "the whole map", () => this.toWhole()),
-      key("l", "lasso: draw around items to select them", () => this.setLasso(!this.lassoing)),
-      key("Enter", "select all that is in sight", () => this.lassoWindow()),
+      key(["+", "="], "closer", () => this.zoom(KEY_ZOOM)),
+      key("-", "farther", () => this.zoom(1 / KEY_ZOOM)),
+      key("0", "the whole map", () => this.showAll()),
+      key("l", "lasso: draw around items to select them", () => this.setLasso(!this.isLassoOn)),
+      key("Enter", "select all that is in sight", () => this.selectWithin(this.viewport.corners)),
       key("v", "move the selected items to another cluster, or a new one", () => selection.size && moveSelected()),
       key(["x", "Delete"], "reject the selected items", () => selection.size && rejectSelected()),
-      key("Escape", "select none", () => {
-        this.setLasso(false);
-        selection.clear();
-      }),
+      key("Escape", "select none", selectNone),
     ]);
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  }
+
+  listenForKeys() {
+    const directions = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     this.canvas.addEventListener("keydown", (event) => {
-      if (event.key in moves && !event.ctrlKey && !event.metaKey) {
-        event.preventDefault();
-        this.pan(moves[event.key][0] * step(), moves[event.key][1] * step());
-      }
+      if (!(event.key in directions) || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      const step = this.box.clientWidth / 8,
+        [x, y] = directions[event.key];
+      this.pan(x * step, y * step);
     });
+    this.canvas.addEventListener("focus", this.redraw);
+    this.canvas.addEventListener("blur", this.redraw);
   }
 }

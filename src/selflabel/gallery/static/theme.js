@@ -1,2 +1,2 @@
-// Before anything is painted: the theme that was chosen here last; without a choice, the system's.
+// Runs before anything is painted: sets the theme that was last chosen here, or else the system's.
 document.documentElement.style.colorScheme = localStorage.getItem("theme") || "light dark";

@@ -1,117 +1,130 @@
-// Small pictures by row: asked for many at a time, kept while there is room, drawn on any canvas.
+// Small pictures by row: requested many at a time, cached, and drawn on any canvas.
 
-import { colour } from "./dom.js";
+import { themeColour } from "./colours.js";
 
-const AT_ONCE = 48,
-  IN_FLIGHT = 3,
-  KEPT = 2500;
-const stamp = document.body.dataset.stamp;
-const kept = new Map(); // row -> ImageBitmap, or null for a missing one; the first is the one longest unused
-const coming = new Set();
-const wishes = new Map(); // owner -> { rows, redraw }
-const answers = new Map();
-const worker = new Worker("/static/unpack.js");
-let flying = 0,
-  asked = 0;
-
-worker.onmessage = ({ data: { id, pictures } }) => {
-  answers.get(id)(pictures);
-  answers.delete(id);
-};
-
+const BUNDLE_ROWS = 48,
+  MAX_BUNDLES = 3, // under way at a time
+  MAX_CACHED = 2500,
+  RETRY_MS = 1000;
 export const MISSING = null;
 
-// The picture; undefined until it is here.
+const cache = new Map(); // row -> ImageBitmap or MISSING, the least recently used first
+const pending = new Set(); // rows under way
+const requests = new Map(); // owner -> { rows, redraw }
+const stamp = document.body.dataset.stamp;
+
+// ------------------------------------------------------------------------------------------------------------- requests
+
+// The rows that an owner shows now. They replace its earlier ones, so that fast scrolling loads little that is out of sight.
+export function requestPictures(owner, rows, redraw) {
+  requests.set(owner, { rows, redraw });
+  sendBundles();
+}
+
+export const cancelRequests = (owner) => requests.delete(owner);
+
+// The picture; undefined until it is there.
 export function picture(row) {
-  const found = kept.get(row);
-  if (found !== undefined) {
-    kept.delete(row);
-    kept.set(row, found);
+  const bitmap = cache.get(row);
+  if (bitmap !== undefined) {
+    // Inserted again, it is the most recently used.
+    cache.delete(row);
+    cache.set(row, bitmap);
   }
-  return found;
+  return bitmap;
 }
 
-// What an owner shows now: earlier wishes of it that are not under way are forgotten, so that fast scrolling asks for little.
-export function wish(owner, rows, redraw) {
-  wishes.set(owner, { rows, redraw });
-  send();
-}
-
-export const forget = (owner) => wishes.delete(owner);
-
-// Missing pictures may be back: look again.
+// Missing files may be back.
 export function retryMissing() {
-  for (const [row, found] of kept) if (found === MISSING) kept.delete(row);
+  for (const [row, bitmap] of cache) if (bitmap === MISSING) cache.delete(row);
 }
 
-function next() {
-  const rows = [];
-  for (const wanted of wishes.values())
-    for (const row of wanted.rows) {
-      if (rows.length === AT_ONCE) break;
-      if (kept.has(row) || coming.has(row)) continue;
-      rows.push(row);
-      coming.add(row);
-    }
-  document.body.dataset.coming = String(coming.size); // how many pictures are under way, for tests and timings
-  return rows;
-}
-
-async function send() {
-  while (flying < IN_FLIGHT) {
-    const rows = next();
+let bundlesUnderWay = 0;
+function sendBundles() {
+  while (bundlesUnderWay < MAX_BUNDLES) {
+    const rows = nextBundle();
     if (!rows.length) return;
-    flying += 1;
-    fetched(rows).finally(() => {
-      flying -= 1;
-      send();
+    bundlesUnderWay += 1;
+    load(rows).finally(() => {
+      bundlesUnderWay -= 1;
+      sendBundles();
     });
   }
 }
 
-async function fetched(rows) {
-  const pictures = await unpacked(rows);
-  if (pictures) rows.forEach((row, i) => kept.set(row, pictures[i]));
-  else await new Promise((done) => setTimeout(done, 1000)); // the server is away: wait before asking again
-  trim();
-  for (const row of rows) coming.delete(row);
-  document.body.dataset.coming = String(coming.size);
-  for (const { redraw } of [...wishes.values()]) redraw();
+function nextBundle() {
+  const bundle = [];
+  for (const { rows } of requests.values())
+    for (const row of rows) {
+      if (bundle.length === BUNDLE_ROWS) break;
+      if (cache.has(row) || pending.has(row)) continue;
+      bundle.push(row);
+      pending.add(row);
+    }
+  showPending();
+  return bundle;
 }
 
-function unpacked(rows) {
-  return new Promise((done) => {
-    asked += 1;
-    answers.set(asked, done);
-    worker.postMessage({ id: asked, stamp, rows });
+async function load(rows) {
+  const pictures = await decode(rows);
+  if (pictures) rows.forEach((row, i) => cache.set(row, pictures[i]));
+  else await new Promise((done) => setTimeout(done, RETRY_MS)); // the server is gone: do not ask again at once
+  trimCache();
+  for (const row of rows) pending.delete(row);
+  showPending();
+  for (const { redraw } of [...requests.values()]) redraw();
+}
+
+function trimCache() {
+  for (const [row, bitmap] of cache) {
+    if (cache.size <= MAX_CACHED) return;
+    cache.delete(row);
+    bitmap?.close();
+  }
+}
+
+// Tests and timings wait until no picture is under way.
+const showPending = () => (document.body.dataset.coming = String(pending.size));
+
+// --------------------------------------------------------------------------------------------------------------- worker
+
+const worker = new Worker("/static/thumbs-worker.js");
+const resolvers = new Map(); // id of a bundle -> function that takes its pictures
+let lastId = 0;
+
+worker.onmessage = ({ data: { id, pictures } }) => {
+  resolvers.get(id)(pictures);
+  resolvers.delete(id);
+};
+
+// The decoded pictures of the rows, MISSING among them; null where the server did not respond.
+function decode(rows) {
+  return new Promise((resolve) => {
+    lastId += 1;
+    resolvers.set(lastId, resolve);
+    worker.postMessage({ id: lastId, stamp, rows });
   });
 }
 
-function trim() {
-  for (const [row, found] of kept) {
-    if (kept.size <= KEPT) return;
-    kept.delete(row);
-    found?.close();
-  }
+// -------------------------------------------------------------------------------------------------------------- drawing
+
+// One square tile: the middle of the picture, a plain tile while it loads, or the word "missing".
+export function drawTile(g, row, x, y, side) {
+  const bitmap = row === undefined ? undefined : picture(row);
+  if (!bitmap) return drawPlainTile(g, bitmap === MISSING ? "missing" : "", x, y, side);
+  g.imageSmoothingEnabled = bitmap.width >= 16; // tiny images are shown as pixels
+  g.imageSmoothingQuality = bitmap.width > 2 * side ? "high" : "low";
+  const crop = Math.min(bitmap.width, bitmap.height);
+  g.drawImage(bitmap, (bitmap.width - crop) / 2, (bitmap.height - crop) / 2, crop, crop, x, y, side, side);
 }
 
-// One tile: the picture, a plain one while it comes, or the word "missing".
-export function drawTile(g, row, x, y, side) {
-  const found = row === undefined ? undefined : picture(row);
-  if (found) {
-    g.imageSmoothingEnabled = found.width >= 16;
-    g.imageSmoothingQuality = found.width > 2 * side ? "high" : "low";
-    const cut = Math.min(found.width, found.height);
-    g.drawImage(found, (found.width - cut) / 2, (found.height - cut) / 2, cut, cut, x, y, side, side);
-    return;
-  }
-  g.fillStyle = colour("tile");
+function drawPlainTile(g, text, x, y, side) {
+  g.fillStyle = themeColour("tile");
   g.fillRect(x, y, side, side);
-  if (found === MISSING) {
-    g.fillStyle = colour("muted");
-    g.font = `${Math.max(9, Math.min(13, side / 6))}px system-ui, sans-serif`;
-    g.textAlign = "center";
-    g.textBaseline = "middle";
-    g.fillText("missing", x + side / 2, y + side / 2, side - 4);
-  }
+  if (!text) return;
+  g.fillStyle = themeColour("muted");
+  g.font = `${Math.max(9, Math.min(13, side / 6))}px system-ui, sans-serif`;
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  g.fillText(text, x + side / 2, y + side / 2, side - 4);
 }

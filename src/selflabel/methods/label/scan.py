@@ -2,15 +2,15 @@
 
 The claim: features first, labels afterwards. Three phases: a pretext learns features (section 2.1); each item and one of its
 nearest neighbours in them learn to have the same label, while the mean label keeps its entropy (section 2.2, equation 2); then
-what the network is sure of under a plain view it learns under a strong one (section 2.3).
+the network learns its own confident labels of a plain view under a strong view (section 2.3).
 
-Several heads learn side by side; the one of least loss over all items and neighbours when the second phase ends is reported, as
-the paper does for ImageNet, and the network learns of it alone in the third.
+Several heads are trained side by side. The one of lowest loss over all items and neighbours at the end of the second phase is
+reported, as in the paper for ImageNet, and the network learns from it alone in the third.
 
-What we do otherwise: neighbours are found in the features, not in the pretext's projection; the other heads pass the third phase
-without moving the network; on given or pretrained features the pretext is left out; without `--preset paper` phases are as long
-as a short run allows, and after the pretext heads first learn alone on its features, as the authors' code can do, since a short
-run has too few steps of the whole network.
+What we do otherwise: neighbours are found in the features, not in the pretext's projection. The other heads pass the third phase
+without changing the network. On given or pretrained features the pretext is left out. Without `--preset paper` phases are as long
+as a short run allows, and after the pretext the heads are first trained on its fixed features, as the authors' code can do,
+because a short run has too few steps of the whole network.
 """
 
 from __future__ import annotations
@@ -22,61 +22,82 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.assignment.neighbours import nearest
+from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
 from selflabel.contract import (
+    PRETEXT,
+    PRETEXT_LR,
     Batch,
     Data,
-    Final,
+    Features,
     Method,
+    Outcome,
     Phase,
     Prediction,
     Recipe,
-    finished,
-    least,
-    one_cycle,
-    quick_epochs,
-    scaled_epochs,
-    with_a_neighbour,
+    argmax_outcome,
+    do_nothing,
+    lowest_loss_head,
+    neighbour_pairs,
+    shuffled_rows,
 )
 from selflabel.heads import LinearHeads
-from selflabel.pretexts import LR, PRETEXT, Name, Pretext, pretext_phase
+from selflabel.pretexts import PretextName, make_pretext
 
 HEADS, CLUSTER, SELF_LABEL = "heads", "cluster", "self-label"
 PAPER_EPOCHS = {PRETEXT: 500, CLUSTER: 50, SELF_LABEL: 200}
-SHOWN = {PRETEXT: 120_000, CLUSTER: 90_000, SELF_LABEL: 30_000}  # items of a quick run
-HEAD_STEPS, HEAD_EPOCHS = 200, 5  # of heads alone: steps of an epoch at least, and epochs
+VIEWED = {PRETEXT: 120_000, CLUSTER: 90_000, SELF_LABEL: 30_000}  # items shown in a short run
+HEAD_STEPS, HEAD_EPOCHS = 200, 5  # of the heads on fixed features: fewest steps of an epoch, and epochs
 PAPER_PRETEXT_LR = 1e-3
-BATCHES = {HEADS: 128, CLUSTER: 128, SELF_LABEL: 256}
+BATCH_SIZES = {HEADS: 128, CLUSTER: 128, SELF_LABEL: 256}
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """heads: side by side. neighbours: mined an item. entropy: its weight. sure: confidence above which a label is learned.
-    pretext: which. temperature: of the pretext. lr_scale: a factor on the learning rates.
+    """Options of SCAN.
+
+    Attributes:
+        heads: heads side by side.
+        neighbours: neighbours of an item.
+        entropy: weight of the entropy of the mean label.
+        sure: confidence above which a label is learned in the third phase.
+        pretext: what the encoder learns first.
+        temperature: of the pretext.
+        lr_scale: factor on the learning rates.
     """
 
     heads: int = 10
     neighbours: int = 20
     entropy: float = 5.0
     sure: float = 0.99
-    pretext: Name = "simclr"
+    pretext: PretextName = "simclr"
     temperature: float = 0.2
     lr_scale: float = 1.0
 
 
 def neighbour_loss(p_BK: Tensor, q_BK: Tensor, entropy: float) -> tuple[Tensor, Tensor]:
-    """Minus the log of each pair's inner product, and minus the weighted entropy of the mean label (equation 2)."""
+    """The two terms of equation 2: minus the log of each pair's inner product, and minus the entropy of the mean label.
+
+    Args:
+        p_BK, q_BK: (B, K) label probabilities of items and of one neighbour each.
+        entropy: weight of the second term.
+    """
     agreement = -(p_BK * q_BK).sum(dim=1).clamp(min=1e-8).log().mean()
     mean = p_BK.mean(dim=0)
     return agreement, entropy * (mean * mean.clamp(min=1e-8).log()).sum()
 
 
-def sure_loss(plain_BK: Tensor, strong_BK: Tensor, sure: float) -> Tensor:
-    """Cross-entropy of the strong view's scores to the plain view's label where that is sure, each label weighing the same."""
+def confident_loss(plain_BK: Tensor, strong_BK: Tensor, threshold: float) -> Tensor:
+    """Cross-entropy of the strong view to the label of the plain view where that is confident. Each label weighs the same.
+
+    Args:
+        plain_BK, strong_BK: (B, K) scores of the two views.
+        threshold: confidence above which a label counts.
+    """
     confidence, labels = torch.softmax(plain_BK, dim=1).max(dim=1)
-    known = confidence > sure
-    counts = torch.bincount(labels[known], minlength=plain_BK.shape[1])
-    share = known / (counts[labels].clamp(min=1) * (counts > 0).sum().clamp(min=1))
-    return (share * F.cross_entropy(strong_BK, labels, reduction="none")).sum()
+    confident = confidence > threshold
+    counts = torch.bincount(labels[confident], minlength=plain_BK.shape[1])
+    weight = confident / (counts[labels].clamp(min=1) * (counts > 0).sum().clamp(min=1))
+    return (weight * F.cross_entropy(strong_BK, labels, reduction="none")).sum()
 
 
 class SCAN(Method):
@@ -85,7 +106,7 @@ class SCAN(Method):
     options_type = Options
     per_item = ("neighbours_Nk",)
     neighbours_Nk: Tensor
-    features_ND: Tensor  # remembered
+    features_ND: Tensor  # precomputed for the heads
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
@@ -94,107 +115,159 @@ class SCAN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        encoder = encoders[self.task.modality]
-        self.heads = LinearHeads(self.dim(self.task.modality), [self.clusters] * self.options.heads)
-        if self.task.starts_from_nothing:
-            self.pretext = Pretext(self.options.pretext, encoder, self.options.temperature, self.task.n_items)
-        n = self.task.n_items
+        m, n = self.task.modality, self.task.n_items
+        self.heads = LinearHeads(self.dim(m), [self.clusters] * self.options.heads)
+        if self.task.from_scratch:
+            self.pretext = make_pretext(self.options.pretext, encoders[m], n, self.options.temperature)
         self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
 
+    # ------------------------------------------------------------------------------------------------------- phases
+
     def phases(self) -> list[Phase]:
-        m, paper = self.task.modality, self.task.preset == "paper"
         names = [CLUSTER, SELF_LABEL]
-        if self.task.starts_from_nothing:
-            names = [PRETEXT, HEADS, *names] if self.heads_alone else [PRETEXT, *names]
-        quick = {p: quick_epochs(self.task, shown, 4, 100) for p, shown in SHOWN.items()} | {HEADS: HEAD_EPOCHS}
-        epochs = dict(zip(names, scaled_epochs([(PAPER_EPOCHS if paper else quick)[p] for p in names], self.task.epochs)))
-        strong = self.view_of(m, "-strong")
-        views: dict[str, tuple[str, ...]] = {HEADS: (), CLUSTER: (strong,), SELF_LABEL: ("centre", strong)}
-        learns = {HEADS: ("heads",), CLUSTER: ("encoders", "heads"), SELF_LABEL: ("encoders", "heads")}
-        later = [
-            Phase(p, epochs[p], {m: views[p]} if views[p] else {}, self.recipe(), self.batch(p), learns=learns[p])
-            for p in names
-            if p != PRETEXT
-        ]
-        if not self.task.starts_from_nothing:
-            return later
-        scale = self.options.lr_scale * (PAPER_PRETEXT_LR / LR if paper else 1.0)
-        first = pretext_phase(self.options.pretext, m, self.view_of(m), epochs[PRETEXT], self.task.n_items, scale)
-        return [first, *later]
+        if self.task.from_scratch:
+            names = [PRETEXT, HEADS, *names] if self.trains_heads_first else [PRETEXT, *names]
+        epochs = dict(zip(names, self.epochs_of(names)))
+        make = {PRETEXT: self.pretext_phase, HEADS: self.heads_phase, CLUSTER: self.cluster_phase, SELF_LABEL: self.label_phase}
+        return [make[name](epochs[name]) for name in names]
 
     @property
-    def heads_alone(self) -> bool:
-        """Whether heads first learn on features that are not shown anew: a short run has few steps of the whole network."""
-        return self.task.starts_from_nothing and self.task.preset != "paper"
+    def trains_heads_first(self) -> bool:
+        """Whether heads are first trained on fixed features, because a short run has few steps of the whole network."""
+        return self.task.from_scratch and self.task.preset != "paper"
+
+    def epochs_of(self, names: list[str]) -> list[int]:
+        """The epochs of these phases."""
+        published = PAPER_EPOCHS
+        if self.task.preset != "paper":
+            n, gpu = self.task.n_items, self.task.gpu
+            published = {p: epochs_for_budget(n, views, 4, 100, gpu) for p, views in VIEWED.items()} | {HEADS: HEAD_EPOCHS}
+        return scale_epochs([published[name] for name in names], self.task.epochs)
+
+    def pretext_phase(self, epochs: int) -> Phase:
+        m = self.task.modality
+        scale = self.options.lr_scale * (PAPER_PRETEXT_LR / PRETEXT_LR if self.task.preset == "paper" else 1.0)
+        return self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), epochs, self.task.n_items, scale)
+
+    def heads_phase(self, epochs: int) -> Phase:
+        return Phase(
+            HEADS,
+            epochs,
+            {},
+            self.recipe(),
+            self.heads_loss,
+            self.batch_size(HEADS),
+            learns=("heads",),
+            draw=self.draw_enough_pairs,
+            start=self.mine_neighbours,
+            precompute=self.precompute_features,
+        )
+
+    def cluster_phase(self, epochs: int) -> Phase:
+        m = self.task.modality
+        return Phase(
+            CLUSTER,
+            epochs,
+            {m: (self.task.view_preset(m, "-strong"),)},
+            self.recipe(),
+            self.cluster_loss,
+            self.batch_size(CLUSTER),
+            learns=("encoders", "heads"),
+            draw=self.draw_pairs,
+            start=do_nothing if self.trains_heads_first else self.mine_neighbours,
+        )
+
+    def label_phase(self, epochs: int) -> Phase:
+        m = self.task.modality
+        return Phase(
+            SELF_LABEL,
+            epochs,
+            {m: ("centre", self.task.view_preset(m, "-strong"))},
+            self.recipe(),
+            self.self_label_loss,
+            self.batch_size(SELF_LABEL),
+            learns=("encoders", "heads"),
+            start=self.judge_heads,
+        )
 
     def recipe(self) -> Recipe:
-        quick = 1e-2 if self.task.kind == "features" else 1e-3
-        return Recipe((1e-4 if self.task.preset == "paper" else quick) * self.options.lr_scale, one_cycle, "adamw", 1e-4)
+        short = 1e-2 if self.task.kind == "features" else 1e-3
+        return Recipe((1e-4 if self.task.preset == "paper" else short) * self.options.lr_scale, one_cycle, "adamw", 1e-4)
 
-    def batch(self, phase: str) -> int:
-        return min(BATCHES[phase], max(16, self.task.n_items // 8))
+    def batch_size(self, phase: str) -> int:
+        return min(BATCH_SIZES[phase], max(16, self.task.n_items // 8))
 
-    def start(self, phase: Phase, data: Data, generator: torch.Generator) -> None:
-        if phase.name == (HEADS if self.heads_alone else CLUSTER):
-            found = nearest(data.features(self.task.modality), self.neighbours_Nk.shape[1]).rows
-            self.neighbours_Nk = found.to(self.neighbours_Nk)
-        if phase.name == SELF_LABEL:
-            self.losses = self.judged(data)
+    # -------------------------------------------------------------------------------------------------- hooks, draws
 
-    def remember(self, phase: Phase, data: Data) -> None:
-        if phase.name == HEADS:
-            self.features_ND = data.features(self.task.modality)
+    def mine_neighbours(self, data: Data, generator: torch.Generator) -> None:
+        rows = nearest(data.features(self.task.modality), self.neighbours_Nk.shape[1]).rows
+        self.neighbours_Nk = rows.to(self.neighbours_Nk)
 
-    def draw(self, phase: Phase, epoch: int, generator: torch.Generator) -> Tensor:
-        """In the second phase pairs: an item, and any of its neighbours; for heads alone as many as are enough steps."""
-        passes = -(-HEAD_STEPS * phase.batch // self.task.n_items) if phase.name == HEADS else 1
-        rows = torch.cat([super(SCAN, self).draw(phase, epoch, generator) for _ in range(passes)])
-        return with_a_neighbour(rows, self.neighbours_Nk, generator) if phase.name in (HEADS, CLUSTER) else rows
+    def precompute_features(self, data: Data) -> None:
+        self.features_ND = data.features(self.task.modality)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        if batch.phase == HEADS:
-            return self.pair_losses(self.features_ND[batch.every(batch.rows_BG).reshape(-1)])
-        views, encoder = batch.views[self.task.modality], self.encoders[self.task.modality]
-        if batch.phase == PRETEXT:
-            return {"pretext": self.pretext.loss(encoder, views, batch.every)}
-        if batch.phase == CLUSTER:
-            return self.pair_losses(batch.every(encoder(views[0])))
-        with torch.no_grad():
-            plain = [s.float() for s in self.heads(batch.every(encoder(views[0])))]
-        features, chosen = batch.every(encoder(views[1])), least(self.losses)
-        strong = [
-            s.float() if h == chosen else alone.float()
-            for h, (s, alone) in enumerate(zip(self.heads(features), self.heads(features.detach())))
-        ]
-        return {"sure": torch.stack([sure_loss(p, s, self.options.sure) for p, s in zip(plain, strong)]).sum()}
+    @torch.no_grad()
+    def judge_heads(self, data: Data, generator: torch.Generator) -> None:
+        """Compute every head's loss of the second phase over all items and all their neighbours, with an entropy weight of 1."""
+        was_training = self.training
+        features = Features({self.task.modality: data.features(self.task.modality)})
+        soft = [p.exp() for p in self.eval().predict(features).log_probs]
+        self.train(was_training)
+        columns = self.neighbours_Nk.long().T
+        terms = [[torch.stack(neighbour_loss(p, p[rows], 1.0)).sum() for rows in columns] for p in soft]
+        self.losses = [float(torch.stack(of_head).mean()) for of_head in terms]
+
+    def draw_pairs(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """(N, 2) every item and one of its neighbours."""
+        return neighbour_pairs(shuffled_rows(self.task.n_items, generator), self.neighbours_Nk, generator)
+
+    def draw_enough_pairs(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """(M, 2) pairs of several passes over the items, enough for HEAD_STEPS steps."""
+        passes = -(-HEAD_STEPS * self.batch_size(HEADS) // self.task.n_items)
+        rows = torch.cat([shuffled_rows(self.task.n_items, generator) for _ in range(passes)])
+        return neighbour_pairs(rows, self.neighbours_Nk, generator)
+
+    # ------------------------------------------------------------------------------------------------------- losses
+
+    def heads_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The second phase's loss on fixed features."""
+        return self.pair_losses(self.features_ND[batch.gather(batch.rows_BG).reshape(-1)])
+
+    def cluster_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Equation 2."""
+        m = self.task.modality
+        return self.pair_losses(batch.gather(self.encoders[m](batch.views[m][0].pixels)))
 
     def pair_losses(self, features: Tensor) -> dict[str, Tensor]:
-        """The mean over heads of the second phase's losses, of rows that come as pairs, one after the other."""
+        """Equation 2, averaged over heads, of (2B, D) features in which the two items of a pair are adjacent rows."""
         soft = [torch.softmax(s.float(), dim=1) for s in self.heads(features)]
         pairs = [neighbour_loss(p[::2], p[1::2], self.options.entropy) for p in soft]
         agreement, entropy = (torch.stack(x).mean() for x in zip(*pairs))
         return {"agreement": agreement, "entropy": entropy}
 
-    def after_step(self) -> None:
-        if self.task.starts_from_nothing:
-            self.pretext.after_step(self.encoders[self.task.modality])
+    def self_label_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Section 2.3, of every head; the encoder gets gradients from the reported head only."""
+        m = self.task.modality
+        encoder, (plain_view, strong_view) = self.encoders[m], batch.views[m]
+        with torch.no_grad():
+            plain = [s.float() for s in self.heads(batch.gather(encoder(plain_view.pixels)))]
+        features, reported = batch.gather(encoder(strong_view.pixels)), lowest_loss_head(self.losses)
+        strong = [
+            s.float() if h == reported else detached.float()
+            for h, (s, detached) in enumerate(zip(self.heads(features), self.heads(features.detach())))
+        ]
+        terms = [confident_loss(p, s, self.options.sure) for p, s in zip(plain, strong)]
+        return {"sure": torch.stack(terms).sum()}
 
-    @torch.no_grad()
-    def judged(self, data: Data) -> list[float]:
-        """The second phase's loss of every head over all items and all their neighbours, entropy weighing one."""
-        was = self.training
-        soft = [p.exp() for p in self.eval().predict({self.task.modality: data.features(self.task.modality)}).log_probs]
-        self.train(was)
-        columns = self.neighbours_Nk.long().T
-        return [float(torch.stack([torch.stack(neighbour_loss(p, p[rows], 1.0)).sum() for rows in columns]).mean()) for p in soft]
+    # ------------------------------------------------------------------------------------------------------ the end
 
-    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block[self.task.modality])])
+    def predict(self, features: Features) -> Prediction:
+        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(features.pooled[self.task.modality])])
 
-    def final(self, data: Data, generator: torch.Generator) -> Final:
-        log_probs = self.predict({self.task.modality: data.features(self.task.modality)}).log_probs
+    def final(self, data: Data, generator: torch.Generator) -> Outcome:
+        log_probs = self.predict(Features({self.task.modality: data.features(self.task.modality)})).log_probs
         notes = {"mass": "as found, under a weight on the entropy of the mean label", "losses": self.losses}
-        return finished(log_probs, least(self.losses), notes)
+        return argmax_outcome(log_probs, lowest_loss_head(self.losses), notes)
 
     def extra_state(self) -> dict:
         return {"losses": self.losses}

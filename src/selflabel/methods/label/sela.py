@@ -4,14 +4,14 @@ The claim: minimise one cross-entropy over both the network and the labels, with
 items. Two steps alternate: SGD with the labels fixed, and labels re-solved with the network fixed, as an optimal
 transport problem (section 3.1, equations 5 to 8). No head is reset, because a label keeps its meaning over solves.
 
-What we do otherwise: the label pass is in eval mode on centre views (the published code leaves dropout and batch
-statistics on, and shows augmented views; `pass_views=train` does the latter); the solve is in logarithms, so that
-softmax**lambda cannot underflow; no item is dropped; the reported head is the one that the others agree with most.
+What we do otherwise: the label pass is in eval mode on centre views (the published code leaves dropout and batch statistics on,
+and shows augmented views; `pass_views=train` does the latter). The solve is in log space, so that softmax ** lambda cannot
+underflow. No item is dropped. The reported head is the one that the other heads agree with most.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,22 +19,31 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment import Assignment, LinearScores, marginals, plan, sinkhorn
-from selflabel.contract import Batch, Data, Final, Method, Phase, Prediction, Recipe, Relabelling, scaled_epochs, spaced
-from selflabel.evaluation.metrics import most_agreed
+from selflabel.assignment import Assignment, LinearScores, plan, sinkhorn
+from selflabel.assignment.mass import Mass, resolve_mass
+from selflabel.base.schedules import scale_epochs, solve_times
+from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Relabelling
+from selflabel.evaluation.metrics import consensus_head
 from selflabel.heads import LinearHeads
 
-SMALL_PX = 64  # below this the paper's CIFAR recipe, above it the ImageNet one
-RELAX = 0.3  # with --mass relaxed
+SMALL_PX = 64  # below it the paper's CIFAR recipe is used, from it on the ImageNet one
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """heads: heads with their own labels each. head_clusters: labels of each head, overriding K for all. lamb: lambda;
-    None is the paper's (10 below 64 px, 25 above). solves: label solves in all. power: of their spacing in time.
-    one_head_a_solve: heads take turns; None: where the CIFAR recipe is run as published (`--preset paper`). pass_views: "centre"
-    or "train". rotation: add the four-way rotation head when training on given labels (SL+Rot). max_iter, tol: of the solver.
-    lr_scale: a factor on the rate.
+    """Options of SeLa.
+
+    Attributes:
+        heads: heads, each with labels of its own.
+        head_clusters: labels of each head, instead of K for all.
+        lamb: lambda; None is the paper's (10 below 64 px, 25 above).
+        solves: label solves in all; None follows from the epochs.
+        power: exponent of their spacing in time; None is the paper's.
+        one_head_a_solve: solve one head at a time, in turn; None does so with the CIFAR recipe and `--preset paper`.
+        pass_views: "centre" or "train", the views of the label pass.
+        rotation: add the four-way rotation head when training on given labels (SL+Rot).
+        max_iter, tol: of the solver.
+        lr_scale: factor on the learning rate.
     """
 
     heads: int = 10
@@ -61,17 +70,17 @@ class Published:
     power: float
     one_head_a_solve: bool
     recipe: Recipe
-    batch: int
+    batch_size: int
     view: str
 
 
 def cifar_steps(progress: float) -> float:
-    """Flat to 60 %, then a tenth, and a hundredth from 80 %: the drops fall at 60 % and 80 % of 400 epochs."""
+    """Learning-rate factor of the CIFAR recipe: 1, a tenth from 60 % of the epochs on, and a hundredth from 80 % on."""
     return 1.0 if progress < 0.6 else 0.1 if progress < 0.8 else 0.01
 
 
 def imagenet_steps(progress: float) -> float:
-    """Of 400 epochs: a tenth every 150, a thousandth from 350."""
+    """Learning-rate factor of the ImageNet recipe of 400 epochs: a tenth every 150 epochs, and a thousandth from 350 on."""
     epoch = 400 * progress
     return 1e-3 if epoch >= 350 else 0.1 ** int(epoch // 150)
 
@@ -79,7 +88,7 @@ def imagenet_steps(progress: float) -> float:
 SMALL = Published(10, 1e-2, 400, 400, 1, True, Recipe(0.03, cifar_steps, weight_decay=5e-4), 128, "sela-small")
 LARGE = Published(25, 1e-1, 400, 100, 2, False, Recipe(0.05, imagenet_steps, weight_decay=1e-5), 256, "sela-large")
 RETRAIN_EPOCHS, RETRAIN_DROP = 90, 30  # on fixed labels: a tenth every 30 epochs
-QUICK_EPOCHS = 30  # without --preset paper
+SHORT_EPOCHS = 30  # without --preset paper
 
 
 class SeLa(Method):
@@ -106,7 +115,7 @@ class SeLa(Method):
         self.register_buffer("labels_HN", self.first_labels())
 
     def first_labels(self) -> Tensor:
-        """Given labels, or a random permutation of i mod K a head."""
+        """(H, N) given labels, or random labels of equal sizes."""
         given = self.task.given_labels
         if given is not None:
             return given.repeat(len(self.head_sizes), 1).to(torch.int32)
@@ -119,26 +128,24 @@ class SeLa(Method):
         p, o = self.published, self.options
         given = self.task.given_labels is not None
         full = RETRAIN_EPOCHS if given else p.epochs
-        quick = full if self.task.preset == "paper" else QUICK_EPOCHS
-        epochs = scaled_epochs([quick], self.task.epochs)[0]
-        recipe, batch = p.recipe, p.batch
+        epochs = scale_epochs([full if self.task.preset == "paper" else SHORT_EPOCHS], self.task.epochs)[0]
+        recipe = p.recipe
         if given:
             recipe = Recipe(0.05, lambda t: 0.1 ** int(RETRAIN_EPOCHS * t // RETRAIN_DROP), weight_decay=1e-5)
-        recipe = Recipe(recipe.lr * o.lr_scale, recipe.shape, recipe.kind, recipe.weight_decay, recipe.momentum)
+        recipe = replace(recipe, lr=recipe.lr * o.lr_scale)
         solves = o.solves or max(2, round(p.solves * epochs / p.epochs))
-        times = () if given else spaced(epochs, solves, o.power or p.power)
-        preset = self.view_preset()
-        return [Phase("self-label", epochs, {self.task.modality: (preset,)}, recipe, batch, times)]
+        times = () if given else solve_times(epochs, solves, o.power or p.power)
+        views = {self.task.modality: (self.view_preset(),)}
+        return [Phase("self-label", epochs, views, recipe, self.loss, p.batch_size, times)]
 
     def view_preset(self) -> str:
-        """The paper's views for photographs; written signs are not mirrored, and features are shown as they are."""
-        asked = self.task.views_asked(self.task.modality)
-        if asked:
-            return asked
-        return {"photo": self.published.view, "features": "centre"}.get(self.task.kind, self.task.kind)
+        """The requested views; else the paper's for photographs, and those of their kind for other items."""
+        requested = self.task.requested_views(self.task.modality)
+        return requested or {"photo": self.published.view, "features": "centre"}.get(self.task.kind, self.task.kind)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        (x,) = batch.views[self.task.modality]
+        """Cross-entropy to the current labels, averaged over heads (equation 5)."""
+        x = batch.views[self.task.modality][0].pixels
         features = self.encoders[self.task.modality](x)
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = [F.cross_entropy(s, y) for s, y in zip(self.heads(features), labels)]
@@ -148,65 +155,65 @@ class SeLa(Method):
         return losses
 
     def rotation_loss(self, x: Tensor, upright: Tensor) -> Tensor:
-        """Which of four quarter turns a picture was given (SL+Rot): the label loss sees the upright copy only."""
-        turned = [self.encoders[self.task.modality](torch.rot90(x, k, dims=(2, 3))) for k in (1, 2, 3)]
-        scores = self.rotation(torch.cat([upright, *turned]))
+        """Cross-entropy of the four rotations of a picture (SL+Rot). The label loss uses the upright one only."""
+        rotated = [self.encoders[self.task.modality](torch.rot90(x, k, dims=(2, 3))) for k in (1, 2, 3)]
+        scores = self.rotation(torch.cat([upright, *rotated]))
         return F.cross_entropy(scores, torch.arange(4, device=x.device).repeat_interleave(len(x)))
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
-        features = self.pass_features(data)
-        every = range(len(self.head_sizes))
-        chosen = [self.turn % len(every)] if self.takes_turns() and self.turn > 0 else list(every)
+        """Solve the labels of all heads, or of the next one."""
+        features, H = self.pass_features(data), len(self.head_sizes)
+        heads = [self.turn % H] if self.solves_one_head() and self.turn > 0 else list(range(H))
         self.turn += 1
-        solved = self.solve(features, chosen)
-        for h, a in zip(chosen, solved):
-            self.labels_HN[h] = a.labels.to(self.labels_HN)
+        solutions = self.solve(features, heads)
+        for h, solution in zip(heads, solutions):
+            self.labels_HN[h] = solution.labels.to(self.labels_HN)
         return Relabelling(
             self.current_labels(),
-            max(a.error for a in solved),
-            max(a.n_iter for a in solved),
-            all(a.converged for a in solved),
+            max(a.error for a in solutions),
+            max(a.n_iter for a in solutions),
+            all(a.converged for a in solutions),
         )
 
-    def takes_turns(self) -> bool:
-        """Whether one head is solved at a time: as published, over hundreds of solves; a short run has too few for that."""
+    def solves_one_head(self) -> bool:
+        """Whether one head is solved at a time, as published with hundreds of solves; a short run has too few."""
         if self.options.one_head_a_solve is not None:
             return self.options.one_head_a_solve
         return self.published.one_head_a_solve and self.task.preset == "paper"
 
     def pass_features(self, data: Data) -> Tensor:
+        """(N, D) features that labels are solved from."""
         view = self.view_preset() if self.options.pass_views == "train" else "centre"
         return data.features(self.task.modality, view=view, draw=self.turn)
 
     def scores(self, features: Tensor, head: int) -> LinearScores:
-        return LinearScores(features, *self.heads.of(head))
+        return LinearScores(features, *self.heads.weight_and_bias(head))
 
     def solve(self, features: Tensor, heads: list[int]) -> list[Assignment]:
-        """These heads' labels by transport with equal (or `--mass`) shares; kernel softmax ** lambda is epsilon = 1 / lambda."""
+        """Labels by transport with equal (or `--mass`) shares; the kernel softmax ** lambda means epsilon = 1 / lambda."""
+        scores, mass = [self.scores(features, h) for h in heads], self.mass()
+        shares = [mass.shares(s, 1 / self.lamb, self.task.seed) for s in scores]
         tol = self.options.tol or self.published.tol
-        scores = [self.scores(features, h) for h in heads]
-        relax = RELAX if self.task.mass == "relaxed" else None
-        mass = [marginals.asked(self.mass_name(), s, 1 / self.lamb, self.task.seed) for s in scores]
-        return sinkhorn(scores, 1 / self.lamb, mass, relax, tol, self.options.max_iter)
+        return sinkhorn(scores, 1 / self.lamb, shares, mass.relax, tol, self.options.max_iter)
 
-    def mass_name(self) -> str:
-        return {"auto": "uniform", "relaxed": "uniform"}.get(self.task.mass, self.task.mass)
+    def mass(self) -> Mass:
+        return resolve_mass(self.task.mass, default="uniform")
 
-    def predict(self, block: dict[str, Tensor], present: dict[str, Tensor] | None = None) -> Prediction:
-        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(block[self.task.modality])])
+    def predict(self, features: Features) -> Prediction:
+        return Prediction([F.log_softmax(s.float(), dim=1) for s in self.heads(features.pooled[self.task.modality])])
 
-    def final(self, data: Data, generator: torch.Generator) -> Final:
+    def final(self, data: Data, generator: torch.Generator) -> Outcome:
+        """The head that the others agree with most is reported; with given labels the first one."""
         features = self.pass_features(data)
         if self.task.given_labels is not None:
             scores = [self.scores(features, h).product() for h in range(len(self.head_sizes))]
             labels, head = [s.argmax(dim=1) for s in scores], 0
-            return Final(labels, head, torch.softmax(scores[0], dim=1).half(), {"mass": "given labels"})
-        solved = self.solve(features, list(range(len(self.head_sizes))))
-        labels = [a.labels for a in solved]
-        head = most_agreed(labels)
-        rows = plan(self.scores(features, head), solved[head]).half()
-        mass = "KL-relaxed" if self.task.mass == "relaxed" else marginals.TITLES[self.mass_name()]
-        return Final(labels, head, rows, {"mass": mass, "mass_error": solved[head].error, "converged": solved[head].converged})
+            return Outcome(labels, head, torch.softmax(scores[0], dim=1).half(), {"mass": "given labels"})
+        solutions = self.solve(features, list(range(len(self.head_sizes))))
+        labels = [a.labels for a in solutions]
+        head = consensus_head(labels)
+        rows = plan(self.scores(features, head), solutions[head]).half()
+        return Outcome(labels, head, rows, self.mass().notes(solutions[head]))
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN]

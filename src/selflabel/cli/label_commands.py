@@ -1,0 +1,148 @@
+"""The commands that train: demo, label, compare."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from selflabel.cli.app import AsJson, Cache, Device, Seed, Source, app, source_name, typed_values
+from selflabel.cli.wording import browse_line, report_lines, score_lines
+
+SETTINGS = (
+    "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache", "labels"
+)  # fmt: skip
+
+
+@app.command()
+def demo(
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Run folder to write; an earlier demo there is replaced.")] = Path("selflabel-demo"),
+    device: Device = "auto",
+    json: AsJson = False,
+) -> None:
+    """Label the embedded MNIST-5k, score it against the truth, and print the next command.
+
+    Example: selflabel demo
+    """
+    from selflabel.jobs.score import score_run
+    from selflabel.runs.run import Run
+
+    report = run_label({"source": "mnist5k", "clusters": 10, "seed": seed, "device": device}, out, False, True, json)
+    scores = score_run(Run.open(out), None)
+    if json:
+        print(jsonlib.dumps(report | {"score": scores}))
+        return
+    print(f"\nScored against the truth, which training never saw:\n{score_lines(scores)}")
+    print(f"\nLook at the clusters, name them and correct them:\n{browse_line(out)}")
+
+
+@app.command()
+def label(
+    context: typer.Context,
+    source: Source,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", "-k", help="Number of clusters; left out, it is chosen without truth.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",
+    encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    mass: Annotated[
+        str, typer.Option(help="Cluster sizes: auto, uniform (equal), gaussian, zipf, estimated or relaxed.")
+    ] = "auto",
+    views: Annotated[str, typer.Option(help="Preset of the random views: photo, glyph, ...; auto is by the data.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of all phases together.")] = None,
+    preset: Annotated[str | None, typer.Option(help="paper: the published network and length.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    cache: Cache = None,
+    labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
+    config: Annotated[str | None, typer.Option(help="Settings from a TOML file.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in the folder; start a new one where there is none.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Give every item of SOURCE a label, and write a run folder.
+
+    Example: selflabel label photos/ -k 10
+    """
+    from selflabel.base.settings import with_overrides
+    from selflabel.methods import option_names
+
+    from_command_line = {name: value for name, value in typed_values(context).items() if name in SETTINGS}
+    chosen_method = {**with_overrides(config, set_ or []), **from_command_line}.get("method", method)
+    overrides = with_overrides(config, set_ or [], option_names(chosen_method))
+    settings = {**overrides, **from_command_line, "source": source}
+    folder = out or Path("runs") / f"{source_name(source)}-{settings.get('method', method)}"
+    report = run_label(settings, folder, resume, overwrite, json)
+    if json:
+        print(jsonlib.dumps(report))
+
+
+@app.command()
+def compare(
+    source: Source,
+    methods: Annotated[str, typer.Option(help="Names with commas between; options of one method follow its name.")],
+    clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Number of clusters.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
+    encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    cache: Cache = None,
+    json: AsJson = False,
+) -> None:
+    """Label SOURCE with several methods under one budget: one table, one plot. The same command again continues.
+
+    Example: selflabel compare photos/ -k 10 --methods 'sela-nn, scan, deepcluster version=2' --seconds 120
+    """
+    from selflabel.base.settings import make_settings
+    from selflabel.jobs.compare import as_table
+    from selflabel.jobs.compare import compare as compare_methods
+
+    values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
+    settings = make_settings(source=source, device=device, cache=cache, **values)
+    folder = out or Path("runs") / f"{source_name(source)}-compared"
+    say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
+    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say)
+    print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {folder / 'comparison.png'}")
+
+
+def run_label(values: dict[str, Any], out: Path, resume: bool, overwrite: bool, quiet: bool) -> dict[str, Any]:
+    """Label with progress on the terminal; print the report unless quiet.
+
+    Args:
+        values: of `base.settings.Settings`, by name.
+        out, resume, overwrite: as in `jobs.label.label`.
+        quiet: print nothing.
+
+    Returns:
+        The report.
+    """
+    from selflabel.base.settings import make_settings
+
+    settings = make_settings(**values)
+    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process prints
+    from selflabel.cli.terminal import Terminal
+    from selflabel.jobs.label import label as label_items
+
+    with Terminal(quiet) as terminal:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, terminal.stop)
+        report = label_items(settings, out, resume, overwrite, terminal.callbacks()).report
+    if not quiet:
+        print(report_lines(report, out))
+    return report

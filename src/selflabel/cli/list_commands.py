@@ -1,0 +1,60 @@
+"""The commands that list: methods, encoders, cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selflabel.cli.app import app
+
+
+@app.command()
+def methods() -> None:
+    """List the methods, with paper, modalities and cost.
+
+    Example: selflabel methods
+    """
+    from selflabel.methods import BASELINES, METHODS
+
+    for name, entry in (METHODS | BASELINES).items():
+        modalities = "one modality" if entry.make.max_modalities == 1 else "one modality or several"
+        print(f"{name:16} {entry.paper}\n{'':16} {modalities}; {entry.cost}")
+
+
+@app.command()
+def encoders() -> None:
+    """List the encoders, and what they suit.
+
+    Example: selflabel encoders
+    """
+    from selflabel.encoders import CLIP_ENCODERS, ENCODERS
+
+    for name, entry in (ENCODERS | CLIP_ENCODERS).items():
+        print(f"{name:14} {entry.description}; {entry.suits}")
+    print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
+    print(f"{'frozen':14} feature input as it is")
+    print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
+    print("Image encoders take films frame by frame, and sounds as spectrograms. A plain name is for the pictures or films;")
+    print("films with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
+
+
+@app.command()
+def cache(
+    folder: Annotated[str | None, typer.Option("--cache", help="The folder. [default: ~/.cache/selflabel]")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded items.")] = False,
+) -> None:
+    """Print where decoded items are kept and how large they are, or delete them.
+
+    Example: selflabel cache --clear
+    """
+    from selflabel.decode.cache import clear as clear_stores
+    from selflabel.decode.cache import default_cache, stores
+
+    place = Path(folder) if folder else default_cache()
+    if clear:
+        print(f"{place}: freed {clear_stores(place) / 1e6:,.0f} MB")
+    else:
+        kept = stores(place)
+        print(f"{place}: {len(kept)} sets, {sum(size for _, size, _ in kept) / 1e6:,.0f} MB")

@@ -1,0 +1,57 @@
+"""What items become when they are decoded: arrays of one shape and type for the whole set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from selflabel.decode.image import decode_square
+from selflabel.decode.sound import decode_sound
+from selflabel.decode.video import decode_clip, media_input
+from selflabel.items import Blob
+
+
+@dataclass(frozen=True)
+class DecodedFormat:
+    """Kind, shape and rate of a decoded item.
+
+    Args:
+        kind: "image" or "clip" of uint8, or "sound" of int16.
+        shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
+        rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the film.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    rate: float = 0
+
+    @property
+    def dtype(self) -> np.dtype:
+        """int16 for sounds, else uint8."""
+        return np.dtype(np.int16 if self.kind == "sound" else np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        """Of one item."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @property
+    def stored_name(self) -> str:
+        """Text that names the format in the cache. It has the class's name in version 0.1.0: its caches stay valid."""
+        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r})"
+
+    def decode(self, blob: Blob) -> tuple[np.ndarray, int]:
+        """Decode one item.
+
+        Returns:
+            The array, and how many of its frames or samples there are before they repeat; 1 for an image, 0 for no sound.
+
+        Raises:
+            Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
+        """
+        if self.kind == "image":
+            return decode_square(blob.read(), self.shape[1], self.shape[0]), 1
+        if self.kind == "clip":
+            return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate)
+        return decode_sound(media_input(blob), self.shape[0], int(self.rate))

@@ -1,0 +1,131 @@
+"""Every encoder by its name.
+
+Names: those in ENCODERS (pictures, and sounds as pictures of one channel) and CLIP_ENCODERS (films), `timm:NAME` for any timm
+backbone, `frozen` for features as they are given, and `frozen:NAME` for a fixed backbone whose features are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from selflabel.base.errors import UserError
+from selflabel.encoders.alexnet import make_alexnet
+from selflabel.encoders.base import Encoder, GivenFeatures
+from selflabel.encoders.clip import Clip9, ClipEncoder, Framewise, R2Plus1D
+from selflabel.encoders.resnet import WIDE, make_resnet
+from selflabel.encoders.small import make_conv4, make_resnet9
+from selflabel.encoders.timm_encoder import PREFIX as TIMM
+from selflabel.encoders.timm_encoder import make_timm
+from selflabel.encoders.weights import load_weights
+
+FROZEN = "frozen"
+
+
+@dataclass(frozen=True)
+class EncoderEntry:
+    """How to make an encoder, and what `selflabel encoders` prints about it.
+
+    Args:
+        make: (channels, px) -> encoder; of films (px, frames) -> encoder.
+        description: what network it is.
+        suits: which data it suits.
+    """
+
+    make: Callable[[int, int], nn.Module]
+    description: str
+    suits: str
+
+
+ENCODERS: dict[str, EncoderEntry] = {
+    "conv4": EncoderEntry(make_conv4, "four convolutions (32, 32, 64, 128), flattened", "small grey pictures, 8 to 32 px"),
+    "resnet9": EncoderEntry(make_resnet9, "four thin residual stages (32 to 256)", "photos on a CPU, 32 to 128 px"),
+    WIDE: EncoderEntry(make_resnet(WIDE), "ResNet of one block a stage (64 to 512), SeLaVi's for sounds", "--preset paper"),
+    "resnet18": EncoderEntry(make_resnet("resnet18"), "ResNet-18; small-image stem up to 64 px", "photos on a GPU"),
+    "resnet50": EncoderEntry(make_resnet("resnet50"), "ResNet-50; small-image stem up to 64 px", "photos on a GPU"),
+    "alexnet": EncoderEntry(make_alexnet, "AlexNet with batch norm, as SeLa trains it", "--preset paper"),
+}
+
+CLIP_ENCODERS: dict[str, EncoderEntry] = {
+    "clip9": EncoderEntry(
+        lambda px, frames: ClipEncoder(Clip9(px), px, frames), "ResNet9 with channels shifted in time", "films on a CPU"
+    ),
+    "r2plus1d": EncoderEntry(lambda px, frames: ClipEncoder(R2Plus1D(), px, frames), "R(2+1)D-18, as SeLaVi", "films on a GPU"),
+}
+
+
+def make_encoder(name: str, channels: int, px: int, weights: Path | None = None, fetch: bool = True) -> Encoder:
+    """An encoder of pictures by its name.
+
+    Args:
+        name: in ENCODERS, or "timm:NAME".
+        channels: of the pictures.
+        px: side at which they are shown, in pixels.
+        weights: a .safetensors file; None leaves the weights random, except that a timm backbone fetches its pretrained ones.
+        fetch: False keeps a timm backbone from fetching.
+
+    Raises:
+        UserError: there is no such encoder, or its weights cannot be had.
+    """
+    if name.startswith(TIMM):
+        return make_timm(name.removeprefix(TIMM), channels, px, weights, fetch)
+    if name in CLIP_ENCODERS:
+        raise UserError(f"--encoder {name}: takes films, not pictures or sounds; for films name it as video={name}.")
+    if name not in ENCODERS:
+        known = ", ".join([*ENCODERS, *CLIP_ENCODERS])
+        raise UserError(f"--encoder {name}: there is none of that name; there are {known}, timm:NAME and frozen:NAME.")
+    encoder = ENCODERS[name].make(channels, px)
+    assert isinstance(encoder, Encoder)
+    if weights:
+        load_weights(encoder, weights, name)
+    return encoder
+
+
+def make_clip_encoder(
+    name: str, px: int, frames: int, weights: Path | None = None, fetch: bool = True
+) -> ClipEncoder | Framewise:
+    """An encoder of films (B, 3, frames, px, px): one of CLIP_ENCODERS, or any image encoder frame by frame.
+
+    The other arguments and what it raises are as in `make_encoder`.
+    """
+    if name not in CLIP_ENCODERS:
+        return Framewise(make_encoder(name, 3, px, weights, fetch))
+    encoder = CLIP_ENCODERS[name].make(px, frames)
+    assert isinstance(encoder, ClipEncoder)
+    if weights:
+        load_weights(encoder, weights, name)
+    return encoder
+
+
+def feature_or_image_encoder(
+    kind: str,
+    name: str,
+    channels: int,
+    px: int,
+    *,
+    frames: int = 0,
+    feature_dim: int = 0,
+    weights: Path | None = None,
+    fetch: bool = True,
+) -> nn.Module:
+    """The encoder of one modality, whatever is stored of it: features, films, or pictures and sounds.
+
+    Args:
+        kind: "features", "video", or any other kind for pictures (sounds are pictures of one channel).
+        name: of the encoder; a leading "frozen:" is ignored, and for features the name is not used.
+        channels, px, weights, fetch: as in `make_encoder`.
+        frames: of a film.
+        feature_dim: length of a feature vector, where kind is "features"; the encoder is not fitted yet.
+
+    Raises:
+        UserError: there is no such encoder, or its weights cannot be had.
+    """
+    if kind == "features":
+        return GivenFeatures(feature_dim)
+    name = name.removeprefix(f"{FROZEN}:")
+    if kind == "video":
+        return make_clip_encoder(name, px, frames, weights, fetch)
+    return make_encoder(name, channels, px, weights, fetch)

@@ -1,0 +1,167 @@
+"""Any backbone of timm as an encoder: pooled features as timm makes them, and a map of the last layer.
+
+A transformer's map is its patch tokens; class and register tokens are left out. Its keys are those of the last attention layer,
+all heads side by side, as LOST (Simeoni et al., 2021), TokenCut (Wang et al., 2022) and FOUND (Simeoni et al., 2023) use them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from selflabel.base.errors import UserError
+from selflabel.encoders.base import Encoder, Layer, no_such_layer
+from selflabel.encoders.tokens import count_prefix_tokens, is_attention, keys_of, patch_grid, tokens_to_map
+from selflabel.encoders.weights import load_weights
+
+PREFIX = "timm:"
+DEFAULT_PX = 224
+
+
+class TimmEncoder(Encoder):
+    """An encoder whose trunk is a timm network."""
+
+    trunk: TimmTrunk
+
+    def map(self, x: Tensor, layer: Layer = "map") -> Tensor:
+        """See `Encoder.map`; of a transformer its patch tokens, or their keys in the last attention layer."""
+        if layer == "keys":
+            return self.keys(x)
+        output = self.trunk(self.normalise(x))
+        if isinstance(output, Tensor) and output.ndim == 4:
+            return output.permute(0, 3, 1, 2) if getattr(self.trunk.net, "output_fmt", "NCHW") == "NHWC" else output
+        grid = self.grid_of(output, x, layer)
+        return tokens_to_map(output[:, -math.prod(grid) :], grid)
+
+    def keys(self, x: Tensor) -> Tensor:
+        attention = last_attention(self.trunk.net)
+        with recorded_inputs(attention) as inputs:
+            output = self.trunk(self.normalise(x))
+        grid = self.grid_of(output, x, "keys")
+        keys = keys_of(attention, inputs[-1])[:, -math.prod(grid) :]  # some attend to class tokens too, which come first
+        return tokens_to_map(keys, grid)
+
+    def grid_of(self, output: Tensor, x: Tensor, layer: Layer) -> tuple[int, int]:
+        """Rows and columns of the patch tokens among the trunk's output tokens (B, T, D) for pictures x.
+
+        Raises:
+            UserError: the output holds no full grid of patch tokens.
+        """
+        net, (height, width) = self.trunk.net, x.shape[-2:]
+        grid = None
+        if isinstance(output, Tensor) and output.ndim == 3:
+            n_patches = output.shape[1] - count_prefix_tokens(net, output.shape[1], height, width)
+            grid = patch_grid(n_patches, height, width)
+        if grid is None:
+            raise no_such_layer(layer, f"{type(net).__name__} gives no grid of patch tokens")
+        return grid
+
+
+class TimmTrunk(nn.Module):
+    """A timm network up to its last features: a map, or tokens (B, T, D)."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net.forward_features(x)  # type: ignore[operator]
+
+
+class TimmNeck(nn.Module):
+    """The network's own pooling; it holds the network without registering it twice."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.unregistered = [net]
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.unregistered[0].forward_head(features, pre_logits=True)  # type: ignore[operator]
+
+
+# ----------------------------------------------------------------------------------------------------------- construction
+
+
+def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bool) -> TimmEncoder:
+    """An encoder from a timm backbone.
+
+    Args:
+        name: timm's name, such as "resnet50".
+        channels: of the pictures; of one channel the pretrained filters are summed, as timm does.
+        px: side of the pictures in pixels.
+        weights: a .safetensors file; None fetches timm's own, if `fetch`.
+        fetch: False leaves the weights random where no file is given.
+
+    Raises:
+        UserError: timm has no such model, or its weights cannot be fetched or do not fit.
+    """
+    net = create_net(name, channels, pretrained=fetch and weights is None)
+    if weights:
+        load_weights(net, weights, f"{PREFIX}{name}")
+    config: dict = net.pretrained_cfg  # type: ignore[assignment]
+    mean, std = list(config.get("mean", [0.5] * 3)), list(config.get("std", [0.5] * 3))
+    if channels == 1:
+        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    return TimmEncoder(TimmTrunk(net), TimmNeck(net), channels, px, mean, std)
+
+
+def create_net(name: str, channels: int, pretrained: bool) -> nn.Module:
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels)
+    except RuntimeError as error:
+        if "Unknown model" in str(error):
+            raise UserError(f"timm:{name}: timm has no model of that name; timm.list_models() lists them.") from error
+        raise cannot_fetch(name, error) from error
+    except Exception as error:  # the hub raises a family of its own, and anything below it
+        raise cannot_fetch(name, error) from error
+
+
+def cannot_fetch(name: str, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"timm:{name}: its pretrained weights cannot be fetched ({reason}); give them with --weights FILE.safetensors."
+    )
+
+
+def timm_px(name: str) -> int:
+    """The side in pixels at which `timm:NAME` was trained; 0 for any other encoder's name."""
+    if not name.startswith(PREFIX):
+        return 0
+    import timm
+
+    config = timm.get_pretrained_cfg(name.removeprefix(PREFIX), allow_unregistered=True)
+    return int(config.input_size[-1]) if config else DEFAULT_PX
+
+
+# -------------------------------------------------------------------------------------------------------------- attention
+
+
+def last_attention(net: nn.Module) -> nn.Module:
+    """The attention layer of the last transformer block.
+
+    Raises:
+        UserError: the network is no plain transformer: it has no list of blocks that each attend to all patches.
+    """
+    blocks = getattr(net, "blocks", None)
+    if isinstance(blocks, (nn.Sequential, nn.ModuleList)) and len(blocks):
+        attention = getattr(blocks[-1], "attn", None)
+        if isinstance(attention, nn.Module) and is_attention(attention):
+            return attention
+    raise no_such_layer("keys", f"{type(net).__name__} has no attention over all patches")
+
+
+@contextmanager
+def recorded_inputs(module: nn.Module) -> Iterator[list[Tensor]]:
+    """The inputs that a module is called with while the block runs, in order."""
+    inputs: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    try:
+        yield inputs
+    finally:
+        handle.remove()

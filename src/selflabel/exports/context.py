@@ -1,0 +1,213 @@
+"""What a format sees of a run: its items without the rejected ones, in the order of their ids, and the classes that its clusters
+become.
+
+Axes: N items of the run.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from selflabel.edits import Edit
+from selflabel.exports.names import safe_names, unique_names
+from selflabel.runs.run import Paths, Run
+from selflabel.runs.sources import Missing, Source
+
+LEFT_OUT = "left-out.csv"
+PROGRESS_EVERY = 64  # items between two calls of `progress`
+
+Progress = Callable[[int, int], None]  # (items done, items in total)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class of the export: a cluster that has items.
+
+    Attributes:
+        index: of the class, from 0.
+        cluster: its number in the run.
+        name: of the class, unlike any other's.
+        folder: the name as a safe folder name, unlike any other's.
+        size: items.
+    """
+
+    index: int
+    cluster: int
+    name: str
+    folder: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item that is exported.
+
+    Attributes:
+        row: its id in the run.
+        path: as in the run.
+        confidence: in [0, 1], rounded to four digits.
+        category: its class.
+    """
+
+    row: int
+    path: str
+    confidence: float
+    category: Category
+
+
+class SkippedItems:
+    """Counts the items that cannot be read, and lists them with the reason while the export runs.
+
+    Args:
+        file: the CSV to write; None only counts.
+    """
+
+    def __init__(self, file: Path | None = None):
+        self.count, self.first = 0, ""
+        self.file = file.open("w", encoding="utf-8", newline="") if file else None
+        self.writer = csv.writer(self.file, lineterminator="\n") if self.file else None
+        self.write_row("path", "reason")
+
+    def write_row(self, path: str, reason: str) -> None:
+        """List an item without counting it."""
+        if self.writer:
+            self.writer.writerow((path, reason))
+
+    def add(self, path: str, reason: str) -> None:
+        """Count and list an item that cannot be read."""
+        self.count += 1
+        self.first = self.first or f"{path}: {reason}"
+        self.write_row(path, reason)
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+
+
+@dataclass(frozen=True)
+class ExportContext:
+    """A labelling to be exported.
+
+    Attributes:
+        run: the finished run.
+        name: of the file or folder that is written.
+        raw: whether edits are left aside.
+        edits: those in the log when the export began; none where it is raw.
+        paths: (N,) of the items.
+        labels: (N,) int32; -1 for a rejected item.
+        confidence: (N,) in [0, 1].
+        categories: the classes.
+        source: of the items' bytes.
+        file_mode: "copy", "hard" (hard links) or "link" (symbolic links).
+        skipped: the items that could not be read.
+        progress: called with (items done, items in total).
+    """
+
+    run: Run
+    name: str
+    raw: bool
+    edits: list[Edit]
+    paths: Paths
+    labels: np.ndarray
+    confidence: np.ndarray
+    categories: list[Category]
+    source: Source
+    file_mode: str
+    skipped: SkippedItems
+    progress: Progress
+
+    @cached_property
+    def category_of_label(self) -> np.ndarray:
+        """(largest cluster + 2,) index of the category of a label. The last entry, which label -1 finds, is -1."""
+        indices = np.full(max((c.cluster for c in self.categories), default=-1) + 2, -1, np.int32)
+        indices[[c.cluster for c in self.categories]] = np.arange(len(self.categories))
+        return indices
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Of the items that are not rejected, in ascending order."""
+        return np.flatnonzero(self.labels >= 0)
+
+    @cached_property
+    def modalities(self) -> set[str]:
+        """Those that the run was labelled by: "image", "video", "audio"."""
+        return set(self.run.modalities)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The categories' names, by index."""
+        return [c.name for c in self.categories]
+
+    def items(self) -> Iterator[Item]:
+        """The items that are not rejected, with progress."""
+        rows = self.rows
+        for done, row in enumerate(rows):
+            if done % PROGRESS_EVERY == 0:
+                self.progress(done, len(rows))
+            yield self.item(int(row))
+        self.progress(len(rows), len(rows))
+
+    def item(self, row: int) -> Item:
+        """One item by its row."""
+        category = self.categories[self.category_of_label[self.labels[row]]]
+        return Item(row, self.paths[row], round(float(self.confidence[row]), 4), category)
+
+    def readable_items(self, read: Callable[[Item], T]) -> Iterator[tuple[Item, T]]:
+        """The items with what `read` returns for each; those for which it raises Missing are skipped and listed."""
+        for item in self.items():
+            try:
+                result = read(item)
+            except Missing as error:
+                self.skipped.add(item.path, str(error))
+            else:
+                yield item, result
+
+
+def open_context(
+    run: Run, name: str, raw: bool, file_mode: str, source: str | None, follow_links: bool, progress: Progress
+) -> ExportContext:
+    """Read a run for an export. The arguments are those of `export`.
+
+    Raises:
+        UserError: the run's files or its edits cannot be read.
+    """
+    table = run.raw_labels
+    edits = [] if raw else run.edits()
+    edited = None if raw else run.edited(table, edits)
+    labels = table["label"].to_numpy() if edited is None else edited.labels
+    paths = Paths(table["path"].combine_chunks())
+    return ExportContext(
+        run=run,
+        name=name,
+        raw=raw,
+        edits=edits,
+        paths=paths,
+        labels=labels,
+        confidence=table["confidence"].to_numpy(),
+        categories=categories_of(labels, {} if edited is None else edited.names),
+        source=run.source(source, follow_links, paths).source,
+        file_mode=file_mode,
+        skipped=SkippedItems(),
+        progress=progress,
+    )
+
+
+def categories_of(labels: np.ndarray, names: dict[int, str]) -> list[Category]:
+    """The clusters that have items, as classes, in the order of their numbers.
+
+    Args:
+        labels: (N,) integers; -1 for a rejected item.
+        names: cluster to its name, of those that have one.
+    """
+    clusters, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    class_names = unique_names({int(c): names.get(int(c), "") for c in clusters})
+    folders = safe_names(class_names)
+    return [Category(i, int(c), class_names[int(c)], folders[int(c)], int(n)) for i, (c, n) in enumerate(zip(clusters, sizes))]

@@ -1,0 +1,54 @@
+"""Whether a format can hold a run's items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from selflabel.base.errors import UserError
+from selflabel.exports.context import ExportContext
+from selflabel.exports.registry import EXPORTS, Format
+from selflabel.items import ENDINGS
+from selflabel.runs.run import Run
+from selflabel.runs.sources import LostSource
+
+SAMPLE = 200  # items whose endings say what kind a run's items are
+PLURALS = {"image": "images", "video": "videos", "audio": "sounds", "features": "rows of features"}
+
+
+def check_fits(name: str, export_format: Format, context: ExportContext) -> None:
+    """Raise an error where a format cannot hold the items, or needs a source that cannot be found.
+
+    Raises:
+        UserError: see above.
+    """
+    kind = kind_of_items(context.run, context.paths)
+    if kind not in export_format.kinds:
+        able = ", ".join(other for other, f in EXPORTS.items() if kind in f.kinds)
+        raise UserError(
+            f"--to {name}: holds {in_words(export_format.kinds)}, and this run's items are {in_words([kind])}; "
+            f"{able} can hold them."
+        )
+    if export_format.needs_source and isinstance(context.source, LostSource):
+        raise UserError(f"--to {name} needs the items themselves: {context.source.reason.rstrip('.')}.")
+
+
+def kind_of_items(run: Run, paths: Sequence[str]) -> str:
+    """ "image", "video", "audio" or "features": what most items are by the endings of their names.
+
+    Args:
+        run: a finished run.
+        paths: (N,) of its items.
+    """
+    if any(isinstance(modality, dict) and modality.get("kind") == "features" for modality in run.modalities.values()):
+        return "features"
+    sample = np.linspace(0, len(paths) - 1, min(len(paths), SAMPLE)).astype(int)
+    endings = (Path(paths[int(i)]).suffix.lower() for i in sample)
+    return Counter(ENDINGS.get(ending, "image") for ending in endings).most_common(1)[0][0]
+
+
+def in_words(kinds: Iterable[str]) -> str:
+    return " and ".join(PLURALS[kind] for kind in kinds)

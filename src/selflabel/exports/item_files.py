@@ -1,0 +1,139 @@
+"""An item's own files in an export: copied, hard-linked or linked, each under a name of its own.
+
+Reading may fail (a file is gone: the item is left out), writing may fail (the disk is full: the export ends).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from selflabel.base.errors import UserError
+from selflabel.exports.contents import Content, image_size, item_contents, read_bytes, read_chunks
+from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.names import safe_name, truncate
+from selflabel.runs.sources import Missing
+
+MAX_STEM = 100  # bytes
+NO_HARD_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
+
+
+def save_item(
+    context: ExportContext,
+    item: Item,
+    folder: Path,
+    stem: str = "",
+    only_main: bool = True,
+    convert_to_png: tuple[str, ...] = (),
+    contents: dict[str, Content] | None = None,
+) -> Path:
+    """Write an item's file into a folder, under its own name where no other item has it.
+
+    Args:
+        context: the export, which says whether to copy or to link.
+        item: the item.
+        folder: where to; made where it is not there.
+        stem: the file's name without its ending; by the item's path where it is left out.
+        only_main: leave out a sound that lies beside the item.
+        convert_to_png: endings of pictures that the format's readers do not know.
+        contents: the item's contents, where they were read before.
+
+    Returns:
+        The path of the first file.
+
+    Raises:
+        Missing: the item is not there or cannot be read; nothing is left of it in the folder.
+        UserError: the file system has no hard links.
+    """
+    files = list((contents or item_contents(context, item)).items())
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    try:
+        for ending, content in files[: 1 if only_main else None]:
+            as_png = ending in convert_to_png
+            name = written[0].stem if written else stem or item_stem(item)
+            file = unused_path(folder, name, item.row, ".png" if as_png else ending)
+            written.append(file)
+            write_content(content, file, context.file_mode, as_png)
+    except BaseException:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
+    return written[0]
+
+
+def save_picture(context: ExportContext, item: Item, folder: Path) -> tuple[Path, tuple[int, int]]:
+    """Write a picture's file into a folder as `save_item` does; the path, and (width, height) in pixels.
+
+    Raises:
+        Missing: the item is not there, or is no picture.
+        UserError: the file system has no hard links.
+    """
+    contents = item_contents(context, item)
+    size = image_size(next(iter(contents.values())))
+    return save_item(context, item, folder, contents=contents), size
+
+
+def item_stem(item: Item) -> str:
+    """A safe file name for an item, without its ending."""
+    if item.path.startswith("row:"):
+        return f"row-{item.row:06d}"
+    return truncate(safe_name(PurePosixPath(item.path).stem), MAX_STEM) or f"item-{item.row:06d}"
+
+
+def unused_path(folder: Path, stem: str, row: int, ending: str) -> Path:
+    """A file that is not there yet: items of the same name are distinguished by their ids."""
+    file = folder / f"{stem}{ending}"
+    while os.path.lexists(file):
+        stem = f"{stem}-{row:06d}"
+        file = folder / f"{stem}{ending}"
+    return file
+
+
+def write_content(content: Content, file: Path, mode: str, as_png: bool = False) -> None:
+    """Write or link one file.
+
+    Args:
+        content: the pixels of an array, and members of a tar, are written whatever the mode.
+        file: not there yet.
+        mode: "copy", "hard" or "link".
+        as_png: convert a picture to PNG.
+
+    Raises:
+        Missing: the content cannot be read.
+        UserError: the file system has no hard links.
+    """
+    if isinstance(content, np.ndarray) or as_png:
+        write_chunks(iter([read_bytes(content, as_png=True)]), file)
+    elif mode == "copy" or content.length is not None:
+        write_chunks(read_chunks(content), file)
+    elif not Path(content.file).is_file():
+        raise Missing("there is no such file any more")
+    else:
+        link_file(Path(content.file), file, mode)
+
+
+def write_chunks(chunks: Iterator[bytes], file: Path) -> None:
+    first = next(chunks, b"")  # before the file is made: what cannot be read at all leaves none
+    with file.open("xb") as out:
+        out.write(first)
+        for chunk in chunks:
+            out.write(chunk)
+
+
+def link_file(source: Path, file: Path, mode: str) -> None:
+    """Link to the source's target: symbolically for the mode "link", else by a hard link."""
+    if mode == "link":
+        file.symlink_to(source.resolve())
+        return
+    try:
+        os.link(source.resolve(), file)
+    except OSError as error:
+        if error.errno in NO_HARD_LINKS:
+            reason = f"{source}: cannot be hard-linked to {file.parent} ({error.strerror}); copy instead, or use --link."
+            raise UserError(reason) from error
+        raise

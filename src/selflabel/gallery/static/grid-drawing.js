@@ -1,0 +1,39 @@
+// What a grid draws besides the pictures: the marks of selected items, of the focus, and of the rectangle that selects.
+
+import { themeColour } from "./colours.js";
+
+// A frame inside the tile, with a tick.
+export function drawSelectionMark(g, x, y, side) {
+  g.strokeStyle = g.fillStyle = themeColour("accent");
+  g.lineWidth = 4;
+  g.strokeRect(x + 2, y + 2, side - 4, side - 4);
+  g.beginPath();
+  g.arc(x + 15, y + 15, 9, 0, 7);
+  g.fill();
+  g.strokeStyle = themeColour("on-accent");
+  g.lineWidth = 2;
+  g.beginPath();
+  g.moveTo(x + 11, y + 15);
+  g.lineTo(x + 14, y + 18.5);
+  g.lineTo(x + 19.5, y + 11.5);
+  g.stroke();
+}
+
+// Two lines around the tile, one in the colour of the ground, so that the ring is seen on any picture.
+export function drawFocusRing(g, x, y, side) {
+  g.strokeStyle = themeColour("surface");
+  g.lineWidth = 5;
+  g.strokeRect(x - 0.5, y - 0.5, side + 1, side + 1);
+  g.strokeStyle = themeColour("ink");
+  g.lineWidth = 2.5;
+  g.strokeRect(x - 1.5, y - 1.5, side + 3, side + 3);
+}
+
+// rectangle: { x0, y0, x1, y1 } between any two opposite corners.
+export function drawRectangle(g, { x0, y0, x1, y1 }) {
+  g.strokeStyle = themeColour("accent");
+  g.lineWidth = 1.5;
+  g.setLineDash([5, 4]);
+  g.strokeRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+  g.setLineDash([]);
+}

@@ -1,0 +1,137 @@
+"""The table of items: what people see of them, and where their bytes are.
+
+A million items take 200 MB: every name is stored once, and a `Blob` is made when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Encoded bytes on disk: a whole file, or a span of a tar.
+
+    Args:
+        file: its name.
+        offset: of the first byte.
+        length: in bytes; None reads to the end of the file.
+    """
+
+    file: str
+    offset: int = 0
+    length: int | None = None
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with open(self.file, "rb") as f:  # noqa: PTH123  a million times: pathlib takes twice as long
+            f.seek(self.offset)
+            return f.read() if self.length is None else f.read(self.length)
+
+    def stamp(self) -> str:
+        """Text that changes when the bytes change: place, size and time of the last change.
+
+        Raises:
+            OSError: the file is not there.
+        """
+        status = os.stat(self.file)  # noqa: PTH116
+        return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}"
+
+
+class Blobs(Sequence[Blob | None]):
+    """One modality of a table: the blob of every item, None where an item lacks the modality.
+
+    Args:
+        files: the files of the source.
+        rows: (N,) which of the files is the item's, -1 for none.
+    """
+
+    def __init__(self, files: Sequence[Blob], rows: np.ndarray):
+        self.files, self.rows = files, rows.astype(np.int32, copy=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, item: int) -> Blob | None: ...
+
+    @overload
+    def __getitem__(self, item: slice) -> Blobs: ...
+
+    def __getitem__(self, item: int | slice) -> Blob | Blobs | None:
+        if isinstance(item, slice):
+            return Blobs(self.files, self.rows[item])
+        row = self.rows[item]
+        return self.files[row] if row >= 0 else None
+
+    def __iter__(self) -> Iterator[Blob | None]:
+        files = self.files
+        return (files[row] if row >= 0 else None for row in self.rows.tolist())
+
+    def take(self, items: Sequence[int]) -> Blobs:
+        """The blobs of these items, in this order."""
+        return Blobs(self.files, self.rows[np.asarray(items, np.int64)])
+
+
+@dataclass(frozen=True)
+class Items:
+    """The table, a row an item.
+
+    Args:
+        source: what was opened, as errors name it.
+        paths: (N,) what people see of the items.
+        blobs: modality to (N,) blobs, None where an item lacks the modality; empty for an array.
+        array: (N, H, W[, C]) uint8 images or (N, D) float32 features; None for files.
+        truth: (N,) class names where the source carries them. They are used for scores only.
+        skipped: (path, reason) of what cannot be an item.
+    """
+
+    source: str
+    paths: list[str]
+    blobs: Mapping[str, Sequence[Blob | None]] = field(default_factory=dict)
+    array: np.ndarray | None = None
+    truth: list[str] | None = None
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of "image", "video" and "audio", those that the items have; arrays are images."""
+        return tuple(self.blobs) or ("image",)
+
+    @property
+    def are_features(self) -> bool:
+        """Whether the items are rows of features, which need no encoder."""
+        return self.array is not None and self.array.ndim == 2
+
+    def only(self, modalities: Iterable[str]) -> Items:
+        """The table with these modalities only."""
+        return replace(self, blobs={m: self.blobs[m] for m in modalities}) if self.blobs else self
+
+    def take(self, rows: list[int], skipped: list[tuple[str, str]] | None = None) -> Items:
+        """The table with these rows only, in this order; `skipped` is added to what was skipped before."""
+        if len(rows) == len(self) and not skipped:
+            return self
+        return Items(
+            self.source,
+            [self.paths[i] for i in rows],
+            {m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
+            None if self.array is None else self.array[rows],
+            None if self.truth is None else [self.truth[i] for i in rows],
+            [*self.skipped, *(skipped or [])],
+        )
+
+
+def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:
+    return blobs.take(rows) if isinstance(blobs, Blobs) else [blobs[i] for i in rows]

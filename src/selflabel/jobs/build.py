@@ -1,0 +1,136 @@
+"""A method, built for a task around its encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selflabel.base.errors import UserError
+from selflabel.base.settings import Settings, of_modality
+from selflabel.contract import Method, Task
+from selflabel.encoders import GivenFeatures, to_channels_last
+from selflabel.items import Items, read_rows
+from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.views import PRESETS
+
+
+def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> Task:
+    """What is known before training.
+
+    Raises:
+        UserError: more clusters than items, views that do not suit the items, or fixed labels that do not fit.
+    """
+    n, first = len(prepared.items), prepared.first
+    if settings.clusters is not None and settings.clusters > n:
+        raise UserError(f"--clusters {settings.clusters}: there are only {n} items; ask for at most as many clusters.")
+    for m in prepared.modalities:
+        check_views(settings.views, m, next(iter(prepared.modalities)))
+    labels, clusters = None, settings.clusters
+    if settings.labels is not None:
+        labels = read_fixed_labels(Path(settings.labels), prepared.items)
+        clusters = int(labels.max()) + 1
+    return Task(
+        n_items=n,
+        clusters=clusters,
+        kind=first.kind,
+        px=0 if first.kind == "features" else first.px,
+        channels=first.channels,
+        mass=settings.mass,
+        preset=settings.preset,
+        epochs=settings.epochs,
+        gpu=device.type == "cuda",
+        seed=settings.seed,
+        views=settings.views,
+        given_labels=labels,
+        pretrained=bool(first.weights) or first.encoder.startswith("timm:"),
+        kinds={m: modality.kind for m, modality in prepared.modalities.items()},
+    )
+
+
+def check_views(views: str, modality: str, first: str) -> None:
+    """Raise UserError where there is no such preset, or where it would mirror a sound."""
+    name = of_modality(views, modality, first) or "auto"
+    if name != "auto" and name not in PRESETS:
+        raise UserError(f"--views {name}: there is no preset of that name; there are {', '.join(PRESETS)}.")
+    if name != "auto" and modality == "audio" and PRESETS[name].flip:
+        raise UserError(f"--views {name}: mirrors views, and a mirrored sound is another one; use sound or spoken.")
+
+
+def read_fixed_labels(file: Path, items: Items) -> Tensor:
+    """(N,) labels to train on, from a run's labels.csv or any table with path and label.
+
+    Raises:
+        UserError: the file is not there, lacks a column, or has no label for an item.
+    """
+    if not file.exists():
+        raise UserError(f"--labels {file}: there is no such file.")
+    rows = read_rows(file)
+    if not rows or "path" not in rows[0] or "label" not in rows[0]:
+        raise UserError(f"--labels {file}: needs the columns 'path' and 'label', as in a run's labels.csv.")
+    known = {str(row["path"]): str(row["label"]) for row in rows}
+    missing = [p for p in items.paths if p not in known]
+    if missing:
+        raise UserError(f"--labels {file}: has no label for {len(missing)} items, the first {missing[0]}.")
+    values = [known[p] for p in items.paths]
+    are_numbers = all(v.isdigit() for v in values)
+    names = sorted(set(values), key=int if are_numbers else str)  # type: ignore[arg-type]
+    keep_numbers = are_numbers and int(names[-1]) < 10 * len(names)
+    code = {name: int(name) if keep_numbers else i for i, name in enumerate(names)}
+    return torch.tensor([code[v] for v in values])
+
+
+def make_method(
+    make: type[Method], name: str, options: dict[str, Any], task: Task, prepared: Prepared, device: torch.device
+) -> Method:
+    """The method on the device, built around new encoders.
+
+    Args:
+        make: its class.
+        name: as in `--method`.
+        options: of `--set`.
+        task: what is known before training.
+        prepared: the set.
+        device: where it will be trained.
+
+    Raises:
+        UserError: an option is wrong, or the method cannot train on fixed labels.
+    """
+    torch.manual_seed(task.seed)
+    method = make(task, make_options(make, name, options))
+    if task.given_labels is not None and name != "sela":
+        raise UserError(f"--labels: method {name} solves its own labels; training on fixed ones is --method sela.")
+    method.build(nn.ModuleDict({m: input_encoder(modality) for m, modality in prepared.modalities.items()}))
+    to_channels_last(method.to(device))
+    return method
+
+
+def input_encoder(modality: Modality) -> nn.Module:
+    """The encoder that a method trains, or the standardisation of features."""
+    if modality.kind != "features":
+        return modality.make_encoder()
+    assert modality.tensor is not None
+    return GivenFeatures(modality.tensor.shape[1]).fit(torch.from_numpy(np.array(modality.tensor, np.float32)))
+
+
+def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
+    """A method's checked options.
+
+    Raises:
+        UserError: an option is unknown or out of range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return make.options_type(**options)
+    except (ValidationError, TypeError) as error:
+        known = ", ".join(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            text = f"{first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
+        else:
+            text = str(error)
+        raise UserError(f"--set {text}; options of {name} are {known}.") from error

@@ -1,0 +1,107 @@
+"""FROM A SOURCE TO TENSORS: open it, inspect it, choose network and resolution, decode, and run a fixed backbone once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from selflabel.base.errors import UserError
+from selflabel.base.settings import of_modality
+from selflabel.decode.look import inspect_items
+from selflabel.encoders import FROZEN
+from selflabel.items import Items, open_items
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.prepare.choices import (
+    backbone_name,
+    choose_encoder,
+    choose_px,
+    is_frozen,
+    storage_format,
+    stored_px,
+    with_frames,
+)
+from selflabel.jobs.prepare.decoding import decode_items
+from selflabel.jobs.prepare.frozen import frozen_features
+from selflabel.jobs.prepare.prepared import Modality, Prepared
+from selflabel.training.distributed import Ranks
+
+__all__ = ["Modality", "Prepared", "prepare"]
+
+
+def prepare(
+    source: Any,
+    device: torch.device,
+    *,
+    method: str = "",
+    max_modalities: int = 1,
+    modality: str | None = None,
+    encoder: str = "auto",
+    weights: str | None = None,
+    preset: str | None = None,
+    px: int | None = None,
+    frames: int | None = None,
+    fps: float | None = None,
+    seed: int = 0,
+    cache: str | None = None,
+    workers: int = 0,
+    callbacks: Callbacks | None = None,
+) -> Prepared:
+    """Make a source ready to train on.
+
+    Args:
+        source: whatever `open_items` takes.
+        device: where a fixed backbone runs; a GPU gets larger networks and views.
+        method: its name, for messages.
+        max_modalities: how many modalities the method uses.
+        modality, encoder, weights, preset, px, frames, fps, seed, cache, workers: see `base.settings.Settings`.
+        callbacks: progress and sentences for the user.
+
+    Raises:
+        UserError: nothing can be opened or decoded, or a setting does not suit the items.
+    """
+    callbacks = callbacks or Callbacks()
+    items = select_modalities(open_items(source), modality, max_modalities, method, callbacks)
+    first = items.modalities[0]
+    requested = {m: of_modality(encoder, m, first) or "auto" for m in items.modalities}
+    infos = {m: with_frames(inspect_items(items, m), preset, frames, fps) for m in items.modalities}
+    if items.are_features:
+        choose_encoder(requested[first], infos["image"], preset, device)
+        return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
+    plans = {}
+    for m, info in infos.items():
+        name, file = choose_encoder(requested[m], info, preset, device), of_modality(weights or "", m, first) or None
+        plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
+    formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
+    kept, decoded = decode_items(items, formats, cache, workers, callbacks)
+    ready = {}
+    for m, d in decoded.items():
+        ready[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)
+        if is_frozen(plans[m].encoder):
+            ready[m] = encode(ready[m], m, seed, device, d.folder, callbacks)
+    return Prepared(kept, ready)
+
+
+def select_modalities(items: Items, modality: str | None, max_modalities: int, method: str, callbacks: Callbacks) -> Items:
+    """The items with the modality that was asked for, or with as many as the method uses."""
+    available = items.modalities
+    if modality is not None and modality not in available:
+        raise UserError(f"modality = {modality!r}: the items of {items.source} have {' and '.join(available)}.")
+    selected = (modality,) if modality else available[:max_modalities]
+    if len(selected) < len(available) and modality is None:
+        unused = ", ".join(available[max_modalities:])
+        callbacks.say(f"method {method} takes one modality: {selected[0]} is used, {unused} is not.")
+    return items if selected == available else items.only(selected)
+
+
+def encode(modality: Modality, name: str, seed: int, device: torch.device, folder: Path, callbacks: Callbacks) -> Modality:
+    """The modality as features of its fixed backbone."""
+    torch.manual_seed(seed)
+    backbone = modality.make_encoder().to(device).eval()
+    data = Prepared(Items("", []), {name: modality}).dataset(device, Ranks(), 0)
+    key = f"{backbone_name(modality.encoder)}|{modality.px}" + (f"|{modality.info.frames}" if modality.info.frames else "")
+    features = frozen_features(backbone, data, name, folder, key, callbacks)
+    return replace(modality, tensor=features, backbone=backbone, index=None)

@@ -1,0 +1,120 @@
+"""Which network items are shown to, at which resolution, and how they are stored: decided from what the items are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from selflabel.base.errors import UserError
+from selflabel.decode.formats import DecodedFormat
+from selflabel.decode.look import MediaInfo
+from selflabel.decode.video import SPAN_S
+from selflabel.encoders import FROZEN, timm_px
+from selflabel.views.clip import FRAMES
+from selflabel.views.sound import MELS, PAPER_BANDS
+
+GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
+CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
+PAPER_FRAMES, PAPER_FPS = 30, 30  # SeLaVi's clips
+SOUND_KINDS = ("sound", "spoken")
+MAX_STORED_FRAMES, STORED_FPS = 32, 4  # of a film, where no rate is asked for
+
+
+def is_frozen(encoder: str) -> bool:
+    """Whether an encoder's name asks for a fixed backbone."""
+    return encoder.startswith(f"{FROZEN}:")
+
+
+def backbone_name(encoder: str) -> str:
+    """The name of the network, without "frozen:"."""
+    return encoder.removeprefix(f"{FROZEN}:")
+
+
+def with_frames(info: MediaInfo, preset: str | None, frames: int | None, fps: float | None) -> MediaInfo:
+    """The description of films, with the frames of a view, and the frame rate where one was asked for."""
+    if info.kind != "video":
+        return info
+    default_frames, default_fps = (PAPER_FRAMES, PAPER_FPS) if preset == "paper" else (FRAMES, 0)
+    return replace(info, frames=frames or default_frames, rate=fps or default_fps)
+
+
+def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: torch.device) -> str:
+    """The encoder's name.
+
+    Args:
+        requested: as in `--encoder`; "auto" is by the items.
+        info: what the items are.
+        preset: "paper" for the published network.
+        device: a GPU gets larger networks.
+
+    Raises:
+        UserError: the encoder does not suit the items.
+    """
+    if info.kind == "features":
+        if requested not in ("auto", FROZEN):
+            raise UserError(
+                f"--encoder {requested}: the source holds features, which need no encoder; leave it out or use frozen."
+            )
+        return FROZEN
+    if requested == FROZEN:
+        raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
+    if requested != "auto":
+        return requested
+    if preset == "paper" and info.kind == "video":
+        return "r2plus1d"
+    if preset == "paper":
+        return "resnet9-wide" if info.kind in SOUND_KINDS else "alexnet"
+    if info.kind == "glyph":
+        return "conv4"
+    if info.kind == "video":
+        return "r2plus1d" if device.type == "cuda" else "clip9"
+    return "resnet18" if device.type == "cuda" and info.kind not in SOUND_KINDS else "resnet9"
+
+
+def choose_px(requested: int | None, info: MediaInfo, encoder: str, preset: str | None, device: torch.device) -> int:
+    """The side of a view in pixels; for a spectrogram its height.
+
+    Args:
+        requested: as in `--set px=`; None is by the items and the encoder.
+        info: what the items are.
+        encoder: its name; timm backbones have a side of their own.
+        preset: "paper" for the published side.
+        device: a GPU gets larger views.
+    """
+    if info.kind in SOUND_KINDS:
+        return PAPER_BANDS if preset == "paper" else MELS
+    if requested:
+        return requested
+    trained_px = timm_px(backbone_name(encoder))
+    if trained_px:
+        return trained_px
+    on_gpu = device.type == "cuda"
+    if preset == "paper":
+        return GPU_CLIP_PX if info.kind == "video" else PAPER_PX
+    if info.kind == "video":
+        most = GPU_CLIP_PX if on_gpu else CPU_CLIP_PX
+    else:
+        most = GLYPH_PX if info.kind == "glyph" else GPU_PHOTO_PX if on_gpu else CPU_PHOTO_PX
+    return min(most, max(info.short_px, 8))
+
+
+def stored_px(px: int, info: MediaInfo, frozen: bool) -> int:
+    """The side at which items are stored: a fixed backbone may get small items enlarged."""
+    return min(px, max(info.short_px, 1)) if frozen else px
+
+
+def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
+    """How items are decoded and stored.
+
+    Args:
+        info: what the items are.
+        px: side of pictures and films.
+    """
+    if info.kind in SOUND_KINDS:
+        return DecodedFormat("sound", (max(1, round(info.seconds * info.rate)),), info.rate)
+    if info.kind == "video":
+        seconds = min(info.seconds, SPAN_S)
+        frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))
+        return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate)
+    return DecodedFormat("image", (info.channels, px, px))

@@ -1,0 +1,121 @@
+"""The items of a set as tensors: decoded files, or arrays as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from selflabel.base.errors import UserError
+from selflabel.decode.cache import DecodedItems, decoded_items, default_cache
+from selflabel.decode.formats import DecodedFormat
+from selflabel.items import Items
+from selflabel.jobs.callbacks import Callbacks
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One modality of the items that could be decoded.
+
+    Attributes:
+        tensor: (M, ...) decoded items.
+        lengths: (N,) frames or samples before an item repeats, 0 where it lacks the modality; None for arrays.
+        index: (N,) place of each item in `tensor`; None where they are in order.
+        folder: where derived files, such as features of a fixed backbone, are kept.
+    """
+
+    tensor: np.ndarray
+    lengths: np.ndarray | None
+    index: np.ndarray | None
+    folder: Path
+
+
+def decode_items(
+    items: Items, formats: dict[str, DecodedFormat], cache: str | None, workers: int, callbacks: Callbacks
+) -> tuple[Items, dict[str, Decoded]]:
+    """Decode all items in all modalities.
+
+    Args:
+        items: the set.
+        formats: modality to how it is stored.
+        cache: folder for decoded items; None is the default one.
+        workers: decoding processes; 0 is one for each core.
+        callbacks: progress, and sentences about items that are skipped.
+
+    Returns:
+        (the items that decode in some modality, modality to its tensor).
+
+    Raises:
+        UserError: no item can be decoded.
+    """
+    folder = Path(cache) if cache else default_cache()
+    if items.array is not None:
+        channels, px, _ = formats["image"].shape
+        square = square_images(items.array, px, channels)
+        return items, {"image": Decoded(square, None, None, folder / f"{array_digest(items.array)}-array")}
+    stores: dict[str, DecodedItems] = {}
+    for m, target in formats.items():
+        step = "decoding" if len(formats) == 1 else f"decoding {m}"
+        stores[m] = decoded_items(items.blobs[m], target, folder, workers, partial(callbacks.on_progress, step))
+    return keep_decoded(items, stores, callbacks)
+
+
+def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callbacks) -> tuple[Items, dict[str, Decoded]]:
+    """Leave out the items that decode in no modality, and report them."""
+    has = {m: store.lengths > 0 for m, store in stores.items()}
+    good = np.flatnonzero(np.any(list(has.values()), axis=0)).tolist()
+    skipped = [(items.paths[i], failure_reason(stores, i)) for i in sorted(set(range(len(items))) - set(good))]
+    if not good:
+        path, reason = skipped[0]
+        raise UserError(f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}.")
+    if skipped:
+        callbacks.say(f"skipped {len(skipped)} of {len(items)} items; the first, {skipped[0][0]}: {skipped[0][1]}")
+    decoded = {}
+    for m, store in stores.items():
+        lacking = int((~has[m][good]).sum())
+        index = None if len(good) == len(items) else np.array(good)
+        if lacking < len(good):
+            decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder)
+        if lacking:
+            callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
+    return items.take(good, skipped), decoded
+
+
+def failure_reason(stores: dict[str, DecodedItems], row: int) -> str:
+    """Why an item is in no modality's store."""
+    reasons = (store.errors[row] for store in stores.values() if row in store.errors)
+    return next(reasons, f"has no {' or '.join(stores)}")
+
+
+def square_images(array: np.ndarray, px: int, channels: int) -> np.ndarray:
+    """(N, H, W[, C]) uint8 pictures as (N, channels, px, px) uint8: their middle square, resized."""
+    x = array[..., None] if array.ndim == 3 else array[..., :3]
+    side = min(x.shape[1:3])
+    top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
+    x = x[:, top : top + side, left : left + side]
+    if channels == 1 and x.shape[3] == 3:
+        x = x[..., :1]
+    elif channels == 3 and x.shape[3] == 1:
+        x = np.repeat(x, 3, axis=3)
+    x = np.moveaxis(x, 3, 1)
+    if side == px:
+        return np.ascontiguousarray(x)
+    resized = np.empty((len(x), channels, px, px), np.uint8)
+    for start in range(0, len(x), 1024):
+        block = torch.from_numpy(np.ascontiguousarray(x[start : start + 1024])).float()
+        small = F.interpolate(block, size=(px, px), mode="bilinear", antialias=True, align_corners=False)
+        resized[start : start + 1024] = small.add(0.5).clamp(0, 255).to(torch.uint8).numpy()
+    return resized
+
+
+def array_digest(array: np.ndarray) -> str:
+    """A digest of an array's shape and values."""
+    digest = hashlib.blake2b(str(array.shape).encode(), digest_size=10)
+    for start in range(0, len(array), 4096):
+        digest.update(np.ascontiguousarray(array[start : start + 4096]).tobytes())
+    return digest.hexdigest()

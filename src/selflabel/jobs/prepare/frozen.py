@@ -1,0 +1,58 @@
+"""Features of a fixed backbone, computed once and kept beside the decoded items."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from selflabel.base.files import write_atomically
+from selflabel.decode.cache import make_room
+from selflabel.encoders import to_channels_last
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.training.data import ResidentData
+
+ENCODE_BATCH = 64
+
+
+@torch.no_grad()
+def frozen_features(
+    backbone: nn.Module, data: ResidentData, modality: str, folder: Path, name: str, callbacks: Callbacks
+) -> np.ndarray:
+    """(N, D) float32 features of centre views.
+
+    Args:
+        backbone: in eval mode, on the data's device; its `dim` is D.
+        data: the set.
+        modality: which of it.
+        folder: where the features are kept.
+        name: of the backbone and how items are shown to it; with its weights the key of the file.
+        callbacks: progress.
+    """
+    n = data.n_items
+    key = hashlib.blake2b(f"{name}|{state_digest(backbone)}|{n}".encode(), digest_size=10).hexdigest()
+    file = folder / f"features-{key}.npy"
+    if file.exists():
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    features = np.empty((n, int(backbone.dim)), np.float32)  # type: ignore[arg-type]
+    to_channels_last(backbone)
+    for rows in torch.arange(n).split(ENCODE_BATCH):
+        with data.autocast():
+            block = backbone(data.view(modality, rows, "centre", 0).pixels)
+        features[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
+        callbacks.on_progress("encoding", int(rows[-1]) + 1, n)
+    make_room(folder.parent, features.nbytes)
+    write_atomically(file, lambda p: np.save(p, features, allow_pickle=False))
+    return features
+
+
+def state_digest(module: nn.Module) -> str:
+    """A digest of a network's weights."""
+    digest = hashlib.blake2b(digest_size=10)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()

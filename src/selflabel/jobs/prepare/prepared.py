@@ -1,0 +1,96 @@
+"""A set that is ready to train on: its items, and one tensor for each modality with its encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from selflabel.decode.look import MediaInfo
+from selflabel.encoders import make_clip_encoder, make_encoder
+from selflabel.items import Items
+from selflabel.jobs.prepare.choices import SOUND_KINDS, backbone_name
+from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Ranks
+from selflabel.training.stored import Stored, StoredClips, StoredFeatures, StoredImages, StoredSounds
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One modality of a set, and how it is shown to which encoder.
+
+    Attributes:
+        info: what the items are.
+        px: side of a view; of a spectrogram its height; 0 for feature input.
+        channels: of a view.
+        encoder: its name.
+        weights: .safetensors file of pretrained weights.
+        backbone: the fixed backbone that computed `tensor`, where there is one.
+        tensor: (M, ...) stored items.
+        lengths, index: as in `training.stored.Stored`.
+    """
+
+    info: MediaInfo
+    px: int
+    channels: int
+    encoder: str
+    weights: str | None = None
+    backbone: nn.Module | None = None
+    tensor: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+    index: np.ndarray | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the stored items; a fixed backbone leaves features."""
+        return "features" if self.backbone is not None else self.info.kind
+
+    def stored(self) -> Stored:
+        """The tensor as the training data holds it."""
+        lengths = None if self.lengths is None else torch.from_numpy(self.lengths).long()
+        index = None if self.index is None else torch.from_numpy(self.index)
+        common: Any = {"items": self.tensor, "kind": self.kind, "lengths": lengths, "index": index}
+        if self.kind == "features":
+            return StoredFeatures(**common)
+        if self.kind in SOUND_KINDS:
+            return StoredSounds(**common, rate=int(self.info.rate), bands=self.px)
+        if self.kind == "video":
+            return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0)
+        return StoredImages(**common, px=self.px)
+
+    def make_encoder(self, fetch: bool = True) -> nn.Module:
+        """The encoder of pictures, films or spectrograms.
+
+        Args:
+            fetch: allow a timm backbone to download its pretrained weights.
+        """
+        name, file = backbone_name(self.encoder), Path(self.weights) if self.weights else None
+        if self.info.kind == "video":
+            return make_clip_encoder(name, self.px, self.info.frames, file, fetch)
+        return make_encoder(name, self.channels, self.px, file, fetch)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A set that is ready to train on.
+
+    Attributes:
+        items: those that could be decoded.
+        modalities: "image", "video" or "audio" to what is stored of it; the first one is the main one.
+    """
+
+    items: Items
+    modalities: dict[str, Modality]
+
+    @property
+    def first(self) -> Modality:
+        """The main modality."""
+        return next(iter(self.modalities.values()))
+
+    def dataset(self, device: torch.device, ranks: Ranks, seed: int) -> ResidentData:
+        """The set as methods see it."""
+        return ResidentData({m: modality.stored() for m, modality in self.modalities.items()}, device, ranks, seed)

@@ -1,0 +1,104 @@
+"""What a finished labelling says about itself, without truth: best labels, neighbours, signs, and the report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selflabel.assignment.neighbours import nearest
+from selflabel.contract import Features, Method, Outcome, Task
+from selflabel.evaluation.diagnostics import Diagnostics, diagnose, estimated_accuracy, histogram
+from selflabel.items import Items
+from selflabel.jobs.prepare import Prepared
+from selflabel.runs.writing import Labelling
+from selflabel.training.data import ResidentData
+
+BEST_LABELS = 5  # of each item, with their probabilities
+RUN_NEIGHBOURS = 10  # of each item in the run folder
+
+
+def describe(method: Method, data: ResidentData, items: Items, outcome: Outcome, task: Task) -> tuple[Labelling, Diagnostics]:
+    """What is written of a finished labelling, and its label-free signs."""
+    probabilities = outcome.probabilities.float().cpu()
+    best = probabilities.topk(min(BEST_LABELS, probabilities.shape[1]), dim=1)
+    pooled = {m: data.features(m) for m in task.modalities}
+    features = torch.cat(list(pooled.values()), dim=1)
+    neighbours = nearest(features, RUN_NEIGHBOURS).rows.numpy()
+    heads = [x.cpu().numpy() for x in outcome.labels]
+    changed = method.predict(Features({m: random_view_features(data, task, m) for m in task.modalities}))
+    labels_of_views = changed.log_probs[outcome.head].argmax(dim=1).cpu().numpy()
+    signs = diagnose(heads, outcome.head, labels_of_views, neighbours, best.values[:, 0].numpy())
+    by_modality = {}
+    if len(pooled) > 1:
+        by_modality = {m: modality_labels(method, m, x, data.present[m], outcome.head) for m, x in pooled.items()}
+    labelling = Labelling(
+        items.paths,
+        heads[outcome.head],
+        best.indices.numpy(),
+        best.values.numpy(),
+        features.cpu().numpy(),
+        neighbours,
+        items.skipped,
+        items.truth,
+        by_modality,
+    )
+    return labelling, signs
+
+
+def modality_labels(method: Method, modality: str, features: Tensor, present: Tensor, head: int) -> np.ndarray:
+    """(N,) labels predicted from one modality only; -1 where an item lacks it."""
+    labels = method.predict(Features({modality: features}, {modality: present})).log_probs[head].argmax(dim=1)
+    return labels.masked_fill(~present, -1).cpu().numpy()
+
+
+def random_view_features(data: ResidentData, task: Task, modality: str) -> Tensor:
+    """(N, D) features of one random view of each item, by the preset of its kind."""
+    kind = task.kind_of(modality)
+    return data.features(modality, view={"features": "dropout"}.get(kind, kind), draw=1)
+
+
+def make_report(
+    method: str,
+    clusters: int | None,
+    prepared: Prepared,
+    labelling: Labelling,
+    outcome: Outcome,
+    signs: Diagnostics,
+    history: list[dict[str, Any]],
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """report.json.
+
+    Args:
+        method: its name.
+        clusters: K as asked for; None where the method chose it.
+        prepared, labelling, outcome, signs: the set and its finished labelling.
+        history: the loop's line for each epoch.
+        seconds: of each step.
+    """
+    K = int(outcome.probabilities.shape[1])
+    sizes = np.bincount(labelling.labels, minlength=K)
+    has_views = any(modality.kind != "features" for modality in prepared.modalities.values())
+    return {
+        "n_items": len(labelling.paths),
+        "n_skipped": len(labelling.skipped),
+        "n_clusters": K,
+        "clusters_chosen_by": "the user" if clusters else "the method, without truth",
+        "sizes": sizes.tolist(),
+        "method": method,
+        "encoder": ", ".join(modality.encoder for modality in prepared.modalities.values()),
+        "head": outcome.head,
+        **outcome.notes,
+        "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
+        "median_confidence": round(float(np.median(labelling.top_probs[:, 0])), 4),
+        "confidence_histogram": histogram(labelling.top_probs[:, 0]),
+        "estimated_accuracy": estimated_accuracy(signs, has_views) if len(outcome.labels) > 1 else None,  # needs other heads
+        "collapsed": bool(sizes.max() > max(0.5 * sizes.sum(), 5 * sizes.sum() / K)) if K > 1 else False,
+        "epochs": len(history),
+        "items_per_s": float(np.median([line["items_per_s"] for line in history])) if history else None,
+        "seconds": {k: round(v, 2) for k, v in seconds.items()},
+    }

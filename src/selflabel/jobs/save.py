@@ -1,0 +1,74 @@
+"""What `label` writes into the run folder beside the labels: run.toml, the model, and the contact sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+import selflabel
+from selflabel.base.files import write_atomically
+from selflabel.base.settings import Settings, without_none
+from selflabel.contract import Method, Task
+from selflabel.evaluation.sheet import contact_sheet
+from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.runs.pictures import tile_reader
+from selflabel.runs.run import Run
+from selflabel.runs.writing import Labelling, write_labelling, write_report
+from selflabel.training.distributed import Ranks
+
+
+def run_record(settings: Settings, task: Task, prepared: Prepared, device: torch.device, ranks: Ranks) -> dict[str, Any]:
+    """The sections of run.toml: every setting, what followed from them, the machine and the versions."""
+    return {
+        "settings": without_none(asdict(settings)),
+        "task": without_none({k: v for k, v in asdict(task).items() if k != "given_labels"}),
+        "worked_out": {m: modality_record(modality) for m, modality in prepared.modalities.items()},
+        "machine": {
+            "device": str(device),
+            "ranks": ranks.world,
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+        },
+        "versions": {
+            "selflabel": selflabel.__version__,
+            "torch": torch.__version__,
+            "commit": os.environ.get("SELFLABEL_COMMIT", ""),
+        },
+    }
+
+
+def modality_record(modality: Modality) -> dict[str, Any]:
+    """What `predict` needs to show unseen items to the same encoder."""
+    info = modality.info
+    shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames}
+
+
+def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any]) -> None:
+    """Write the finished run: the model, the labelling, the contact sheet and, last, the report."""
+    backbones = {m: modality.backbone for m, modality in prepared.modalities.items() if modality.backbone is not None}
+    save_model(run, method, backbones, report["head"])
+    write_labelling(run.folder, labelling)
+    tile = tile_reader(prepared.items)
+    if tile is not None:
+        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile)
+        write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))
+    write_report(run.folder, report)
+
+
+def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int) -> None:
+    """Write model.safetensors: what `predict` needs, without the buffers that have a row for each item."""
+    from safetensors.torch import save_file
+
+    tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
+    for m, backbone in backbones.items():
+        tensors |= {f"backbone.{m}.{k}": v for k, v in backbone.state_dict().items()}
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    text = json.dumps({"head": head, "method": method.extra_state()})
+    write_atomically(run.folder / "model.safetensors", lambda p: save_file(tensors, p, metadata={"state": text}))

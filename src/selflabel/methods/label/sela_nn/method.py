@@ -1,0 +1,326 @@
+"""The method sela-nn; see the package's docstring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from selflabel.assignment import Assignment, marginals, sinkhorn
+from selflabel.assignment.kmeans import kmeans
+from selflabel.assignment.mass import Mass
+from selflabel.assignment.merit import best_head, mutual_information, neighbour_joint, neighbour_merit, score_head
+from selflabel.assignment.neighbours import (
+    concatenate_modalities,
+    multimodal_neighbours,
+    nearest,
+    random_walk_ends,
+    smooth_over_neighbours,
+    spectral_embedding,
+)
+from selflabel.base.schedules import epochs_for_budget, scale_epochs
+from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
+from selflabel.heads import LinearHeads, MLPHeads
+from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
+from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
+from selflabel.pretexts import make_pretext
+
+MAX_FINE = 256  # labels of an over-clustering head
+FINE_IF_UNKNOWN = (40, 60, 80)  # labels of the over-clustering heads when K is to be found
+MIN_NEIGHBOURS = 10
+SOLVER_TURNS = 60  # of one transport solve, at most
+TOLERANCE = 5e-2  # of its masses: labels move by more between two solves
+ABSENT = -100  # the label of an item that lacks the modality
+EXCHANGE_UNTIL = 0.6  # share of the label turns; afterwards heads have time to learn their last labels
+WALK_STEPS = 40  # of the random walks from which the reported head is chosen
+FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
+BLOCK = 4096  # items whose posteriors are computed at a time
+
+
+class SeLaNN(Method):
+    """See the package's docstring."""
+
+    max_modalities = 2
+    options_type = Options
+    per_item = ("labels_HN", "neighbours_Nk")
+    labels_HN: Tensor
+    neighbours_Nk: Tensor
+    mass_HK: Tensor
+    potentials_HK: Tensor
+
+    def __init__(self, task, options: Options):
+        super().__init__(task, options)
+        self.plan = plan_for(task, options)
+        self.n_main = options.heads or self.plan.heads  # heads of K labels; the over-clustering heads follow them
+        self.clusters = task.clusters or min(10, task.n_items)
+        self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
+        self.turn = 0
+        self.knows_k = task.clusters is not None
+        self.merits = [0.0] * self.n_main
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        self.encoders = encoders
+        most = self.head_sizes if self.knows_k else [max(*self.head_sizes, *FINE_IF_UNKNOWN)] * len(self.head_sizes)
+        self.heads = nn.ModuleDict({m: self.make_heads(m, most) for m in self.task.modalities})
+        n, H, m = self.task.n_items, len(self.head_sizes), self.task.modality
+        if self.pretext_epochs():
+            self.pretext = make_pretext(self.options.pretext or "simclr", encoders[m], n, self.options.temperature)
+        self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
+        self.register_buffer("neighbours_Nk", torch.zeros(n, self.n_neighbours(), dtype=torch.int32))
+        self.register_buffer("potentials_HK", torch.zeros(H, max(most)))
+        self.register_buffer("mass_HK", torch.ones(H, max(most)))
+
+    def make_heads(self, modality: str, max_sizes: list[int]) -> LinearHeads | MLPHeads:
+        if self.task.kind_of(modality) == "features":
+            return LinearHeads(self.dim(modality), self.head_sizes, max_sizes)
+        return MLPHeads(self.dim(modality), self.head_sizes, max_sizes=max_sizes)
+
+    # -------------------------------------------------------------------------------------------- sizes and strengths
+
+    def fine_sizes(self) -> list[int]:
+        """Labels of the over-clustering heads: at most one label for every five items."""
+        multiples = self.options.fine if self.options.fine is not None else self.plan.fine
+        sizes = [round(f * self.clusters) for f in multiples] if self.task.clusters else list(FINE_IF_UNKNOWN)
+        most = min(MAX_FINE, self.task.n_items // 5)
+        return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
+
+    def n_neighbours(self) -> int:
+        """Neighbours of an item; in given features at most an eighth of an average class."""
+        n = self.task.n_items
+        most = max(MIN_NEIGHBOURS, n // (8 * self.clusters)) if self.task.kind == "features" else n
+        return self.options.neighbours or min(self.plan.neighbours, most)
+
+    def relaxations(self) -> list[float]:
+        """The relaxation of each head's masses, 0 for fixed. Over-clustering heads stay nearly fixed, so that large classes get
+        many labels.
+        """
+        if self.task.mass in marginals.TITLES:
+            return [0.0] * len(self.head_sizes)
+        ladder = self.plan.relax if self.options.relax is None else self.options.relax
+        return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
+
+    # ------------------------------------------------------------------------------------------------------- phases
+
+    def phases(self) -> list[Phase]:
+        pretext = self.pretext_epochs()
+        lengths = scale_epochs([*([pretext] if pretext else []), self.default_epochs()], self.task.epochs)
+        phases = [self.label_phase(lengths[-1])]
+        if pretext:
+            m, recipe = self.task.modality, phases[0].recipe
+            first = self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), lengths[0], self.task.n_items)
+            phases.insert(0, replace(first, recipe=recipe, batch_size=2 * self.plan.batch_size))
+        return phases
+
+    def pretext_epochs(self) -> int:
+        """Epochs of the pretext; 0 for none."""
+        if self.options.pretext_epochs is not None:
+            return self.options.pretext_epochs
+        return self.default_epochs() if has_pretext(self.task, self.options) else 0
+
+    def default_epochs(self) -> int:
+        p = self.plan
+        return epochs_for_budget(self.task.n_items, p.views, p.min_epochs, p.max_epochs, self.task.gpu)
+
+    def label_phase(self, epochs: int) -> Phase:
+        p, n = self.plan, self.task.n_items
+        return Phase(
+            "self-label",
+            epochs,
+            {m: (self.task.view_preset(m),) for m in self.task.modalities},
+            replace(p.recipe, lr=p.recipe.lr * self.options.lr_scale),
+            self.loss,
+            min(p.batch_size, max(16, n // 8)),  # a small set needs steps, too
+            label_turns(epochs, n, p.longest_gap, every_epoch=self.task.kind == "features"),
+            ("encoders", "heads"),
+            start=self.first_labels,
+        )
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy to the current labels, averaged over modalities and heads."""
+        labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
+        terms = []
+        for m, (view,) in batch.views.items():
+            scores, has = self.heads[m](self.encoders[m](view.pixels)), batch.present.get(m)
+            for s, y in zip(scores, labels):
+                term = F.cross_entropy(s.float(), y if has is None else y.masked_fill(~has, ABSENT), ignore_index=ABSENT)
+                terms.append(term if has is None or has.any() else term.nan_to_num(0.0))
+        return {"label": torch.stack(terms).mean()}
+
+    # ------------------------------------------------------------------------------------------------- first labels
+
+    def first_labels(self, data: Data, generator: torch.Generator) -> None:
+        """Find neighbours, and give first labels: k-means of smoothed features. On given features the heads of K labels start
+        from k-means of walk directions, because fixed features get no better neighbours later.
+        """
+        pooled = {m: self.initial_features(data, m) for m in self.task.modalities}
+        self.mine_neighbours(Features(pooled, data.present))
+        smooth = coarse = self.smooth(concatenate_modalities(pooled, data.present))
+        if self.task.kind == "features":
+            coarse = spectral_embedding(self.neighbours_Nk, self.clusters, self.task.seed)
+        for h, k in enumerate(self.head_sizes):
+            x = coarse if h < self.n_main else smooth
+            self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
+
+    def initial_features(self, data: Data, modality: str) -> Tensor:
+        """(N, D) at unit length: of the encoder where it knows something already, else first features."""
+        pretrained = modality == self.task.modality and (self.pretext_epochs() > 0 or self.task.pretrained)
+        layer = "pooled" if pretrained or self.task.kind_of(modality) == "features" else "input"
+        return F.normalize(data.features(modality, layer=layer), dim=1)
+
+    # ------------------------------------------------------------------------------------------------ the label turn
+
+    def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
+        """Solve all heads, judge those of K labels, and exchange the worst."""
+        if self.turn == 0:  # the network is still random: the first labels stand
+            self.turn += 1
+            return Relabelling(self.current_labels())
+        features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
+        remine = self.plan.remine if self.options.remine is None else self.options.remine
+        if remine and self.turn % remine == 0 and self.task.kind != "features":
+            self.mine_neighbours(features)
+        log_posteriors, relax = [self.log_smooth(p) for p in self.posteriors(features)], self.relaxations()
+        solutions = [self.solve(log_p, h, relax[h]) for h, log_p in enumerate(log_posteriors)]
+        for h, solution in enumerate(solutions):
+            self.labels_HN[h] = solution.labels.to(self.labels_HN)
+        self.judge_heads()
+        turns = len(self.phases()[-1].relabel_at)
+        if not self.knows_k and self.turn >= 0.5 * turns:
+            self.choose_n_clusters()
+        if 2 < self.turn < EXCHANGE_UNTIL * turns:
+            for swap in swaps(self.merits, self.proposals()):
+                self.replace_labels(*swap)
+        self.turn += 1
+        worst = max(solutions, key=lambda a: a.error)
+        return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solutions), worst.converged)
+
+    def mine_neighbours(self, features: Features, leader: str | None = None) -> None:
+        """Find every item's neighbours. leader: the modality that most of them are found in; None finds some in each."""
+        rows = multimodal_neighbours(features.pooled, features.present, self.neighbours_Nk.shape[1], leader)
+        self.neighbours_Nk = rows.to(self.neighbours_Nk)
+
+    def leading_modality(self, features: Features) -> str:
+        """The modality whose neighbours have most information about the labels, summed over the heads of K labels."""
+        if len(features.pooled) == 1:
+            return self.task.modality
+
+        def information(modality: str) -> float:
+            has = features.present[modality]
+            rows = nearest(features.pooled[modality][has], self.neighbours_Nk.shape[1]).rows
+            labels = [row[has.to(row.device)] for row in self.current_labels()]
+            return sum(mutual_information(neighbour_joint(y, rows.to(y.device), self.clusters)) for y in labels)
+
+        return max((m for m in features.pooled if bool(features.present[m].any())), key=information)
+
+    def posteriors(self, features: Features) -> list[Tensor]:
+        """(N, K) posteriors of every head."""
+        parts = []
+        for start in range(0, self.task.n_items, BLOCK):
+            rows = slice(start, start + BLOCK)
+            block = ({m: x[rows] for m, x in of.items()} for of in (features.pooled, features.present))
+            parts.append([p.exp() for p in self.joint_log_probs(Features(*block))])
+        return [torch.cat(p) for p in zip(*parts)]
+
+    def joint_log_probs(self, features: Features) -> list[Tensor]:
+        """(B, K) log-posteriors of every head: the product of the posteriors of the modalities that an item has."""
+        if len(features.pooled) == 1:
+            ((m, x),) = features.pooled.items()
+            return [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
+        by_modality = []
+        for m, x in features.pooled.items():
+            logs = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
+            has = features.present.get(m)
+            by_modality.append(logs if has is None else [s * has[:, None] for s in logs])
+        return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*by_modality)]
+
+    def smooth(self, x: Tensor) -> Tensor:
+        """(N, D) rows averaged with their neighbours', several times."""
+        return smooth_over_neighbours(x, self.neighbours_Nk, self.options.smooth)
+
+    def log_smooth(self, posterior: Tensor) -> Tensor:
+        return (self.smooth(posterior) + 1e-8).log()
+
+    def solve(self, log_p: Tensor, head: int, relax: float) -> Assignment:
+        """Labels of one head by transport, from its last potentials."""
+        k = self.head_sizes[head]
+        mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
+        if self.task.mass in marginals.TITLES:
+            mass = marginals.target_shares(self.task.mass, log_p, self.options.epsilon, self.task.seed)
+        solution = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, SOLVER_TURNS, start)
+        self.potentials_HK[head, :k] = solution.potentials.to(start)
+        return solution
+
+    # ------------------------------------------------------------------------------------------------------ exchange
+
+    def judge_heads(self) -> None:
+        """The merit of every head of K labels, by the present neighbours."""
+        rows = self.neighbours_Nk.long()
+        self.merits = [neighbour_merit(x, rows, k) for x, k in zip(self.current_labels(), self.head_sizes)]
+
+    def fine_labels(self) -> list[Tensor]:
+        return [row.long() for row in self.labels_HN[self.n_main :]]
+
+    def proposals(self) -> list[tuple[float, Tensor]]:
+        """See `exchange.proposals`."""
+        return proposals(self.fine_labels(), self.neighbours_Nk.long(), self.head_sizes[self.n_main :], self.clusters)
+
+    def replace_labels(self, head: int, merit: float, labels: Tensor) -> None:
+        """Give a head a proposal's labels, and its sizes as the target where the head's masses are relaxed."""
+        self.labels_HN[head] = labels.to(self.labels_HN)
+        self.potentials_HK[head] = 0
+        self.merits[head] = merit
+        if self.relaxations()[head] > 0:
+            self.mass_HK[head, : self.clusters] = marginals.empirical_shares(labels, self.clusters).to(self.mass_HK)
+
+    def choose_n_clusters(self) -> None:
+        """Find K, and give every main head K labels merged from an over-clustering head."""
+        sizes = self.head_sizes[self.n_main :]
+        self.clusters = find_n_clusters(self.fine_labels(), self.neighbours_Nk.long(), sizes, self.clusters)
+        self.knows_k = True
+        self.resize_heads()
+        for h, (merit, labels) in zip(range(self.n_main), self.proposals() * self.n_main):
+            self.replace_labels(h, merit, labels)
+
+    def resize_heads(self) -> None:
+        self.head_sizes[: self.n_main] = [self.clusters] * self.n_main
+        for heads in self.heads.values():
+            heads.head_sizes = list(self.head_sizes)  # type: ignore[assignment]
+
+    # ------------------------------------------------------------------------------------------------------- the end
+
+    def predict(self, features: Features) -> Prediction:
+        return Prediction(self.joint_log_probs(features)[: self.n_main])
+
+    def final(self, data: Data, generator: torch.Generator) -> Outcome:
+        """Choose the head by its posteriors at the ends of random walks among the final neighbours. Labels come from a last solve
+        with freer masses, unless the user asked for some: features that were learned need no balance.
+        """
+        features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
+        if self.task.kind != "features":
+            self.mine_neighbours(features, self.leading_modality(features))
+        posteriors = self.posteriors(features)[: self.n_main]
+        ends = random_walk_ends(self.neighbours_Nk, WALK_STEPS, generator).to(self.neighbours_Nk)
+        trained = relax = self.relaxations()
+        if self.task.mass in ("auto", "relaxed"):
+            relax = [max(r, FINAL_RELAX) if r else NEARLY_EQUAL for r in relax]
+        solutions = [self.solve(self.log_smooth(p), h, relax[h]) for h, p in enumerate(posteriors)]
+        scores = [score_head(p, ends, a.labels, r > 0) for p, a, r in zip(posteriors, solutions, trained)]
+        head = best_head(scores, min_labels=self.task.clusters or 0)  # where K was asked for, no label is lost
+        self.merits = [score.merit for score in scores]
+        log_p = self.log_smooth(posteriors[head])
+        rows = torch.softmax(log_p + solutions[head].potentials.to(log_p), dim=1).half()
+        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores]}
+        mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
+        return Outcome([a.labels for a in solutions], head, rows, mass.notes(solutions[head]) | notes)
+
+    def current_labels(self) -> list[Tensor]:
+        return [row.long() for row in self.labels_HN[: self.n_main]]
+
+    def extra_state(self) -> dict:
+        return {"turn": self.turn, "clusters": self.clusters, "chosen": self.knows_k, "merits": self.merits}
+
+    def load_extra_state(self, state: dict) -> None:
+        self.turn, self.clusters, self.knows_k = state["turn"], state["clusters"], state["chosen"]
+        self.merits = state["merits"]
+        self.resize_heads()

@@ -1,0 +1,153 @@
+"""The settings of sela-nn for each kind of data, and the times of its label turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+
+from selflabel.base.schedules import one_cycle
+from selflabel.contract import Recipe, Task
+from selflabel.pretexts import PretextName
+
+FEW_ITEMS = 4_000  # below so many items a set of glyphs is small
+FIRST_GAP = 5_000  # items between the first label turns
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """Options of sela-nn. None is by the kind of data.
+
+    Attributes:
+        heads: heads of K labels.
+        fine: labels of the over-clustering heads, in multiples of K.
+        neighbours: neighbours whose posteriors are averaged.
+        smooth: how often they are averaged.
+        epsilon: temperature of the transport, on log-posteriors.
+        relax: relaxation of the masses of each head in turn, 0 (fixed) to 1 (free).
+        remine: label turns between two searches for neighbours; 0 searches at the end only.
+        pretext: what an encoder learns first.
+        pretext_epochs: for how long.
+        temperature: of the pretext.
+        lr_scale: factor on the learning rates.
+    """
+
+    heads: int | None = None
+    fine: tuple[float, ...] | None = None
+    neighbours: int | None = None
+    smooth: int = 3
+    epsilon: float = 0.2
+    relax: tuple[float, ...] | None = None
+    remine: int | None = None
+    pretext: PretextName | None = None
+    pretext_epochs: int | None = None
+    temperature: float = 0.2
+    lr_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The defaults for a kind of data.
+
+    Attributes:
+        heads, fine, neighbours, remine, relax: as in `Options`.
+        recipe: optimiser and learning rate.
+        batch_size: items of a batch, at most.
+        views: items shown in all, from which the epochs follow.
+        min_epochs, max_epochs: bounds on the epochs.
+        longest_gap: epochs between label turns, at most.
+    """
+
+    heads: int
+    fine: tuple[float, ...]
+    neighbours: int
+    recipe: Recipe
+    batch_size: int
+    views: int
+    min_epochs: int
+    max_epochs: int
+    remine: int = 2
+    longest_gap: int = 1000
+    relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
+
+
+GLYPH = Plan(
+    heads=4,
+    fine=(5, 10),
+    neighbours=10,
+    recipe=Recipe(2e-3, one_cycle, "adamw", 1e-2),
+    batch_size=128,
+    views=100_000,
+    min_epochs=8,
+    max_epochs=60,
+)
+PHOTO = Plan(
+    heads=6,
+    fine=(3, 5),
+    neighbours=20,
+    recipe=Recipe(1e-3, one_cycle, "adamw", 1e-2),
+    batch_size=128,
+    views=150_000,
+    min_epochs=6,
+    max_epochs=40,
+)
+FEATURES = Plan(
+    heads=16,
+    fine=(2, 3, 5),
+    neighbours=40,
+    recipe=Recipe(2e-2, one_cycle, "adamw", 1e-4),
+    batch_size=256,
+    views=100_000,
+    min_epochs=6,
+    max_epochs=60,
+)
+# a small set has noisy neighbours: more heads to choose among, and a new search when features are good
+FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
+SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, views=60_000, relax=(0.0, 0.1))
+VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch_size=32, views=12_000, min_epochs=10, max_epochs=40, relax=(0.0,))
+SOUND = replace(VIDEO, views=30_000)
+# without a pretext the network knows less of photographs than their first features do
+PHOTO_FROM_SCRATCH = replace(PHOTO, views=300_000, max_epochs=60, remine=0)
+PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
+
+
+def has_pretext(task: Task, options: Options) -> bool:
+    """Whether an encoder learns a pretext first: where it was asked for, and for photographs from scratch on a GPU."""
+    if options.pretext_epochs is not None:
+        return options.pretext_epochs > 0
+    return task.from_scratch and (options.pretext is not None or (task.kind == "photo" and task.gpu))
+
+
+def plan_for(task: Task, options: Options) -> Plan:
+    """The plan of a task."""
+    if task.kind == "photo" and task.from_scratch and not has_pretext(task, options):
+        return PHOTO_FROM_SCRATCH
+    return FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW_ITEMS else PLANS[task.kind]
+
+
+def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, every_epoch: bool = False) -> tuple[float, ...]:
+    """When labels are solved, in epochs: at gaps that grow like Fibonacci numbers, as labels settle.
+
+    The first gap is 5,000 items, or an epoch where that is shorter: a network that trains for long on first labels memorises
+    their mistakes.
+
+    Args:
+        epochs: length of the phase.
+        n_items: items of the set.
+        longest_gap: in units of the first gap.
+        every_epoch: solve once in each epoch, where features cost nothing.
+
+    Example:
+        >>> label_turns(20, 5_000)
+        (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
+        >>> label_turns(4, 50_000)
+        (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.1)
+    """
+    if every_epoch:
+        return tuple(float(t) for t in range(epochs))
+    gap = min(1.0, FIRST_GAP / n_items)
+    turns = [0, 1, 2, 3]
+    while (turns[-1] + min(turns[-2], longest_gap)) * gap < epochs - 1:
+        turns.append(turns[-1] + min(turns[-2], longest_gap))
+    return tuple(round(t * gap, 4) for t in turns if t * gap < max(1, epochs))

@@ -1,0 +1,143 @@
+"""One modality of a set as it is stored, and how it is shown: one class for each kind of tensor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selflabel.base.machine import free_memory
+from selflabel.views import PRESETS, Preset, View, bernoulli, view_clips, view_images, view_sounds
+from selflabel.views.clip import FRAMES
+from selflabel.views.sound import MELS
+
+RESIDENT_SHARE = 0.5  # share of the device's free memory that the set may take
+FEATURE_DROPOUT = 0.1  # share of a feature vector's entries that a random view sets to zero
+
+Corruption = Callable[[Tensor, Tensor], Tensor]  # (stored items, their row numbers) to changed items
+
+
+@dataclass(frozen=True)
+class Stored(ABC):
+    """A modality of N items.
+
+    Attributes:
+        items: (M, ...) stored tensor, on the device or on the host.
+        kind: "glyph", "photo", "video", "sound", "spoken" or "features".
+        lengths: (N,) frames or samples before an item repeats, 0 where it lacks the modality; None where all have it.
+        index: (N,) place of each item in `items`; None where they are in order.
+        corrupt: change of the stored items before they are shown.
+    """
+
+    items: Tensor
+    kind: str
+    lengths: Tensor | None = None
+    index: Tensor | None = None
+    corrupt: Corruption | None = None
+
+    @property
+    def n_items(self) -> int:
+        """N."""
+        return len(self.items if self.index is None else self.index)
+
+    @property
+    def present(self) -> Tensor:
+        """(N,) bool on the host: which items have the modality."""
+        return torch.ones(self.n_items, dtype=torch.bool) if self.lengths is None else self.lengths > 0
+
+    def view(self, rows: Tensor, preset: str | Preset, key: int, device: torch.device) -> View:
+        """A random view of some items.
+
+        Args:
+            rows: (B,) int64 row numbers.
+            preset: or its name.
+            key: fixes the random numbers, together with the rows.
+            device: where the view is computed.
+        """
+        chosen = PRESETS[preset] if isinstance(preset, str) else preset
+        index = rows if self.index is None else self.index[rows.cpu()]
+        x = self.items[index.to(self.items.device)].to(device, non_blocking=True)
+        if self.corrupt is not None:
+            x = self.corrupt(x, rows)
+        lengths = None if self.lengths is None else self.lengths[rows.to(self.lengths.device)].to(device)
+        return self.show(x, chosen, key, rows, lengths)
+
+    @abstractmethod
+    def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        """A view of these items, which are on the device."""
+
+    def moved(self, device: torch.device) -> Stored:
+        """The modality with its tensor on the device where it fits, else memory-mapped on the host."""
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return replace(self, items=resident(self.items, device), lengths=lengths)
+
+
+@dataclass(frozen=True)
+class StoredImages(Stored):
+    """(M, C, H, W) uint8 pictures. px: side of a view."""
+
+    px: int = 0
+
+    def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        return view_images(x, preset, key, rows, self.px)
+
+
+@dataclass(frozen=True)
+class StoredClips(Stored):
+    """(M, F, 3, H, W) uint8 films, shown at their stored side.
+
+    Attributes:
+        frames: frames of a view.
+        consecutive: views show frames as they are stored, one after the other; else frames evenly spread over the film.
+    """
+
+    frames: int = FRAMES
+    consecutive: bool = False
+
+    def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        return view_clips(x, preset, key, rows, self.frames, lengths if self.consecutive else None)
+
+
+@dataclass(frozen=True)
+class StoredSounds(Stored):
+    """(M, S) int16 waves. rate: samples a second. bands: height of the spectrogram."""
+
+    rate: int = 0
+    bands: int = MELS
+
+    def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        return view_sounds(x, preset, key, rows, self.rate, lengths, self.kind == "spoken", self.bands)
+
+
+@dataclass(frozen=True)
+class StoredFeatures(Stored):
+    """(M, D) float features. A random view sets some entries to zero."""
+
+    def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        if preset.is_identity:
+            return View(x.float())
+        return View(x.float() * bernoulli(key, rows.to(x.device), x.shape[1], 1 - FEATURE_DROPOUT))
+
+
+def resident(x: Any, device: torch.device) -> Tensor:
+    """A tensor or array on the device where it fits, else memory-mapped on the host."""
+    if isinstance(x, np.ndarray):
+        fits_host = x.nbytes < RESIDENT_SHARE * free_memory(torch.device("cpu"))
+        x = torch.from_numpy(np.array(x) if fits_host and isinstance(x, np.memmap) else writeable(x))
+    if device.type == "cpu" or x.numel() * x.element_size() > RESIDENT_SHARE * free_memory(device):
+        return x
+    return x.to(device)
+
+
+def writeable(x: np.ndarray) -> np.ndarray:
+    """An array that torch accepts: a read-only map is opened again copy-on-write, and is never written."""
+    if x.flags.writeable:
+        return x
+    if isinstance(x, np.memmap) and x.filename is not None:
+        return np.memmap(x.filename, x.dtype, "c", x.offset, x.shape)
+    return x.copy()

@@ -1,0 +1,42 @@
+"""Sums over the items, on one process and over the ranks of a group."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from selflabel.assignment import sinkhorn
+from selflabel.assignment.reducer import Reducer
+from tests.assignment.problems import clustered_scores
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_without_a_group_sums_are_those_of_the_process():
+    reducer = Reducer()
+    assert reducer.sum(2, np.array([1.0, 3.0]), 4).tolist() == [2, 1, 3, 4]
+    assert reducer.max(np.array([1.0, -2.0])).tolist() == [1, -2]
+    terms = reducer.mean_terms(torch.tensor([3.0, 1.0]).double(), 8.0, 4)
+    assert terms.mass.tolist() == [0.75, 0.25] and terms.lse == 2.0
+
+
+@pytest.mark.parametrize("shares", [(3000, 3000), (5999, 1), (6000, 0)])
+def test_two_ranks_give_one_process_labels(shares, tmp_path):
+    file = tmp_path / "out"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = Path(__file__).with_name("two_ranks.py")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    words = [*command, str(script), str(file), str(shares[0])]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment)
+    assert process.returncode == 0, process.stderr[-3000:]
+    parts = [np.load(f"{file}{rank}.npz") for rank in (0, 1)]
+    expected = sinkhorn(clustered_scores(), 1 / 10, tol=1e-3)
+    labels = np.concatenate([p["labels"] for p in parts])
+    assert (labels == expected.labels.numpy()).mean() > 0.999
+    assert np.array_equal(parts[0]["potentials"], parts[1]["potentials"])
+    assert parts[0]["error"] <= 1e-3 and parts[0]["message"] == parts[1]["message"].item() != ""

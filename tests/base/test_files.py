@@ -1,0 +1,73 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from selflabel.base import files
+from selflabel.base.files import lock, locked_folder, write_atomically, write_text
+
+
+def test_a_file_is_written_whole_with_its_suffix_and_readable_by_all(tmp_path):
+    suffixes = []
+    write_atomically(tmp_path / "new" / "a.npy", lambda p: suffixes.append(p.suffix) or p.write_bytes(b"x"))
+    assert (tmp_path / "new" / "a.npy").read_bytes() == b"x" and suffixes == [".npy"]
+    assert (tmp_path / "new" / "a.npy").stat().st_mode & 0o777 == 0o644
+    write_text(tmp_path / "a.txt", "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+
+    def half(path):
+        path.write_text("ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(tmp_path / "a.txt", half)
+    assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="the system has no locks")
+def test_a_locked_folder_is_refused_to_others_until_its_process_ends(tmp_path):
+    folder = tmp_path / "run"
+    code = [
+        "from pathlib import Path",
+        "from selflabel.base.files import locked_folder",
+        f"with locked_folder(Path({str(folder)!r})):",
+    ]
+    command = [sys.executable, "-c", "\n".join([*code, "    pass"])]
+    with locked_folder(folder):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "BlockingIOError" in done.stderr and folder.is_dir()
+        (folder / "a.txt").touch()
+    assert subprocess.run(command).returncode == 0 and folder.is_dir()
+
+
+def test_a_locked_folder_into_which_nothing_was_written_goes_again(tmp_path):
+    with locked_folder(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="the system has no locks")
+def test_a_lock_blocks_a_second_handle_and_does_nothing_without_support(tmp_path, monkeypatch):
+    first, second = (os.open(tmp_path, os.O_RDONLY) for _ in range(2))
+    try:
+        lock(first, wait=True)
+        with pytest.raises(BlockingIOError):
+            lock(second, wait=False)
+
+        def unsupported(*given):
+            raise OSError("no locks")
+
+        monkeypatch.setattr(files.fcntl, "flock", unsupported)
+        lock(second, wait=False)
+        monkeypatch.setattr(files, "fcntl", None)
+        lock(second, wait=False)
+        with locked_folder(tmp_path / "other"):
+            assert (tmp_path / "other").is_dir()
+    finally:
+        os.close(first)
+        os.close(second)

@@ -1,0 +1,91 @@
+import copy
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from selflabel.base.errors import UserError
+from selflabel.encoders import make_encoder, timm_px
+from selflabel.encoders.timm_encoder import last_attention
+
+
+def test_timm_backbones_take_weights_from_a_file_and_give_timms_own_features(tmp_path):
+    net = timm.create_model("resnet10t", pretrained=False).eval()
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    encoder = make_encoder("timm:resnet10t", 3, 64, tmp_path / "w.safetensors").eval()
+    x = torch.rand(2, 3, 64, 64)
+    mean, std = (torch.tensor(net.pretrained_cfg[k]).view(3, 1, 1) for k in ("mean", "std"))
+    with torch.no_grad():
+        plain = net.forward_head(net.forward_features((x - mean) / std), pre_logits=True)
+        assert torch.allclose(encoder(x), plain, atol=1e-4)
+
+
+def test_the_side_at_which_a_timm_backbone_was_trained_is_known_and_of_others_zero():
+    assert timm_px("timm:resnet10t") == 176 and timm_px("conv4") == 0
+
+
+def test_a_backbone_for_one_channel_is_normalised_by_the_mean_of_the_three():
+    encoder = make_encoder("timm:resnet10t", 1, 64, fetch=False)
+    config = encoder.trunk.net.pretrained_cfg
+    assert encoder.mean.tolist() == [[[pytest.approx(sum(config["mean"]) / 3)]]]
+    assert encoder.std.tolist() == [[[pytest.approx(sum(config["std"]) / 3)]]]
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "test_vit_relpos", "resnet10t"])
+def test_a_map_is_that_of_timms_own_intermediate_features(name):
+    encoder = make_encoder(f"timm:{name}", 3, timm_px(f"timm:{name}"), fetch=False).eval()
+    x = torch.rand(1, 3, encoder.px, encoder.px)
+    with torch.no_grad():
+        own = encoder.trunk.net.forward_intermediates(
+            encoder.normalise(x), indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+        )[-1]
+        assert torch.allclose(encoder.map(x), own, atol=1e-5)
+
+
+def test_the_keys_are_those_that_the_last_attention_compares_its_queries_with(monkeypatch):
+    encoder, x, calls = make_encoder("timm:vit_tiny_patch16_224", 3, 224, fetch=False).eval(), torch.rand(2, 3, 224, 224), []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def recorded(query, key, value, **options):
+        calls.append(key)
+        return attend(query, key, value, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", recorded)
+    with torch.no_grad():
+        keys = encoder.map(x, layer="keys")
+    patches = calls[-1].transpose(1, 2).flatten(2)[:, 1:]  # heads side by side, without the class token
+    assert torch.allclose(keys.flatten(2).transpose(1, 2), patches, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["crossvit_tiny_240", "pit_ti_224"])
+def test_a_transformer_that_gives_no_patch_tokens_says_so(name):
+    encoder = make_encoder(f"timm:{name}", 3, timm_px(f"timm:{name}"), fetch=False).eval()
+    with torch.no_grad(), pytest.raises(UserError, match="no grid of patch tokens"):
+        encoder.map(torch.rand(1, 3, encoder.px, encoder.px))
+
+
+def test_the_last_attention_is_that_of_the_last_block():
+    net = timm.create_model("test_vit4", pretrained=False)
+    assert last_attention(net) is net.blocks[-1].attn
+    with pytest.raises(UserError, match="ResNet has no attention"):
+        last_attention(timm.create_model("resnet10t", pretrained=False))
+
+
+def test_an_unknown_model_is_named_and_weights_that_cannot_be_fetched_are_asked_for(monkeypatch):
+    with pytest.raises(UserError, match="no model of that name"):
+        make_encoder("timm:nothing", 3, 32)
+
+    def offline(*_, **__):
+        raise OSError("no route to host\nmore lines")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(UserError, match=r"cannot be fetched \(no route to host\); give them with --weights"):
+        make_encoder("timm:resnet10t", 3, 64)
+
+
+def test_a_copy_of_an_encoder_pools_with_its_own_network():
+    encoder = make_encoder("timm:vit_tiny_patch16_224", 3, 224, fetch=False)
+    duplicate = copy.deepcopy(encoder)
+    assert duplicate.neck.unregistered[0] is duplicate.trunk.net is not encoder.trunk.net
+    assert not [k for k in encoder.state_dict() if not k.startswith("trunk.net.")]

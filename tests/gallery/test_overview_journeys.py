@@ -1,0 +1,172 @@
+"""What a person does with clusters, in a real browser: each journey ends by looking at what is on disk."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from selflabel.edits import append, parse, read_edits
+from tests.gallery.browser import labels_of, names_of, open_cluster, until, wait_for
+
+
+def test_clusters_are_named_one_after_the_other_and_counted(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.click(".card:first-child .name")
+    first, second = (page.get_attribute(f".card:nth-child({i})", "data-id") for i in (1, 2))
+    page.keyboard.type("red things")
+    page.keyboard.press("Enter")
+    page.keyboard.type("others")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: len(names_of(run)) == 2)
+    assert names_of(run) == {int(first): "red things", int(second): "others"}
+    until(page, "document.querySelector('#progress').innerText.includes('2 of 6 named')")
+    page.fill("input[type=search]", "red")
+    until(page, "document.querySelectorAll('.card').length === 1")
+    page.reload()
+    page.wait_for_selector(".card")
+    assert "red things" in page.evaluate("[...document.querySelectorAll('.card .name')].map((n) => n.value)")
+
+
+def test_two_clusters_are_merged_and_undone_and_redone(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    before = labels_of(run)
+    for number in (3, 4):
+        page.check(f".card[data-id='{number}'] .pick input")
+    page.click("#bar button:has-text('Merge')")
+    until(page, "document.querySelectorAll('.card').length === 5")
+    assert set(labels_of(run)) == {0, 1, 2, 3, 5} and (labels_of(run) == 3).sum() == 60
+    page.click("#undo")
+    until(page, "document.querySelectorAll('.card').length === 6")
+    assert (labels_of(run) == before).all()
+    page.keyboard.press("Control+Shift+Z")
+    until(page, "document.querySelectorAll('.card').length === 5")
+    assert (labels_of(run) == 3).sum() == 60
+    assert len(read_edits(run.folder)) == 3
+
+
+def test_clusters_are_picked_with_shift_and_keep_the_name_that_was_chosen(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.select_option("select", "number")
+    for number in (1, 2):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type(f"name {number}")
+        page.keyboard.press("Tab")
+    wait_for(page, lambda: len(names_of(run)) == 2)
+    page.click(".card[data-id='0'] .pick")
+    page.click(".card[data-id='3'] .pick", modifiers=["Shift"])
+    page.wait_for_selector("#bar :text('4 clusters picked')")
+    page.keyboard.press("m")
+    page.click("dialog li:has-text('name 2')")
+    wait_for(page, lambda: names_of(run) == {2: "name 2"})
+    assert set(labels_of(run)) == {2, 4, 5}
+
+
+def test_two_clusters_of_one_name_can_be_merged_at_once(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    for number in (4, 5):
+        page.click(f".card[data-id='{number}'] .name")
+        page.keyboard.type("blue")
+        page.keyboard.press("Tab")
+    page.click(".toast button:has-text('Merge them')")
+    wait_for(page, lambda: (labels_of(run) == 4).sum() == 60)
+    assert names_of(run) == {4: "blue"}
+
+
+def test_a_suggested_split_is_the_right_one(visit, picture_run):
+    run = picture_run(each=60)
+    page = visit(run)
+    page.click(".hints button:has-text('Split in two')")
+    until(page, "document.querySelectorAll('.card').length === 7")
+    parts = labels_of(run)[:60]
+    assert set(parts) == {0, 6}
+    assert len(set(parts[::2])) == 1 and len(set(parts[1::2])) == 1
+
+
+def test_labels_are_exported_with_their_names(visit, picture_run, tmp_path):
+    run = picture_run()
+    page = visit(run)
+    page.click(".card[data-id='4'] .name")
+    page.keyboard.type("violet")
+    page.keyboard.press("Tab")
+    wait_for(page, lambda: names_of(run) == {4: "violet"})
+    for wanted in ("run.csv", "run-2.csv"):
+        page.click("#top button:has-text('Export')")
+        page.click("dialog label:has-text('csv')")
+        page.click("dialog button:has-text('Export')")
+        page.wait_for_selector(f"dialog code:text('{wanted}')")
+        page.keyboard.press("Escape")
+    text = (tmp_path / "run-2.csv").read_text()
+    assert text.count("violet") == 30 and len(text.splitlines()) == 181
+
+
+def test_two_tabs_show_each_others_edits_and_lose_nothing(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    other = page.context.new_page()
+    other.goto(page.address)
+    other.wait_for_selector(".card")
+    page.bring_to_front()
+    page.click(".card[data-id='1'] .name")
+    page.keyboard.type("first")
+    page.keyboard.press("Tab")
+    wait_for(page, lambda: names_of(run) == {1: "first"})
+    other.bring_to_front()
+    until(other, "document.querySelector('.card[data-id=\"1\"] .name').value === 'first'")
+    other.click(".card[data-id='2'] .name")
+    other.keyboard.type("second")
+    other.keyboard.press("Tab")
+    wait_for(other, lambda: names_of(run) == {1: "first", 2: "second"})
+
+
+def test_a_name_field_that_only_had_the_focus_does_not_undo_what_another_tab_wrote(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.click(".card[data-id='1'] .name")
+    append(run.folder, parse({"do": "name", "cluster": 1, "name": "elsewhere"}))
+    until(page, "document.querySelector('.card[data-id=\"1\"]').getAttribute('aria-label').startsWith('elsewhere')")
+    page.keyboard.press("Tab")
+    until(page, "document.querySelector('.card[data-id=\"1\"] .name').value === 'elsewhere'")
+    assert names_of(run) == {1: "elsewhere"} and len(read_edits(run.folder)) == 1
+    open_cluster(page, 1)
+    page.keyboard.press("n")
+    page.keyboard.type("not this")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.keyboard.type("here")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: names_of(run) == {1: "here"})
+    assert len(read_edits(run.folder)) == 2
+
+
+def test_what_another_tab_merged_away_is_refused_with_a_sentence(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    page.route("**/api/version", lambda route: route.fulfill(json={"version": 0}))  # this tab does not notice the other's edits
+    append(run.folder, parse({"do": "merge", "clusters": [0, 1], "into": 0}))
+    page.fill(".card[data-id='1'] .name", "late")
+    page.press(".card[data-id='1'] .name", "Tab")
+    page.wait_for_selector(".toast:has-text('no cluster 1')")
+    until(page, "document.querySelectorAll('.card').length === 5")
+
+
+def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, tmp_path):
+    run = picture_run()
+    evil = "<img src=x onerror=window.hacked=1><b>bold.png"
+    labels_table = pq.read_table(run.folder / "labels.parquet")
+    paths = labels_table["path"].to_pylist()
+    row = next(i for i, label in enumerate(labels_table["label"].to_pylist()) if label == 5)
+    (tmp_path / "items" / paths[row]).rename(tmp_path / "items" / evil)
+    paths[row] = evil
+    pq.write_table(labels_table.set_column(1, "path", pa.array(paths)), run.folder / "labels.parquet")
+    page = visit(run)
+    page.click(".card[data-id='5'] .name")
+    page.keyboard.type("<script>window.hacked=1</script><i>x")
+    page.keyboard.press("Tab")
+    wait_for(page, lambda: 5 in names_of(run))
+    page.goto(f"{page.address}/#/search/onerror")
+    page.wait_for_selector(f".details .path:text-is('{evil}')")
+    page.goto(f"{page.address}/#/map")
+    page.wait_for_selector(".legend :text('<i>x')")
+    assert page.evaluate("window.hacked") is None and page.query_selector("b:text-is('bold.png')") is None

@@ -1,0 +1,138 @@
+"""The page as a whole, in a real browser: the keyboard, the map, a moved source, every view on wide and narrow screens."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from selflabel.edits import read_edits
+from tests.gallery.browser import FOCUSED_ITEM, labels_of, names_of, until, wait_for, wait_for_items
+
+LOADED = {
+    "#/": "document.querySelector('.card') !== null",
+    "#/cluster/1": f"{FOCUSED_ITEM}.includes(' of ')",
+    "#/map": "document.body.dataset.map === 'ready'",
+    "#/look": f"{FOCUSED_ITEM}.includes(' of ')",
+}
+
+
+def test_everything_can_be_done_with_the_keyboard(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    press = page.keyboard.press
+    press("?")
+    assert page.is_visible("dialog :text('merge the picked clusters')")
+    press("Escape")
+    press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    press("Enter")
+    press("ArrowRight")
+    first = int(page.evaluate("document.activeElement.dataset.id"))
+    press("n")
+    page.keyboard.type("by hand")
+    press("Escape")  # drops what was typed
+    press("n")
+    page.keyboard.type("by key")
+    press("Enter")
+    wait_for(page, lambda: names_of(run) == {first: "by key"})
+    press("Escape")
+    press("ArrowLeft")
+    press(" ")
+    press("ArrowRight")
+    press(" ")
+    press("m")
+    wait_for(page, lambda: len(set(labels_of(run))) == 5)
+    press("u")
+    wait_for(page, lambda: len(set(labels_of(run))) == 6)
+    press("ArrowRight")
+    press("s")
+    press("3")
+    press("Enter")
+    wait_for(page, lambda: len(set(labels_of(run))) == 8, "the split")
+    press("Enter")
+    wait_for_items(page)
+    press("ArrowRight")
+    press("Shift+ArrowRight")
+    press("Shift+ArrowRight")
+    page.wait_for_selector("#bar :text('3 selected')")
+    press("v")
+    page.keyboard.type("by key")
+    press("Enter")
+    wait_for(page, lambda: read_edits(run.folder)[-1].do == "move", "the move")
+    assert read_edits(run.folder)[-1].to == first and len(read_edits(run.folder)[-1].items) == 3
+    press("x")
+    wait_for(page, lambda: (labels_of(run) == -1).sum() == 1)
+    press("U")
+    press("2")
+    page.wait_for_selector(".map canvas")
+    press("1")
+    page.wait_for_selector(".cards")
+    press("e")
+    page.wait_for_selector("dialog :text('csv')")
+    press("Escape")
+    press("t")
+    assert page.evaluate("document.documentElement.style.colorScheme") == "light"
+
+
+def test_a_moved_source_is_reported_and_found_where_the_user_says(visit, picture_run, tmp_path):
+    run = picture_run()
+    (tmp_path / "items").rename(tmp_path / "elsewhere")
+    page = visit(run)
+    assert "--source" in page.inner_text(".banner")
+    page = visit(run, moved_to=str(tmp_path / "elsewhere"))
+    assert page.query_selector(".banner") is None
+    until(page, "document.querySelector('.card canvas').getContext('2d').getImageData(2, 2, 1, 1).data[3] === 255")
+
+
+def test_the_map_is_drawn_and_a_lasso_selects(visit, picture_run):
+    run = picture_run()
+    places = np.stack([np.repeat(np.arange(6) / 6 + 0.08, 30), np.linspace(0.2, 0.8, 180)], axis=1).astype(np.float32)
+    np.save(run.folder / "map.npy", places)
+    page = visit(run)
+    page.keyboard.press("2")
+    until(page, "document.querySelector('.mapbox > canvas')?.width > 300")
+    until(page, "document.body.dataset.map === 'ready'")
+    box = page.locator(".mapbox > canvas").bounding_box()
+    page.click("button:has-text('Lasso')")
+    left, width = box["x"], box["width"]
+    page.mouse.move(left + 4, box["y"] + 4)
+    page.mouse.down()
+    for x, y in [
+        (left + width - 4, box["y"] + 4),
+        (left + width - 4, box["y"] + box["height"] / 2),
+        (left + 4, box["y"] + box["height"] / 2),
+    ]:
+        page.mouse.move(x, y, steps=3)
+    page.mouse.up()
+    page.wait_for_selector("#bar :text('90 selected')")
+    page.keyboard.press("x")
+    wait_for(page, lambda: (labels_of(run) == -1).sum() == 90)
+    assert (labels_of(run)[:90] == -1).all()
+
+
+@pytest.mark.parametrize("width,height", [(1280, 800), (390, 844)])
+@pytest.mark.parametrize("view", LOADED)
+def test_every_view_fits_wide_and_narrow_screens(visit, picture_run, width, height, view):
+    run = picture_run(each=8)
+    np.save(run.folder / "map.npy", np.random.default_rng(0).random((48, 2), np.float32))
+    page = visit(run, width, height)
+    page.goto(f"{page.address}/{view}")
+    until(page, LOADED[view])
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width, f"{view} is {wide} px wide on a screen of {width}"
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('button, a[href]:not(.skip), select')]
+            .filter((n) => n.offsetParent && n.getClientRects().length)
+            .map((n) => [n.textContent, n.getBoundingClientRect()])
+            .filter(([, r]) => r.right > innerWidth + 1 || r.left < -1).map(([text]) => text)"""
+    )
+    assert not small or (width < 700 and view), small
+
+
+def test_an_unknown_address_shows_the_clusters(visit, picture_run):
+    page = visit(picture_run(each=8))
+    for nonsense in ("#/cluster/999", "#/%3Cscript%3E", "#/cluster/x", "#/search/%25"):
+        page.goto(f"{page.address}/{nonsense}")
+        page.wait_for_selector(".cards, .items")
+    assert json.loads(json.dumps(page.title())) == "run · selflabel" and re.search(r"6 named", page.inner_text("#progress"))

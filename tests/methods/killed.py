@@ -1,0 +1,23 @@
+"""Label, and kill this process at a step of the training: python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from selflabel.base.settings import make_settings
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.label import label
+from selflabel.training.loop import LoopCallbacks
+
+if __name__ == "__main__":
+    settings, folder, last = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    steps = []
+
+    def on_step(*_):
+        steps.append(1)
+        if len(steps) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    label(make_settings(**settings), folder, callbacks=Callbacks(loop=LoopCallbacks(on_step=on_step)))
