@@ -1,4 +1,4 @@
-"""Runs and half-trained checkpoints that version 0.1.0 wrote: they open, predict, export and resume (tests/fixtures/v010/make.py)."""
+"""Runs and half-trained checkpoints of version 0.1.0 open, predict, export and resume (tests/fixtures/v010/make.py)."""
 
 import json
 import shutil

@@ -83,6 +83,7 @@ def test_labels_are_the_best_at_the_given_potentials():
 def test_a_dead_label_is_raised_to_the_highest_label_of_one_item():
     scores = random_scores(50, 4)
     scores[:, 2] -= 1e4
+    scores[:, 3] -= 10  # the best label of no item, but not dead
     (v,) = run_concurrently([evaluator_of(scores).raise_dead_labels(np.zeros(4), np.array([False, False, True, False]))])
     raised = scores + torch.from_numpy(v)
     gap = raised[:, 2] - raised[:, [0, 1, 3]].amax(dim=1)

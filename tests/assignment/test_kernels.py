@@ -187,6 +187,14 @@ def test_a_block_of_every_third_row_is_read_in_place(step):
     assert np.array_equal(cpu.RowBlock(whole.T)[slice(0, 4)][0], whole.T[:4].numpy())  # other layouts are copied
 
 
+def test_entries_are_selected_in_parts_where_the_buffer_is_small(monkeypatch):
+    scores, args = random_scores(60, 30), (potentials(30), 0.1, 8.0, torch.full((30,), 2.0).double())
+    whole = cpu.sparse_kernel(scores, *args)
+    monkeypatch.setattr(cpu, "ENTRY_BUFFER", 70)
+    parts = cpu.sparse_kernel(scores, *args)
+    assert all(torch.equal(a, b) for a, b in zip(whole[:3], parts[:3])) and whole[3] == pytest.approx(parts[3])
+
+
 COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget

@@ -39,4 +39,5 @@ def test_two_ranks_give_one_process_labels(shares, tmp_path):
     labels = np.concatenate([p["labels"] for p in parts])
     assert (labels == expected.labels.numpy()).mean() > 0.999
     assert np.array_equal(parts[0]["potentials"], parts[1]["potentials"])
+    assert all(p["sums"].tolist() == [1, 2] and p["highest"].tolist() == [1, 0] for p in parts)
     assert parts[0]["error"] <= 1e-3 and parts[0]["message"] == parts[1]["message"].item() != ""

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from selflabel.assignment import LinearScores, plan, sinkhorn, soft_masses
 from selflabel.assignment.sinkhorn import n_concurrent
+from selflabel.assignment.stores import Workspace
 from tests.assignment.problems import clustered_scores, masses, random_scores
 
 shapes = st.tuples(st.integers(2, 60), st.integers(1, 8), st.integers(0, 10_000), st.sampled_from([0.3, 1.0, 4.0]))
@@ -183,6 +184,18 @@ def test_as_many_heads_are_solved_at_a_time_as_fit_into_memory():
     separate = sinkhorn([x, x + 1, 2 * x], 0.3, memory=0)
     together = sinkhorn([x, x + 1, 2 * x], 0.3)
     assert all(torch.equal(a.labels, b.labels) for a, b in zip(separate, together))
+
+
+def test_heads_that_are_solved_together_divide_the_memory(monkeypatch):
+    limits, original = [], Workspace.__init__
+
+    def record(self, limit, expected=0):
+        limits.append(limit)
+        original(self, limit, expected)
+
+    monkeypatch.setattr(Workspace, "__init__", record)
+    sinkhorn([random_scores(100, 10)] * 3, 0.3, memory=4_500)  # 2,000 bytes each: two at a time
+    assert limits == [2_250] * 3
 
 
 def test_soft_masses_are_the_mean_of_a_softmax():

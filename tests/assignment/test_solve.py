@@ -58,6 +58,26 @@ def test_a_cold_start_on_many_items_begins_with_falling_epsilons_on_a_subsample(
     assert list(warm.histories) == [0.1] and b.n_passes <= a.n_passes
 
 
+def test_subsamples_grow_by_a_factor_of_four_until_all_items_take_part(monkeypatch):
+    solve, sizes = solve_for(clustered_scores(n=80_000, k=20)), []
+    stage = solve.stage
+
+    def record(source, epsilon, v, tol, n_direct=0):
+        sizes.append(source.shape[0])
+        return stage(source, epsilon, v, tol, n_direct)
+
+    monkeypatch.setattr(solve, "stage", record)
+    (a,) = run_concurrently([solve.run(None, None, "argmax")])
+    assert a.converged and list(dict.fromkeys(sizes)) == [5_000, 20_000, 80_000]
+
+
+def test_where_a_store_is_too_coarse_the_search_ends_on_the_scores_themselves():
+    source = clustered_scores(n=3_000, k=20)
+    source.bias[3] -= 1e5  # 16 bits over this range are steps of 1.5, at an epsilon of 0.1
+    a = sinkhorn(source, 0.1)
+    assert a.converged and np.abs(masses(source, a) * 20 - 1).max() < 0.05
+
+
 def test_free_masses_need_one_pass_and_no_iteration():
     scores = random_scores(50, 4)
     (a,) = run_concurrently([solve_for(scores).run(1.0, torch.ones(4), "argmax")])

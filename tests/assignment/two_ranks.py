@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 
 from selflabel.assignment import LinearScores, sinkhorn
+from selflabel.assignment.reducer import Reducer
 from selflabel.training.distributed import join
 from tests.assignment.problems import clustered_scores
 
@@ -25,5 +26,8 @@ if __name__ == "__main__":
         message = ""
     except ValueError as error:
         message = str(error)[:30]
-    np.savez(f"{out}{rank}.npz", labels=a.labels, potentials=a.potentials, error=a.error, message=message)
+    reducer, numbers = Reducer(dist.group.WORLD), np.array([rank, -rank], np.float64)
+    sums, highest = reducer.sum(rank, 1), reducer.max(numbers)
+    parts = {"labels": a.labels, "potentials": a.potentials, "error": a.error, "message": message}
+    np.savez(f"{out}{rank}.npz", sums=sums, highest=highest, **parts)
     dist.barrier()

@@ -28,6 +28,7 @@ def test_an_edit_and_its_undo_change_nothing(done, change):
 
 
 @given(st.lists(changes, max_size=8))
+@settings(deadline=None)
 def test_as_many_undos_as_edits_give_the_runs_own_labels_and_as_many_redos_the_edits(done):
     back = [*done, *[Undo()] * (len(done) + 2)]
     assert same(edits.apply(LABELS, FEATURES, back), edits.unedited_labels(LABELS))

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -10,6 +10,7 @@ from selflabel.encoders.tokens import count_prefix_tokens, is_attention, keys_of
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 32))
+@settings(deadline=None)
 def test_the_grid_of_square_patches_is_found_from_their_number(h, w, patch):
     assert patch_grid(h * w, h * patch, w * patch) == (h, w)
 

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selflabel.evaluation import typical
@@ -22,6 +22,7 @@ def test_typicality_is_half_confidence_and_half_agreement():
 
 
 @given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 3)), min_size=1, max_size=40), st.sampled_from([5, 70_000]))
+@settings(deadline=None)
 def test_rows_are_ordered_by_label_then_from_the_most_typical_on_then_by_row(items, max_label):
     labels, values = (np.array(column) for column in zip(*items))
     order, starts = rows_by_label(labels.astype(np.int32), values.astype(np.uint16), max_label)

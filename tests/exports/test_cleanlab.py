@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selflabel.edits import Merge, append
@@ -55,6 +55,7 @@ def test_a_split_clusters_probability_goes_to_the_nearest_part(split_run, tmp_pa
 
 
 @given(st.integers(1, 7), st.integers(0, 10_000))
+@settings(deadline=None)
 def test_rows_add_up_to_one_and_keep_the_order_of_what_was_found(K, seed):
     rng = np.random.default_rng(seed)
     T = min(5, K)

@@ -3,7 +3,7 @@
 import io
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selflabel.exports.json_lists import write_list, write_object
@@ -13,6 +13,7 @@ values = st.none() | st.integers() | text | st.lists(text, max_size=3)
 
 
 @given(st.lists(values, max_size=5))
+@settings(deadline=None)
 def test_a_list_reads_back_as_its_entries_one_a_line(entries):
     out = io.StringIO()
     write_list(out, iter(entries))
@@ -20,6 +21,7 @@ def test_a_list_reads_back_as_its_entries_one_a_line(entries):
 
 
 @given(st.dictionaries(text, values, max_size=5))
+@settings(deadline=None)
 def test_an_object_reads_back_as_its_keys_and_values_in_order(entries):
     out = io.StringIO()
     write_object(out, iter(entries.items()))

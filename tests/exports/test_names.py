@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selflabel.exports.names import RESERVED, safe_name, safe_names, truncate, unique_names
@@ -31,12 +31,14 @@ names = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=30)), max_si
 
 
 @given(names)
+@settings(deadline=None)
 def test_class_names_are_never_empty_and_never_alike(given_names):
     result = unique_names(dict(enumerate(given_names)))
     assert len(set(result.values())) == len(given_names) and all(name.strip() for name in result.values())
 
 
 @given(names)
+@settings(deadline=None)
 def test_folder_names_never_leave_the_folder_and_are_unlike_on_any_file_system(given_names):
     result = safe_names(unique_names(dict(enumerate(given_names))))
     folded = [unicodedata.normalize("NFKC", name.casefold()) for name in result.values()]

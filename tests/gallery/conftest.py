@@ -1,6 +1,5 @@
 """A finished run written without training, its page served over HTTP, and a real browser to open it."""
 
-import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from PIL import Image
 
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.server import Page, make_app
+from selflabel.gallery.serving import open_listener
 from selflabel.gallery.summary import overview
 from selflabel.runs.run import Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
@@ -84,6 +84,17 @@ def editable(picture_run):
     return EditableRun(picture_run())
 
 
+def cut_and_joined_clouds(tmp_path, rng):
+    """Clusters 0 and 1 are one cloud cut in half, 2 is two clouds, 3 is one."""
+    clouds = [rng.normal(0, 1, (200, 12)) + 14 * np.eye(12)[i] for i in range(4)]
+    features = np.concatenate(clouds).astype(np.float32)
+    labels = np.concatenate([(clouds[0][:, 3] > 0).astype(int), np.full(400, 2), np.full(200, 3)])
+    paths = [f"row:{i:06d}" for i in range(800)]
+    return EditableRun(
+        write_run(tmp_path / "run", "digits", paths, labels, features, nearest(features), confidence=np.full(800, 0.99))
+    )
+
+
 def records_of(editable):
     """Cluster -> its record in the overview."""
     return {record["id"]: record for record in overview(editable, editable.state)["clusters"]}
@@ -94,9 +105,7 @@ def served_page(page):
     """Serve a page over HTTP, as `browse` does; gives its address without the token."""
     import uvicorn
 
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
+    with open_listener(0) as listener:
         server = uvicorn.Server(uvicorn.Config(make_app(page, TOKEN), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

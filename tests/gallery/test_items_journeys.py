@@ -78,6 +78,7 @@ def test_a_missing_picture_is_a_plain_tile_with_its_reason(visit, picture_run, t
     page = visit(run)
     open_cluster(page, 3)
     path = page.inner_text(".details .path")
+    until(page, "document.querySelector('.details img').naturalWidth > 0")  # no request for the file is under way
     (tmp_path / "items" / path).unlink()
     (run.folder / "thumbs" / "index.bin").write_bytes(bytes(16 * 180))
     page.reload()

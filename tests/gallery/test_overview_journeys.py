@@ -1,10 +1,13 @@
 """What a person does with clusters, in a real browser: each journey ends by looking at what is on disk."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selflabel.edits import append, parse, read_edits
+from selflabel.runs.run import Run
 from tests.gallery.browser import labels_of, names_of, open_cluster, until, wait_for
+from tests.gallery.conftest import cut_and_joined_clouds
 
 
 def test_clusters_are_named_one_after_the_other_and_counted(visit, picture_run):
@@ -72,6 +75,46 @@ def test_two_clusters_of_one_name_can_be_merged_at_once(visit, picture_run):
     page.click(".toast button:has-text('Merge them')")
     wait_for(page, lambda: (labels_of(run) == 4).sum() == 60)
     assert names_of(run) == {4: "blue"}
+
+
+def card_ids(page):
+    return page.evaluate("[...document.querySelectorAll('.card')].map((card) => Number(card.dataset.id))")
+
+
+def test_the_clusters_are_listed_in_the_order_and_by_the_filter_that_is_chosen(visit, picture_run):
+    run = picture_run()
+    append(run.folder, parse({"do": "merge", "clusters": [3, 4], "into": 3}))
+    append(run.folder, parse({"do": "name", "cluster": 5, "name": "apples"}))
+    page = visit(run)
+    orders = {"size": [3, 2, 0, 5, 1], "small": [1, 0, 5, 2, 3], "number": [0, 1, 2, 3, 5], "name": [5, 0, 1, 2, 3]}
+    for order, ids in orders.items():
+        page.select_option("select", order)
+        assert card_ids(page) == ids, order
+    page.select_option("select", "purity")
+    assert card_ids(page)[0] == 3  # half of it is of another kind
+    page.check("label:has-text('without a name only') input")
+    assert 5 not in card_ids(page) and len(card_ids(page)) == 4
+    page.fill("input[type=search]", "2")
+    assert card_ids(page) == [2]
+    page.press("input[type=search]", "Enter")
+    page.wait_for_selector("h1:text('Files with “2”')")
+
+
+def test_the_bars_of_the_sizes_name_their_clusters_and_open_them(visit, picture_run):
+    page = visit(picture_run())
+    bar = page.locator(".plot canvas").first
+    bar.hover(position={"x": 8, "y": 60})
+    assert page.inner_text(".plot .tip >> nth=0") == "Cluster 2: 33"
+    bar.click(position={"x": 8, "y": 60})
+    page.wait_for_selector(".itemhead [aria-label='Name of cluster 2']")
+
+
+def test_a_suggested_merge_joins_what_was_cut(visit, tmp_path):
+    run = cut_and_joined_clouds(tmp_path, np.random.default_rng(0))
+    page = visit(Run.open(run.folder))
+    page.click(".hints li:has-text('may be one') button:has-text('Merge')")
+    wait_for(page, lambda: set(labels_of(run)) <= {0, 2, 3} or set(labels_of(run)) <= {1, 2, 3})
+    assert len(set(labels_of(run))) == 3 and len(set(labels_of(run)[:200])) == 1
 
 
 def test_a_suggested_split_is_the_right_one(visit, picture_run):

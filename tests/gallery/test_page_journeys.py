@@ -85,6 +85,81 @@ def test_a_moved_source_is_reported_and_found_where_the_user_says(visit, picture
     until(page, "document.querySelector('.card canvas').getContext('2d').getImageData(2, 2, 1, 1).data[3] === 255")
 
 
+class Map:
+    """The map of 48 items that lie far apart, and where each of them is on the screen."""
+
+    def __init__(self, page, run):
+        i = np.arange(48)
+        self.positions = np.stack([(i % 8 + 0.5) / 8, (i // 8 + 0.5) / 6], axis=1).astype(np.float32)
+        np.save(run.folder / "map.npy", self.positions)
+        self.page = page
+        page.keyboard.press("2")
+        until(page, "document.body.dataset.map === 'ready'")
+        box = page.locator(".mapbox > canvas").bounding_box()
+        self.centre = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+        self.step = box["width"] / 8
+        self.scale = 0.96 * min(box["width"], box["height"])
+
+    def pixel(self, row, zoom=1.0, shift=(0, 0)):
+        return (self.centre + (self.positions[row] - 0.5) * self.scale * zoom + shift).tolist()
+
+    def click(self, x, y):
+        """Click at a pixel; the path of the item that is selected then."""
+        self.page.mouse.click(x, y)
+        self.page.wait_for_selector("#bar :text('1 selected')")
+        path = self.page.inner_text(".mapside .details .path")
+        self.page.keyboard.press("Escape")
+        self.page.wait_for_selector(".legend")
+        return path
+
+
+def test_the_map_zooms_and_moves_and_a_click_selects_the_item_at_that_place(visit, picture_run):
+    run = picture_run(each=8)
+    page = visit(run)
+    map_ = Map(page, run)
+    assert map_.click(*map_.pixel(20)) == "0020.png"
+    page.keyboard.press("+")
+    assert map_.click(*map_.pixel(20, 1 / 0.7)) == "0020.png"
+    page.keyboard.press("ArrowRight")
+    assert map_.click(*map_.pixel(20, 1 / 0.7, (-map_.step, 0))) == "0020.png"
+    page.keyboard.press("0")
+    x, y = map_.pixel(27)
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)
+    assert map_.click(x, y) == "0027.png"  # the place under the pointer stays
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y - 40, steps=4)
+    page.mouse.up()
+    assert map_.click(x + 60, y - 40) == "0027.png"
+    page.click("button:text-is('All')")
+    assert map_.click(*map_.pixel(27)) == "0027.png"
+
+
+def test_the_map_shows_the_item_under_the_pointer_and_one_cluster_in_colour(visit, picture_run):
+    run = picture_run(each=8)
+    page = visit(run)
+    map_ = Map(page, run)
+    page.mouse.move(*map_.pixel(20))
+    assert page.inner_text(".maptip") == "Cluster 2"
+    page.mouse.move(*map_.pixel(20, shift=(25, 25)))
+    assert page.is_hidden(".maptip")
+    pixel = """([x, y]) => {
+        const canvas = document.querySelector('.mapbox > canvas'), box = canvas.getBoundingClientRect();
+        return [...canvas.getContext('2d').getImageData(x - box.left, y - box.top, 1, 1).data].slice(0, 3);
+    }"""
+    page.click(".legend button:has-text('Cluster 3')")
+    page.wait_for_selector(".legend button[aria-pressed=true]:has-text('Cluster 3')")
+
+    def is_grey(row):
+        colour = page.evaluate(pixel, map_.pixel(row))
+        return max(colour) - min(colour) < 20
+
+    wait_for(page, lambda: is_grey(20) and not is_grey(26), "one cluster in colour")
+    page.click(".legend button:has-text('Cluster 3')")
+    wait_for(page, lambda: not is_grey(20) and not is_grey(26), "all clusters in colour")
+
+
 def test_the_map_is_drawn_and_a_lasso_selects(visit, picture_run):
     run = picture_run()
     places = np.stack([np.repeat(np.arange(6) / 6 + 0.08, 30), np.linspace(0.2, 0.8, 180)], axis=1).astype(np.float32)

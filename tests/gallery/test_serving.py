@@ -51,6 +51,11 @@ def test_the_next_free_port_is_taken():
             assert second.getsockname()[0] == HOST and second.getsockname()[1] != port
 
 
+def test_small_responses_are_sent_at_once():
+    with open_listener(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # only then does asyncio set TCP_NODELAY on its connections
+
+
 def test_where_no_port_near_by_is_free_any_other_is_taken(monkeypatch):
     taken = set(range(9000, 9000 + PORTS_TO_TRY))
     bind = socket.socket.bind

@@ -5,18 +5,7 @@ import pytest
 
 from selflabel.gallery.editable_run import EditableRun, single_thread
 from selflabel.gallery.suggestions import MAX_VALLEY, likely_clusters, suggest_edits, two_modes
-from tests.gallery.conftest import nearest, write_run
-
-
-def cut_and_joined_clouds(tmp_path, rng):
-    """Clusters 0 and 1 are one cloud cut in half, 2 is two clouds, 3 is one."""
-    clouds = [rng.normal(0, 1, (200, 12)) + 14 * np.eye(12)[i] for i in range(4)]
-    features = np.concatenate(clouds).astype(np.float32)
-    labels = np.concatenate([(clouds[0][:, 3] > 0).astype(int), np.full(400, 2), np.full(200, 3)])
-    paths = [f"row:{i:06d}" for i in range(800)]
-    return EditableRun(
-        write_run(tmp_path / "run", "digits", paths, labels, features, nearest(features), confidence=np.full(800, 0.99))
-    )
+from tests.gallery.conftest import cut_and_joined_clouds, nearest, write_run
 
 
 @pytest.mark.parametrize("seed", range(3))

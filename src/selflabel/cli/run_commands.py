@@ -12,9 +12,7 @@ import typer
 
 from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app
 from selflabel.cli.wording import degraded_lines, probe_lines, progress_bar, score_lines
-from selflabel.exports import EXPORTS
-
-*FORMATS, LAST_FORMAT = EXPORTS
+from selflabel.exports import format_names
 
 
 @app.command()
@@ -131,7 +129,7 @@ def browse(
 @app.command()
 def export(
     run: RunFolder,
-    to: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)} or {LAST_FORMAT}.", show_default=False)],
+    to: Annotated[str, typer.Option(help=f"{format_names()}.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="File or folder to write. [default: RUN-FORMAT]")] = None,
     raw: Raw = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the items' files; this is the default.")] = False,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError
 
 Layer = Literal["map", "keys"]
+LAYERS = ("map", "keys")
 SUM_BLOCK = 65_536  # rows summed at a time
 
 
@@ -103,7 +104,13 @@ class GivenFeatures(nn.Module):
 
 
 def no_such_layer(layer: str, reason: str) -> UserError:
-    """The error of an encoder that is asked for a map that it cannot give."""
+    """The error of an encoder that is asked for a map that it cannot give.
+
+    Raises:
+        ValueError: no encoder has a layer of that name.
+    """
+    if layer not in LAYERS:
+        raise ValueError(f"there is no layer {layer!r}; there are {' and '.join(map(repr, LAYERS))}.")
     remedy = "use another encoder" if layer == "map" else "use another encoder, or the layer 'map'"
     return UserError(f"this encoder has no layer {layer!r}: {reason}; {remedy}.")
 

@@ -31,6 +31,8 @@ class TimmEncoder(Encoder):
         """See `Encoder.map`; of a transformer its patch tokens, or their keys in the last attention layer."""
         if layer == "keys":
             return self.keys(x)
+        if layer != "map":
+            raise no_such_layer(layer, "")
         output = self.trunk(self.normalise(x))
         if isinstance(output, Tensor) and output.ndim == 4:
             return output.permute(0, 3, 1, 2) if getattr(self.trunk.net, "output_fmt", "NCHW") == "NHWC" else output

@@ -74,7 +74,7 @@ def open_listener(port: int) -> socket.socket:
         UserError: no port is free.
     """
     for candidate in [*range(port, min(port + PORTS_TO_TRY, 65_536)), 0]:
-        listener = socket.socket()
+        listener = socket.socket(proto=socket.IPPROTO_TCP)  # without it, asyncio sets no TCP_NODELAY, and responses wait 40 ms
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
         try:
             listener.bind((HOST, candidate))

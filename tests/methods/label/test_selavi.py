@@ -12,7 +12,6 @@ from selflabel.base.settings import make_settings
 from selflabel.contract import Batch, Features, Task
 from selflabel.evaluation.metrics import accuracy
 from selflabel.jobs.build import make_task
-from selflabel.jobs.finetune import finetune
 from selflabel.jobs.label import label
 from selflabel.jobs.predict import predict
 from selflabel.jobs.prepare import prepare
@@ -114,47 +113,6 @@ def test_the_papers_comparisons_label_films_and_predict_others(labels, tmp_path)
     assert sum(report["sizes"]) == 16
     found = predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu")
     assert len(found.labels) == 16
-
-
-def test_a_run_is_scored_by_each_modality_and_as_it_gets_worse(tmp_path, capsys):
-    """The user's path: score, score --degrade, score --plot and probe on one run of films."""
-    from selflabel.cli import app
-
-    truth = write_set(tmp_path / "films", n=24)
-    lines = [f"{i:03d}.mp4,{'across' if k == 0 else 'down'},take{i // 2}" for i, k in enumerate(truth)]
-    (tmp_path / "truth.csv").write_text("path,label,group\n" + "\n".join(lines) + "\n")
-    labelled(tmp_path / "films", tmp_path / "run", epochs=8, options={"heads": 2})
-    run, said = Run.open(tmp_path / "run"), ["--truth", str(tmp_path / "truth.csv")]
-    assert set(run.labels_by_modality) == {"video", "audio"} and all(len(x) == 24 for x in run.labels_by_modality.values())
-    app(["score", str(run.folder), *said, "--plot", str(tmp_path / "p.png")], standalone_mode=False)
-    text = capsys.readouterr().out
-    assert "video alone" in text and "audio alone" in text and (tmp_path / "p.png").stat().st_size > 5000
-    app(["score", str(run.folder), *said, "--degrade", "audio", "--json"], standalone_mode=False)
-    rows = json.loads(capsys.readouterr().out)
-    whole = next(r for r in rows if r["way"] == "as it is")
-    gone = next(r for r in rows if r["level"] == "100%")
-    assert whole["accuracy"] == pytest.approx(
-        accuracy([lines[i].split(",")[1] for i in range(24)], run.labels["label"].to_numpy()), abs=0.1
-    )
-    assert gone["alone_nmi"] is None and {r["way"] for r in rows} == {"as it is", "muffled", "noisy", "dropped"}
-    assert (run.folder / "degraded-audio.png").stat().st_size > 5000
-    app(["probe", str(run.folder), *said, "--json"], standalone_mode=False)
-    found = json.loads(capsys.readouterr().out)
-    assert found["folds"] == 5 and found["knn"] > 0.8
-    app(["probe", str(run.folder), *said, "--json", "--finetune", "12"], standalone_mode=False)
-    tuned = json.loads(capsys.readouterr().out)["fine-tuned"]
-    assert tuned["from the run"] > 0.8 and tuned["folds"] == 3
-    assert set(tuned) == {"from the run", "from nothing", "epochs", "folds"}
-    with pytest.raises(UserError, match="has video and audio"):
-        app(["score", str(run.folder), *said, "--degrade", "image"], standalone_mode=False)
-
-
-def test_fixed_features_are_not_fine_tuned(blobs, tmp_path):
-    x, truth = blobs()
-    np.savez(tmp_path / "x.npz", x=x, y=truth)
-    label(make_settings(source=str(tmp_path / "x.npz"), clusters=3, epochs=1, device="cpu"), tmp_path / "run")
-    with pytest.raises(UserError, match="features are fixed"):
-        finetune(Run.open(tmp_path / "run"), {}, device="cpu")
 
 
 def made(n=200, k=4, d=8, seed=0):

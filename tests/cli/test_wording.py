@@ -1,0 +1,68 @@
+"""The text of reports and scores: what a person reads at the end of a command."""
+
+from pathlib import Path
+
+import pytest
+
+from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, progress_bar, report_lines, score_lines
+from selflabel.jobs.degrade import Row
+
+REPORT = {
+    "n_items": 1200,
+    "n_skipped": 0,
+    "n_clusters": 3,
+    "clusters_chosen_by": "the user",
+    "sizes": [300, 500, 400],
+    "mass": "free",
+    "signs": {"agreement": 0.9, "stability": 0.8},
+    "median_confidence": 0.95,
+    "estimated_accuracy": {"value": 0.9, "low": 0.8, "high": 1.0},
+    "seconds": {"prepare": 1.0, "train": 2.0},
+    "collapsed": False,
+}
+
+
+def test_the_summary_says_sizes_in_words_and_the_next_commands(tmp_path):
+    text = report_lines(REPORT, tmp_path)
+    assert "cluster sizes   free" in text and "1,200" in text and "500, 400, 300" in text
+    assert "0.90 (0.80 to 1.00), estimated without truth" in text and "skipped" not in text and "Warning" not in text
+    assert f"selflabel browse {tmp_path}" in text and "--truth TRUTH.csv" in text
+    (tmp_path / "truth.csv").write_text("path,label\n")
+    assert "--truth" not in report_lines(REPORT, tmp_path)
+
+
+def test_skipped_items_collapse_and_missing_estimates_are_said(tmp_path):
+    text = report_lines(REPORT | {"n_skipped": 4, "collapsed": True, "estimated_accuracy": None}, tmp_path)
+    assert "4 skipped, see skipped.csv" in text and "Warning: one label" in text and "none: this method has one head" in text
+    assert report_lines(REPORT | {"sizes": list(range(1, 30))}, tmp_path).count(", ...") == 1
+    assert estimate_line(None).startswith("none")
+
+
+def test_scores_without_truth_say_so():
+    text = score_lines({"n_items": 1234, "accuracy": None, "nmi": 0.51234})
+    assert "1,234" in text and "no truth" in text and "0.5123" in text
+
+
+def test_levels_and_probes_have_a_line_each():
+    rows = [Row("as it is", "", 0.9, 0.8, 0.7, 0.6), Row("dropped", "50%", 0.5, 0.4)]
+    first, second = degraded_lines(rows, "audio").splitlines()
+    assert "audio alone: NMI 0.700" in first and "alone" not in second and "dropped 50%" in second
+    scores = {
+        "knn": 0.5,
+        "linear": 0.6,
+        "few": {1: 0.1},
+        "recall": {5: 0.9},
+        "fine-tuned": {"from the run": 0.8, "from nothing": 0.7},
+    }
+    assert len(probe_lines(scores).splitlines()) == 6 and "fine-tuned from nothing" in probe_lines(scores)
+
+
+@pytest.mark.parametrize(("folder", "quoted"), [("runs/a", "runs/a"), ("my runs/a", "'my runs/a'")])
+def test_a_command_is_quoted_for_the_shell(folder, quoted):
+    assert browse_line(Path(folder)) == f"selflabel browse {quoted}"
+
+
+def test_a_progress_bar_is_silent_without_a_terminal(capsys):
+    with progress_bar("export", quiet=False) as progress:
+        progress(1, 2)
+    assert capsys.readouterr() == ("", "")
