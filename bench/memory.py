@@ -18,7 +18,7 @@ import numpy as np
 SIZES = (1_000, 10_000, 20_000, 40_000)
 
 
-def one(n: int) -> None:
+def label_random(n: int) -> None:
     """Label n random pictures for one epoch and print the peak in megabytes."""
     from selflabel.base.settings import make_settings
     from selflabel.jobs.label import label
@@ -32,7 +32,7 @@ def one(n: int) -> None:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        return one(int(sys.argv[1]))
+        return label_random(int(sys.argv[1]))
     peaks = []
     for n in SIZES:
         done = subprocess.run([sys.executable, "-m", "bench.memory", str(n)], capture_output=True, text=True, check=True)
@@ -41,13 +41,13 @@ def main() -> None:
     over = np.array(peaks) - peaks[0] - (data - data[0])
     slope, start = np.polyfit(np.array(SIZES[1:]), over[1:], 1)
     fit = slope * np.array(SIZES[1:]) + start
-    found = {
+    result = {
         "sizes": SIZES,
         "peak_mb": [round(p) for p in peaks],
         "mb_per_100000_items_over_data": round(slope * 1e5),
         "largest_departure_from_a_line": round(float(np.abs(over[1:] / fit - 1).max()), 3),
     }
-    return print(json.dumps(found))
+    return print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -21,38 +21,38 @@ import torch.nn.functional as F
 
 from selflabel.base.settings import make_settings
 from selflabel.contract import Phase
-from selflabel.jobs.label import make_method, make_task
-from selflabel.jobs.prepare import Notices, prepare
+from selflabel.jobs.build import make_method, make_task
+from selflabel.jobs.prepare import prepare
 from selflabel.methods import find_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
 from selflabel.training.loop import make_optimiser, train
 
 
-def built(source: str):
-    """(method, data, phase) as `label` would make them."""
+def build(source: str):
+    """(method, data, phase) as `label` makes them."""
     settings = make_settings(source=source, clusters=10, options={"pretext_epochs": 0})
     device = pick_device("auto")
-    prepared = prepare(settings, device, Notices())
+    prepared = prepare(source, device, max_modalities=2)
     task = make_task(settings, prepared, device)
-    method = make_method(find_method("sela-nn").make, settings, task, prepared, device)
-    data = prepared.data(device, Ranks(), 0)
+    method = make_method(find_method("sela-nn").make, "sela-nn", settings.options, task, prepared, device)
+    data = prepared.dataset(device, Ranks(), 0)
     data.encoders = method.encoders
     return method, data, method.phases()[-1]
 
 
-def everything(source: str) -> float:
-    """Items a second of the package's loop, all of it."""
-    method, data, phase = built(source)
+def whole_loop(source: str) -> float:
+    """Items a second of the package's loop, with everything."""
+    method, data, phase = build(source)
     with tempfile.TemporaryDirectory() as run:
         started = time.perf_counter()
         train(method, data, Path(run), 0)
         return data.n_items * phase.epochs / (time.perf_counter() - started)
 
 
-def bare(source: str) -> float:
+def bare_loop(source: str) -> float:
     """Items a second of the bare loop."""
-    method, data, phase = built(source)
+    method, data, phase = build(source)
     method.train()
     labels = torch.arange(data.n_items, device=data.device) % 10
     optimiser = make_optimiser(phase.recipe, list(method.parameters()))
@@ -65,8 +65,8 @@ def bare(source: str) -> float:
 
 
 def bare_epoch(method, data: ResidentData, phase: Phase, labels: torch.Tensor, optimiser: torch.optim.Optimizer) -> None:
-    for rows in torch.randperm(data.n_items).split(phase.batch):
-        x = data.rows("image", rows).float().div_(255)
+    for rows in torch.randperm(data.n_items).split(phase.batch_size):
+        x = data.stored["image"].items[rows].to(data.device).float().div_(255)
         with data.autocast():
             scores = method.heads["image"](method.encoders["image"](x))
             loss = torch.stack([F.cross_entropy(s.float(), labels[rows]) for s in scores]).mean()
@@ -81,16 +81,16 @@ RESULTS = Path(__file__).parents[1] / "results"
 def main() -> None:
     source = sys.argv[1] if len(sys.argv) > 1 else "mnist5k"
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    bare(source)  # warm: code, caches, clocks
-    pairs = [(everything(source), bare(source)) for _ in range(repeats)]
-    found = {
+    bare_loop(source)  # warm: code, caches, clocks
+    pairs = [(whole_loop(source), bare_loop(source)) for _ in range(repeats)]
+    result = {
         "source": source,
         "everything_items_per_s": round(statistics.median(a for a, _ in pairs), 1),
         "bare_items_per_s": round(statistics.median(b for _, b in pairs), 1),
         "ratio": round(statistics.median(a / b for a, b in pairs), 3),
     }
-    print(json.dumps(found))
-    (RESULTS / f"training-{source}.json").write_text(json.dumps(found) + "\n")
+    print(json.dumps(result))
+    (RESULTS / f"training-{source}.json").write_text(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,6 @@ def test_the_exports_pages_python_runs(tmp_path, monkeypatch):
 
 def test_the_exports_pages_commands_are_understood(here):
     text = here("export", "--help").stdout
-    told = set(re.findall(r"(--[a-z][a-z-]+)", (ROOT / "docs" / "exports.md").read_text()))
-    assert all(option in text for option in told)
-    assert {f"--{name}" for name in ("raw", "hard", "link", "source", "follow-links", "overwrite")} <= told
+    options = set(re.findall(r"(--[a-z][a-z-]+)", (ROOT / "docs" / "exports.md").read_text()))
+    assert all(option in text for option in options)
+    assert {f"--{name}" for name in ("raw", "hard", "link", "source", "follow-links", "overwrite")} <= options

@@ -48,12 +48,12 @@ def write_run(folder, source, paths, labels, features, neighbours, truth=None, c
     n, k = len(paths), int(labels.max()) + 1
     top = np.stack([labels, (labels + 1) % k], axis=1)
     sure = np.linspace(0.99, 0.6, n) if confidence is None else confidence
-    found = Labelling(paths, labels, top, np.stack([sure, 1 - sure], axis=1), features, neighbours, [], truth)
+    labelling = Labelling(paths, labels, top, np.stack([sure, 1 - sure], axis=1), features, neighbours, [], truth)
     run = Run(Path(folder))
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
     write_start(run.folder, record)
-    write_labelling(run.folder, found)
+    write_labelling(run.folder, labelling)
     write_report(run.folder, {"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
     return run
 

@@ -75,14 +75,14 @@ def test_movement_is_only_for_those_who_did_not_ask_for_less():
 
 def test_both_themes_are_really_shown(visit, picture_run):
     run = picture_run(each=8)
-    seen = {}
+    backgrounds = {}
     for scheme in ("light", "dark"):
         page = visit(run, scheme=scheme)
-        seen[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        backgrounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.click("#theme")
         page.click("#theme")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 25)"
-    assert seen["light"] == "rgb(246, 246, 244)" and seen["dark"] == "rgb(19, 21, 25)"
+    assert backgrounds["light"] == "rgb(246, 246, 244)" and backgrounds["dark"] == "rgb(19, 21, 25)"
 
 
 def test_the_focus_is_always_to_be_seen(visit, picture_run):

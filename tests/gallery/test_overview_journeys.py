@@ -134,11 +134,11 @@ def test_labels_are_exported_with_their_names(visit, picture_run, tmp_path):
     page.keyboard.type("violet")
     page.keyboard.press("Tab")
     wait_for(page, lambda: names_of(run) == {4: "violet"})
-    for wanted in ("run.csv", "run-2.csv"):
+    for name in ("run.csv", "run-2.csv"):
         page.click("#top button:has-text('Export')")
         page.click("dialog label:has-text('csv')")
         page.click("dialog button:has-text('Export')")
-        page.wait_for_selector(f"dialog code:text('{wanted}')")
+        page.wait_for_selector(f"dialog code:text('{name}')")
         page.keyboard.press("Escape")
     text = (tmp_path / "run-2.csv").read_text()
     assert text.count("violet") == 30 and len(text.splitlines()) == 181

@@ -64,7 +64,7 @@ def test_the_map_is_pending_until_it_is_there_and_a_lasso_waits_for_it(picture_r
 
 
 class StillRunning:
-    """A process that has not ended, and does so when it is told to."""
+    """A process that has not ended."""
 
     def poll(self):
         return None

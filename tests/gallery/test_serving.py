@@ -71,13 +71,13 @@ def test_where_no_port_near_by_is_free_any_other_is_taken(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "platform,display,shown", [("linux", "", False), ("linux", ":0", True), ("darwin", "", True), ("win32", "", True)]
+    "platform,display,expected", [("linux", "", False), ("linux", ":0", True), ("darwin", "", True), ("win32", "", True)]
 )
-def test_a_browser_is_opened_only_where_there_is_a_display(monkeypatch, platform, display, shown):
+def test_a_browser_is_opened_only_where_there_is_a_display(monkeypatch, platform, display, expected):
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert has_display() is shown
+    assert has_display() is expected
 
 
 def test_browse_never_imports_torch(picture_run):

@@ -53,26 +53,26 @@ def digit_of(run):
 
 
 class Newcomer:
-    """Somebody who follows the steps; each method is a step, by a word that is in it."""
+    """A person who follows the steps, one method per step."""
 
     def __init__(self, page, run):
-        self.page, self.run, self.seen = page, run, digit_of(run)
+        self.page, self.run, self.digits = page, run, digit_of(run)
 
     def click_the_first_name(self):
         assert "Name cluster" in self.page.get_attribute(".card:first-child .name", "placeholder")
         self.page.click(".card:first-child .name")
-        self.type_what_is_seen()
+        self.type_the_digit()
 
-    def type_what_is_seen(self):
+    def type_the_digit(self):
         number = self.page.evaluate("document.activeElement.closest('.card').dataset.id")
-        self.page.keyboard.type(f"digit {self.seen[int(number)]}")
+        self.page.keyboard.type(f"digit {self.digits[int(number)]}")
 
     def press_enter(self):
         self.page.keyboard.press("Enter")
 
     def go_on_to_the_last(self):
         for _ in range(9):
-            self.type_what_is_seen()
+            self.type_the_digit()
             self.page.keyboard.press("Enter")
         wait_for(self.page, lambda: "10 of 10 named" in self.page.inner_text("#progress"))
 
@@ -93,7 +93,7 @@ class Newcomer:
         self.page.keyboard.type("digit 4")
         self.page.keyboard.press("Enter")
         wait_for(self.page, lambda: read_edits(self.run.folder)[-1].do == "move")
-        assert self.seen[read_edits(self.run.folder)[-1].to] == "4"
+        assert self.digits[read_edits(self.run.folder)[-1].to] == "4"
 
     def reject(self):
         wait_for(self.page, lambda: "4,998 items" in self.page.inner_text(".itemhead"))
@@ -152,6 +152,6 @@ def test_the_whole_way_from_nothing_to_named_and_exported_clusters(visit_address
 def test_every_command_of_the_tutorial_and_the_page_is_understood(here, line):
     text = (ROOT / "docs" / "page.md").read_text()
     for command in [line, *re.findall(r"^(selflabel [^#\n]*)", text, re.M)]:
-        told = re.findall(r"(--[a-z-]+|-k)\b", command)
+        options = re.findall(r"(--[a-z-]+|-k)\b", command)
         help_text = here(command.split()[1], "--help").stdout
-        assert all(option in help_text for option in told), command
+        assert all(option in help_text for option in options), command

@@ -73,11 +73,11 @@ def plain_merit(labels, near):
 
 def test_it_goes_on_where_it_stopped_and_refuses_other_settings(features, tmp_path):
     settings = make_settings(source=str(features), clusters=3, device="cpu")
-    out, told = tmp_path / "out", []
-    compare(settings, ["kmeans"], out, say=told.append)
+    out, lines = tmp_path / "out", []
+    compare(settings, ["kmeans"], out, say=lines.append)
     stamp = (out / "kmeans" / "report.json").stat().st_mtime_ns
-    rows = compare(settings, ["kmeans", "spherical-kmeans"], out, say=told.append)
-    assert (out / "kmeans" / "report.json").stat().st_mtime_ns == stamp and "kmeans: finished before" in told
+    rows = compare(settings, ["kmeans", "spherical-kmeans"], out, say=lines.append)
+    assert (out / "kmeans" / "report.json").stat().st_mtime_ns == stamp and "kmeans: was finished already" in lines
     assert [r["method"] for r in rows] == ["kmeans", "spherical-kmeans"]
     with pytest.raises(UserError, match="more than 0"):
         compare(settings, ["kmeans"], out, seconds=0)
@@ -137,7 +137,7 @@ def test_without_truth_there_are_only_label_free_numbers(tmp_path, blobs):
 
 
 @pytest.mark.parametrize("everyone", [False, True], ids=["SIGTERM to it alone", "Ctrl-C to all"])
-def test_told_to_stop_it_stops_the_method_that_is_running(features, tmp_path, everyone):
+def test_a_signal_stops_the_method_that_is_running(features, tmp_path, everyone):
     out, words = (
         tmp_path / "out",
         ["compare", str(features), "-k", "3", "--methods", "sela", "--epochs", "5000", "--device", "cpu"],

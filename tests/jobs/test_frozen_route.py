@@ -34,9 +34,9 @@ def test_a_frozen_backbone_labels_photographs_and_predict_needs_no_weights_file(
     (tmp_path / "w.safetensors").unlink()
     done = selflabel("predict", tmp_path / "a", folder, "--cache", tmp_path / "cache")
     assert done.returncode == 0, done.stderr
-    given = (tmp_path / "a/labels.csv").read_text().splitlines()[1:]
-    told = done.stdout.splitlines()[1:]
-    assert np.mean([g.split(",")[2] == t.split(",")[1] for g, t in zip(given, told)]) > 0.9
+    labelled = (tmp_path / "a/labels.csv").read_text().splitlines()[1:]
+    predicted = done.stdout.splitlines()[1:]
+    assert np.mean([g.split(",")[2] == t.split(",")[1] for g, t in zip(labelled, predicted)]) > 0.9
 
 
 def test_weights_that_cannot_be_fetched_are_one_sentence(selflabel, sign_folder, tmp_path, monkeypatch):

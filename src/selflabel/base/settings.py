@@ -136,6 +136,7 @@ def with_overrides(config: str | None, sets: list[str], method_options: Collecti
             values[key] = value
     return values | {"options": options}
 
+
 def parse(text: str) -> Any:
     """A TOML value, or the text itself where it is no TOML."""
     try:

@@ -103,17 +103,18 @@ def make_method(
     method = make(task, make_options(make, name, options))
     if task.given_labels is not None and name != "sela":
         raise UserError(f"--labels: method {name} solves its own labels; training on fixed ones is --method sela.")
-    method.build(nn.ModuleDict({m: input_encoder(modality) for m, modality in prepared.modalities.items()}))
+    method.build(nn.ModuleDict({m: fitted_encoder(modality) for m, modality in prepared.modalities.items()}))
     to_channels_last(method.to(device))
     return method
 
 
-def input_encoder(modality: Modality) -> nn.Module:
-    """The encoder that a method trains, or the standardisation of features."""
-    if modality.kind != "features":
-        return modality.make_encoder()
+def fitted_encoder(modality: Modality) -> nn.Module:
+    """The encoder that a method trains, or the standardisation of features, fitted to them."""
     assert modality.tensor is not None
-    return GivenFeatures(modality.tensor.shape[1]).fit(torch.from_numpy(np.array(modality.tensor, np.float32)))
+    encoder = modality.make_encoder(feature_dim=modality.tensor.shape[1])
+    if isinstance(encoder, GivenFeatures):
+        encoder.fit(torch.from_numpy(np.array(modality.tensor, np.float32)))
+    return encoder
 
 
 def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Pr
 from selflabel.evaluation.metrics import encode_labels
 from selflabel.evaluation.probes import group_folds
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.predict import Model, empty_encoder, load_model
+from selflabel.jobs.predict import Model, load_model
 from selflabel.runs.run import Run
 from selflabel.training.data import ResidentData
 from selflabel.training.loop import train
@@ -141,7 +141,7 @@ def new_encoders(model: Model, seed: int) -> nn.ModuleDict:
     """The run's encoders with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.ModuleDict({m: empty_encoder(m, modality, model.task, {}) for m, modality in model.modalities.items()})
+        return nn.ModuleDict({m: modality.make_encoder(fetch=False) for m, modality in model.modalities.items()})
 
 
 def train_classifier(method: Supervised, encoders: nn.ModuleDict, data: ResidentData, seed: int) -> np.ndarray:

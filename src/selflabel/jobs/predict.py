@@ -15,7 +15,6 @@ from selflabel.base.settings import make_settings
 from selflabel.contract import Features, Method, Task
 from selflabel.decode.look import MediaInfo, inspect_items
 from selflabel.edits import EditedLabels, apply_to_unseen
-from selflabel.encoders import GivenFeatures
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
@@ -193,7 +192,8 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     make = find_method(settings.method).make
     method = make(task, make_options(make, settings.method, settings.options))
     modalities = {m: stored_modality(m, record, tensors, where) for m, record in run.modalities.items()}
-    method.build(nn.ModuleDict({m: empty_encoder(m, modality, task, tensors) for m, modality in modalities.items()}))
+    dims = {m: len(tensors.get(f"method.encoders.{m}.mean", [])) for m in modalities}  # of features
+    method.build(nn.ModuleDict({m: modality.make_encoder(dims[m], fetch=False) for m, modality in modalities.items()}))
     per_item = {f"method.{k}": v for k, v in method.state_dict().items() if k in method.per_item}  # not stored
     try:
         restore_method(method, tensors | per_item, state["method"])
@@ -221,13 +221,6 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     backbone = modality.make_encoder(fetch=False).eval()
     backbone.load_state_dict(weights)
     return replace(modality, backbone=backbone.to(device))
-
-
-def empty_encoder(name: str, modality: Modality, task: Task, tensors: dict[str, Tensor]) -> nn.Module:
-    """The encoder that a method trains, before its weights are loaded."""
-    if task.kind_of(name) == "features":
-        return GivenFeatures(len(tensors[f"method.encoders.{name}.mean"]))
-    return modality.make_encoder(fetch=False)
 
 
 def predict(

@@ -59,13 +59,13 @@ class Stored(ABC):
             key: fixes the random numbers, together with the rows.
             device: where the view is computed.
         """
-        chosen = PRESETS[preset] if isinstance(preset, str) else preset
+        preset = PRESETS[preset] if isinstance(preset, str) else preset
         index = rows if self.index is None else self.index[rows.cpu()]
         x = self.items[index.to(self.items.device)].to(device, non_blocking=True)
         if self.corrupt is not None:
             x = self.corrupt(x, rows)
         lengths = None if self.lengths is None else self.lengths[rows.to(self.lengths.device)].to(device)
-        return self.show(x, chosen, key, rows, lengths)
+        return self.show(x, preset, key, rows, lengths)
 
     @abstractmethod
     def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:

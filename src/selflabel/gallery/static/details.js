@@ -1,4 +1,4 @@
-// The panel that shows one item in full, with what the run found out about it.
+// The panel that shows one item in full size, with its cluster, its probabilities and its neighbours.
 
 import { getJson } from "./api.js";
 import { clusterColour } from "./colours.js";

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from selflabel.decode.look import MediaInfo
-from selflabel.encoders import make_clip_encoder, make_encoder
+from selflabel.encoders import feature_or_image_encoder
 from selflabel.items import Items
-from selflabel.jobs.prepare.choices import SOUND_KINDS, backbone_name
+from selflabel.jobs.prepare.choices import SOUND_KINDS
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.stored import Stored, StoredClips, StoredFeatures, StoredImages, StoredSounds
@@ -62,16 +62,23 @@ class Modality:
             return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0)
         return StoredImages(**common, px=self.px)
 
-    def make_encoder(self, fetch: bool = True) -> nn.Module:
-        """The encoder of pictures, films or spectrograms.
+    def make_encoder(self, feature_dim: int = 0, fetch: bool = True) -> nn.Module:
+        """The encoder of what is stored: of pictures, films or spectrograms, or the standardisation of features.
 
         Args:
+            feature_dim: length of a feature vector, where features are stored.
             fetch: allow a timm backbone to download its pretrained weights.
         """
-        name, file = backbone_name(self.encoder), Path(self.weights) if self.weights else None
-        if self.info.kind == "video":
-            return make_clip_encoder(name, self.px, self.info.frames, file, fetch)
-        return make_encoder(name, self.channels, self.px, file, fetch)
+        return feature_or_image_encoder(
+            self.kind,
+            self.encoder,
+            self.channels,
+            self.px,
+            frames=self.info.frames,
+            feature_dim=feature_dim,
+            weights=Path(self.weights) if self.weights else None,
+            fetch=fetch,
+        )
 
 
 @dataclass(frozen=True)

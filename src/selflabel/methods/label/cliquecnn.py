@@ -92,12 +92,12 @@ def choose_cliques(members_NG: Tensor, most: int, generator: torch.Generator) ->
     Returns:
         (C,) seeds.
     """
-    cliques, taken, seeds = members_NG.tolist(), [False] * len(members_NG), []
+    cliques, is_member, seeds = members_NG.tolist(), [False] * len(members_NG), []
     for seed in torch.randperm(len(cliques), generator=generator).tolist():
-        if not taken[seed] and 2 * sum(taken[row] for row in cliques[seed]) <= len(cliques[seed]):
+        if not is_member[seed] and 2 * sum(is_member[row] for row in cliques[seed]) <= len(cliques[seed]):
             seeds.append(seed)
             for row in cliques[seed]:
-                taken[row] = True
+                is_member[row] = True
     return torch.tensor(seeds[:most])
 
 
