@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from selflabel.base.files import lock
+
 for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):  # tests run side by side, a thread each; before torch or numba is imported
     os.environ.setdefault(name, "1")
 
@@ -30,6 +32,28 @@ def selflabel():
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory):
+    """The finished run of `selflabel demo` and what it printed, made once for all test processes.
+
+    SELFLABEL_DEMO names one that was made before.
+    """
+    named = os.environ.get("SELFLABEL_DEMO")
+    if named and Path(named, "report.json").exists():
+        return Path(named), None
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "demo"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as handle:
+        lock(handle.fileno(), wait=True)
+        if not (shared / "printed.txt").exists():
+            words = [sys.executable, "-m", "selflabel.cli", "demo", "--seed", "7"]
+            done = subprocess.run(words, capture_output=True, text=True, cwd=shared, timeout=1200)
+            assert done.returncode == 0, done.stderr
+            (shared / "printed.txt").write_text(done.stdout)
+    return shared / "selflabel-demo", (shared / "printed.txt").read_text()
 
 
 @pytest.fixture
@@ -112,6 +136,16 @@ def real_data() -> Path | None:
 
 
 needs_real_data = pytest.mark.skipif(real_data() is None, reason="SELFLABEL_DATA names no folder of real data sets")
+
+
+SLOW_FIXTURES = {"selflabel", "chromium", "demo_folder"}  # other processes, a browser
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start other processes or a browser as slow; others that are slow are marked where they stand."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), None)

@@ -15,6 +15,7 @@ def test_scikit_learns_checks_pass(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 def test_images_fit_predict_and_transform(signs):
     x, truth = signs(160)
     model = SelfLabeler(n_clusters=2, random_state=0, epochs=16).fit(x[:120])
@@ -30,6 +31,7 @@ def test_a_path_is_labelled_too(sign_folder):
     assert len(model.predict(str(sign_folder))) == 120
 
 
+@pytest.mark.slow
 def test_a_plain_script_labels_films(tmp_path):
     """Its decoding processes do not run it again, whatever its first lines do."""
     write_set(tmp_path / "films", n=8, seconds=0.6)

@@ -24,6 +24,7 @@ README = (ROOT / "README.md").read_text()
 MODULES = [m.name for m in pkgutil.walk_packages(selflabel.__path__, "selflabel.")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name):
     found = doctest.testmod(importlib.import_module(name))
@@ -52,11 +53,13 @@ def test_readme_shows_the_first_code_by_line_20_and_the_picture():
     assert (ROOT / re.search(r"!\[.*?\]\((.*?)\)", README).group(1)).exists()
 
 
+@pytest.mark.slow
 def test_readmes_table_is_that_of_results():
     done = subprocess.run([sys.executable, "-m", "reproduce.tables", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
 def test_readmes_python_runs(code):
     names: dict = {}
@@ -92,6 +95,7 @@ def test_the_source_words_of_pickle_and_torch_load_appear_nowhere():
         assert not re.search(r"allow_pickle=True", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "solver.md").read_text(), re.S))
 def test_the_solver_pages_python_runs(code):
     names: dict = {}

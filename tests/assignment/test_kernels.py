@@ -216,6 +216,7 @@ for capability in (80, 90):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("gpu" not in MODULES, reason="Triton is not installed")
 def test_the_triton_kernels_compile_for_two_generations_of_gpus():
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -24,6 +24,7 @@ def test_without_a_group_sums_are_those_of_the_process():
     assert terms.mass.tolist() == [0.75, 0.25] and terms.lse == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(3000, 3000), (5999, 1), (6000, 0)])
 def test_two_ranks_give_one_process_labels(shares, tmp_path):
     file = tmp_path / "out"

@@ -63,6 +63,7 @@ def test_no_plan_nearby_has_a_better_relaxed_objective(solver):
         assert relaxed_objective(scores.numpy(), other, epsilon, mass, strength) < best
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.tuples(st.integers(2, 60), st.integers(2, 8), st.integers(0, 10_000), st.sampled_from([0.3, 1.0, 2.0])),

@@ -22,6 +22,7 @@ def reference_plan(scale):
     return sinkhorn_reference(clustered_scores(scale=scale).product(), 1 / 10, tol=1e-6, max_iter=4000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2.0, 8.0, 20.0])
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("memory", [None, 0])

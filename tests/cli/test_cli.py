@@ -30,6 +30,7 @@ def fails(done, *words):
         assert word in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_folder, tmp_path):
     whole = (sign_folder / "0000.png").read_bytes()
     bad = {"cut.png": whole[: len(whole) // 2], "empty.jpg": b"", "text.jpg": b"hello", "bomb.png": bomb()}
@@ -59,6 +60,7 @@ def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_f
     assert np.mean([new[r["path"]] == r["label"] for r in rows]) > 0.85
 
 
+@pytest.mark.slow
 def test_two_processes_never_label_into_one_folder(here, sign_folder, tmp_path):
     """Who holds it holds it until it ends, killed or not; nobody leaves an empty folder behind."""
     run, words = tmp_path / "run", ["label", sign_folder, "-k", 2, "--out", tmp_path / "run"]
@@ -77,6 +79,7 @@ def test_two_processes_never_label_into_one_folder(here, sign_folder, tmp_path):
     fails(here("label", sign_folder, "-k", 2, "--out", tmp_path / "file" / "run"), "cannot be made", "--out")
 
 
+@pytest.mark.slow
 def test_a_run_is_never_mixed_with_another(here, sign_folder, tmp_path):
     run = tmp_path / "run"
     words = ["label", sign_folder, "-k", 2, "--epochs", 2, "--out", run]
@@ -113,6 +116,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_the_run_continues_later(sign_folder, tmp_path, number):
     """The process sends the signal to itself at a step of the training, so that no test has to be quicker than it."""

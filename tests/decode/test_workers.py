@@ -29,6 +29,7 @@ class Hanging(DecodedFormat):
         return super().decode(blob)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the system has no alarm")
 def test_a_decoder_that_hangs_loses_one_item(tmp_path):
     write_set(tmp_path / "films", n=20, seconds=0.3)
@@ -58,6 +59,7 @@ def empty_store(folder, n):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_decoder_that_crashes_loses_one_item(workers, tmp_path):
     n = 12

@@ -38,6 +38,7 @@ def make_clip(name, frames=8):
     return make_clip_encoder(name, timm_px(name) or 48, frames, fetch=False).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ENCODERS, *TIMM])
 def test_a_map_has_rows_and_columns_and_does_not_change_the_pooled_feature(name):
     encoder, x = make(name), torch.rand(2, 3, px_of(name), px_of(name))
@@ -52,6 +53,7 @@ def test_a_map_has_rows_and_columns_and_does_not_change_the_pooled_feature(name)
         assert maps.shape[1] == encoder.dim
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_film_has_a_map_in_time_that_does_not_change_the_pooled_feature(name):
     encoder = make_clip(name)
@@ -64,6 +66,7 @@ def test_a_film_has_a_map_in_time_that_does_not_change_the_pooled_feature(name):
     assert maps.ndim == 5 and len(maps) == 1 and maps.shape[2] == (1 if name == "r2plus1d" else 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ENCODERS, *TIMM])
 def test_a_loss_on_the_map_teaches_the_trunk(name):
     encoder = make(name)
@@ -98,6 +101,7 @@ def quarter(px, row, column):
     return where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ENCODERS, *TIMM])
 def test_the_map_has_the_top_of_the_picture_at_its_top_and_the_left_at_its_left(name):
     encoder, px = make(name), px_of(name)
@@ -105,6 +109,7 @@ def test_the_map_has_the_top_of_the_picture_at_its_top_and_the_left_at_its_left(
     assert rows[2] > max(rows[0], rows[1]) and columns[1] > max(columns[0], columns[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CLIPS if name != "r2plus1d"])
 def test_the_map_of_a_film_has_its_frames_in_order(name):
     encoder = make_clip(name)
@@ -136,6 +141,7 @@ def test_a_patch_of_pixels_is_at_its_own_row_and_column_of_a_transformers_map(na
     assert changed.nonzero().tolist() == [[2, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VITS)
 def test_transformers_give_the_keys_of_their_last_attention_and_leave_no_hook(name):
     encoder, x = make(name), torch.rand(2, 3, px_of(name), px_of(name))
@@ -168,6 +174,7 @@ def test_films_have_keys_where_their_frames_have():
             make_clip(name, 2).map(torch.rand(1, 3, 2, 48, 48), layer="keys")
 
 
+@pytest.mark.slow
 def test_gradients_do_not_depend_on_what_was_in_memory_before(tmp_path):
     """glibc fills allocated and freed memory with a byte of our choice: whatever is read before it is written differs."""
     for byte in ("1", "128"):

@@ -4,6 +4,8 @@ import csv
 import subprocess
 import sys
 
+import pytest
+
 from selflabel.exports import export
 from tests.exports.conftest import EDITED, KEPT
 
@@ -15,6 +17,7 @@ print(read.classes, [sum(t == i for t in read.targets) for i in range(len(read.c
 """
 
 
+@pytest.mark.slow
 def test_class_folders_hold_the_items_of_their_class_byte_for_byte(edited, tmp_path):
     out = export(edited, "folders", tmp_path / "out").place
     table = list(csv.DictReader((out / "labels.csv").open(encoding="utf-8")))

@@ -122,6 +122,7 @@ def test_films_sounds_features_and_arrays_are_shown(kind, request, tmp_path):
     assert len(list((out / "pictures").iterdir())) == run.raw_labels.num_rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_opens_it_from_disk(edited, tmp_path, chromium, width, scheme):

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from selflabel.exports import export
 from tests.exports.conftest import LABELS, write_photos
 from tests.run_folders import write_run
@@ -20,14 +22,17 @@ def counts(out):
     return subprocess.run([sys.executable, "-c", READ, str(out)], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_tenth_of_every_class_is_for_validation_and_both_know_the_same_classes(photos, tmp_path):
     assert counts(export(photos, "yolo", tmp_path / "out").place) == "[[9, 9, 9, 9], [1, 1, 1, 1]]"
 
 
+@pytest.mark.slow
 def test_small_classes_and_edits(edited, tmp_path):
     assert counts(export(edited, "yolo", tmp_path / "out").place) == "[[9, 8, 18], [1, 1, 1]]"
 
 
+@pytest.mark.slow
 def test_a_class_of_one_item_trains_and_one_of_two_validates(tmp_path):
     paths = write_photos(tmp_path / "photos")
     labels = LABELS * 0

@@ -40,6 +40,7 @@ def random_edit(rng, clusters, step):
     return {"do": do, **values.get(do, {})}
 
 
+@pytest.mark.slow
 def test_states_after_many_edits_undos_and_redos_equal_those_computed_from_the_start(editable):
     rng = np.random.default_rng(0)
     accepted = 0

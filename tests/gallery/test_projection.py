@@ -10,6 +10,7 @@ from selflabel.gallery.projection import project
 from tests.gallery.conftest import nearest
 
 
+@pytest.mark.slow
 def test_items_lie_near_their_neighbours_whether_umap_or_their_neighbours_placed_them(blobs):
     features, truth = blobs(n=600, k=4, d=10)
     positions = project(features.astype(np.float16), sample=400)

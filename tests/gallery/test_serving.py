@@ -12,6 +12,7 @@ from selflabel.gallery.serving import HOST, PORTS_TO_TRY, has_display, open_list
 from tests.gallery.client import Client
 
 
+@pytest.mark.slow
 def test_browse_prints_its_address_on_a_free_port_of_this_machine_only(picture_run):
     run = picture_run(each=8)
     command = [sys.executable, "-m", "selflabel.cli", "browse", str(run.folder), "--no-open", "--port", "8931"]
@@ -33,6 +34,7 @@ def test_browse_prints_its_address_on_a_free_port_of_this_machine_only(picture_r
         assert process.returncode == 0 and "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_browse_says_when_the_pictures_cannot_be_shown(picture_run, tmp_path):
     run = picture_run(each=8)
     (tmp_path / "items").rename(tmp_path / "elsewhere")

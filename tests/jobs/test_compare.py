@@ -18,6 +18,8 @@ from selflabel.base.settings import make_settings
 from selflabel.jobs.compare import COLUMNS, as_table, compare, folder_of
 from selflabel.runs.run import Run
 
+pytestmark = pytest.mark.slow  # every test starts other processes
+
 
 @pytest.fixture
 def features(tmp_path, blobs):

@@ -24,6 +24,7 @@ def labelled(folder, out, **given):
     return label(settings, out, overwrite=True)
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_by_each_modality_and_as_it_gets_worse(tmp_path, capsys):
     """The user's path: score, score --degrade, score --plot and probe on one run of films."""
     truth = write_set(tmp_path / "films", n=24)

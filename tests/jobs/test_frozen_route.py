@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pytest
 import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_labels_photographs_and_predict_needs_no_weights_file(selflabel, tmp_path):
     torch.manual_seed(0)
     save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), tmp_path / "w.safetensors")
@@ -39,6 +41,7 @@ def test_a_frozen_backbone_labels_photographs_and_predict_needs_no_weights_file(
     assert np.mean([g.split(",")[2] == t.split(",")[1] for g, t in zip(labelled, predicted)]) > 0.9
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_fetched_are_one_sentence(selflabel, sign_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     done = selflabel("label", sign_folder, "-k", 2, "--encoder", "frozen:timm:resnet18.a1_in1k", "--out", tmp_path / "r")

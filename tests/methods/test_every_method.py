@@ -34,12 +34,14 @@ def labelled(x, k, method, seed=0, **given):
     return label(make_settings(source="array", clusters=k, method=method, seed=seed, device="cpu", **given), None, data=x)
 
 
+@pytest.mark.slow
 @every_method
 def test_it_learns_blobs_without_seeing_truth(method, blobs):
     x, truth = blobs()
     assert accuracy(truth, labelled(x, 3, method)["labelling"].labels) > 0.95
 
 
+@pytest.mark.slow
 @every_method
 def test_a_seed_repeats_to_the_bit(method, signs):
     x, _ = signs(40)
@@ -69,6 +71,7 @@ def test_more_labels_than_items_is_a_sentence(method):
         labelled(np.zeros((3, 4), np.float32), 5, method)
 
 
+@pytest.mark.slow
 @every_method
 def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
     x, _ = signs(40)
@@ -77,6 +80,7 @@ def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
         assert report["epochs"] == max(epochs, len(report.method.phases()))
 
 
+@pytest.mark.slow
 @every_method
 def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_path):
     """The process kills itself with SIGKILL at the given step, so that no test has to be quicker than it."""

@@ -4,11 +4,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from selflabel.evaluation.metrics import accuracy, nmi
 from selflabel.methods import METHODS
 from selflabel.runs.run import Run
+
+pytestmark = pytest.mark.slow  # every test starts other processes
 
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 ROOT = SCRIPT.parents[2]

@@ -64,6 +64,7 @@ def test_only_the_parameters_a_phase_names_learn(signs):
     assert not torch.equal(seen[4]["head.weight"], seen[6]["head.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 5, 9, 14, 20])
 def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(signs, tmp_path, after):
     whole, data = made(signs)
@@ -83,6 +84,7 @@ def test_a_run_stopped_at_any_step_resumes_to_the_same_bits(signs, tmp_path, aft
     assert epochs == list(range(done + 1, 7))
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_and_another_does_not(signs):
     results = []
     for seed in (0, 0, 1):

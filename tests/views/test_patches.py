@@ -51,6 +51,7 @@ def test_whitened_patches_have_no_correlation_left_but_that_of_noise():
     )  # plain ones stay plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 1, 16, 40), (9, 3, 5, 64, 48), (3, 1, 4, 4)])
 def test_any_picture_or_film_gives_finite_features_and_the_same_ones_each_time(shape):
     x = torch.rand(*shape, generator=g)

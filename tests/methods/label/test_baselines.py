@@ -13,7 +13,8 @@ from selflabel.methods import BASELINES, METHODS
 from selflabel.methods.label.baselines import GaussianMixture, Options, assign_rest
 from selflabel.runs.run import Run
 
-every_baseline = pytest.mark.parametrize("name", BASELINES)
+by_umap = {name: pytest.param(name, marks=pytest.mark.slow) for name in BASELINES if name.startswith("umap")}  # numba compiles
+every_baseline = pytest.mark.parametrize("name", [by_umap.get(name, name) for name in BASELINES])
 
 
 def labelled(x, k, name, out=None):
@@ -24,6 +25,7 @@ def test_no_name_means_two_things():
     assert not set(METHODS) & set(BASELINES)
 
 
+@pytest.mark.slow
 @every_baseline
 def test_each_finds_blobs_and_predicts_others_of_them(name, blobs, tmp_path):
     x, truth = blobs(n=120)

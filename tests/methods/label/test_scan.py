@@ -71,6 +71,7 @@ def test_a_batch_of_pairs_gives_the_plain_loss():
     assert float(sum(losses.values())) == pytest.approx(plain, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_all_three_phases_label_signs(signs):
     x, truth = signs(160)
     settings = make_settings(source="array", clusters=2, method="scan", device="cpu", epochs=45)

@@ -43,6 +43,7 @@ def test_the_reported_head_is_the_one_that_others_agree_with():
     assert consensus_head([odd, a, a]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", [False, True])
 def test_given_labels_are_learned_and_rotation_adds_its_head(signs, tmp_path, rotation):
     x, truth = signs(120)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from selflabel.assignment.merging import choose_n_clusters
@@ -16,6 +17,7 @@ def labelled(x, k=None, **given):
     return label(make_settings(source="array", clusters=k, device="cpu", **given), None, data=x)
 
 
+@pytest.mark.slow
 def test_the_number_of_clusters_is_found_without_truth(blobs):
     for k in (3, 5):
         x, truth = blobs(n=400, k=k, d=8)
@@ -24,6 +26,7 @@ def test_the_number_of_clusters_is_found_without_truth(blobs):
         assert accuracy(truth, report["labelling"].labels) > 0.98
 
 
+@pytest.mark.slow
 def test_unequal_classes_keep_their_sizes_unless_uniform_is_asked():
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [300, 60, 40])
@@ -54,6 +57,7 @@ def test_photographs_from_scratch_start_from_first_features_on_a_cpu_and_from_a_
         assert [p.name for p in method.phases()] == phases
 
 
+@pytest.mark.slow
 def test_photographs_are_labelled_with_a_pretext_and_without():
     rng = np.random.default_rng(0)
     truth = np.arange(80) % 2

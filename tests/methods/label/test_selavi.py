@@ -29,6 +29,7 @@ def labelled(folder, out, **given):
     return label(settings, out, overwrite=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sela-nn", "selavi"])
 def test_films_are_labelled_and_a_run_predicts_others(method, tmp_path):
     truth = write_set(tmp_path / "films", n=30)
@@ -50,6 +51,7 @@ def test_films_are_labelled_and_a_run_predicts_others(method, tmp_path):
     assert json.loads((tmp_path / "run" / "report.json").read_text())["method"] == method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_pretrained_image_network_serves_films_frame_by_frame(frozen, tmp_path):
     import timm
@@ -66,6 +68,7 @@ def test_a_pretrained_image_network_serves_films_frame_by_frame(frozen, tmp_path
     assert len(predict(Run.open(tmp_path / "run"), str(tmp_path / "films"), "cpu").labels) == 8
 
 
+@pytest.mark.slow
 def test_each_modality_may_have_an_encoder_of_its_own(tmp_path):
     import timm
     from safetensors.torch import save_file
@@ -105,6 +108,7 @@ def test_one_modality_can_be_asked_for(tmp_path):
     assert report["encoder"] == "resnet9"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["joined", "apart"])
 def test_the_papers_comparisons_label_films_and_predict_others(labels, tmp_path):
     write_set(tmp_path / "films", n=16, seconds=0.6)
