@@ -135,8 +135,8 @@ def highlights_table() -> str:
         seeds = dict.fromkeys(str(len(s["seeds"])) for s in (ours, theirs))
         beside = f"{theirs['accuracy']['median']:.3f} ({title})"
         seconds = f"{ours['seconds_median']:.0f}"
-        rows.append([set_name(content["data"]), f"{ours['accuracy']['median']:.3f}", beside, " and ".join(seeds), seconds])
-    return markdown(["what is labelled", "`sela-nn`", "beside it", "seeds", "seconds"], rows)
+        rows.append([set_name(content["data"]), f"{ours['accuracy']['median']:.3f}", beside, " / ".join(seeds), seconds])
+    return markdown(["what is labelled", "`sela-nn`", "baseline", "seeds", "seconds"], rows)
 
 
 def numbers_table() -> str:

@@ -1,6 +1,11 @@
 """docs/developing.md: its trace of one picture is what really runs, and its worked examples work."""
 
+import csv
+import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +21,12 @@ from selflabel.encoders import ENCODERS
 from selflabel.evaluation.metrics import accuracy
 from selflabel.exports import EXPORTS, export
 from selflabel.jobs.label import label
-from selflabel.jobs.predict import predict
 from selflabel.methods import METHODS
 from selflabel.runs.run import Run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "developing.md").read_text()
 PACKAGE = Path(selflabel.__file__).parent
-CODE = dict(zip(["method", "encoder", "export", "edit"], re.findall(r"```python\n(.*?)```", PAGE, re.S)))
+CODE = dict(zip(["method", "entry", "encoder", "export", "edit"], re.findall(r"```python\n(.*?)```", PAGE, re.S)))
 TRACE = re.findall(r"^\d+\. `([\w/.]+)` `(\w+)`", PAGE.split("<!-- trace -->")[1].split("<!-- end of trace -->")[0], re.M)
 
 
@@ -66,13 +70,35 @@ def test_the_trace_names_functions_in_the_order_in_which_they_are_first_called(h
     assert [b for a, b in pairwise(TRACE) if calls[a] > calls[b]] == [], order
 
 
-def test_the_example_of_a_method_labels_resumes_and_predicts(examples, blobs, tmp_path):
-    examples("method")
+@pytest.mark.slow
+def test_the_example_of_a_method_works_as_a_file_and_an_entry_in_the_package(blobs, tmp_path):
+    package = tmp_path / "package" / "selflabel"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "methods" / "label" / "example.py").write_text(CODE["method"])
+    with (package / "methods" / "__init__.py").open("a") as file:
+        file.write(CODE["entry"])
     x, truth = blobs(n=120)
-    settings = make_settings(source="array", clusters=3, method="example", epochs=12, device="cpu", options={"lr_scale": 2.0})
-    labelled = label(settings, tmp_path / "run", data=x)
-    assert accuracy(truth, labelled.labelling.labels) > 0.95
-    assert (predict(Run.open(tmp_path / "run"), x, "cpu").labels == labelled.labelling.labels).all()
+    np.save(tmp_path / "x.npy", x)
+
+    def command(*words):
+        environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+        words = [sys.executable, "-m", "selflabel.cli", *map(str, words)]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+
+    run = tmp_path / "run"
+    wanted = ["label", tmp_path / "x.npy", "-k", 3, "--method", "example", "--epochs", 12, "--device", "cpu", "--out", run]
+    wrong = command(*wanted, "--set", "bogus=3")
+    assert wrong.returncode == 2 and "options of example are lr_scale" in wrong.stderr
+    done = command(*wanted, "--set", "lr_scale=2")
+    assert done.returncode == 0, done.stderr
+    labels = Run.open(run).labels["label"].to_numpy()
+    assert accuracy(truth, labels) > 0.95
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert "changed" in lines[-1]
+    predicted = command("predict", run, tmp_path / "x.npy", "--out", tmp_path / "predicted.csv")
+    assert predicted.returncode == 0, predicted.stderr
+    rows = list(csv.DictReader((tmp_path / "predicted.csv").open()))
+    assert [int(row["label"]) for row in rows] == labels.tolist()
 
 
 def test_the_example_of_an_encoder_is_trained_by_name(examples, signs):
@@ -94,6 +120,7 @@ def test_the_example_of_an_edit_changes_a_labelling(examples):
     make = examples("edit")["RejectCluster"]
     labels = unedited_labels(np.array([0, 1, 1, 2]))
     assert make(cluster=1).problem(labels) == "" and "no cluster 7" in make(cluster=7).problem(labels)
+    assert make(cluster=1).describe("cluster {}".format) == "reject of cluster 1"
     make(cluster=1).apply_to(labels, None)
     assert labels.labels.tolist() == [0, -1, -1, 2]
 

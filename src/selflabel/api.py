@@ -14,13 +14,13 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
     """Label unlabelled images, videos, sounds or features.
 
     Args:
-        n_clusters: number of clusters; None lets the method choose it, without truth.
+        n_clusters: number of clusters; None is estimated by sela-nn, without truth, and the default of other methods.
         method: name, as in `selflabel methods`.
         encoder: name, as in `selflabel encoders`; "auto" is by the data.
         mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
         views: preset of the random views; "auto" is by the data.
         epochs: of all phases together; None is by the data.
-        random_state: seed.
+        random_state: a seed, a numpy RandomState, or None for another result each time.
         device: "auto", "cpu", "cuda" or "mps".
         options: of the method, as in `--set key=value`.
 
@@ -67,6 +67,9 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         Args:
             X: a path, images (N, H, W[, C]) uint8, or features (N, D).
 
+        Returns:
+            The estimator itself.
+
         Raises:
             UserError, ValueError: X or a parameter is wrong.
         """
@@ -99,15 +102,23 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """(N,) labels of unseen items."""
+        """(N,) int64 labels of unseen items. X, errors: as in `predict_proba`."""
         return self.predict_proba(X).argmax(axis=1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """(N, K) probabilities."""
+        """(N, K) probabilities of the labels of unseen items; rows sum to 1.
+
+        Args:
+            X: a path, images or features, as in `fit`.
+
+        Raises:
+            NotFittedError: `fit` was not called before.
+            UserError, ValueError: X is not of the kind that was fitted.
+        """
         return np.exp(self._predict(X).log_probs.double().numpy())
 
     def transform(self, X: Any) -> np.ndarray:
-        """(N, D) features of the encoder."""
+        """(N, D) float32 features of the encoder for unseen items. X, errors: as in `predict_proba`."""
         return self._predict(X).features.numpy()
 
     def _predict(self, X: Any) -> Any:

@@ -13,13 +13,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.base.schedules import one_cycle
-from selflabel.base.settings import of_modality
+from selflabel.base.settings import value_for_modality
 from selflabel.views import PRESETS, View
 
 # ------------------------------------------------------------------------------------------------ what a phase gets
@@ -71,10 +73,14 @@ class Features:
     maps: dict[str, Tensor] = field(default_factory=dict)
 
     def filled(self, dims: dict[str, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(features, present) of all modalities in `dims` (modality to D), with zeros for those that the block lacks."""
-        some = next(iter(self.pooled.values()))
-        n, absent = len(some), torch.zeros(len(some), dtype=torch.bool, device=some.device)
-        features = {m: self.pooled[m] if m in self.pooled else some.new_zeros(n, dim) for m, dim in dims.items()}
+        """All modalities in `dims` (modality to D), with zeros for those that the block lacks.
+
+        Returns:
+            (features, present): modality to (B, D), and modality to (B,) bool.
+        """
+        any_features = next(iter(self.pooled.values()))
+        n, absent = len(any_features), torch.zeros(len(any_features), dtype=torch.bool, device=any_features.device)
+        features = {m: self.pooled[m] if m in self.pooled else any_features.new_zeros(n, dim) for m, dim in dims.items()}
         return features, {m: self.present.get(m, ~absent) if m in self.pooled else absent for m in dims}
 
 
@@ -120,8 +126,8 @@ class Recipe:
         lr: highest learning rate.
         schedule: progress through the phase, 0 to 1, to a factor on `lr`.
         optimiser: "sgd" or "adamw".
-        weight_decay: of the optimiser.
-        momentum: of SGD.
+        weight_decay: weight decay of the optimiser.
+        momentum: momentum of SGD; AdamW has none.
     """
 
     lr: float
@@ -140,13 +146,14 @@ class Phase:
     """A stretch of training with one loss.
 
     Attributes:
-        name: for the log; stored in metrics.jsonl.
-        epochs: its length.
+        name: name of the phase, for the log; stored in metrics.jsonl.
+        epochs: its length, in epochs.
         views: modality to the presets of its views; empty where the loss needs no views.
         recipe: optimiser and learning rate.
         loss: a batch to scalars by name, each a mean over the batch; their sum is minimised.
-        batch_size: groups of a batch, at most.
-        relabel_at: when labels are solved, in epochs from the start of the phase.
+        batch_size: groups of a batch, at most; the batches of an epoch are of equal size, to within one group.
+        relabel_at: when labels are solved, in epochs from the start of the phase. 0 is before the first step, and times past the
+            end move to the last step.
         learns: prefixes of the names of the parameters that are trained. A module without any is in eval mode.
         draw: (epoch, generator) to (M, G) rows of one epoch in order; batches are cut from it, and no row is dropped. None shows
             every item once, in random order. A label turn that is due when the epoch begins comes first. What a draw depends on
@@ -177,13 +184,6 @@ def shuffled_rows(n_items: int, generator: torch.Generator) -> Tensor:
     return (order if n_items > 1 else order.repeat(2))[:, None]
 
 
-def neighbour_pairs(rows_N1: Tensor, neighbours_Nk: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, 2) pairs: each row, and one of its neighbours at random."""
-    rows = rows_N1[:, 0]
-    columns = torch.randint(neighbours_Nk.shape[1], (len(rows),), generator=generator)
-    return torch.stack([rows, neighbours_Nk.cpu()[rows, columns].long()], dim=1)
-
-
 def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
     """Batches of at most `batch_size` groups: equal to within one group, so that there is no short last one."""
     return list(torch.tensor_split(order, max(1, math.ceil(len(order) / batch_size))))
@@ -199,9 +199,9 @@ class Relabelling:
     Attributes:
         labels: (N,) int labels of each head; empty where the turn makes classes that are no labels of all items.
         error: largest relative error of a label's mass.
-        n_iter: turns that the solver took.
+        n_iter: iterations of the solver.
         converged: whether the solver reached its tolerance.
-        reset: prefixes of the names of parameters that were drawn anew; their optimiser state is dropped.
+        reset: prefixes of the names of parameters that were initialised again; their optimiser state is dropped.
     """
 
     labels: list[Tensor]
@@ -254,13 +254,19 @@ class Task:
 
     Attributes:
         n_items: items of the set.
-        clusters: K; None lets the method choose it.
-        kind, px, channels, pretrained: of the first modality: its kind (below), the side of a view in pixels, the channels, and
-            whether its encoder is pretrained.
-        mass, preset, epochs, seed, views: as in the settings.
-        gpu: whether the run trains on a GPU.
-        given_labels: (N,) fixed labels to train on, or None.
-        kinds: modality to "glyph", "photo", "video", "sound", "spoken" or "features".
+        clusters: K, from 1 on. None: the method's default; sela-nn estimates it.
+        kind: kind of the first modality, one of those below.
+        px: side of a view of the first modality, in pixels; 0 for features.
+        channels: channels of such a view.
+        mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
+        preset: "paper" for the published network and length, or None.
+        epochs: epochs of all phases together, from 1 on. None: the method's default.
+        gpu: whether the run trains on a CUDA GPU.
+        seed: seed of every random number.
+        views: preset of the random views, or one for each modality ("video=photo,audio=sound"); "auto" follows from the kind.
+        given_labels: (N,) int64 fixed labels to train on, or None.
+        pretrained: whether the encoder of the first modality is pretrained.
+        kinds: modality ("image", "video" or "audio") to its kind: "glyph", "photo", "video", "sound", "spoken" or "features".
     """
 
     n_items: int
@@ -293,20 +299,24 @@ class Task:
         """Whether the first modality's encoder has random weights and can learn."""
         return self.kind != "features" and not self.pretrained
 
+    def n_clusters(self, default: int) -> int:
+        """The number of clusters that the user asked for; else `default`, or the number of items where there are fewer."""
+        return min(default, self.n_items) if self.clusters is None else self.clusters
+
     def kind_of(self, modality: str) -> str:
         """The kind of a modality."""
         return self.kinds.get(modality, self.kind)
 
     def requested_views(self, modality: str) -> str | None:
         """The preset that the user asked for; None where views follow from the kind."""
-        name = of_modality(self.views, modality, self.modality)
+        name = value_for_modality(self.views, modality, self.modality)
         return None if name == "auto" else name
 
     def view_preset(self, modality: str, strength: str = "") -> str:
         """The preset of a random view: the requested one, or that of the modality's kind.
 
         Args:
-            modality: whose view.
+            modality: the modality of the view.
             strength: "" or "-strong"; ignored where there is no such preset.
         """
         kind = self.kind_of(modality)
@@ -314,18 +324,27 @@ class Task:
         return f"{name}{strength}" if f"{name}{strength}" in PRESETS else name
 
 
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class NoOptions:
+    """The options of a method that has none."""
+
+
 class Method(nn.Module, ABC):
     """The base of every method; see the module's docstring for the contract.
 
     Attributes:
         max_modalities: how many modalities it uses.
-        options_type: dataclass of its `--set` options.
+        chooses_k: whether it estimates the number of clusters where the user gave none; others then have a default.
+        takes_given_labels: whether it can train on labels that the user gave (`Task.given_labels`).
+        options_type: checked dataclass of its `--set` options.
         per_item: buffers with a row or column for each item: kept in checkpoints, left out of the finished model.
         encoders: modality to encoder.
     """
 
     max_modalities: int = 1
-    options_type: type = type(None)
+    chooses_k: ClassVar[bool] = False
+    takes_given_labels: ClassVar[bool] = False
+    options_type: type = NoOptions
     per_item: tuple[str, ...] = ()
     encoders: nn.ModuleDict
 
@@ -343,7 +362,10 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, features: Features) -> Prediction:
-        """Log-probabilities of each head, in eval mode."""
+        """Log-probabilities (B, K) of each head, in eval mode, from pooled features (B, D) of each modality.
+
+        `features.pooled` may lack modalities that the method was trained on: `Features.filled` adds them.
+        """
 
     @abstractmethod
     def final(self, data: Data, generator: torch.Generator) -> Outcome:
@@ -358,11 +380,11 @@ class Method(nn.Module, ABC):
         return int(self.encoders[modality].dim)  # type: ignore[arg-type]
 
     def current_labels(self) -> list[Tensor]:
-        """(N,) labels of each head that are trained on now; empty where there are none yet."""
+        """(N,) labels of each head that are trained on now, from 0 on; empty where there are none yet."""
         return []
 
     def extra_state(self) -> dict:
-        """State that is no tensor; it must survive JSON."""
+        """State that is no tensor. It is stored as JSON: tuples come back as lists, and keys that are numbers as strings."""
         return {}
 
     def load_extra_state(self, state: dict) -> None:
@@ -380,6 +402,7 @@ class Pretext(nn.Module, ABC):
 
     Attributes:
         projector: layers between the feature and the loss.
+        views_per_item: random views of each item that the loss takes.
     """
 
     projector: nn.Module
@@ -403,9 +426,9 @@ class Pretext(nn.Module, ABC):
 
         Args:
             encoder: the one that learns, `method.encoders[modality]`.
-            modality: whose views.
-            preset: of the views.
-            epochs: length of the phase.
+            modality: the modality whose views are shown.
+            preset: preset of these views.
+            epochs: length of the phase, in epochs.
             n_items: items of the set; a small one gets smaller batches.
             lr_scale: factor on the learning rate.
         """
@@ -415,12 +438,12 @@ class Pretext(nn.Module, ABC):
             return {PRETEXT: self.loss(encoder, views, batch.gather)}
 
         return Phase(
-            PRETEXT,
-            epochs,
-            {modality: (preset,) * self.views_per_item},
-            Recipe(PRETEXT_LR * lr_scale, one_cycle, "adamw", 1e-4),
-            loss,
-            min(PRETEXT_BATCH_SIZE, max(16, n_items // 8)),
+            name=PRETEXT,
+            epochs=epochs,
+            views={modality: (preset,) * self.views_per_item},
+            recipe=Recipe(PRETEXT_LR * lr_scale, one_cycle, "adamw", 1e-4),
+            loss=loss,
+            batch_size=min(PRETEXT_BATCH_SIZE, max(16, n_items // 8)),
             learns=("encoders", "pretext.projector"),
             after_step=lambda: self.after_step(encoder),
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import as_toml, differences, make_settings, of_modality, read_toml, with_overrides
+from selflabel.base.settings import as_toml, differences, make_settings, read_toml, value_for_modality, with_overrides
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_an_option_of_the_method_goes_before_a_setting_of_the_same_name():
 
 
 def test_a_setting_is_for_the_first_modality_or_for_each():
-    assert of_modality("auto", "video", "video") == "auto" and of_modality("auto", "audio", "video") is None
-    assert of_modality("audio=a,video=b", "audio", "video") == "a"
+    assert value_for_modality("auto", "video", "video") == "auto" and value_for_modality("auto", "audio", "video") is None
+    assert value_for_modality("audio=a,video=b", "audio", "video") == "a"
 
 
 def test_toml_survives_a_round_trip_without_none(tmp_path):

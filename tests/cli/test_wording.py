@@ -46,7 +46,7 @@ def test_scores_without_truth_say_so():
 def test_levels_and_probes_have_a_line_each():
     rows = [Row("as it is", "", 0.9, 0.8, 0.7, 0.6), Row("dropped", "50%", 0.5, 0.4)]
     first, second = degraded_lines(rows, "audio").splitlines()
-    assert "audio alone: NMI 0.700" in first and "alone" not in second and "dropped 50%" in second
+    assert "audio only: NMI 0.700" in first and "only" not in second and "dropped 50%" in second
     scores = {
         "knn": 0.5,
         "linear": 0.6,

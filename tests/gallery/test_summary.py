@@ -72,7 +72,7 @@ def test_the_requested_sizes_add_up_to_the_items_and_fall_as_asked(tmp_path, mas
 @pytest.mark.parametrize(
     "values,words",
     [
-        ({"do": "name", "cluster": 1, "name": ""}, "name of cluster 1 gone"),
+        ({"do": "name", "cluster": 1, "name": ""}, "name of cluster 1 removed"),
         ({"do": "merge", "clusters": [1, 9], "into": 9}, "merge of 2 clusters into seven"),
         ({"do": "move", "items": list(range(1500)), "to": 9}, "move of 1,500 items to seven"),
         ({"do": "restore", "items": [4]}, "return of 1 item"),

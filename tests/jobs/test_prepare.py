@@ -85,7 +85,7 @@ def test_a_method_of_one_modality_gets_one_and_says_so(tmp_path):
     write_film(tmp_path / "a.mp4", np.full((8, 32, 32, 3), 90, np.uint8), tone(400, 0.8))
     lines = []
     prepared = prepare(str(tmp_path), CPU, method="sela", callbacks=Callbacks(say=lines.append))
-    assert list(prepared.modalities) == ["video"] and lines == ["method sela takes one modality: video is used, audio is not."]
+    assert list(prepared.modalities) == ["video"] and lines == ["method sela uses one modality: video; audio is not used."]
     assert list(prepare(str(tmp_path), CPU, max_modalities=2).modalities) == ["video", "audio"]
     assert list(prepare(str(tmp_path), CPU, modality="audio").modalities) == ["audio"]
     with pytest.raises(UserError, match="have video and audio"):

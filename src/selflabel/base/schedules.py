@@ -50,12 +50,12 @@ def scale_epochs(published: list[int], total: int | None) -> list[int]:
     return [scaled[by_length.index(i)] for i in range(len(published))]
 
 
-def epochs_for_budget(n_items: int, views: int, fewest: int, most: int, on_gpu: bool = False) -> int:
-    """Epochs in which about `views` items pass on a CPU, and twenty times as many on a GPU.
+def epochs_for_budget(n_items: int, items_shown: int, fewest: int, most: int, on_gpu: bool = False) -> int:
+    """Epochs in which about `items_shown` items pass on a CPU, and twenty times as many on a GPU.
 
     Args:
         n_items: items of the set.
-        views: items shown in all, over every epoch.
+        items_shown: items shown in all, over every epoch.
         fewest, most: bounds on the epochs.
         on_gpu: whether the run trains on a GPU.
 
@@ -63,7 +63,7 @@ def epochs_for_budget(n_items: int, views: int, fewest: int, most: int, on_gpu: 
         >>> epochs_for_budget(5000, 100_000, 8, 60), epochs_for_budget(100, 100_000, 8, 60)
         (20, 60)
     """
-    return min(most, max(fewest, round(views * (20 if on_gpu else 1) / n_items)))
+    return min(most, max(fewest, round(items_shown * (20 if on_gpu else 1) / n_items)))
 
 
 def solve_times(epochs: int, solves: int, power: float) -> tuple[float, ...]:

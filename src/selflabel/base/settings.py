@@ -24,12 +24,12 @@ else:
 class Settings:
     """The settings of `label`, as stored in run.toml.
 
-    `encoder`, `weights` and `views` are one name, for the first modality (pictures or films before their sound), or one for each
+    `encoder`, `weights` and `views` are one name, for the first modality (images or videos before their sound), or one for each
     modality: "video=r2plus1d,audio=resnet18".
 
     Attributes that change the result:
         source: a folder, manifest, array, tar shards or embedded set.
-        clusters: K; None lets the method choose it, without truth.
+        clusters: K; None is estimated by sela-nn, without truth, and the default of other methods.
         method, encoder: names, as in `selflabel methods` and `selflabel encoders`.
         weights: .safetensors file of pretrained weights.
         mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
@@ -38,9 +38,9 @@ class Settings:
         preset: "paper" for the published network and length.
         labels: CSV of fixed labels to train on.
         seed: of every random number.
-        px: side of a view in pixels.
-        frames: frames of a view of a film.
-        fps: at which a film's frames are shown, in frames a second; None spreads them evenly.
+        px: side of a view in pixels; sounds have a size of their own.
+        frames: frames of a view of a video.
+        fps: at which a video's frames are shown, in frames a second; None spreads them evenly.
         modality: use this modality only.
         options: of the method.
 
@@ -96,13 +96,13 @@ def make_settings(**given: Any) -> Settings:
     return settings
 
 
-def of_modality(value: str, modality: str, first: str) -> str | None:
+def value_for_modality(value: str, modality: str, first: str) -> str | None:
     """The part of a setting that is for one modality; None where there is none. A plain name is for the first modality.
 
     Example:
-        >>> [of_modality("video=r2plus1d,audio=resnet18", m, "video") for m in ("video", "audio")]
+        >>> [value_for_modality("video=r2plus1d,audio=resnet18", m, "video") for m in ("video", "audio")]
         ['r2plus1d', 'resnet18']
-        >>> [of_modality("resnet50", m, "video") for m in ("video", "audio")]
+        >>> [value_for_modality("resnet50", m, "video") for m in ("video", "audio")]
         ['resnet50', None]
     """
     pairs = [pair.partition("=") for pair in value.split(",")]
@@ -112,23 +112,23 @@ def of_modality(value: str, modality: str, first: str) -> str | None:
 
 
 def with_overrides(config: str | None, sets: list[str], method_options: Collection[str] = ()) -> dict[str, Any]:
-    """Values from a TOML file, then from `key=value` words. A key that is no setting is an option of the method.
+    """Values from a TOML file, then from `key=value` arguments. A key that is no setting is an option of the method.
 
     Args:
         config: a TOML file.
-        sets: words, as in `--set`.
+        sets: arguments, as in `--set`.
         method_options: names that `sets` gives to the method although there is a setting of that name, as SeLaVi's `labels`.
 
     Raises:
-        UserError: the file cannot be read, or a word is no `key=value`.
+        UserError: the file cannot be read, or an argument is no `key=value`.
     """
     values = read_toml(Path(config)) if config else {}
     names = {f.name for f in fields(Settings)}
     options = {**values.pop("options", {}), **{k: values.pop(k) for k in list(values) if k not in names}}
-    for word in sets:
-        key, equals, text = word.partition("=")
+    for argument in sets:
+        key, equals, text = argument.partition("=")
         if not equals or not key:
-            raise UserError(f"--set {word}: write it as key=value.")
+            raise UserError(f"--set {argument}: write it as key=value.")
         key, value = key.strip(), parse(text.strip())
         if key == "options" or key in method_options or key not in names:
             options |= value if key == "options" else {key: value}

@@ -47,7 +47,12 @@ def label(
     context: typer.Context,
     source: Source,
     clusters: Annotated[
-        int | None, typer.Option("--clusters", "-k", help="Number of clusters; left out, it is chosen without truth.")
+        int | None,
+        typer.Option(
+            "--clusters",
+            "-k",
+            help="Number of clusters; left out, sela-nn estimates it, other methods have a default (10 or 128).",
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",
     encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",

@@ -36,8 +36,8 @@ def encoders() -> None:
     print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
     print(f"{'frozen':14} feature input as it is")
     print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
-    print("Image encoders take films frame by frame, and sounds as spectrograms. A plain name is for the pictures or films;")
-    print("films with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
+    print("Image encoders take videos frame by frame, and sounds as spectrograms. A plain name is for the images or videos;")
+    print("videos with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
 
 
 @app.command()

@@ -70,7 +70,7 @@ def score(
     scores = score_run(opened, truth, raw)
     print(jsonlib.dumps(scores) if json else score_lines(scores))
     for modality, (accuracy, nmi) in ({} if json else score_modalities(opened, truth)).items():
-        print(f"{modality + ' alone':16} accuracy {accuracy:.4f}, NMI {nmi:.4f}")
+        print(f"{modality + ' only':16} accuracy {accuracy:.4f}, NMI {nmi:.4f}")
     if plot is not None:
         plot_purity(opened, truth, raw, plot)
 
@@ -82,10 +82,13 @@ def probe(
         str | None, typer.Option(help="CSV with path, label and perhaps group (items that stay in one fold), or 'folders'.")
     ] = None,
     seed: Seed = 0,
-    papers: Annotated[bool, typer.Option("--papers", help="By the papers' schedules and neighbours, too.")] = False,
+    papers: Annotated[
+        bool,
+        typer.Option("--papers", help="Also report the linear-probe schedules and nearest-neighbour settings of the papers."),
+    ] = False,
     finetune: Annotated[
         int | None,
-        typer.Option(min=1, help="Train the networks on the classes for so many epochs, from the run and from scratch."),
+        typer.Option(min=1, help="Train the networks on the classes for N epochs, from the run and from scratch."),
     ] = None,
     device: Device = "auto",
     json: AsJson = False,
@@ -133,7 +136,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="File or folder to write. [default: RUN-FORMAT]")] = None,
     raw: Raw = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the items' files; this is the default.")] = False,
-    hard: Annotated[bool, typer.Option("--hard", help="Hard-link the items' files: no room needed, same disk only.")] = False,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Hard-link the items' files: takes no disk space, same disk only.")
+    ] = False,
     link: Annotated[bool, typer.Option("--link", help="Link to the items' files where they are.")] = False,
     source: MovedTo = None,
     follow_links: FollowLinks = False,

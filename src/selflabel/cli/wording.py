@@ -25,7 +25,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("clusters", f"{report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
         ("sizes", few),
         ("cluster sizes", report["mass"]),
-        ("head agreement", f"{signs['agreement']:.3f} NMI"),
+        *([("head agreement", f"{signs['agreement']:.3f} NMI")] if report["estimated_accuracy"] else []),
         ("view stability", f"{signs['stability']:.3f}"),
         ("confidence", f"{report['median_confidence']:.3f} median"),
         ("est. accuracy", estimate_line(report["estimated_accuracy"])),
@@ -39,8 +39,9 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         else ""
     )
     truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
-    after = f"look at   {browse_line(out)}\nnext      selflabel score {out}{truth}"
-    return f"{lines}{warning}\n\n{after}\n          selflabel predict {out} MORE_IMAGES"
+    folder = shlex.quote(str(out))
+    after = f"look at   {browse_line(out)}\nnext      selflabel score {folder}{truth}"
+    return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} MORE_ITEMS"
 
 
 def estimate_line(estimate: dict[str, float] | None) -> str:
@@ -68,10 +69,10 @@ def degraded_lines(rows: list[Any], modality: str) -> str:
     """A line for each level; see `jobs.degrade.Row`."""
 
     def line(row: Any) -> str:
-        alone = (
-            "" if row.alone_nmi is None else f"   {modality} alone: NMI {row.alone_nmi:.3f}, accuracy {row.alone_accuracy:.3f}"
-        )
-        return f"{row.way + ' ' + row.level:28} NMI {row.nmi:.3f}, accuracy {row.accuracy:.3f}{alone}"
+        text = f"{row.way + ' ' + row.level:28} NMI {row.nmi:.3f}, accuracy {row.accuracy:.3f}"
+        if row.alone_nmi is None:
+            return text
+        return f"{text}   {modality} only: NMI {row.alone_nmi:.3f}, accuracy {row.alone_accuracy:.3f}"
 
     return "\n".join(map(line, rows))
 

@@ -25,7 +25,7 @@ from selflabel.items import Blob
 
 VERSION = 3  # of what decoding does to the bytes: another one decodes everything anew
 DEFAULT_CAP_GB = 50.0
-ITEM_TIMEOUT_S = 60  # for one film or sound; its worker is then killed
+ITEM_TIMEOUT_S = 60  # for one video or sound; its worker is then killed
 ABANDONED_S = 86_400  # a store still unfinished after a day was left by a killed run
 DIGEST = np.dtype("V16")
 COPY_BYTES = 1 << 24  # copied at a time from an older store
@@ -73,7 +73,7 @@ def decoded_items(
         cache: the folder of the stores.
         workers: processes; 0 is one per core.
         progress: called with (done, total).
-        timeout_s: seconds that one film or sound may take.
+        timeout_s: seconds that one video or sound may take.
 
     Raises:
         OSError: the cache cannot be written.

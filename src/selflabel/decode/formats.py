@@ -19,7 +19,7 @@ class DecodedFormat:
     Args:
         kind: "image" or "clip" of uint8, or "sound" of int16.
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
-        rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the film.
+        rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
     """
 
     kind: str

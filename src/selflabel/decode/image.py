@@ -58,14 +58,14 @@ def to_grey_or_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
-    """16-bit pictures divided by 257, floats in [0, 1] times 255, others as they are."""
+    """16-bit images divided by 257, floats in [0, 1] times 255, others as they are."""
     top = values.max(initial=0)
     scaled = values / 257 if top > 255 else values * 255 if 0 < top <= 1 else values
     return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
 
 
 def to_square(image: Image.Image, px: int) -> Image.Image:
-    """Resize the middle square to `px` pixels a side; a picture of that size already is returned as it is."""
+    """Resize the middle square to `px` pixels a side; an image of that size already is returned as it is."""
     if image.size == (px, px):
         return image
     w, h = image.size

@@ -63,12 +63,12 @@ def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
 
 
 def inspect_images(items: Items) -> MediaInfo:
-    pictures = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
-    if not pictures:
+    images = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
+    if not images:
         return MediaInfo("photo", 32, 3)
-    grey = np.mean([is_grey(p) for p in pictures]) > 0.9
-    glyph = grey and np.median([background_share(p) for p in pictures]) >= GLYPH_BACKGROUND
-    short = int(np.median([min(p.shape[:2]) for p in pictures]))
+    grey = np.mean([is_grey(p) for p in images]) > 0.9
+    glyph = grey and np.median([background_share(p) for p in images]) >= GLYPH_BACKGROUND
+    short = int(np.median([min(p.shape[:2]) for p in images]))
     return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3)
 
 
@@ -97,9 +97,9 @@ def spread(n: int, size: int) -> list[int]:
 
 
 def sample_pictures(items: Items, size: int) -> list[np.ndarray]:
-    """(H, W[, C]) pictures of the sample that can be decoded."""
-    pictures = (read_pixels(items, i) for i in spread(len(items), size))
-    return [p for p in pictures if p is not None]
+    """(H, W[, C]) images of the sample that can be decoded."""
+    images = (read_pixels(items, i) for i in spread(len(items), size))
+    return [p for p in images if p is not None]
 
 
 def read_pixels(items: Items, row: int) -> np.ndarray | None:

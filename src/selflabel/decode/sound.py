@@ -25,11 +25,11 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
         rate: in Hz.
 
     Returns:
-        (samples,) int16 mono, and how many samples there are before they repeat; 0 for a film without a sound track or with a
+        (samples,) int16 mono, and how many samples there are before they repeat; 0 for a video without a sound track or with a
         silent one, which is no error.
 
     Raises:
-        Undecodable: neither film nor sound, or damaged from the start.
+        Undecodable: neither video nor sound, or damaged from the start.
     """
     with open_media(data) as container:
         if not container.streams.audio:

@@ -1,6 +1,6 @@
 """One video file's bytes to frames of one size at one rate. Imports no torch, so that worker processes start quickly.
 
-Frames come from the middle of the film, of SPAN_S seconds at most. The frames of a shorter film repeat.
+Frames come from the middle of the video, of SPAN_S seconds at most. The frames of a shorter video repeat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from selflabel.decode.image import Undecodable
 from selflabel.items import Blob
 
-SPAN_S = 10.0  # of a film's middle that frames come from
+SPAN_S = 10.0  # of a video's middle that frames come from
 CLOSE_S = 1e-6  # a frame so much early is on time
 
 TimedFrame = tuple[float | None, Any]  # seconds, None where the file does not say; the frame
@@ -37,13 +37,13 @@ class Schedule(NamedTuple):
 
 
 def open_media(data: bytes | str) -> Any:
-    """Open a film or sound as PyAV's container of streams.
+    """Open a video or sound as PyAV's container of streams.
 
     Args:
         data: the file's bytes, or its name.
 
     Raises:
-        Undecodable: empty, or no film or sound that can be read.
+        Undecodable: empty, or no video or sound that can be read.
     """
     import av
 
@@ -52,11 +52,11 @@ def open_media(data: bytes | str) -> Any:
     try:
         return av.open(io.BytesIO(data) if isinstance(data, bytes) else data, metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise Undecodable("not a film or sound, whatever its name says") from error
+        raise Undecodable("not a video or sound, whatever its name says") from error
 
 
 def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tuple[np.ndarray, int]:
-    """Decode frames of the film's middle: their middle squares, upright by the film's rotation flag.
+    """Decode frames of the video's middle: their middle squares, upright by the video's rotation flag.
 
     Args:
         data: the file's bytes, or its name.
@@ -79,16 +79,16 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tupl
         schedule = schedule_of(seconds_of(container, stream), frames, fps)
         if schedule.first_s > 0:
             container.seek(int(schedule.first_s * 1_000_000), backward=True)
-        pictures = list(frames_on_schedule(decode_frames(container, stream, schedule), schedule))
-    if not pictures:
+        images = list(frames_on_schedule(decode_frames(container, stream, schedule), schedule))
+    if not images:
         raise Undecodable("has no picture that can be decoded")
     resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
-    clip = np.stack([middle_square(picture, px, resizer) for picture in pictures])
+    clip = np.stack([middle_square(picture, px, resizer) for picture in images])
     return np.resize(clip, (frames, 3, px, px)), len(clip)
 
 
 def schedule_of(length_s: float, frames: int, fps: float) -> Schedule:
-    """The frames around the middle of a film: at a rate, or evenly over SPAN_S seconds or a shorter film."""
+    """The frames around the middle of a video: at a rate, or evenly over SPAN_S seconds or a shorter video."""
     span = frames / fps if fps else SPAN_S
     first = max(0.0, (length_s - span) / 2)
     if fps:

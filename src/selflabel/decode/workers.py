@@ -19,7 +19,7 @@ from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.image import Undecodable
 from selflabel.items import Blob
 
-IMAGES_PER_TASK, MEDIA_PER_TASK = 64, 8  # images, and films or sounds, that a worker decodes at a time
+IMAGES_PER_TASK, MEDIA_PER_TASK = 64, 8  # images, and videos or sounds, that a worker decodes at a time
 
 Task = list[tuple[int, Blob]]  # rows and their blobs
 Progress = Callable[[int, int], None]

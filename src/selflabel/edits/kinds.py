@@ -6,7 +6,7 @@ The fields are the JSON of edits.jsonl.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -43,6 +43,10 @@ class BaseEdit(BaseModel):
     def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
         """Change a labelling, which it must fit, in place."""
 
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        """The edit in a few words, for messages and for the undo and redo buttons. cluster_name: number to name."""
+        return str(getattr(self, "do", "edit"))
+
 
 class Name(BaseEdit):
     """Give a cluster a name; an empty one removes it.
@@ -65,6 +69,9 @@ class Name(BaseEdit):
         labels.names.pop(self.cluster, None)
         if self.name.strip():
             labels.names[self.cluster] = self.name.strip()
+
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"cluster {self.cluster} named “{self.name}”" if self.name else f"name of cluster {self.cluster} removed"
 
 
 class Merge(BaseEdit):
@@ -96,6 +103,9 @@ class Merge(BaseEdit):
         if names:
             labels.names[self.into] = names[0]
         labels.clusters = [c for c in labels.clusters if c not in others]
+
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"merge of {len(self.clusters)} clusters into {cluster_name(self.into)}"
 
 
 class Split(BaseEdit):
@@ -133,6 +143,9 @@ class Split(BaseEdit):
             labels.item_clusters[rows] = np.array(self.parts, np.int32)[part]
         labels.add_clusters(self.parts)
 
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"split of {cluster_name(self.cluster)} into {len(self.parts)}"
+
 
 class ItemEdit(BaseEdit):
     """An edit of single items.
@@ -146,6 +159,11 @@ class ItemEdit(BaseEdit):
     def problem(self, labels: EditedLabels) -> str:
         last, n = max(self.items), len(labels.item_clusters)
         return f"there is no item {last}; the rows are 0 to {n - 1}." if last >= n else ""
+
+    @property
+    def item_count(self) -> str:
+        """The number of items, for people."""
+        return f"{len(self.items):,} item" + ("s" if len(self.items) != 1 else "")
 
 
 class Move(ItemEdit):
@@ -167,6 +185,9 @@ class Move(ItemEdit):
         labels.rejected[self.items] = False
         labels.add_clusters([self.to])
 
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"move of {self.item_count} to {cluster_name(self.to)}"
+
 
 class Reject(ItemEdit):
     """Take items out of the labelling."""
@@ -176,6 +197,9 @@ class Reject(ItemEdit):
     def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
         labels.rejected[self.items] = True
 
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"reject of {self.item_count}"
+
 
 class Restore(ItemEdit):
     """Put rejected items back into the cluster that they had."""
@@ -184,6 +208,9 @@ class Restore(ItemEdit):
 
     def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
         labels.rejected[self.items] = False
+
+    def describe(self, cluster_name: Callable[[int], str]) -> str:
+        return f"return of {self.item_count}"
 
 
 class Undo(BaseEdit):
@@ -205,7 +232,7 @@ _EDIT: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="do")
 def missing_cluster(clusters: Iterable[int], labels: EditedLabels) -> str:
     """What is wrong where one of the clusters is not in a labelling; "" where all are."""
     missing = sorted(set(clusters) - set(labels.clusters))
-    return f"there is no cluster {missing[0]} (it may have been merged); look at the clusters anew." if missing else ""
+    return f"there is no cluster {missing[0]} (it may have been merged); reload the page." if missing else ""
 
 
 def parse(values: dict[str, Any]) -> Edit:

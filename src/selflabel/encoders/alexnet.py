@@ -1,6 +1,6 @@
 """AlexNet as SeLa trains it: 96-256-384-384-256 convolutions with batch norm, then two layers of 4,096 with dropout.
 
-From the published code's "big" variant, without its Sobel filter. The paper uses pictures of 224 px.
+From the published code's "big" variant, without its Sobel filter. The paper uses images of 224 px.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LAYERS = (  # channels, kernel, stride, padding, whether max-pooling follows
 
 
 def make_alexnet(channels: int, px: int) -> Encoder:
-    """AlexNet for pictures (channels, px, px).
+    """AlexNet for images (channels, px, px).
 
     Raises:
-        UserError: the pictures are smaller than 63 px.
+        UserError: the images are smaller than 63 px.
     """
     if px < MIN_PX:
-        raise UserError(f"alexnet needs pictures of at least {MIN_PX} px, these are shown at {px}; add --set px=224.")
+        raise UserError(f"alexnet needs images of at least {MIN_PX} px, these are shown at {px}; add --set px=224.")
     trunk = convolutions(channels)
     with torch.no_grad():
         map_shape = trunk.eval()(torch.zeros(1, channels, px, px)).shape[1:]

@@ -18,13 +18,13 @@ SUM_BLOCK = 65_536  # rows summed at a time
 
 
 class Encoder(nn.Module):
-    """An encoder of pictures: normalise, trunk, neck.
+    """An encoder of images: normalise, trunk, neck.
 
     Args:
-        trunk: normalised pictures (B, C, px, px) to what `map` and `neck` work on; of a convolutional net the map itself.
+        trunk: normalised images (B, C, px, px) to what `map` and `neck` work on; of a convolutional net the map itself.
         neck: the trunk's output to the pooled feature (B, dim).
         channels: C.
-        px: side of the pictures in pixels.
+        px: side of the images in pixels.
         mean, std: of each channel, for values in [0, 1]; 0.5 and 0.25 where they are left out.
     """
 
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         return self.trunk(self.normalise(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The pooled feature (B, dim) of pictures (B, C, px, px) with values in [0, 1]."""
+        """The pooled feature (B, dim) of images (B, C, px, px) with values in [0, 1]."""
         return self.neck(self.trunk(self.normalise(x)))
 
     def normalise(self, x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def feature_dim(encoder: nn.Module, *shape: int) -> int:
 
 
 def accepts_px(encoder: nn.Module, channels: int, px: int) -> bool:
-    """Whether pictures of this side, in pixels, give features of the encoder's own length."""
+    """Whether images of this side, in pixels, give features of the encoder's own length."""
     try:
         return feature_dim(encoder, channels, px, px) == encoder.dim
     except (RuntimeError, AssertionError, ValueError):

@@ -1,10 +1,10 @@
-"""Encoders of films (B, 3, F, px, px) with values in [0, 1].
+"""Encoders of videos (B, 3, F, px, px) with values in [0, 1].
 
 `clip9` shifts an eighth of the channels one frame forward and an eighth one frame back before every stage (TSM; Lin et al.,
 2019), so that a thin image network sees motion at no cost. `r2plus1d` is R(2+1)D-18 (Tran et al., 2018), the network of SeLaVi.
-`Framewise` lets any image encoder serve films: every frame by itself, the features averaged over time.
+`Framewise` lets any image encoder serve videos: every frame by itself, the features averaged over time.
 
-Axes: B films, F frames, C channels, D features, h x w positions of a map.
+Axes: B videos, F frames, C channels, D features, h x w positions of a map.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SHIFT_DIVISOR = 8  # one in this many channels is shifted, in each direction
 
 
 class ClipEncoder(nn.Module):
-    """An encoder of whole films: normalise, trunk, mean over time and place.
+    """An encoder of whole videos: normalise, trunk, mean over time and place.
 
     Args:
-        trunk: normalised films (B, 3, F, px, px) to a map (B, D, F', h, w).
+        trunk: normalised videos (B, 3, F, px, px) to a map (B, D, F', h, w).
         px: side of the frames in pixels.
         frames: F.
     """

@@ -1,6 +1,6 @@
 """Every encoder by its name.
 
-Names: those in ENCODERS (pictures, and sounds as pictures of one channel) and CLIP_ENCODERS (films), `timm:NAME` for any timm
+Names: those in ENCODERS (images, and sounds as images of one channel) and CLIP_ENCODERS (videos), `timm:NAME` for any timm
 backbone, `frozen` for features as they are given, and `frozen:NAME` for a fixed backbone whose features are computed once.
 """
 
@@ -30,7 +30,7 @@ class EncoderEntry:
     """How to make an encoder, and what `selflabel encoders` prints about it.
 
     Args:
-        make: (channels, px) -> encoder; of films (px, frames) -> encoder.
+        make: (channels, px) -> encoder; of videos (px, frames) -> encoder.
         description: what network it is.
         suits: which data it suits.
     """
@@ -41,7 +41,7 @@ class EncoderEntry:
 
 
 ENCODERS: dict[str, EncoderEntry] = {
-    "conv4": EncoderEntry(make_conv4, "four convolutions (32, 32, 64, 128), flattened", "small grey pictures, 8 to 32 px"),
+    "conv4": EncoderEntry(make_conv4, "four convolutions (32, 32, 64, 128), flattened", "small grey images, 8 to 32 px"),
     "resnet9": EncoderEntry(make_resnet9, "four thin residual stages (32 to 256)", "photos on a CPU, 32 to 128 px"),
     WIDE: EncoderEntry(make_resnet(WIDE), "ResNet of one block a stage (64 to 512), SeLaVi's for sounds", "--preset paper"),
     "resnet18": EncoderEntry(make_resnet("resnet18"), "ResNet-18; small-image stem up to 64 px", "photos on a GPU"),
@@ -51,18 +51,18 @@ ENCODERS: dict[str, EncoderEntry] = {
 
 CLIP_ENCODERS: dict[str, EncoderEntry] = {
     "clip9": EncoderEntry(
-        lambda px, frames: ClipEncoder(Clip9(px), px, frames), "ResNet9 with channels shifted in time", "films on a CPU"
+        lambda px, frames: ClipEncoder(Clip9(px), px, frames), "ResNet9 with channels shifted in time", "videos on a CPU"
     ),
-    "r2plus1d": EncoderEntry(lambda px, frames: ClipEncoder(R2Plus1D(), px, frames), "R(2+1)D-18, as SeLaVi", "films on a GPU"),
+    "r2plus1d": EncoderEntry(lambda px, frames: ClipEncoder(R2Plus1D(), px, frames), "R(2+1)D-18, as SeLaVi", "videos on a GPU"),
 }
 
 
 def make_encoder(name: str, channels: int, px: int, weights: Path | None = None, fetch: bool = True) -> Encoder:
-    """An encoder of pictures by its name.
+    """An encoder of images by its name.
 
     Args:
         name: in ENCODERS, or "timm:NAME".
-        channels: of the pictures.
+        channels: of the images.
         px: side at which they are shown, in pixels.
         weights: a .safetensors file; None leaves the weights random, except that a timm backbone fetches its pretrained ones.
         fetch: False keeps a timm backbone from fetching.
@@ -73,7 +73,7 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
     if name.startswith(TIMM):
         return make_timm(name.removeprefix(TIMM), channels, px, weights, fetch)
     if name in CLIP_ENCODERS:
-        raise UserError(f"--encoder {name}: takes films, not pictures or sounds; for films name it as video={name}.")
+        raise UserError(f"--encoder {name}: takes videos, not images or sounds; for videos name it as video={name}.")
     if name not in ENCODERS:
         known = ", ".join([*ENCODERS, *CLIP_ENCODERS])
         raise UserError(f"--encoder {name}: there is none of that name; there are {known}, timm:NAME and frozen:NAME.")
@@ -87,7 +87,7 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
 def make_clip_encoder(
     name: str, px: int, frames: int, weights: Path | None = None, fetch: bool = True
 ) -> ClipEncoder | Framewise:
-    """An encoder of films (B, 3, frames, px, px): one of CLIP_ENCODERS, or any image encoder frame by frame.
+    """An encoder of videos (B, 3, frames, px, px): one of CLIP_ENCODERS, or any image encoder frame by frame.
 
     The other arguments and what it raises are as in `make_encoder`.
     """
@@ -111,13 +111,13 @@ def feature_or_image_encoder(
     weights: Path | None = None,
     fetch: bool = True,
 ) -> nn.Module:
-    """The encoder of one modality, whatever is stored of it: features, films, or pictures and sounds.
+    """The encoder of one modality, whatever is stored of it: features, videos, or images and sounds.
 
     Args:
-        kind: "features", "video", or any other kind for pictures (sounds are pictures of one channel).
+        kind: "features", "video", or any other kind for images (sounds are images of one channel).
         name: of the encoder; a leading "frozen:" is ignored, and for features the name is not used.
         channels, px, weights, fetch: as in `make_encoder`.
-        frames: of a film.
+        frames: of a video.
         feature_dim: length of a feature vector, where kind is "features"; the encoder is not fitted yet.
 
     Raises:

@@ -1,4 +1,4 @@
-"""ResNets of torchvision, with the stem of the CIFAR literature for pictures of up to 64 px."""
+"""ResNets of torchvision, with the stem of the CIFAR literature for images of up to 64 px."""
 
 from __future__ import annotations
 

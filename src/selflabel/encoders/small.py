@@ -59,10 +59,10 @@ class Residual(nn.Module):
 class ResNet9(nn.Module):
     """Four residual stages of two convolutions, max-pooled by two between them.
 
-    Pictures above 64 px enter through a 7 x 7 convolution of stride 4, so that 128 px cost what 32 px do.
+    Images above 64 px enter through a 7 x 7 convolution of stride 4, so that 128 px cost what 32 px do.
 
     Args:
-        channels: of the pictures.
+        channels: of the images.
         px: their side in pixels.
         width: channels of the first stage; the stages have w, 2w, 4w and 8w.
         stride: of the stem; by `px` where it is left out.

@@ -48,7 +48,7 @@ class TimmEncoder(Encoder):
         return tokens_to_map(keys, grid)
 
     def grid_of(self, output: Tensor, x: Tensor, layer: Layer) -> tuple[int, int]:
-        """Rows and columns of the patch tokens among the trunk's output tokens (B, T, D) for pictures x.
+        """Rows and columns of the patch tokens among the trunk's output tokens (B, T, D) for images x.
 
         Raises:
             UserError: the output holds no full grid of patch tokens.
@@ -93,8 +93,8 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
 
     Args:
         name: timm's name, such as "resnet50".
-        channels: of the pictures; of one channel the pretrained filters are summed, as timm does.
-        px: side of the pictures in pixels.
+        channels: of the images; of one channel the pretrained filters are summed, as timm does.
+        px: side of the images in pixels.
         weights: a .safetensors file; None fetches timm's own, if `fetch`.
         fetch: False leaves the weights random where no file is given.
 

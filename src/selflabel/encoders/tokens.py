@@ -1,6 +1,6 @@
 """A transformer's tokens as a map, and the keys of an attention layer. Pure tensor functions, written for timm's transformers.
 
-Axes: B pictures, T tokens, N patch tokens, D features, h x w patches.
+Axes: B images, T tokens, N patch tokens, D features, h x w patches.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_UNDECLARED_PREFIX = 2  # a class token and a distillation token
 
 
 def patch_grid(n_patches: int, height: int, width: int) -> tuple[int, int] | None:
-    """Rows and columns of square patches over a picture of height x width pixels; None where no such grid has `n_patches`.
+    """Rows and columns of square patches over an image of height x width pixels; None where no such grid has `n_patches`.
 
     Example:
         >>> patch_grid(196, 224, 224), patch_grid(197, 224, 224), patch_grid(8, 32, 64)

@@ -1,6 +1,6 @@
 """How good features are, whatever the labels: nearest neighbours, a linear layer, few labels, retrieval.
 
-A probe is trained on one part of the items and tested on another. Items of one group (takes of one film, pictures of one person)
+A probe is trained on one part of the items and tested on another. Items of one group (takes of one video, images of one person)
 must be on the same side, or a neighbour is the same take rather than the same class.
 
 Sources: weighted nearest neighbours with k = 10 and sigma = 0.1, Wu et al. (2018), as SeLa's CIFAR evaluation, whose grid of both

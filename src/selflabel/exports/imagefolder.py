@@ -1,4 +1,4 @@
-"""imagefolder: Hugging Face's folder of files with a metadata.csv; of sounds it is an audiofolder, of films a videofolder.
+"""imagefolder: Hugging Face's folder of files with a metadata.csv; of sounds it is an audiofolder, of videos a videofolder.
 
 Everything lies in train/, because a class or a file whose name has "test" in it would otherwise become a split of that name.
 """

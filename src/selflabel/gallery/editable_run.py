@@ -188,7 +188,7 @@ class EditableRun:
     def make_split(self, now: LabelState, values: dict) -> Edit:
         cluster, parts = values.get("cluster"), values.get("parts", 2)
         if not isinstance(cluster, int) or cluster not in now.edited.clusters:
-            raise UserError(f"there is no cluster {cluster} (it may have been merged); look at the clusters anew.")
+            raise UserError(f"there is no cluster {cluster} (it may have been merged); reload the page.")
         if not isinstance(parts, int) or not 2 <= parts <= MAX_SPLIT_PARTS:
             raise UserError(f"{parts} parts cannot be made; ask for 2 to {MAX_SPLIT_PARTS}.")
         with single_thread():

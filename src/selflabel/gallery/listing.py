@@ -39,7 +39,7 @@ def list_rows(run: EditableRun, now: LabelState, view: str, order: Order, query:
         rows = search_paths(run, query)
     else:
         if not view.isdecimal() or int(view) not in now.edited.clusters:
-            raise UserError(f"there is no cluster {view[:20]} (it may have been merged); look at the clusters anew.")
+            raise UserError(f"there is no cluster {view[:20]} (it may have been merged); reload the page.")
         rows = now.members(int(view))
     if view in ("all", "search") and order != "row":
         rows = rows[np.argsort(np.uint16(65_535) - now.typicality[rows], kind="stable")]

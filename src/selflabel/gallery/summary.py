@@ -157,23 +157,4 @@ def describe_edit(edit: Edit | None, names: dict[int, str]) -> str:
         >>> describe_edit(Move(items=[7, 8], to=9), {9: "seven"}), describe_edit(Move(items=[7], to=2), {9: "seven"})
         ('move of 2 items to seven', 'move of 1 item to cluster 2')
     """
-    if edit is None:
-        return ""
-
-    def cluster_name(cluster: int) -> str:
-        return names.get(cluster) or f"cluster {cluster}"
-
-    values: Any = edit
-    n = len(getattr(edit, "items", []))
-    items = f"{n:,} item" + ("s" if n != 1 else "")
-    phrases = {
-        "name": lambda: (
-            f"cluster {values.cluster} named “{values.name}”" if values.name else f"name of cluster {values.cluster} gone"
-        ),
-        "merge": lambda: f"merge of {len(values.clusters)} clusters into {cluster_name(values.into)}",
-        "split": lambda: f"split of {cluster_name(values.cluster)} into {len(values.parts)}",
-        "move": lambda: f"move of {items} to {cluster_name(values.to)}",
-        "reject": lambda: f"reject of {items}",
-        "restore": lambda: f"return of {items}",
-    }
-    return phrases[edit.do]()
+    return "" if edit is None else edit.describe(lambda cluster: names.get(cluster) or f"cluster {cluster}")

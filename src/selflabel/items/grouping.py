@@ -1,4 +1,4 @@
-"""Files to items: files of several kinds that share a stem are one item, as a picture and the sound beside it."""
+"""Files to items: files of several kinds that share a stem are one item, as an image and the sound beside it."""
 
 from __future__ import annotations
 

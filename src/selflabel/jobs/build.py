@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import Settings, of_modality
+from selflabel.base.settings import Settings, value_for_modality
 from selflabel.contract import Method, Task
 from selflabel.encoders import GivenFeatures, to_channels_last
 from selflabel.items import Items, read_rows
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.views import PRESETS
+
+SPARSE = 10  # given label numbers are kept up to so many times the number of labels; above that they are numbered again
 
 
 def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> Task:
@@ -53,7 +55,7 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
 
 def check_views(views: str, modality: str, first: str) -> None:
     """Raise UserError where there is no such preset, or where it would mirror a sound."""
-    name = of_modality(views, modality, first) or "auto"
+    name = value_for_modality(views, modality, first) or "auto"
     if name != "auto" and name not in PRESETS:
         raise UserError(f"--views {name}: there is no preset of that name; there are {', '.join(PRESETS)}.")
     if name != "auto" and modality == "audio" and PRESETS[name].flip:
@@ -71,14 +73,14 @@ def read_fixed_labels(file: Path, items: Items) -> Tensor:
     rows = read_rows(file)
     if not rows or "path" not in rows[0] or "label" not in rows[0]:
         raise UserError(f"--labels {file}: needs the columns 'path' and 'label', as in a run's labels.csv.")
-    known = {str(row["path"]): str(row["label"]) for row in rows}
-    missing = [p for p in items.paths if p not in known]
+    label_of_path = {str(row["path"]): str(row["label"]) for row in rows}
+    missing = [p for p in items.paths if p not in label_of_path]
     if missing:
         raise UserError(f"--labels {file}: has no label for {len(missing)} items, the first {missing[0]}.")
-    values = [known[p] for p in items.paths]
-    are_numbers = all(v.isdigit() for v in values)
+    values = [label_of_path[p] for p in items.paths]
+    are_numbers = all(v.isdecimal() for v in values)
     names = sorted(set(values), key=int if are_numbers else str)  # type: ignore[arg-type]
-    keep_numbers = are_numbers and int(names[-1]) < 10 * len(names)
+    keep_numbers = are_numbers and int(names[-1]) < SPARSE * len(names)
     code = {name: int(name) if keep_numbers else i for i, name in enumerate(names)}
     return torch.tensor([code[v] for v in values])
 
@@ -101,7 +103,7 @@ def make_method(
     """
     torch.manual_seed(task.seed)
     method = make(task, make_options(make, name, options))
-    if task.given_labels is not None and name != "sela":
+    if task.given_labels is not None and not method.takes_given_labels:
         raise UserError(f"--labels: method {name} solves its own labels; training on fixed ones is --method sela.")
     method.build(nn.ModuleDict({m: fitted_encoder(modality) for m, modality in prepared.modalities.items()}))
     to_channels_last(method.to(device))
@@ -128,10 +130,10 @@ def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
     try:
         return make.options_type(**options)
     except (ValidationError, TypeError) as error:
-        known = ", ".join(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
+        names = ", ".join(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             text = f"{first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
         else:
             text = str(error)
-        raise UserError(f"--set {text}; options of {name} are {known}.") from error
+        raise UserError(f"--set {text}; options of {name} are {names}.") from error

@@ -1,4 +1,4 @@
-"""`selflabel score --degrade`: how robust a finished run's labels are. Pictures are compressed, blurred or dropped, sounds
+"""`selflabel score --degrade`: how robust a finished run's labels are. Images are compressed, blurred or dropped, sounds
 low-passed, made noisy or dropped (the degradation experiment of SeLaVi). The run is not trained again.
 """
 

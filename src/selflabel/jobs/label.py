@@ -115,7 +115,7 @@ def label_into(
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
     timer.stop("label")
     timer.seconds["train"] = max(timer.seconds["train"], sum(line["seconds"] for line in history))  # epochs before a resume count
-    report = make_report(settings.method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
+    report = make_report(settings.method, method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         write_run(run, method, prepared, labelling, report)

@@ -29,7 +29,7 @@ from selflabel.training.distributed import Ranks, pick_device
 from selflabel.views.clip import FRAMES
 
 BATCH = 256
-NAMES = {"image": "pictures", "video": "videos", "audio": "sounds"}
+NAMES = {"image": "images", "video": "videos", "audio": "sounds"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a finished labelling says about itself, without truth: best labels, neighbours, signs, and the report."""
+"""What a finished labelling says about itself, without truth: best labels, neighbours, diagnostics, and the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN_NEIGHBOURS = 10  # of each item in the run folder
 
 
 def describe(method: Method, data: ResidentData, items: Items, outcome: Outcome, task: Task) -> tuple[Labelling, Diagnostics]:
-    """What is written of a finished labelling, and its label-free signs."""
+    """What is written of a finished labelling, and the diagnostics that need no truth."""
     probabilities = outcome.probabilities.float().cpu()
     best = probabilities.topk(min(BEST_LABELS, probabilities.shape[1]), dim=1)
     pooled = {m: data.features(m) for m in task.modalities}
@@ -61,8 +61,16 @@ def random_view_features(data: ResidentData, task: Task, modality: str) -> Tenso
     return data.features(modality, view={"features": "dropout"}.get(kind, kind), draw=1)
 
 
+def choice_of_k(method: Method, clusters: int | None) -> str:
+    """Who chose the number of clusters, for people. clusters: K as asked for, or None."""
+    if clusters:
+        return "the user"
+    return "the method, without truth" if method.chooses_k else "the method's default; choose another with --clusters"
+
+
 def make_report(
-    method: str,
+    name: str,
+    method: Method,
     clusters: int | None,
     prepared: Prepared,
     labelling: Labelling,
@@ -74,11 +82,12 @@ def make_report(
     """report.json.
 
     Args:
-        method: its name.
-        clusters: K as asked for; None where the method chose it.
-        prepared, labelling, outcome, signs: the set and its finished labelling.
+        name: of the method.
+        method: it.
+        clusters: K as asked for; None where it was left to the method.
+        prepared, labelling, outcome, signs: the data set and its finished labelling.
         history: the loop's line for each epoch.
-        seconds: of each step.
+        seconds: duration of each step, in seconds.
     """
     K = int(outcome.probabilities.shape[1])
     sizes = np.bincount(labelling.labels, minlength=K)
@@ -87,9 +96,9 @@ def make_report(
         "n_items": len(labelling.paths),
         "n_skipped": len(labelling.skipped),
         "n_clusters": K,
-        "clusters_chosen_by": "the user" if clusters else "the method, without truth",
+        "clusters_chosen_by": choice_of_k(method, clusters),
         "sizes": sizes.tolist(),
-        "method": method,
+        "method": name,
         "encoder": ", ".join(modality.encoder for modality in prepared.modalities.values()),
         "head": outcome.head,
         **outcome.notes,

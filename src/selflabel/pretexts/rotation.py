@@ -1,4 +1,4 @@
-"""RotNet (Gidaris, Singh & Komodakis, ICLR 2018): the network predicts by how many quarter turns a picture was rotated."""
+"""RotNet (Gidaris, Singh & Komodakis, ICLR 2018): the network predicts by how many quarter turns an image was rotated."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from selflabel.contract import Gather, Pretext, no_gather
 
 
 def quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
-    """All four rotations of every picture.
+    """All four rotations of every image.
 
     Args:
-        x: (B, C, h, h) square pictures.
+        x: (B, C, h, h) square images.
 
     Returns:
-        ((4B, C, h, h) rotated pictures, (4B,) their quarter turns, 0 to 3).
+        ((4B, C, h, h) rotated images, (4B,) their quarter turns, 0 to 3).
 
     Raises:
-        UserError: the items are no square pictures.
+        UserError: the items are no square images.
     """
     if x.ndim < 4 or x.shape[-2] != x.shape[-1]:
         shape = " x ".join(map(str, x.shape[1:]))
-        raise UserError(f"--set pretext=rotation: rotates square pictures, and items are {shape} here; use simclr or moco.")
+        raise UserError(f"--set pretext=rotation: rotates square images, and items are {shape} here; use simclr or moco.")
     rotated = torch.cat([x.rot90(q, (-2, -1)) for q in range(4)])
     return rotated, torch.arange(4, device=x.device).repeat_interleave(len(x))
 

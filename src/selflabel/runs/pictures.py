@@ -1,4 +1,4 @@
-"""An item as one small picture: the photograph, the film's middle frame, the sound's spectrogram, the row of features."""
+"""An item as one small picture: the photograph, the video's middle frame, the sound's spectrogram, the row of features."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def image_tile(blob: Blob | None) -> np.ndarray:
 
 
 def media_tile(items: Items, row: int) -> np.ndarray:
-    """A film's middle frame with a strip of its sound below, or a sound's spectrogram; white where there is neither."""
-    film, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
+    """A video's middle frame with a strip of its sound below, or a sound's spectrogram; white where there is neither."""
+    video, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
     strips: list[Image.Image] = []
     with suppress(Undecodable):
-        if film is not None:
-            strips.append(middle_frame(film))
+        if video is not None:
+            strips.append(middle_frame(video))
     with suppress(Undecodable):
         if sound is not None:
             picture = spectrogram(sound)
@@ -129,7 +129,7 @@ def feature_picture(values: np.ndarray) -> Image.Image:
 
 
 def middle_frame(blob: Blob) -> Image.Image:
-    """A film's middle frame, 128 px. Raises Undecodable."""
+    """A video's middle frame, 128 px. Raises Undecodable."""
     frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX)
     return Image.fromarray(np.ascontiguousarray(frames[1].transpose(1, 2, 0)))
 

@@ -1,4 +1,4 @@
-"""The set as a method sees it: views of some items, and features of all."""
+"""The data set as a method sees it: views of some items, and features of all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from selflabel.training.stored import Stored
 from selflabel.views import Preset, View, fit_first_features, key_of
 
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
-SAMPLE, SAMPLE_BYTES = 2000, 1 << 29  # most items that first features are fitted to
+SAMPLE, SAMPLE_BYTES = 2000, 1 << 29  # first features are fitted to at most so many items, and bytes
 FEATURE_PASS = 0x5EED  # mixed into the key for the views of a pass over all items
 
 
 class ResidentData:
-    """A set on the device where it fits.
+    """The data set: on the GPU if it fits, else memory-mapped on the host.
 
     Args:
         stored: modality to its stored items.
@@ -39,11 +39,11 @@ class ResidentData:
         self.device, self.ranks, self.seed = device, ranks, seed
         self.n_items = next(iter(self.stored.values())).n_items
         self.present = {m: s.present.to(device) for m, s in self.stored.items()}
-        self.lacking = {m for m, has in self.present.items() if not bool(has.all())}
+        self.lacking = {m for m, is_present in self.present.items() if not bool(is_present.all())}
         self.encoders: nn.ModuleDict | None = None
 
     def with_stored(self, modality: str, stored: Stored) -> ResidentData:
-        """The same set with one modality stored otherwise, for example corrupted."""
+        """The same data set with one modality stored otherwise, for example corrupted."""
         other = copy.copy(self)
         other.stored = self.stored | {modality: stored}
         return other

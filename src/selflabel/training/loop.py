@@ -66,7 +66,7 @@ class LoopCallbacks:
     Attributes:
         on_step: after a step, with (phase, state, steps of the epoch, items of the epoch).
         on_epoch: after an epoch, with its line of metrics.
-        should_stop: asked after every step; True saves and ends the run.
+        should_stop: asked after every step, by several ranks at the end of an epoch only; True saves and ends the run.
     """
 
     on_step: Callable[[Phase, LoopState, int, int], None] = lambda *_: None
@@ -205,14 +205,14 @@ class Loop:
         value, slope = torch.stack([loss.detach(), norm]).tolist()
         if math.isfinite(value) and math.isfinite(slope):
             return value
-        what = f"gradient became {slope}" if math.isfinite(value) else f"loss became {value}"
+        problem = f"gradient became {slope}" if math.isfinite(value) else f"loss became {value}"
         raise UserError(
-            f"the {what} in epoch {self.state.epochs_done + 1}, step {self.state.step + 1}, at a learning rate of {lr:.3g}; "
+            f"the {problem} in epoch {self.state.epochs_done + 1}, step {self.state.step + 1}, at a learning rate of {lr:.3g}; "
             "start again with a smaller one, e.g. --set lr_scale=0.3 --overwrite, and look for items without content."
         )
 
     def relabel(self) -> None:
-        """The label turn, the same on every rank. The optimiser's state of parameters that were drawn anew is dropped."""
+        """The label turn, the same on every rank. The optimiser's state of parameters that were initialised again is dropped."""
         state, before = self.state, [x.clone() for x in self.method.current_labels()]
         self.method.eval()
         with torch.no_grad(), warnings.catch_warnings():
@@ -284,8 +284,8 @@ def train_mode(method: Method) -> None:
     """Training mode, but eval mode for modules that this phase does not train: their batch statistics must not change."""
     method.train()
     for module in method.modules():
-        own = list(module.parameters())
-        if own and not any(p.requires_grad for p in own):
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
             module.eval()
 
 
@@ -296,7 +296,7 @@ def make_batch(data: ResidentData, phase: Phase, rows_BG: Tensor, progress: floa
         modality: [data.view(modality, flat, preset, key_of(key, m, i)) for i, preset in enumerate(presets)]
         for m, (modality, presets) in enumerate(sorted(phase.views.items()))
     }
-    present = {m: has[flat.to(has.device)] for m, has in data.present.items() if m in data.lacking}
+    present = {m: is_present[flat.to(is_present.device)] for m, is_present in data.present.items() if m in data.lacking}
     return Batch(rows_BG.to(data.device), views, progress, present)
 
 
@@ -307,7 +307,7 @@ def label_metrics(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
         return {}
     changed = [float((a.cpu() != b).float().mean()) for a, b in zip(before, labels)]
     return {
-        "changed": round(sum(changed) / max(1, len(changed)), 5),
+        **({"changed": round(sum(changed) / len(changed), 5)} if changed else {}),  # needs `Method.current_labels`
         "agreement": round(mean_pairwise_nmi([x.numpy() for x in labels]), 5),
         "mass_error": round(result.error, 6),
         "turns": result.n_iter,

@@ -16,7 +16,7 @@ from selflabel.views import PRESETS, Preset, View, bernoulli, view_clips, view_i
 from selflabel.views.clip import FRAMES
 from selflabel.views.sound import MELS
 
-RESIDENT_SHARE = 0.5  # share of the device's free memory that the set may take
+RESIDENT_SHARE = 0.5  # share of the device's free memory that the data set may take
 FEATURE_DROPOUT = 0.1  # share of a feature vector's entries that a random view sets to zero
 
 Corruption = Callable[[Tensor, Tensor], Tensor]  # (stored items, their row numbers) to changed items
@@ -42,7 +42,7 @@ class Stored(ABC):
 
     @property
     def n_items(self) -> int:
-        """N."""
+        """The number of items N."""
         return len(self.items if self.index is None else self.index)
 
     @property
@@ -51,11 +51,11 @@ class Stored(ABC):
         return torch.ones(self.n_items, dtype=torch.bool) if self.lengths is None else self.lengths > 0
 
     def view(self, rows: Tensor, preset: str | Preset, key: int, device: torch.device) -> View:
-        """A random view of some items.
+        """A view of some items, random unless the preset is "centre".
 
         Args:
             rows: (B,) int64 row numbers.
-            preset: or its name.
+            preset: a preset, or its name in PRESETS.
             key: fixes the random numbers, together with the rows.
             device: where the view is computed.
         """
@@ -79,7 +79,7 @@ class Stored(ABC):
 
 @dataclass(frozen=True)
 class StoredImages(Stored):
-    """(M, C, H, W) uint8 pictures. px: side of a view."""
+    """(M, C, H, W) uint8 images. px: side of a view."""
 
     px: int = 0
 
@@ -89,11 +89,11 @@ class StoredImages(Stored):
 
 @dataclass(frozen=True)
 class StoredClips(Stored):
-    """(M, F, 3, H, W) uint8 films, shown at their stored side.
+    """(M, F, 3, H, W) uint8 videos, shown at their stored side.
 
     Attributes:
         frames: frames of a view.
-        consecutive: views show frames as they are stored, one after the other; else frames evenly spread over the film.
+        consecutive: views show frames as they are stored, one after the other; else frames evenly spread over the video.
     """
 
     frames: int = FRAMES
@@ -105,7 +105,7 @@ class StoredClips(Stored):
 
 @dataclass(frozen=True)
 class StoredSounds(Stored):
-    """(M, S) int16 waves. rate: samples a second. bands: height of the spectrogram."""
+    """(M, S) int16 waveforms. rate: samples a second. bands: height of the spectrogram."""
 
     rate: int = 0
     bands: int = MELS

@@ -1,4 +1,4 @@
-"""Views of films: some of the stored frames, all under one geometry and one colour change, so that only the film moves."""
+"""Views of videos: some of the stored frames, all under one geometry and one colour change, so that only the video moves."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def view_clips(
     lengths: Tensor | None = None,
     px: int | None = None,
 ) -> View:
-    """A random view of every film.
+    """A random view of every video.
 
     Args:
         clips: (B, F, 3, H, H) uint8.
-        preset: how strongly to change them. The identity shows frames evenly over the whole film; any other preset frames evenly
+        preset: how strongly to change them. The identity shows frames evenly over the whole video; any other preset frames evenly
             over a random half of it or more. With `lengths` the identity shows the middle frames; any other starts anywhere.
         key, rows: fix the random numbers, as in `view_images`.
         frames: frames of the view.
-        lengths: (B,) frames before a film repeats. Where they are given, frames follow one another as they are stored.
+        lengths: (B,) frames before a video repeats. Where they are given, frames follow one another as they are stored.
         px: side of the view; None keeps the stored side.
 
     Returns:
@@ -52,15 +52,15 @@ def view_clips(
 
 
 def spread_frames(F: int, count: int, u: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Frames evenly over a film, or over a random share of 0.5 to 1 of it.
+    """Frames evenly over a video, or over a random share of 0.5 to 1 of it.
 
     Args:
         F: stored frames.
         count: frames of the view.
-        u: (B, 2) uniform random numbers; None shows the whole film.
+        u: (B, 2) uniform random numbers; None shows the whole video.
 
     Returns:
-        ((B or 1, count) frame numbers, (B or 1, 2) the span as shares of the film).
+        ((B or 1, count) frame numbers, (B or 1, 2) the span as shares of the video).
     """
     steps = (torch.arange(count) + 0.5) / count
     if u is None:
@@ -72,10 +72,10 @@ def spread_frames(F: int, count: int, u: Tensor | None) -> tuple[Tensor, Tensor]
 
 
 def consecutive_frames(lengths: Tensor, count: int, F: int, u: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Frames that follow one another, from the middle of a film or from a random start. Short films repeat.
+    """Frames that follow one another, from the middle of a video or from a random start. Short videos repeat.
 
     Args:
-        lengths: (B,) frames before a film repeats.
+        lengths: (B,) frames before a video repeats.
         count: frames of the view.
         F: stored frames.
         u: (B, 2) uniform random numbers; None shows the middle.

@@ -1,6 +1,6 @@
 """Corruptions of stored items, from mild to strong, to measure how robust a finished run's labels are.
 
-Pictures and films are corrupted as they are stored (uint8; the last three axes are channels, height and width), sounds as int16
+Images and videos are corrupted as they are stored (uint8; the last three axes are channels, height and width), sounds as int16
 waves. Every corruption takes (items, their row numbers, a level).
 """
 

@@ -1,7 +1,7 @@
 """First features: short vectors that describe an item before any network has learned. Their neighbours mostly share a class.
 
-They give the first neighbours and the first labels. Pictures are described by the patterns of their patches (`views.patches`),
-films by that and their outlines and colours, sounds by what each band is like over time, and spoken words by the coarse shape of
+They give the first neighbours and the first labels. Images are described by the patterns of their patches (`views.patches`),
+videos by that and their outlines and colours, sounds by what each band is like over time, and spoken words by the coarse shape of
 their spectrum over time.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from selflabel.views.patches import fit_patches
 
 PX = 16  # side to which pixels shrink
-MIN_PX = 16  # side from which on pictures are described by patches; smaller ones by their pixels
+MIN_PX = 16  # side from which on images are described by patches; smaller ones by their pixels
 ORIENTATIONS, CELLS = 8, 6  # of outlines, and cells along a side
 SHADES, FIELDS = 8, 3  # of each colour, and fields along a side
 CEPSTRA, TIMES = 12, 16
@@ -30,7 +30,7 @@ def fit_first_features(sample: Tensor, kind: str) -> Extractor:
     """Fit the extractor of first features to a sample of a set.
 
     Args:
-        sample: some thousand views: pictures (B, C, H, W), films (B, 3, F, H, W), spectrograms (B, 1, bands, steps) or features
+        sample: some thousand views: images (B, C, H, W), videos (B, 3, F, H, W), spectrograms (B, 1, bands, steps) or features
             (B, D), as an encoder gets them.
         kind: "sound" or "spoken" for spectrograms ("spoken": each is one word); anything else for the rest.
     """
@@ -52,14 +52,14 @@ def standardised(extract: Extractor, sample: Tensor) -> Extractor:
 
 
 def first_features(x: Tensor) -> Tensor:
-    """(B, D) of pictures (B, C, H, W), films (B, 3, F, H, W) or features (B, D), without fitting anything to the set."""
+    """(B, D) of images (B, C, H, W), videos (B, 3, F, H, W) or features (B, D), without fitting anything to the set."""
     if x.ndim == 2:
         return x
     return outlines_and_colours(x) if x.ndim == 5 else small_pixels(x)
 
 
 def outlines_and_colours(x: Tensor) -> Tensor:
-    """(B, D) of films (B, 3, F, H, W)."""
+    """(B, D) of videos (B, 3, F, H, W)."""
     return torch.cat([normalise(outlines(x).sqrt()), normalise(colours(x).sqrt())], dim=1)
 
 
@@ -73,7 +73,7 @@ def normalise(x: Tensor) -> Tensor:
 
 
 def small_pixels(x: Tensor) -> Tensor:
-    """(B, C * 256 or less) pixels of pictures shrunk to at most 16 x 16."""
+    """(B, C * 256 or less) pixels of images shrunk to at most 16 x 16."""
     if x.shape[-2] > PX or x.shape[-1] > PX:
         x = F.adaptive_avg_pool2d(x, PX)
     return x.flatten(1)

@@ -23,7 +23,7 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
 
 @dataclass(frozen=True)
 class Preset:
-    """How strongly a random view changes a picture; zeros change nothing.
+    """How strongly a random view changes an image; zeros change nothing.
 
     Attributes:
         area: lowest and highest share of the picture's area that a crop keeps.
@@ -74,7 +74,7 @@ PRESETS: dict[str, Preset] = {
     # sounds as spectrograms; words more so: speakers differ in pitch and tempo, not in what they say
     "sound": Preset(shift=0.05, zoom=0.1),
     "spoken": Preset(shift=0.1, zoom=0.2),
-    # films: as photographs, a little weaker
+    # videos: as photographs, a little weaker
     "video": Preset(area=(0.3, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2),
     # photographs: SimCLR's family (Chen et al., 2020)
     "photo": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2, blur=0.2),
@@ -90,14 +90,14 @@ PRESETS: dict[str, Preset] = {
     ),
     # SeLa's recipes: below 64 px its CIFAR one, above its ImageNet one; jitter is always applied
     "sela-small": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
-    # SeLaVi's: of a film whose short side is 128 to 160 px, a square of 112
+    # SeLaVi's: of a video whose short side is 128 to 160 px, a square of 112
     "selavi": Preset(area=(0.49, 0.77), flip=0.5),
     "sela-large": Preset(area=(0.08, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.4), grey=0.2),
 }
 
 
 def view_images(images: Tensor, preset: Preset, key: int, rows: Tensor, px: int | None = None) -> View:
-    """A random view of every picture.
+    """A random view of every image.
 
     Args:
         images: (B, C, H, H) uint8, or floats in [0, 1]; C is 1 or 3.
@@ -162,7 +162,7 @@ def random_geometry(p: Preset, u: Tensor) -> Tensor:
 
 
 def warp(x: Tensor, theta: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
-    """Resample pictures; what lies outside takes the colour of the border.
+    """Resample images; what lies outside takes the colour of the border.
 
     Args:
         x: (B, C, H, W).

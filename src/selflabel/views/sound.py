@@ -1,6 +1,6 @@
-"""Views of sounds: log-mel spectrograms as pictures of one channel, time along x and pitch upwards, computed on the device.
+"""Views of sounds: log-mel spectrograms as images of one channel, time along x and pitch upwards, computed on the device.
 
-A change of speaker, tempo or start then is a geometric one: both axes are stretched and shifted at random, as for pictures.
+A change of speaker, tempo or start then is a geometric one: both axes are stretched and shifted at random, as for images.
 Stretches of time and of pitch are masked (SpecAugment; Park et al., 2019). Loudness is removed: the loudest point is 1, RANGE_DB
 below it is 0. Spoken words are mean-normalised: each band is shown about its mean over time, which removes most of the speaker
 (cepstral mean normalisation; Atal, 1974), and stretched to one length.

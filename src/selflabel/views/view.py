@@ -13,11 +13,11 @@ class View:
     """A view of B items.
 
     Attributes:
-        pixels: (B, C, h, w) pictures, (B, C, F, h, w) films, (B, 1, bands, steps) spectrograms, in [0, 1]; or (B, D) features.
+        pixels: (B, C, h, w) images, (B, C, F, h, w) videos, (B, 1, bands, steps) spectrograms, in [0, 1]; or (B, D) features.
         theta: (B, 2, 3) matrices from the view's coordinates to those of the stored item, both in [-1, 1] (x before y), as
-            `warp` takes them, so that a mask or a box can follow. One matrix serves all frames of a film. For a spectrogram the
+            `warp` takes them, so that a mask or a box can follow. One matrix serves all frames of a video. For a spectrogram the
             stored item is the stretch `span`, time along x. None for features.
-        span: (B, 2) first and last moment that is shown, as shares (0 to 1) of the stored film or sound; None for the rest.
+        span: (B, 2) first and last moment that is shown, as shares (0 to 1) of the stored video or sound; None for the rest.
     """
 
     pixels: Tensor

@@ -72,7 +72,7 @@ def test_the_second_versions_heads_are_the_centres_at_a_temperature():
 
 
 @torch.no_grad()
-def test_a_round_draws_the_head_anew():
+def test_a_round_initialises_the_head_again():
     method, x = made(over=1), torch.randn(60, 6)
     before = method.head.linear.weight.clone()
     assert method.relabel(FeatureData(x), torch.Generator()).reset == ("head",)

@@ -24,11 +24,12 @@ def test_learning_rates_drop_where_they_were_published():
 
 def test_the_recipe_follows_the_size_of_the_pictures():
     small = SeLa(Task(100, 10, "photo", 32, 3), Options())
-    large = SeLa(Task(100, None, "photo", 224, 3, preset="paper"), Options())
+    large = SeLa(Task(500, None, "photo", 224, 3, preset="paper"), Options())
     assert (small.lamb, large.lamb) == (10, 25)
     assert large.head_sizes == [128] * 10 and large.phases()[0].epochs == 400
     assert large.phases()[0].batch_size == LARGE.batch_size and len(large.phases()[0].relabel_at) == 99
     assert SeLa(Task(100, 10, "photo", 32, 3), Options(heads=2, head_clusters=(5, 7))).head_sizes == [5, 7]
+    assert SeLa(Task(100, None, "photo", 32, 3), Options(heads=2)).head_sizes == [100, 100]  # no more labels than items
 
 
 def test_epochs_keep_the_proportion_of_solves():

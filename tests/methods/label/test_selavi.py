@@ -170,7 +170,7 @@ def test_the_modality_whose_neighbours_share_the_labels_leads(informative):
 
 
 @torch.no_grad()
-def test_heads_are_aligned_again_only_where_it_pays():
+def test_heads_are_aligned_again_only_if_agreement_rises():
     method, data, of = made()
     method.align(both(data), ["video", "audio"], [0])
     method.turn = 5

@@ -66,3 +66,14 @@ def test_an_item_without_a_modality_has_no_cluster_there_and_adds_no_term():
     views["video"][0].pixels[:30] = -100.0  # learns the clusters of the sound, which these lack
     assert torch.equal(method.loss(batch)["cluster"], before) and torch.isfinite(before)
     assert torch.isfinite(concatenate(data.by_modality, data.present)).all()
+
+
+@torch.no_grad()
+def test_items_without_a_modality_have_a_label_of_their_own_in_the_metrics():
+    method, data, _ = made()
+    data.present["audio"][:30] = False
+    method.relabel(data, torch.Generator())
+    by_row = dict(zip(method.rows, method.current_labels()))
+    by_ear = by_row["video", ("audio",)]
+    assert (by_ear[:30] == method.n_classes).all() and (by_ear[30:] < method.n_classes).all()
+    assert (by_row["audio", ("video",)] < method.n_classes).all()

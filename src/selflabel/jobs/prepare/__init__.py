@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import of_modality
+from selflabel.base.settings import value_for_modality
 from selflabel.decode.look import inspect_items
 from selflabel.encoders import FROZEN
 from selflabel.items import Items, open_items
@@ -66,23 +66,23 @@ def prepare(
     callbacks = callbacks or Callbacks()
     items = select_modalities(open_items(source), modality, max_modalities, method, callbacks)
     first = items.modalities[0]
-    requested = {m: of_modality(encoder, m, first) or "auto" for m in items.modalities}
+    requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     infos = {m: with_frames(inspect_items(items, m), preset, frames, fps) for m in items.modalities}
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
         return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
     plans = {}
     for m, info in infos.items():
-        name, file = choose_encoder(requested[m], info, preset, device), of_modality(weights or "", m, first) or None
+        name, file = choose_encoder(requested[m], info, preset, device), value_for_modality(weights or "", m, first) or None
         plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
-    kept, decoded = decode_items(items, formats, cache, workers, callbacks)
-    ready = {}
+    decodable, decoded = decode_items(items, formats, cache, workers, callbacks)
+    modalities = {}
     for m, d in decoded.items():
-        ready[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)
+        modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)
         if is_frozen(plans[m].encoder):
-            ready[m] = encode(ready[m], m, seed, device, d.folder, callbacks)
-    return Prepared(kept, ready)
+            modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks)
+    return Prepared(decodable, modalities)
 
 
 def select_modalities(items: Items, modality: str | None, max_modalities: int, method: str, callbacks: Callbacks) -> Items:
@@ -92,8 +92,9 @@ def select_modalities(items: Items, modality: str | None, max_modalities: int, m
         raise UserError(f"modality = {modality!r}: the items of {items.source} have {' and '.join(available)}.")
     selected = (modality,) if modality else available[:max_modalities]
     if len(selected) < len(available) and modality is None:
-        unused = ", ".join(available[max_modalities:])
-        callbacks.say(f"method {method} takes one modality: {selected[0]} is used, {unused} is not.")
+        limit = "one modality" if max_modalities == 1 else f"at most {max_modalities} modalities"
+        unused = " and ".join(available[max_modalities:])
+        callbacks.say(f"method {method} uses {limit}: {' and '.join(selected)}; {unused} is not used.")
     return items if selected == available else items.only(selected)
 
 

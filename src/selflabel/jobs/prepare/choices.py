@@ -18,7 +18,7 @@ GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
 PAPER_FRAMES, PAPER_FPS = 30, 30  # SeLaVi's clips
 SOUND_KINDS = ("sound", "spoken")
-MAX_STORED_FRAMES, STORED_FPS = 32, 4  # of a film, where no rate is asked for
+MAX_STORED_FRAMES, STORED_FPS = 32, 4  # of a video, where no rate is asked for
 
 
 def is_frozen(encoder: str) -> bool:
@@ -32,7 +32,7 @@ def backbone_name(encoder: str) -> str:
 
 
 def with_frames(info: MediaInfo, preset: str | None, frames: int | None, fps: float | None) -> MediaInfo:
-    """The description of films, with the frames of a view, and the frame rate where one was asked for."""
+    """The description of videos, with the frames of a view, and the frame rate where one was asked for."""
     if info.kind != "video":
         return info
     default_frames, default_fps = (PAPER_FRAMES, PAPER_FPS) if preset == "paper" else (FRAMES, 0)
@@ -58,7 +58,7 @@ def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: 
             )
         return FROZEN
     if requested == FROZEN:
-        raise UserError("--encoder frozen: is for feature input; for pictures name a backbone, e.g. frozen:timm:resnet50.")
+        raise UserError("--encoder frozen: is for feature input; for images name a backbone, e.g. frozen:timm:resnet50.")
     if requested != "auto":
         return requested
     if preset == "paper" and info.kind == "video":
@@ -109,7 +109,7 @@ def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
 
     Args:
         info: what the items are.
-        px: side of pictures and films.
+        px: side of images and videos.
     """
     if info.kind in SOUND_KINDS:
         return DecodedFormat("sound", (max(1, round(info.seconds * info.rate)),), info.rate)

@@ -93,7 +93,7 @@ def failure_reason(stores: dict[str, DecodedItems], row: int) -> str:
 
 
 def square_images(array: np.ndarray, px: int, channels: int) -> np.ndarray:
-    """(N, H, W[, C]) uint8 pictures as (N, channels, px, px) uint8: their middle square, resized."""
+    """(N, H, W[, C]) uint8 images as (N, channels, px, px) uint8: their middle square, resized."""
     x = array[..., None] if array.ndim == 3 else array[..., :3]
     side = min(x.shape[1:3])
     top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2

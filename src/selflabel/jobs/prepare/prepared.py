@@ -63,7 +63,7 @@ class Modality:
         return StoredImages(**common, px=self.px)
 
     def make_encoder(self, feature_dim: int = 0, fetch: bool = True) -> nn.Module:
-        """The encoder of what is stored: of pictures, films or spectrograms, or the standardisation of features.
+        """The encoder of what is stored: of images, videos or spectrograms, or the standardisation of features.
 
         Args:
             feature_dim: length of a feature vector, where features are stored.

@@ -8,6 +8,8 @@ is trained, unless `pretext` names what an encoder learns first.
                                                  largest are kept, and other items and noise go to the nearest
 
 Unseen items are labelled by the centres, by the mixture or, after UMAP, by a vote of the nearest labelled items.
+
+Axes: N items, D features, K labels.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from selflabel.assignment.kmeans import kmeans, nearest_centre
 from selflabel.base.schedules import epochs_for_budget
 from selflabel.contract import Data, Features, Method, Outcome, Phase, Prediction, argmax_outcome
 from selflabel.heads import Centres
+from selflabel.methods.option_types import PositiveInt
 from selflabel.pretexts import PretextName, make_pretext
 from selflabel.views import first_features, sound_features
 
-VIEWED = 120_000  # items shown by a pretext in all
+SHORT_RUN_ITEMS = 120_000  # items shown by a pretext in all
+DEFAULT_CLUSTERS = 10
 UMAP_DIMS, UMAP_NEIGHBOURS = 10, 15
 MIN_SHARE = 0.2  # of an equal share of the items: HDBSCAN's smallest cluster
 VOTES = 10  # labelled items that vote on an unseen one
@@ -45,7 +49,7 @@ class Options:
         pretext: what an encoder learns first; None uses first features. Given or pretrained features are used as they are.
     """
 
-    starts: int = 5
+    starts: PositiveInt = 5
     pretext: PretextName | None = None
 
 
@@ -53,7 +57,7 @@ class FirstFeatures(nn.Module):
     """First features as an encoder without parameters.
 
     Args:
-        kind: of the items, as in `Task.kinds`.
+        kind: kind of the items, as in `Task.kinds`.
     """
 
     def __init__(self, kind: str):
@@ -71,7 +75,7 @@ class Baseline(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
 
     def build(self, encoders: nn.ModuleDict) -> None:
         m = self.task.modality
@@ -85,7 +89,8 @@ class Baseline(Method):
         m, n = self.task.modality, self.task.n_items
         if self.options.pretext is None or not self.task.from_scratch:
             return []
-        epochs = self.task.epochs or epochs_for_budget(n, VIEWED, 20, 120, self.task.gpu)
+        default = epochs_for_budget(n, SHORT_RUN_ITEMS, 20, 120, self.task.gpu)
+        epochs = default if self.task.epochs is None else self.task.epochs
         return [self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), epochs, n)]
 
 

@@ -7,15 +7,18 @@ are left out. Then similarities are computed from the learned features, and cliq
 What we do otherwise: cliques and batches are found greedily, where the paper relaxes a quadratic program. Similarities come from
 first features (`views.first`) or a pretrained encoder, where the paper has HOG with LDA. The paper ends with similarities; here
 the finished labelling is k-means of the features' directions.
+
+Axes: N items, B items of a batch, D features, C cliques, G items of a clique, M candidates for a clique.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
@@ -36,8 +39,11 @@ from selflabel.contract import (
     split_batches,
 )
 from selflabel.heads import Centres, LinearHeads, centred_directions
+from selflabel.methods.option_types import PositiveFloat, PositiveInt
 
-VIEWED, BATCH_ITEMS = 150_000, 128  # items shown in all; items of a batch
+SHORT_RUN_ITEMS = 150_000  # items shown in all
+BATCH_ITEMS = 128  # items of a batch
+DEFAULT_CLUSTERS = 10
 MAX_CLIQUES = 4000
 MIN_ROUND = 8  # epochs between two rounds of building cliques: each clique is shown once in an epoch
 CANDIDATES = 3  # neighbours considered, in multiples of a clique's other members
@@ -48,14 +54,14 @@ class Options:
     """Options of CliqueCNN.
 
     Attributes:
-        clique: items of a clique.
+        clique: items of a clique, from 2 on; at most half of all items are taken.
         rounds: rounds of building cliques.
         lr_scale: factor on the learning rate.
     """
 
-    clique: int = 8
-    rounds: int = 5
-    lr_scale: float = 1.0
+    clique: Annotated[int, Field(ge=2)] = 8
+    rounds: PositiveInt = 5
+    lr_scale: PositiveFloat = 1.0
 
 
 def compact_cliques(features_ND: Tensor, neighbours_BM: Tensor, size: int, rows_B: Tensor) -> Tensor:
@@ -81,13 +87,13 @@ def compact_cliques(features_ND: Tensor, neighbours_BM: Tensor, size: int, rows_
     return members
 
 
-def choose_cliques(members_NG: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def choose_cliques(members_NG: Tensor, limit: int, generator: torch.Generator) -> Tensor:
     """Choose cliques that overlap little: each seed is in no earlier clique, and at most half of its clique is.
 
     Args:
         members_NG: (N, G) the clique around every item.
-        most: cliques at most.
-        generator: of the random order in which seeds are tried.
+        limit: cliques at most.
+        generator: random numbers of the order in which seeds are tried.
 
     Returns:
         (C,) seeds.
@@ -98,7 +104,7 @@ def choose_cliques(members_NG: Tensor, most: int, generator: torch.Generator) ->
             seeds.append(seed)
             for row in cliques[seed]:
                 is_member[row] = True
-    return torch.tensor(seeds[:most])
+    return torch.tensor(seeds[:limit])
 
 
 def dissimilar_order(centres_CD: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -108,7 +114,7 @@ def dissimilar_order(centres_CD: Tensor, size: int, generator: torch.Generator) 
     Args:
         centres_CD: (C, D) at unit length.
         size: cliques of a batch.
-        generator: of the first clique of each batch.
+        generator: random numbers of the first clique of each batch.
 
     Returns:
         (C,) an order.
@@ -139,30 +145,37 @@ class CliqueCNN(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.size = max(2, min(options.clique, task.n_items // 2))
         self.turn = self.count = 0
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         n, dim = self.task.n_items, self.dim(self.task.modality)
-        most = min(n, MAX_CLIQUES)
-        self.head = LinearHeads(dim, [most])
+        limit = min(n, MAX_CLIQUES)
+        self.head = LinearHeads(dim, [limit])
         self.ends = Centres(self.clusters, dim, directions=True)
-        self.register_buffer("cliques_CG", torch.zeros(most, self.size, dtype=torch.int32))
+        self.register_buffer("cliques_CG", torch.zeros(limit, self.size, dtype=torch.int32))
         self.register_buffer("clique_of_N", torch.zeros(n, dtype=torch.int32))
-        self.register_buffer("centres_CD", torch.zeros(most, 1))
+        self.register_buffer("centres_CD", torch.zeros(limit, 1))
 
     def phases(self) -> list[Phase]:
         m, n = self.task.modality, self.task.n_items
-        epochs = scale_epochs([epochs_for_budget(n, VIEWED, 10, 60, self.task.gpu)], self.task.epochs)[0]
+        epochs = scale_epochs([epochs_for_budget(n, SHORT_RUN_ITEMS, 10, 60, self.task.gpu)], self.task.epochs)[0]
         rounds = min(self.options.rounds, max(1, epochs // MIN_ROUND))
-        times = tuple(float(epochs * i // rounds) for i in range(rounds))
         items = min(BATCH_ITEMS, max(4 * self.size, n // 8))
-        recipe = Recipe(0.05 * items / BATCH_ITEMS * self.options.lr_scale, cosine, weight_decay=1e-5)
-        views, batch_size = {m: (self.task.view_preset(m),)}, max(2, min(items // self.size, self.clusters))
-        draw = functools.partial(self.draw, batch_size)
-        return [Phase("cliques", epochs, views, recipe, self.loss, batch_size, times, draw=draw)]
+        batch_size = max(2, min(items // self.size, self.clusters))
+        phase = Phase(
+            name="cliques",
+            epochs=epochs,
+            views={m: (self.task.view_preset(m),)},
+            recipe=Recipe(0.05 * items / BATCH_ITEMS * self.options.lr_scale, cosine, weight_decay=1e-5),
+            loss=self.loss,
+            batch_size=batch_size,
+            relabel_at=tuple(float(epochs * i // rounds) for i in range(rounds)),
+            draw=functools.partial(self.draw, batch_size),
+        )
+        return [phase]
 
     def draw(self, batch_size: int, epoch: int, generator: torch.Generator) -> Tensor:
         """(C, G) cliques, those of a batch dissimilar."""
@@ -182,7 +195,7 @@ class CliqueCNN(Method):
         return {"clique": F.cross_entropy(scores, own)}
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
-        """Build cliques from the present features. They are new classes, so the head is drawn anew."""
+        """Build cliques from the present features. They are new classes, so the head is initialised again."""
         learned = self.turn > 0 or not self.task.from_scratch
         x = data.features(self.task.modality, layer="pooled" if learned else "input")
         x = centred_directions(x, x.mean(dim=0))

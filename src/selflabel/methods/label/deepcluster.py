@@ -2,8 +2,8 @@
 
 The claim: k-means of the features of a network that has learned little are labels good enough to learn better features from. Two
 steps alternate: features of all items are whitened and clustered (section 4.1), and the network learns the clusters by
-cross-entropy through a head that is drawn anew, because clusters have no lasting names. Items are drawn uniformly over clusters,
-or only a few large clusters would be learned (section 3.3).
+cross-entropy through a head that is initialised again, because clusters have no lasting names. Items are drawn uniformly over
+clusters, or only a few large clusters would be learned (section 3.3).
 
 `version=2` is DeepCluster-v2 (Caron et al., 2020, appendix): a projection of the features is clustered on the sphere, three times
 from different starts, and the centres themselves are the heads, held fixed at a temperature.
@@ -12,6 +12,8 @@ What we do otherwise: of short features fewer directions are whitened, since the
 there are ten rounds, however many epochs, so that the network has time to learn the clusters of one. Features come from a pass
 over the centre views in eval mode, where v2 keeps those of the last epoch. There is no Sobel filter. The paper transfers its
 features; here the finished labelling is k-means of the features' directions into K.
+
+Axes: N items, B items of a batch, H heads, K clusters, D entries of a projection.
 """
 
 from __future__ import annotations
@@ -40,13 +42,15 @@ from selflabel.contract import (
     shuffled_rows,
 )
 from selflabel.heads import Centres, LinearHeads, Projector
+from selflabel.methods.option_types import PositiveFloat, PositiveInt
 
 PAPER_EPOCHS, SHORT_EPOCHS = 200, 40
 NARROWING, MIN_DIRECTIONS = 16, 32  # one of so many directions is kept when features are whitened, and at least so many
 SHORT_ROUNDS = 10  # of clustering, in a short run
-BATCH_SIZE, LLOYD_TURNS = 256, 20
+BATCH_SIZE, LLOYD_ITERATIONS = 256, 20
 MIN_MEMBERS = 10  # items of a cluster, on average
 PROJECTED, HEADS, TEMPERATURE = 128, 3, 0.1  # of version 2
+DEFAULT_CLUSTERS = 128
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -61,9 +65,9 @@ class Options:
     """
 
     version: Literal[1, 2] = 1
-    over: float = 10.0
-    rounds: int | None = None
-    lr_scale: float = 1.0
+    over: PositiveFloat = 10.0
+    rounds: PositiveInt | None = None
+    lr_scale: PositiveFloat = 1.0
 
 
 class DeepCluster(Method):
@@ -78,7 +82,7 @@ class DeepCluster(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(128, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.n_classes = max(self.clusters, min(round(options.over * self.clusters), task.n_items // MIN_MEMBERS))
         self.is_v2 = options.version == 2
         self.turn = 0
@@ -100,11 +104,20 @@ class DeepCluster(Method):
     def phases(self) -> list[Phase]:
         paper, m = self.task.preset == "paper", self.task.modality
         epochs = scale_epochs([PAPER_EPOCHS if paper else SHORT_EPOCHS], self.task.epochs)[0]
-        rounds = min(self.options.rounds or (epochs if paper else SHORT_ROUNDS), epochs)
+        default_rounds = epochs if paper else SHORT_ROUNDS
+        rounds = min(default_rounds if self.options.rounds is None else self.options.rounds, epochs)
         batch_size = min(BATCH_SIZE, max(16, self.task.n_items // 16))
-        recipe = Recipe(0.05 * batch_size / BATCH_SIZE * self.options.lr_scale, cosine, weight_decay=1e-5)
-        views, times = {m: (self.task.view_preset(m),)}, tuple(float(epochs * i // rounds) for i in range(rounds))
-        return [Phase("deep clustering", epochs, views, recipe, self.loss, batch_size, times, draw=self.draw)]
+        phase = Phase(
+            name="deep clustering",
+            epochs=epochs,
+            views={m: (self.task.view_preset(m),)},
+            recipe=Recipe(0.05 * batch_size / BATCH_SIZE * self.options.lr_scale, cosine, weight_decay=1e-5),
+            loss=self.loss,
+            batch_size=batch_size,
+            relabel_at=tuple(float(epochs * i // rounds) for i in range(rounds)),
+            draw=self.draw,
+        )
+        return [phase]
 
     def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
         """(N, 1) rows, uniformly over the clusters (section 3.3)."""
@@ -124,7 +137,7 @@ class DeepCluster(Method):
         return {"cluster": torch.stack([F.cross_entropy(s.float(), y) for s, y in zip(scores, clusters)]).mean()}
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
-        """Cluster the features. In version 1 the head is drawn anew; in version 2 the centres are the heads."""
+        """Cluster the features. In version 1 the head is initialised again; in version 2 the centres are the heads."""
         features = data.features(self.task.modality)
         if not self.is_v2:
             for buffer, value in zip((self.mean, self.basis), whitening(features, whitened_dim(features.shape[1]))):
@@ -132,7 +145,7 @@ class DeepCluster(Method):
         x = self.clustering_input(features)
         for h in range(len(self.clusters_HN)):
             seed = (self.task.seed * 1009 + self.turn) * HEADS + h
-            centres, labels = kmeans(x, self.n_classes, seed=seed, max_iter=LLOYD_TURNS, spherical=self.is_v2)
+            centres, labels = kmeans(x, self.n_classes, seed=seed, max_iter=LLOYD_ITERATIONS, spherical=self.is_v2)
             self.clusters_HN[h] = labels.to(self.clusters_HN)
             if self.is_v2:
                 self.centres_HKD[h] = F.normalize(centres, dim=1).to(self.centres_HKD)

@@ -10,6 +10,8 @@ just that difference, which after symmetrisation has ln 2 of information. The he
 Heads start with larger weights, because nearly equal labels on our narrower features leave most labels unused. Without
 `--preset paper` the learning rate is that of a short run, and the labels' entropies weigh 1.5. The reported sub-head is that of
 lowest loss on all items.
+
+Axes: B items of a batch, K labels.
 """
 
 from __future__ import annotations
@@ -34,12 +36,14 @@ from selflabel.contract import (
     lowest_loss_head,
 )
 from selflabel.heads import LinearHeads
+from selflabel.methods.option_types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 PAPER_EPOCHS, PAPER_BATCH_SIZE = 2000, 700
-VIEWED = 200_000  # items shown in a short run
+SHORT_RUN_ITEMS = 200_000  # items shown in a short run
 SHORT_LAMB = 1.5  # lambda of a short run
 INITIAL_STD = 0.3  # of the heads' weights: labels must differ from the start, or most are never used
 MIN_SHARE = 1e-12  # of a pair of labels
+DEFAULT_CLUSTERS = 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -49,14 +53,14 @@ class Options:
     Attributes:
         sub_heads: sub-heads of the main head, and of the over-clustering head.
         over: labels of the over-clustering head, in multiples of K; 0 leaves it out.
-        lamb: lambda, the weight of the labels' entropies; None is 1 with `--preset paper`, else 1.5.
+        lamb: weight of the labels' entropies (the authors' lambda); None is 1 with `--preset paper`, else 1.5.
         lr_scale: factor on the learning rate.
     """
 
-    sub_heads: int = 5
-    over: float = 5.0
-    lamb: float | None = None
-    lr_scale: float = 1.0
+    sub_heads: PositiveInt = 5
+    over: NonNegativeFloat = 5.0
+    lamb: NonNegativeFloat | None = None
+    lr_scale: PositiveFloat = 1.0
 
 
 def information_loss(p_BK: Tensor, q_BK: Tensor, lamb: float = 1.0) -> Tensor:
@@ -79,7 +83,7 @@ class IIC(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.over = min(round(options.over * self.clusters), max(2, task.n_items))
         default = 1.0 if task.preset == "paper" else SHORT_LAMB
         self.lamb = default if options.lamb is None else options.lamb
@@ -97,13 +101,18 @@ class IIC(Method):
     def phases(self) -> list[Phase]:
         paper = self.task.preset == "paper"
         n, m = self.task.n_items, self.task.modality
-        published = PAPER_EPOCHS if paper else epochs_for_budget(n, VIEWED, 20, 120, self.task.gpu)
+        published = PAPER_EPOCHS if paper else epochs_for_budget(n, SHORT_RUN_ITEMS, 20, 120, self.task.gpu)
         lr, schedule = (1e-4, constant) if paper else (1e-2, one_cycle)
-        recipe = Recipe(lr * self.options.lr_scale, schedule, "adamw")
-        batch_size = PAPER_BATCH_SIZE if paper else min(224, max(16, n // 16))
-        views = {m: 2 * (self.task.view_preset(m),)}
-        epochs = scale_epochs([published], self.task.epochs)[0]
-        return [Phase("information", epochs, views, recipe, self.loss, batch_size, after_step=self.count_step)]
+        phase = Phase(
+            name="information",
+            epochs=scale_epochs([published], self.task.epochs)[0],
+            views={m: 2 * (self.task.view_preset(m),)},
+            recipe=Recipe(lr * self.options.lr_scale, schedule, "adamw"),
+            loss=self.loss,
+            batch_size=PAPER_BATCH_SIZE if paper else min(224, max(16, n // 16)),
+            after_step=self.count_step,
+        )
+        return [phase]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The mean over sub-heads, of the main and the over-clustering head in turn."""

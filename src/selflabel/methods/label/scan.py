@@ -11,6 +11,8 @@ What we do otherwise: neighbours are found in the features, not in the pretext's
 without changing the network. On given or pretrained features the pretext is left out. Without `--preset paper` phases are as long
 as a short run allows, and after the pretext the heads are first trained on its fixed features, as the authors' code can do,
 because a short run has too few steps of the whole network.
+
+Axes: N items, B items or pairs of a batch, M pairs of an epoch, D features, K labels, k neighbours.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment.neighbours import nearest
 from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
 from selflabel.contract import (
     PRETEXT,
@@ -37,18 +38,19 @@ from selflabel.contract import (
     argmax_outcome,
     do_nothing,
     lowest_loss_head,
-    neighbour_pairs,
-    shuffled_rows,
 )
 from selflabel.heads import LinearHeads
+from selflabel.methods.neighbour_pairs import draw_pairs, empty_neighbours, find_neighbours
+from selflabel.methods.option_types import NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from selflabel.pretexts import PretextName, make_pretext
 
 HEADS, CLUSTER, SELF_LABEL = "heads", "cluster", "self-label"
 PAPER_EPOCHS = {PRETEXT: 500, CLUSTER: 50, SELF_LABEL: 200}
-VIEWED = {PRETEXT: 120_000, CLUSTER: 90_000, SELF_LABEL: 30_000}  # items shown in a short run
+SHORT_RUN_ITEMS = {PRETEXT: 120_000, CLUSTER: 90_000, SELF_LABEL: 30_000}  # items shown in a short run
 HEAD_STEPS, HEAD_EPOCHS = 200, 5  # of the heads on fixed features: fewest steps of an epoch, and epochs
 PAPER_PRETEXT_LR = 1e-3
 BATCH_SIZES = {HEADS: 128, CLUSTER: 128, SELF_LABEL: 256}
+DEFAULT_CLUSTERS = 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -58,20 +60,20 @@ class Options:
     Attributes:
         heads: heads side by side.
         neighbours: neighbours of an item.
-        entropy: weight of the entropy of the mean label.
-        sure: confidence above which a label is learned in the third phase.
+        entropy: weight of the entropy of the mean label; 0 leaves it out.
+        sure: confidence above which a label is learned in the third phase, 0 to 1.
         pretext: what the encoder learns first.
-        temperature: of the pretext.
+        temperature: temperature of the pretext, above 0.
         lr_scale: factor on the learning rates.
     """
 
-    heads: int = 10
-    neighbours: int = 20
-    entropy: float = 5.0
-    sure: float = 0.99
+    heads: PositiveInt = 10
+    neighbours: PositiveInt = 20
+    entropy: NonNegativeFloat = 5.0
+    sure: Share = 0.99
     pretext: PretextName = "simclr"
-    temperature: float = 0.2
-    lr_scale: float = 1.0
+    temperature: PositiveFloat = 0.2
+    lr_scale: PositiveFloat = 1.0
 
 
 def neighbour_loss(p_BK: Tensor, q_BK: Tensor, entropy: float) -> tuple[Tensor, Tensor]:
@@ -110,7 +112,7 @@ class SCAN(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.losses: list[float] = []
 
     def build(self, encoders: nn.ModuleDict) -> None:
@@ -119,7 +121,7 @@ class SCAN(Method):
         self.heads = LinearHeads(self.dim(m), [self.clusters] * self.options.heads)
         if self.task.from_scratch:
             self.pretext = make_pretext(self.options.pretext, encoders[m], n, self.options.temperature)
-        self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
+        self.register_buffer("neighbours_Nk", empty_neighbours(n, self.options.neighbours))
 
     # ------------------------------------------------------------------------------------------------------- phases
 
@@ -141,7 +143,8 @@ class SCAN(Method):
         published = PAPER_EPOCHS
         if self.task.preset != "paper":
             n, gpu = self.task.n_items, self.task.gpu
-            published = {p: epochs_for_budget(n, views, 4, 100, gpu) for p, views in VIEWED.items()} | {HEADS: HEAD_EPOCHS}
+            published = {p: epochs_for_budget(n, items, 4, 100, gpu) for p, items in SHORT_RUN_ITEMS.items()}
+            published[HEADS] = HEAD_EPOCHS
         return scale_epochs([published[name] for name in names], self.task.epochs)
 
     def pretext_phase(self, epochs: int) -> Phase:
@@ -151,12 +154,12 @@ class SCAN(Method):
 
     def heads_phase(self, epochs: int) -> Phase:
         return Phase(
-            HEADS,
-            epochs,
-            {},
-            self.recipe(),
-            self.heads_loss,
-            self.batch_size(HEADS),
+            name=HEADS,
+            epochs=epochs,
+            views={},
+            recipe=self.recipe(),
+            loss=self.heads_loss,
+            batch_size=self.batch_size(HEADS),
             learns=("heads",),
             draw=self.draw_enough_pairs,
             start=self.mine_neighbours,
@@ -166,12 +169,12 @@ class SCAN(Method):
     def cluster_phase(self, epochs: int) -> Phase:
         m = self.task.modality
         return Phase(
-            CLUSTER,
-            epochs,
-            {m: (self.task.view_preset(m, "-strong"),)},
-            self.recipe(),
-            self.cluster_loss,
-            self.batch_size(CLUSTER),
+            name=CLUSTER,
+            epochs=epochs,
+            views={m: (self.task.view_preset(m, "-strong"),)},
+            recipe=self.recipe(),
+            loss=self.cluster_loss,
+            batch_size=self.batch_size(CLUSTER),
             learns=("encoders", "heads"),
             draw=self.draw_pairs,
             start=do_nothing if self.trains_heads_first else self.mine_neighbours,
@@ -180,12 +183,12 @@ class SCAN(Method):
     def label_phase(self, epochs: int) -> Phase:
         m = self.task.modality
         return Phase(
-            SELF_LABEL,
-            epochs,
-            {m: ("centre", self.task.view_preset(m, "-strong"))},
-            self.recipe(),
-            self.self_label_loss,
-            self.batch_size(SELF_LABEL),
+            name=SELF_LABEL,
+            epochs=epochs,
+            views={m: ("centre", self.task.view_preset(m, "-strong"))},
+            recipe=self.recipe(),
+            loss=self.self_label_loss,
+            batch_size=self.batch_size(SELF_LABEL),
             learns=("encoders", "heads"),
             start=self.judge_heads,
         )
@@ -200,8 +203,7 @@ class SCAN(Method):
     # -------------------------------------------------------------------------------------------------- hooks, draws
 
     def mine_neighbours(self, data: Data, generator: torch.Generator) -> None:
-        rows = nearest(data.features(self.task.modality), self.neighbours_Nk.shape[1]).rows
-        self.neighbours_Nk = rows.to(self.neighbours_Nk)
+        self.neighbours_Nk = find_neighbours(data.features(self.task.modality), self.neighbours_Nk)
 
     def precompute_features(self, data: Data) -> None:
         self.features_ND = data.features(self.task.modality)
@@ -219,13 +221,12 @@ class SCAN(Method):
 
     def draw_pairs(self, epoch: int, generator: torch.Generator) -> Tensor:
         """(N, 2) every item and one of its neighbours."""
-        return neighbour_pairs(shuffled_rows(self.task.n_items, generator), self.neighbours_Nk, generator)
+        return draw_pairs(self.neighbours_Nk, generator)
 
     def draw_enough_pairs(self, epoch: int, generator: torch.Generator) -> Tensor:
         """(M, 2) pairs of several passes over the items, enough for HEAD_STEPS steps."""
         passes = -(-HEAD_STEPS * self.batch_size(HEADS) // self.task.n_items)
-        rows = torch.cat([shuffled_rows(self.task.n_items, generator) for _ in range(passes)])
-        return neighbour_pairs(rows, self.neighbours_Nk, generator)
+        return draw_pairs(self.neighbours_Nk, generator, passes)
 
     # ------------------------------------------------------------------------------------------------------- losses
 

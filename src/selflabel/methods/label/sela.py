@@ -7,11 +7,14 @@ transport problem (section 3.1, equations 5 to 8). No head is reset, because a l
 What we do otherwise: the label pass is in eval mode on centre views (the published code leaves dropout and batch statistics on,
 and shows augmented views; `pass_views=train` does the latter). The solve is in log space, so that softmax ** lambda cannot
 underflow. No item is dropped. The reported head is the one that the other heads agree with most.
+
+Axes: N items, D features, H heads, K labels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +28,7 @@ from selflabel.base.schedules import scale_epochs, solve_times
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Relabelling
 from selflabel.evaluation.metrics import consensus_head
 from selflabel.heads import LinearHeads
+from selflabel.methods.option_types import PositiveFloat, PositiveInt
 
 SMALL_PX = 64  # below it the paper's CIFAR recipe is used, from it on the ImageNet one
 
@@ -36,32 +40,45 @@ class Options:
     Attributes:
         heads: heads, each with labels of its own.
         head_clusters: labels of each head, instead of K for all.
-        lamb: lambda; None is the paper's (10 below 64 px, 25 above).
+        lamb: inverse temperature of the solve, above 0; None is the paper's lambda (10 below 64 px, 25 from there on).
         solves: label solves in all; None follows from the epochs.
-        power: exponent of their spacing in time; None is the paper's.
+        power: exponent of the spacing of the solves in time; None is the paper's.
         one_head_a_solve: solve one head at a time, in turn; None does so with the CIFAR recipe and `--preset paper`.
         pass_views: "centre" or "train", the views of the label pass.
         rotation: add the four-way rotation head when training on given labels (SL+Rot).
-        max_iter, tol: of the solver.
+        max_iter: iterations of the solver, at most.
+        tol: error of a label's mass, relative to it, at which the solver stops; None is the paper's.
         lr_scale: factor on the learning rate.
     """
 
-    heads: int = 10
-    head_clusters: tuple[int, ...] = ()
-    lamb: float | None = None
-    solves: int | None = None
-    power: float | None = None
+    heads: PositiveInt = 10
+    head_clusters: tuple[PositiveInt, ...] = ()
+    lamb: PositiveFloat | None = None
+    solves: PositiveInt | None = None
+    power: PositiveFloat | None = None
     one_head_a_solve: bool | None = None
-    pass_views: str = "centre"
+    pass_views: Literal["centre", "train"] = "centre"
     rotation: bool = False
-    max_iter: int = 2000
-    tol: float | None = None
-    lr_scale: float = 1.0
+    max_iter: PositiveInt = 2000
+    tol: PositiveFloat | None = None
+    lr_scale: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True)
 class Published:
-    """One of the paper's two recipes."""
+    """One of the paper's two recipes.
+
+    Attributes:
+        lamb: inverse temperature of the solve.
+        tol: error of a label's mass, relative to it, at which the solver stops.
+        epochs: length of the training, in epochs.
+        solves: label solves in all.
+        power: exponent of the spacing of the solves in time.
+        one_head_a_solve: whether one head is solved at a time, in turn.
+        recipe: optimiser and learning rate.
+        batch_size: items of a batch, at most.
+        view: preset of the views.
+    """
 
     lamb: float
     tol: float
@@ -85,15 +102,37 @@ def imagenet_steps(progress: float) -> float:
     return 1e-3 if epoch >= 350 else 0.1 ** int(epoch // 150)
 
 
-SMALL = Published(10, 1e-2, 400, 400, 1, True, Recipe(0.03, cifar_steps, weight_decay=5e-4), 128, "sela-small")
-LARGE = Published(25, 1e-1, 400, 100, 2, False, Recipe(0.05, imagenet_steps, weight_decay=1e-5), 256, "sela-large")
+SMALL = Published(
+    lamb=10,
+    tol=1e-2,
+    epochs=400,
+    solves=400,
+    power=1,
+    one_head_a_solve=True,
+    recipe=Recipe(0.03, cifar_steps, weight_decay=5e-4),
+    batch_size=128,
+    view="sela-small",
+)
+LARGE = Published(
+    lamb=25,
+    tol=1e-1,
+    epochs=400,
+    solves=100,
+    power=2,
+    one_head_a_solve=False,
+    recipe=Recipe(0.05, imagenet_steps, weight_decay=1e-5),
+    batch_size=256,
+    view="sela-large",
+)
 RETRAIN_EPOCHS, RETRAIN_DROP = 90, 30  # on fixed labels: a tenth every 30 epochs
 SHORT_EPOCHS = 30  # without --preset paper
+DEFAULT_CLUSTERS = 128
 
 
 class SeLa(Method):
     """See the module's docstring."""
 
+    takes_given_labels = True
     options_type = Options
     per_item = ("labels_HN",)
     labels_HN: Tensor
@@ -101,9 +140,8 @@ class SeLa(Method):
     def __init__(self, task, options: Options):
         super().__init__(task, options)
         self.published = SMALL if task.px < SMALL_PX else LARGE
-        clusters = task.clusters or 128
-        self.head_sizes = list(options.head_clusters) or [clusters] * options.heads
-        self.lamb = options.lamb or self.published.lamb
+        self.head_sizes = list(options.head_clusters) or [task.n_clusters(DEFAULT_CLUSTERS)] * options.heads
+        self.lamb = self.published.lamb if options.lamb is None else options.lamb
         self.turn = 0
 
     def build(self, encoders: nn.ModuleDict) -> None:
@@ -133,10 +171,17 @@ class SeLa(Method):
         if given:
             recipe = Recipe(0.05, lambda t: 0.1 ** int(RETRAIN_EPOCHS * t // RETRAIN_DROP), weight_decay=1e-5)
         recipe = replace(recipe, lr=recipe.lr * o.lr_scale)
-        solves = o.solves or max(2, round(p.solves * epochs / p.epochs))
-        times = () if given else solve_times(epochs, solves, o.power or p.power)
-        views = {self.task.modality: (self.view_preset(),)}
-        return [Phase("self-label", epochs, views, recipe, self.loss, p.batch_size, times)]
+        solves = max(2, round(p.solves * epochs / p.epochs)) if o.solves is None else o.solves
+        phase = Phase(
+            name="self-label",
+            epochs=epochs,
+            views={self.task.modality: (self.view_preset(),)},
+            recipe=recipe,
+            loss=self.loss,
+            batch_size=p.batch_size,
+            relabel_at=() if given else solve_times(epochs, solves, p.power if o.power is None else o.power),
+        )
+        return [phase]
 
     def view_preset(self) -> str:
         """The requested views; else the paper's for photographs, and those of their kind for other items."""
@@ -169,10 +214,10 @@ class SeLa(Method):
         for h, solution in zip(heads, solutions):
             self.labels_HN[h] = solution.labels.to(self.labels_HN)
         return Relabelling(
-            self.current_labels(),
-            max(a.error for a in solutions),
-            max(a.n_iter for a in solutions),
-            all(a.converged for a in solutions),
+            labels=self.current_labels(),
+            error=max(a.error for a in solutions),
+            n_iter=max(a.n_iter for a in solutions),
+            converged=all(a.converged for a in solutions),
         )
 
     def solves_one_head(self) -> bool:
@@ -193,7 +238,7 @@ class SeLa(Method):
         """Labels by transport with equal (or `--mass`) shares; the kernel softmax ** lambda means epsilon = 1 / lambda."""
         scores, mass = [self.scores(features, h) for h in heads], self.mass()
         shares = [mass.shares(s, 1 / self.lamb, self.task.seed) for s in scores]
-        tol = self.options.tol or self.published.tol
+        tol = self.published.tol if self.options.tol is None else self.options.tol
         return sinkhorn(scores, 1 / self.lamb, shares, mass.relax, tol, self.options.max_iter)
 
     def mass(self) -> Mass:

@@ -6,9 +6,9 @@ transport kernel is (p_video * p_audio) ** (lambda / 2), the geometric mean of t
 instead of being equal, and groups of heads are solved on different random clips, so that their labels decorrelate (section 3.2).
 
 What we do otherwise: alignment is exact (the Hungarian method on the K x K agreement of the two posteriors; the published code
-tries random swaps), and repeated where it pays. Sizes are assigned to labels by rank of their current mass (the published code
-does the reverse). A missing or silent track adds neither to the kernel nor to the loss. The reported head is the one that the
-other heads agree with most.
+tries random swaps), and repeated if agreement rises by 5 %. Sizes are assigned to labels by rank of their current mass (the
+published code does the reverse). A missing or silent track adds neither to the kernel nor to the loss. The reported head is the
+one that the other heads agree with most.
 
 The paper's comparisons are options (`labels=`). A *branch* is the input of one set of heads: one modality, or all of them
 concatenated. A *shared-label group* is a list of branches that learn the same labels.
@@ -16,6 +16,8 @@ concatenated. A *shared-label group* is a list of branches that learn the same l
     shared   one group with a branch for each modality             SeLaVi
     joined   one group with one branch of all modalities           concatenated features
     apart    a group for each modality, matched after training     two separate clusterings
+
+Axes: N items, B items of a batch or block, D features, H heads, K labels.
 """
 
 from __future__ import annotations
@@ -37,12 +39,14 @@ from selflabel.base.schedules import scale_epochs, solve_times
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Relabelling
 from selflabel.evaluation.metrics import consensus_head
 from selflabel.heads import Heads, LinearHeads, MLPHeads
+from selflabel.methods.option_types import NonNegativeInt, PositiveFloat, PositiveInt
 
 EPOCHS, SOLVES, POWER, BATCH_SIZE = 200, 100, 1.5, 16
 LR, WARMUP = 0.01, 0.05  # learning rate for a batch of 16; share of the training in which it rises
 MIN_GAIN = 0.05  # share of the items on which modalities must agree more for heads to be aligned again
 HIDDEN, DROPOUT = 512, 0.3  # of the paper's heads
 BLOCK = 4096  # items whose posteriors are computed at a time
+DEFAULT_CLUSTERS = 128
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -53,28 +57,29 @@ class Options:
         labels: which branches share labels (see the module's docstring).
         heads: heads, each with labels of its own.
         hidden: width of the heads' hidden layer, 0 for linear heads; None is the paper's with `--preset paper`, else 0.
-        lamb: lambda.
+        lamb: inverse temperature of the solve, above 0 (the paper's lambda).
         solves: label solves in all; None follows from the epochs.
-        power: exponent of their spacing in time.
-        align: match the modalities' heads before the first solve, and again where it pays.
+        power: exponent of the spacing of the solves in time.
+        align: match the modalities' heads before the first solve, and again if agreement rises by 5 % of the items.
         groups: groups of heads that are solved on different clips.
         views: random views of pictures and films, each a term of the loss.
-        max_iter, tol: of the solver.
+        max_iter: iterations of the solver, at most.
+        tol: error of a label's mass, relative to it, at which the solver stops.
         lr_scale: factor on the learning rate.
     """
 
     labels: Literal["shared", "joined", "apart"] = "shared"
-    heads: int = 10
-    hidden: int | None = None
-    lamb: float = 20.0
-    solves: int | None = None
-    power: float = POWER
+    heads: PositiveInt = 10
+    hidden: NonNegativeInt | None = None
+    lamb: PositiveFloat = 20.0
+    solves: PositiveInt | None = None
+    power: PositiveFloat = POWER
     align: bool = True
-    groups: int = 2
-    views: int = 2
-    max_iter: int = 2000
-    tol: float = 1e-1
-    lr_scale: float = 1.0
+    groups: PositiveInt = 2
+    views: PositiveInt = 2
+    max_iter: PositiveInt = 2000
+    tol: PositiveFloat = 1e-1
+    lr_scale: PositiveFloat = 1.0
 
 
 def warmup_then_constant(progress: float) -> float:
@@ -118,7 +123,7 @@ class SeLaVi(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.head_sizes = [task.clusters or 128] * options.heads
+        self.head_sizes = [task.n_clusters(DEFAULT_CLUSTERS)] * options.heads
         self.groups = shared_label_groups(task.modalities, options.labels)
         self.branches = [branch for group in self.groups for branch in group]
         self.turn = 0
@@ -143,12 +148,18 @@ class SeLaVi(Method):
     def phases(self) -> list[Phase]:
         o = self.options
         epochs = scale_epochs([EPOCHS if self.task.preset == "paper" else EPOCHS // 5], self.task.epochs)[0]
-        solves = o.solves or max(2, round(SOLVES * epochs / EPOCHS))
+        solves = max(2, round(SOLVES * epochs / EPOCHS)) if o.solves is None else o.solves
         batch_size = min(4 * BATCH_SIZE, max(BATCH_SIZE, self.task.n_items // 8))
-        recipe = Recipe(LR * batch_size / BATCH_SIZE * o.lr_scale, warmup_then_constant, weight_decay=1e-5)
-        views = {m: (self.view_preset(m),) * (1 if m == "audio" else o.views) for m in self.task.modalities}
-        times = solve_times(epochs, solves, o.power)
-        return [Phase("self-label", epochs, views, recipe, self.loss, batch_size, times)]
+        phase = Phase(
+            name="self-label",
+            epochs=epochs,
+            views={m: (self.view_preset(m),) * (1 if m == "audio" else o.views) for m in self.task.modalities},
+            recipe=Recipe(LR * batch_size / BATCH_SIZE * o.lr_scale, warmup_then_constant, weight_decay=1e-5),
+            loss=self.loss,
+            batch_size=batch_size,
+            relabel_at=solve_times(epochs, solves, o.power),
+        )
+        return [phase]
 
     def view_preset(self, modality: str) -> str:
         """The preset of a modality's views: the paper's for films, a crop and a flip."""
@@ -170,7 +181,7 @@ class SeLaVi(Method):
         """A branch's cross-entropy, averaged over its views, its heads, and the items that have its modality.
 
         Args:
-            branch: its name.
+            branch: name of the branch.
             labels_HB: (H, B) labels of its group.
             features: modality to (B, D) of each view.
             present: modality to (B,).
@@ -178,10 +189,11 @@ class SeLaVi(Method):
         n_views = max(len(features[m]) for m in branch.split("+"))
         losses = []
         for i in range(n_views):
-            x, has = branch_input(branch, {m: views[i % len(views)] for m, views in features.items()}, present)
+            of_view = {m: views[i % len(views)] for m, views in features.items()}
+            x, is_present = branch_input(branch, of_view, present)
             for s, y in zip(self.heads[branch](x), labels_HB):
                 each = F.cross_entropy(s.float(), y, reduction="none")
-                losses.append((each * has).sum() / has.sum().clamp(min=1))
+                losses.append((each * is_present).sum() / is_present.sum().clamp(min=1))
         return torch.stack(losses).mean()
 
     # ------------------------------------------------------------------------------------------------- the label turn
@@ -201,7 +213,8 @@ class SeLaVi(Method):
                 solutions += solved
         self.turn += 1
         worst = max(solutions, key=lambda a: a.error)
-        return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solutions), worst.converged)
+        n_iter = max(a.n_iter for a in solutions)
+        return Relabelling(self.current_labels(), error=worst.error, n_iter=n_iter, converged=worst.converged)
 
     def clip_features(self, data: Data, draw: int) -> dict[str, Tensor]:
         """Features of random clips and crops, which differ between draws."""
@@ -253,23 +266,23 @@ class SeLaVi(Method):
         parts = []
         for block in blocks_of(features):
             posteriors = self.branch_log_probs(block, branches)
-            share = 1 / torch.stack([has for _, has, _ in posteriors]).float().sum(dim=0).clamp(min=1)
-            parts.append(
-                [torch.stack([(has * share)[:, None] * logs[h] for _, has, logs in posteriors]).sum(dim=0) for h in heads]
-            )
+            share = 1 / torch.stack([is_present for _, is_present, _ in posteriors]).float().sum(dim=0).clamp(min=1)
+            weighted = [((is_present * share)[:, None], logs) for _, is_present, logs in posteriors]
+            parts.append([torch.stack([weight * logs[h] for weight, logs in weighted]).sum(dim=0) for h in heads])
         return [torch.cat(of_head) for of_head in zip(*parts)]
 
     def branch_log_probs(self, block: Features, branches: list[str]) -> list[tuple[str, Tensor, list[Tensor]]]:
         """(branch, which items have its modality (B,), log-probabilities (B, K) of each head) of every branch."""
         posteriors = []
         for branch in branches:
-            x, has = branch_input(branch, block.pooled, block.present)
-            posteriors.append((branch, has, [F.log_softmax(s.float(), dim=1) for s in self.heads[branch](x)]))
+            x, is_present = branch_input(branch, block.pooled, block.present)
+            posteriors.append((branch, is_present, [F.log_softmax(s.float(), dim=1) for s in self.heads[branch](x)]))
         return posteriors
 
     def predict(self, features: Features) -> Prediction:
         block = Features(*features.filled({m: self.dim(m) for m in self.task.modalities}))
-        logs = [[has[:, None] * log for log in heads] for _, has, heads in self.branch_log_probs(block, self.branches)]
+        posteriors = self.branch_log_probs(block, self.branches)
+        logs = [[is_present[:, None] * log for log in heads] for _, is_present, heads in posteriors]
         return Prediction([F.log_softmax(torch.stack(each).sum(dim=0), dim=1) for each in zip(*logs)])
 
     # ------------------------------------------------------------------------------------------------------ the end

@@ -9,6 +9,8 @@ other views learn to predict (section 3.1, equations 2 to 5). Many small crops b
 What we do otherwise: K prototypes in each of several heads, and one head of more; AdamW instead of LARS; only photographs get
 crops, and small ones only where the encoder accepts them. The paper transfers its features; here the finished labelling is the
 balanced transport of all items' scores, and the reported head is the one that the other heads agree with most.
+
+Axes: B items of a batch, V large views, Q items of the queue, D entries of a projection, K prototypes.
 """
 
 from __future__ import annotations
@@ -26,12 +28,15 @@ from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Pr
 from selflabel.encoders import accepts_px
 from selflabel.evaluation.metrics import consensus_head
 from selflabel.heads import Projector, Prototypes
+from selflabel.methods.option_types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from selflabel.views import PRESETS
 
-PAPER_EPOCHS, VIEWED, BATCH_SIZE = 400, 120_000, 256  # viewed: items shown in a short run
+PAPER_EPOCHS, BATCH_SIZE = 400, 256
+SHORT_RUN_ITEMS = 120_000  # items shown in a short run
 HIDDEN, PROJECTED = 256, 128
-SINKHORN_TURNS = 3
+SOLVER_ITERATIONS = 3  # of the balanced labels of a batch
 LARGE, SMALL = "crop-large", "crop-small"
+DEFAULT_CLUSTERS = 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -41,8 +46,8 @@ class Options:
     Attributes:
         heads: heads of K prototypes.
         over: prototypes of one more head, in multiples of K; 0 leaves it out.
-        epsilon: temperature of the transport.
-        temperature: of the predictions.
+        epsilon: temperature of the transport, above 0.
+        temperature: temperature of the predictions, above 0.
         small_crops: small crops beside the two large ones.
         queue: earlier items that are balanced together with the batch.
         queue_from: share of the training after which the queue is used, 0 to 1.
@@ -50,15 +55,15 @@ class Options:
         lr_scale: factor on the learning rate.
     """
 
-    heads: int = 5
-    over: float = 10.0
-    epsilon: float = 0.05
-    temperature: float = 0.1
-    small_crops: int = 6
-    queue: int = 3840
-    queue_from: float = 0.15
-    frozen_for: float = 0.01
-    lr_scale: float = 1.0
+    heads: PositiveInt = 5
+    over: NonNegativeFloat = 10.0
+    epsilon: PositiveFloat = 0.05
+    temperature: PositiveFloat = 0.1
+    small_crops: NonNegativeInt = 6
+    queue: NonNegativeInt = 3840
+    queue_from: Share = 0.15
+    frozen_for: Share = 0.01
+    lr_scale: PositiveFloat = 1.0
 
 
 def balanced_labels(scores: list[Tensor], epsilon: float, last: int) -> list[Tensor]:
@@ -72,7 +77,7 @@ def balanced_labels(scores: list[Tensor], epsilon: float, last: int) -> list[Ten
     Returns:
         (B, K) of each head, each row summing to 1.
     """
-    solutions = sinkhorn(scores, epsilon, tol=None, max_iter=SINKHORN_TURNS)
+    solutions = sinkhorn(scores, epsilon, tol=None, max_iter=SOLVER_ITERATIONS)
     return [plan(s[-last:], a) for s, a in zip(scores, solutions)]
 
 
@@ -101,7 +106,7 @@ class SwAV(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         over = min(round(options.over * self.clusters), task.n_items)
         self.head_sizes = [self.clusters] * options.heads + [over] * (over > self.clusters)
         self.n_small_crops = 0
@@ -126,12 +131,18 @@ class SwAV(Method):
     def phases(self) -> list[Phase]:
         paper = self.task.preset == "paper"
         m, n = self.task.modality, self.task.n_items
-        published = PAPER_EPOCHS if paper else epochs_for_budget(n, VIEWED, 10, 120, self.task.gpu)
-        recipe = Recipe(1e-3 * self.options.lr_scale, one_cycle, "adamw", 1e-6)
-        batch_size = min(BATCH_SIZE, max(16, n // 8))
+        published = PAPER_EPOCHS if paper else epochs_for_budget(n, SHORT_RUN_ITEMS, 10, 120, self.task.gpu)
         views = 2 * (LARGE,) + self.n_small_crops * (SMALL,) if self.is_photo else 2 * (self.task.view_preset(m),)
-        epochs = scale_epochs([published], self.task.epochs)[0]
-        return [Phase("swap", epochs, {m: views}, recipe, self.loss, batch_size, after_step=self.update_queue)]
+        phase = Phase(
+            name="swap",
+            epochs=scale_epochs([published], self.task.epochs)[0],
+            views={m: views},
+            recipe=Recipe(1e-3 * self.options.lr_scale, one_cycle, "adamw", 1e-6),
+            loss=self.loss,
+            batch_size=min(BATCH_SIZE, max(16, n // 8)),
+            after_step=self.update_queue,
+        )
+        return [phase]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The swapped prediction, averaged over heads."""

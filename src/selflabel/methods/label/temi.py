@@ -9,6 +9,8 @@ fixed from then on. The reported head is that of lowest loss on all items.
 
 What we do otherwise: heads of one hidden layer with batch norm; without `--preset paper` the learning rate is that of a short
 run, and the teacher follows faster in proportion.
+
+Axes: N items, B pairs of a batch, P the two items of a pair, D features, H heads, K labels, k neighbours.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
-from selflabel.assignment.neighbours import nearest
 from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
 from selflabel.contract import (
     PRETEXT,
@@ -37,18 +39,19 @@ from selflabel.contract import (
     Recipe,
     argmax_outcome,
     lowest_loss_head,
-    neighbour_pairs,
-    shuffled_rows,
 )
 from selflabel.heads import MLPHeads, momentum_update
+from selflabel.methods.neighbour_pairs import draw_pairs, empty_neighbours, find_neighbours
+from selflabel.methods.option_types import PositiveFloat, PositiveInt, Share
 from selflabel.pretexts import PretextName, make_pretext
 
 PAIRS = "pairs"
 PAPER_EPOCHS = {PRETEXT: 500, PAIRS: 100}
-VIEWED = {PRETEXT: 120_000, PAIRS: 400_000}  # items shown in a short run
+SHORT_RUN_ITEMS = {PRETEXT: 120_000, PAIRS: 400_000}  # items shown in a short run
 BATCH_SIZE, HIDDEN = 512, 128  # hidden: width of a head's layer
 MOMENTUM, PAPER_STEPS = 0.996, 20_000  # the teacher's momentum in the paper, and the steps of its run (50,000 pictures)
 SHARE_MOMENTUM, MIN_SHARE = 0.9, 1e-8  # of the labels' shares
+DEFAULT_CLUSTERS = 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -58,20 +61,20 @@ class Options:
     Attributes:
         heads: heads side by side.
         neighbours: neighbours of an item.
-        beta: the exponent, in (0.5, 1].
-        temperature: of student and teacher.
-        momentum: of the teacher; None follows from the length of the run.
+        beta: exponent of the joint probability of a pair, in (0.5, 1]; below 1 it keeps labels in use.
+        temperature: temperature of student and teacher, above 0.
+        momentum: momentum of the teacher, 0 to 1; None follows from the length of the run.
         pretext: what the encoder learns first, on pictures.
         lr_scale: factor on the learning rates.
     """
 
-    heads: int = 16
-    neighbours: int = 50
-    beta: float = 0.6
-    temperature: float = 0.1
-    momentum: float | None = None
+    heads: PositiveInt = 16
+    neighbours: PositiveInt = 50
+    beta: Annotated[float, Field(gt=0.5, le=1)] = 0.6
+    temperature: PositiveFloat = 0.1
+    momentum: Share | None = None
     pretext: PretextName = "simclr"
-    lr_scale: float = 1.0
+    lr_scale: PositiveFloat = 1.0
 
 
 def pair_losses(student_PHBK: Tensor, teacher_PHBK: Tensor, share_HK: Tensor, beta: float) -> Tensor:
@@ -105,7 +108,7 @@ class TEMI(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
@@ -115,7 +118,7 @@ class TEMI(Method):
         if self.task.from_scratch:
             self.pretext = make_pretext(self.options.pretext, encoders[self.task.modality], n)
         self.register_buffer("share_HK", torch.full((H, self.clusters), 1 / self.clusters))
-        self.register_buffer("neighbours_Nk", torch.zeros(n, min(self.options.neighbours, max(1, n // 10)), dtype=torch.int32))
+        self.register_buffer("neighbours_Nk", empty_neighbours(n, self.options.neighbours))
 
     @functools.cached_property
     def momentum(self) -> float:
@@ -127,17 +130,17 @@ class TEMI(Method):
         return MOMENTUM ** max(1.0, PAPER_STEPS / steps)
 
     def phases(self) -> list[Phase]:
-        m, n, paper = self.task.modality, self.task.n_items, self.task.preset == "paper"
+        m, n, gpu, paper = self.task.modality, self.task.n_items, self.task.gpu, self.task.preset == "paper"
         names = [PRETEXT, PAIRS] if self.task.from_scratch else [PAIRS]
-        published = [PAPER_EPOCHS[p] if paper else epochs_for_budget(n, VIEWED[p], 20, 120, self.task.gpu) for p in names]
+        published = [PAPER_EPOCHS[p] if paper else epochs_for_budget(n, SHORT_RUN_ITEMS[p], 20, 120, gpu) for p in names]
         epochs = dict(zip(names, scale_epochs(published, self.task.epochs)))
         pairs = Phase(
-            PAIRS,
-            epochs[PAIRS],
-            {},
-            Recipe((1e-4 if paper else 2e-3) * self.options.lr_scale, one_cycle, "adamw", 1e-4),
-            self.loss,
-            min(BATCH_SIZE if paper else BATCH_SIZE // 2, max(16, n // 8)),
+            name=PAIRS,
+            epochs=epochs[PAIRS],
+            views={},
+            recipe=Recipe((1e-4 if paper else 2e-3) * self.options.lr_scale, one_cycle, "adamw", 1e-4),
+            loss=self.loss,
+            batch_size=min(BATCH_SIZE if paper else BATCH_SIZE // 2, max(16, n // 8)),
             learns=("heads",),
             draw=self.draw_pairs,
             start=self.mine_neighbours,
@@ -150,15 +153,14 @@ class TEMI(Method):
         return [self.pretext.phase(self.encoders[m], m, view, epochs[PRETEXT], n, scale), pairs]
 
     def mine_neighbours(self, data: Data, generator: torch.Generator) -> None:
-        rows = nearest(data.features(self.task.modality), self.neighbours_Nk.shape[1]).rows
-        self.neighbours_Nk = rows.to(self.neighbours_Nk)
+        self.neighbours_Nk = find_neighbours(data.features(self.task.modality), self.neighbours_Nk)
 
     def precompute_features(self, data: Data) -> None:
         self.features_ND = data.features(self.task.modality)
 
     def draw_pairs(self, epoch: int, generator: torch.Generator) -> Tensor:
         """(N, 2) every item and one of its neighbours."""
-        return neighbour_pairs(shuffled_rows(self.task.n_items, generator), self.neighbours_Nk, generator)
+        return draw_pairs(self.neighbours_Nk, generator)
 
     def update_teacher(self) -> None:
         momentum_update(self.teacher, self.heads, self.momentum)

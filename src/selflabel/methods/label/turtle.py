@@ -11,6 +11,8 @@ reported.
 
 What we do otherwise: one feature space (two networks' features can be given side by side as columns); smaller batches; without
 `--preset paper` a larger learning rate in a shorter run.
+
+Axes: N items, B items of a batch, M rows of an epoch, D features, H labellings, K labels.
 """
 
 from __future__ import annotations
@@ -35,13 +37,16 @@ from selflabel.contract import (
     lowest_loss_head,
     shuffled_rows,
 )
+from selflabel.methods.option_types import NonNegativeFloat, PositiveFloat, PositiveInt
 from selflabel.pretexts import PretextName, make_pretext
 
 BILEVEL = "two levels"
 PAPER_STEPS, PAPER_BATCH_SIZE = 6000, 10_000
 BATCH_SIZE, MIN_STEPS = 3000, 10  # a batch must have more items than a feature has entries; outer steps of an epoch
-VIEWED, MAX_EPOCHS = {PRETEXT: 120_000, BILEVEL: 500_000}, {PRETEXT: 120, BILEVEL: 40}
+SHORT_RUN_ITEMS = {PRETEXT: 120_000, BILEVEL: 500_000}  # items shown in a short run
+MAX_EPOCHS = {PRETEXT: 120, BILEVEL: 40}
 BETAS = (0.9, 0.999)  # of Adam
+DEFAULT_CLUSTERS = 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -50,17 +55,17 @@ class Options:
 
     Attributes:
         heads: labellings side by side.
-        gamma: weight of the entropy.
+        gamma: weight of the entropy of the mean label; 0 leaves it out.
         inner: steps of the probe for each step of the labelling.
         pretext: what the encoder learns first, on pictures.
         lr_scale: factor on both learning rates.
     """
 
-    heads: int = 4
-    gamma: float = 10.0
-    inner: int = 10
+    heads: PositiveInt = 4
+    gamma: NonNegativeFloat = 10.0
+    inner: PositiveInt = 10
     pretext: PretextName = "simclr"
-    lr_scale: float = 1.0
+    lr_scale: PositiveFloat = 1.0
 
 
 class Labellings(nn.Module):
@@ -130,7 +135,7 @@ class Turtle(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(10, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.inner_steps = 0
 
     def build(self, encoders: nn.ModuleDict) -> None:
@@ -147,17 +152,17 @@ class Turtle(Method):
     def phases(self) -> list[Phase]:
         m, n, gpu = self.task.modality, self.task.n_items, self.task.gpu
         names = [PRETEXT, BILEVEL] if self.task.from_scratch else [BILEVEL]
-        published = [epochs_for_budget(n, VIEWED[p], 20, MAX_EPOCHS[p], gpu) for p in names]
+        published = [epochs_for_budget(n, SHORT_RUN_ITEMS[p], 20, MAX_EPOCHS[p], gpu) for p in names]
         if self.task.preset == "paper":
             published[-1] = max(1, PAPER_STEPS * self.batch_size() // (n * self.passes()))
         epochs = dict(zip(names, scale_epochs(published, self.task.epochs)))
         bilevel = Phase(
-            BILEVEL,
-            epochs[BILEVEL],
-            {},
-            Recipe(self.lr(), constant, "adamw"),
-            self.loss,
-            self.batch_size(),
+            name=BILEVEL,
+            epochs=epochs[BILEVEL],
+            views={},
+            recipe=Recipe(self.lr(), constant, "adamw"),
+            loss=self.loss,
+            batch_size=self.batch_size(),
             learns=("heads",),
             draw=self.draw,
             start=self.fit_scale,

@@ -15,6 +15,8 @@ The paper's four variants are `variant=`; they differ in the clusters that an en
 What we do otherwise: the paper transfers the encoders and never labels the set itself. Here the finished labelling is k-means of
 both features concatenated, as SeLaVi's authors did for their comparison. It is run STARTS times, and the one of lowest distance
 is reported. An item that lacks a modality has no cluster there, and is left out of the terms that need it.
+
+Axes: N items, D features, M a teacher of a modality.
 """
 
 from __future__ import annotations
@@ -42,9 +44,11 @@ from selflabel.contract import (
     argmax_outcome,
 )
 from selflabel.heads import Centres, LinearHeads
+from selflabel.methods.option_types import PositiveFloat, PositiveInt
 
 EPOCHS, ROUNDS, BATCH_SIZE, STARTS = 40, 20, 32, 5
 ABSENT = -100  # the cluster of an item that lacks the modality
+DEFAULT_CLUSTERS = 128
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -59,9 +63,9 @@ class Options:
     """
 
     variant: Literal["xdc", "sdc", "mdc", "cdc"] = "xdc"
-    rounds: int = ROUNDS
-    over: float = 1.0
-    lr_scale: float = 1.0
+    rounds: PositiveInt = ROUNDS
+    over: PositiveFloat = 1.0
+    lr_scale: PositiveFloat = 1.0
 
 
 def teachers(modality: str, modalities: tuple[str, ...], variant: str) -> list[tuple[str, ...]]:
@@ -95,7 +99,7 @@ class XDC(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.clusters = task.clusters or min(128, task.n_items)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.n_classes = min(task.n_items, max(1, round(options.over * self.clusters)))
         self.teachers = {m: teachers(m, task.modalities, options.variant) for m in task.modalities}
         self.rows = [(m, t) for m, of_modality in self.teachers.items() for t in of_modality]
@@ -113,12 +117,16 @@ class XDC(Method):
         epochs, n = scale_epochs([EPOCHS], self.task.epochs)[0], self.task.n_items
         rounds = min(self.options.rounds, epochs)
         batch_size = min(BATCH_SIZE, max(16, n // 8)) if n < 2000 else 4 * BATCH_SIZE
-        recipe = Recipe(0.05 * batch_size / 128 * self.options.lr_scale, cosine, weight_decay=1e-5)
-        views, times = (
-            {m: (self.task.view_preset(m),) for m in self.task.modalities},
-            [epochs * i / rounds for i in range(rounds)],
+        phase = Phase(
+            name="deep clustering",
+            epochs=epochs,
+            views={m: (self.task.view_preset(m),) for m in self.task.modalities},
+            recipe=Recipe(0.05 * batch_size / 128 * self.options.lr_scale, cosine, weight_decay=1e-5),
+            loss=self.loss,
+            batch_size=batch_size,
+            relabel_at=tuple(epochs * i / rounds for i in range(rounds)),
         )
-        return [Phase("deep clustering", epochs, views, recipe, self.loss, batch_size, tuple(times))]
+        return [phase]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy to the teachers' clusters, averaged over modalities and their teachers."""
@@ -126,14 +134,15 @@ class XDC(Method):
         terms = []
         for m, (view,) in batch.views.items():
             x = view.pixels
-            has = batch.present.get(m, torch.ones(len(x), dtype=torch.bool, device=x.device))
+            is_present = batch.present.get(m, torch.ones(len(x), dtype=torch.bool, device=x.device))
             for teacher, scores in zip(self.teachers[m], self.heads[m](self.encoders[m](x))):
-                loss = F.cross_entropy(scores.float(), clusters[m, teacher].masked_fill(~has, ABSENT), reduction="sum")
-                terms.append(loss / (has & (clusters[m, teacher] != ABSENT)).sum().clamp(min=1))
+                targets = clusters[m, teacher].masked_fill(~is_present, ABSENT)
+                loss = F.cross_entropy(scores.float(), targets, ignore_index=ABSENT, reduction="sum")
+                terms.append(loss / (targets != ABSENT).sum().clamp(min=1))
         return {"cluster": torch.stack(terms).mean()}
 
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
-        """Cluster every teacher's features. Clusters have no lasting names, so heads are drawn anew."""
+        """Cluster every teacher's features. Clusters have no lasting names, so heads are initialised again."""
         features = {m: data.features(m) for m in self.task.modalities}
         for i, (_, teacher) in enumerate(self.rows):
             self.clusters_MN[i] = self.cluster(features, data.present, teacher).to(self.clusters_MN)
@@ -145,10 +154,10 @@ class XDC(Method):
 
     def cluster(self, features: dict[str, Tensor], present: dict[str, Tensor], teacher: tuple[str, ...]) -> Tensor:
         """(N,) clusters of the teacher's features; ABSENT where an item has none of its modalities."""
-        has = torch.stack([present[m] for m in teacher]).any(dim=0)
-        x = concatenate({m: features[m] for m in teacher}, present)[has]
-        clusters = torch.full((len(has),), ABSENT, device=has.device)
-        clusters[has] = kmeans(x, self.n_classes, seed=self.task.seed * 1009 + self.turn, max_iter=20)[1].to(clusters)
+        is_present = torch.stack([present[m] for m in teacher]).any(dim=0)
+        x = concatenate({m: features[m] for m in teacher}, present)[is_present]
+        clusters = torch.full((len(is_present),), ABSENT, device=is_present.device)
+        clusters[is_present] = kmeans(x, self.n_classes, seed=self.task.seed * 1009 + self.turn, max_iter=20)[1].to(clusters)
         return clusters
 
     def predict(self, features: Features) -> Prediction:
@@ -161,7 +170,8 @@ class XDC(Method):
         return argmax_outcome(self.centres(x), best, {"mass": "as k-means finds them"})
 
     def current_labels(self) -> list[Tensor]:
-        return [row.long().clamp(min=0) for row in self.clusters_MN]
+        """As in `Method`; items that lack the modality have a label of their own, after the last cluster."""
+        return [row.long().masked_fill(row == ABSENT, self.n_classes) for row in self.clusters_MN]
 
     def extra_state(self) -> dict:
         return {"turn": self.turn}

@@ -2,6 +2,8 @@
 
 A head of K labels gets stuck with one class split and two merged, and gradient steps do not free it. Over-clustering heads do not
 get stuck in this way.
+
+Axes: N items, K labels, k neighbours.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def swaps(merits: list[float], proposed: list[tuple[float, Tensor]]) -> list[tup
     """The heads that take a proposal: the worst head the best proposal, and so on, where it is better than the head.
 
     Args:
-        merits: of each head of K labels.
+        merits: merit of each head of K labels.
         proposed: from `proposals`.
 
     Returns:

@@ -1,4 +1,7 @@
-"""The method sela-nn; see the package's docstring."""
+"""The method sela-nn; see the package's docstring.
+
+Axes: N items, B items of a batch or block, D features, H heads, K labels (of the widest head), k neighbours.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +33,24 @@ from selflabel.pretexts import make_pretext
 MAX_FINE = 256  # labels of an over-clustering head
 FINE_IF_UNKNOWN = (40, 60, 80)  # labels of the over-clustering heads when K is to be found
 MIN_NEIGHBOURS = 10
-SOLVER_TURNS = 60  # of one transport solve, at most
-TOLERANCE = 5e-2  # of its masses: labels move by more between two solves
+MAX_SOLVER_ITERATIONS = 60  # of one transport solve
+TOLERANCE = 5e-2  # largest relative error of the label masses that is accepted: labels move by more between two solves
 ABSENT = -100  # the label of an item that lacks the modality
+CHOOSE_K_FROM = 0.5  # share of the label turns after which K is found, if it is unknown
+EXCHANGE_AFTER = 2  # label turn, counted from 0, after which heads take proposals
 EXCHANGE_UNTIL = 0.6  # share of the label turns; afterwards heads have time to learn their last labels
+FINE_RELAX = 0.1  # relaxation of the masses of over-clustering heads: nearly fixed, so that large classes get many labels
 WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
 BLOCK = 4096  # items whose posteriors are computed at a time
+DEFAULT_CLUSTERS = 10  # until K is found
 
 
 class SeLaNN(Method):
     """See the package's docstring."""
 
     max_modalities = 2
+    chooses_k = True
     options_type = Options
     per_item = ("labels_HN", "neighbours_Nk")
     labels_HN: Tensor
@@ -53,8 +61,9 @@ class SeLaNN(Method):
     def __init__(self, task, options: Options):
         super().__init__(task, options)
         self.plan = plan_for(task, options)
-        self.n_main = options.heads or self.plan.heads  # heads of K labels; the over-clustering heads follow them
-        self.clusters = task.clusters or min(10, task.n_items)
+        # heads of K labels; the over-clustering heads follow them
+        self.n_main = self.plan.heads if options.heads is None else options.heads
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
         self.turn = 0
         self.knows_k = task.clusters is not None
@@ -62,15 +71,16 @@ class SeLaNN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        most = self.head_sizes if self.knows_k else [max(*self.head_sizes, *FINE_IF_UNKNOWN)] * len(self.head_sizes)
-        self.heads = nn.ModuleDict({m: self.make_heads(m, most) for m in self.task.modalities})
+        widest = max(*self.head_sizes, *FINE_IF_UNKNOWN)
+        max_sizes = self.head_sizes if self.knows_k else [widest] * len(self.head_sizes)
+        self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes) for m in self.task.modalities})
         n, H, m = self.task.n_items, len(self.head_sizes), self.task.modality
         if self.pretext_epochs():
             self.pretext = make_pretext(self.options.pretext or "simclr", encoders[m], n, self.options.temperature)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.n_neighbours(), dtype=torch.int32))
-        self.register_buffer("potentials_HK", torch.zeros(H, max(most)))
-        self.register_buffer("mass_HK", torch.ones(H, max(most)))
+        self.register_buffer("potentials_HK", torch.zeros(H, max(max_sizes)))
+        self.register_buffer("mass_HK", torch.ones(H, max(max_sizes)))
 
     def make_heads(self, modality: str, max_sizes: list[int]) -> LinearHeads | MLPHeads:
         if self.task.kind_of(modality) == "features":
@@ -82,24 +92,25 @@ class SeLaNN(Method):
     def fine_sizes(self) -> list[int]:
         """Labels of the over-clustering heads: at most one label for every five items."""
         multiples = self.options.fine if self.options.fine is not None else self.plan.fine
-        sizes = [round(f * self.clusters) for f in multiples] if self.task.clusters else list(FINE_IF_UNKNOWN)
-        most = min(MAX_FINE, self.task.n_items // 5)
-        return [s for s in (min(s, most) for s in sizes) if s > self.clusters]
+        known = self.task.clusters is not None
+        sizes = [round(f * self.clusters) for f in multiples] if known else list(FINE_IF_UNKNOWN)
+        limit = min(MAX_FINE, self.task.n_items // 5)
+        return [s for s in (min(s, limit) for s in sizes) if s > self.clusters]
 
     def n_neighbours(self) -> int:
         """Neighbours of an item; in given features at most an eighth of an average class."""
+        if self.options.neighbours is not None:
+            return self.options.neighbours
         n = self.task.n_items
-        most = max(MIN_NEIGHBOURS, n // (8 * self.clusters)) if self.task.kind == "features" else n
-        return self.options.neighbours or min(self.plan.neighbours, most)
+        limit = max(MIN_NEIGHBOURS, n // (8 * self.clusters)) if self.task.kind == "features" else n
+        return min(self.plan.neighbours, limit)
 
     def relaxations(self) -> list[float]:
-        """The relaxation of each head's masses, 0 for fixed. Over-clustering heads stay nearly fixed, so that large classes get
-        many labels.
-        """
+        """The relaxation of each head's masses, 0 for fixed."""
         if self.task.mass in marginals.TITLES:
             return [0.0] * len(self.head_sizes)
         ladder = self.plan.relax if self.options.relax is None else self.options.relax
-        return [ladder[h % len(ladder)] for h in range(self.n_main)] + [0.1] * (len(self.head_sizes) - self.n_main)
+        return [ladder[h % len(ladder)] for h in range(self.n_main)] + [FINE_RELAX] * (len(self.head_sizes) - self.n_main)
 
     # ------------------------------------------------------------------------------------------------------- phases
 
@@ -121,19 +132,19 @@ class SeLaNN(Method):
 
     def default_epochs(self) -> int:
         p = self.plan
-        return epochs_for_budget(self.task.n_items, p.views, p.min_epochs, p.max_epochs, self.task.gpu)
+        return epochs_for_budget(self.task.n_items, p.items_shown, p.min_epochs, p.max_epochs, self.task.gpu)
 
     def label_phase(self, epochs: int) -> Phase:
         p, n = self.plan, self.task.n_items
         return Phase(
-            "self-label",
-            epochs,
-            {m: (self.task.view_preset(m),) for m in self.task.modalities},
-            replace(p.recipe, lr=p.recipe.lr * self.options.lr_scale),
-            self.loss,
-            min(p.batch_size, max(16, n // 8)),  # a small set needs steps, too
-            label_turns(epochs, n, p.longest_gap, every_epoch=self.task.kind == "features"),
-            ("encoders", "heads"),
+            name="self-label",
+            epochs=epochs,
+            views={m: (self.task.view_preset(m),) for m in self.task.modalities},
+            recipe=replace(p.recipe, lr=p.recipe.lr * self.options.lr_scale),
+            loss=self.loss,
+            batch_size=min(p.batch_size, max(16, n // 8)),  # a small set needs steps, too
+            relabel_at=label_turns(epochs, n, p.longest_gap, every_epoch=self.task.kind == "features"),
+            learns=("encoders", "heads"),
             start=self.first_labels,
         )
 
@@ -142,10 +153,11 @@ class SeLaNN(Method):
         labels = self.labels_HN[:, batch.rows_BG[:, 0]].long()
         terms = []
         for m, (view,) in batch.views.items():
-            scores, has = self.heads[m](self.encoders[m](view.pixels)), batch.present.get(m)
-            for s, y in zip(scores, labels):
-                term = F.cross_entropy(s.float(), y if has is None else y.masked_fill(~has, ABSENT), ignore_index=ABSENT)
-                terms.append(term if has is None or has.any() else term.nan_to_num(0.0))
+            scores, is_present = self.heads[m](self.encoders[m](view.pixels)), batch.present.get(m)
+            targets = labels if is_present is None else labels.masked_fill(~is_present, ABSENT)
+            for s, y in zip(scores, targets):
+                term = F.cross_entropy(s.float(), y, ignore_index=ABSENT)
+                terms.append(term if is_present is None or is_present.any() else term.nan_to_num(0.0))
         return {"label": torch.stack(terms).mean()}
 
     # ------------------------------------------------------------------------------------------------- first labels
@@ -186,14 +198,15 @@ class SeLaNN(Method):
             self.labels_HN[h] = solution.labels.to(self.labels_HN)
         self.judge_heads()
         turns = len(self.phases()[-1].relabel_at)
-        if not self.knows_k and self.turn >= 0.5 * turns:
+        if not self.knows_k and self.turn >= CHOOSE_K_FROM * turns:
             self.choose_n_clusters()
-        if 2 < self.turn < EXCHANGE_UNTIL * turns:
+        if EXCHANGE_AFTER < self.turn < EXCHANGE_UNTIL * turns:
             for swap in swaps(self.merits, self.proposals()):
                 self.replace_labels(*swap)
         self.turn += 1
         worst = max(solutions, key=lambda a: a.error)
-        return Relabelling(self.current_labels(), worst.error, max(a.n_iter for a in solutions), worst.converged)
+        n_iter = max(a.n_iter for a in solutions)
+        return Relabelling(self.current_labels(), error=worst.error, n_iter=n_iter, converged=worst.converged)
 
     def mine_neighbours(self, features: Features, leader: str | None = None) -> None:
         """Find every item's neighbours. leader: the modality that most of them are found in; None finds some in each."""
@@ -206,9 +219,9 @@ class SeLaNN(Method):
             return self.task.modality
 
         def information(modality: str) -> float:
-            has = features.present[modality]
-            rows = nearest(features.pooled[modality][has], self.neighbours_Nk.shape[1]).rows
-            labels = [row[has.to(row.device)] for row in self.current_labels()]
+            is_present = features.present[modality]
+            rows = nearest(features.pooled[modality][is_present], self.neighbours_Nk.shape[1]).rows
+            labels = [row[is_present.to(row.device)] for row in self.current_labels()]
             return sum(mutual_information(neighbour_joint(y, rows.to(y.device), self.clusters)) for y in labels)
 
         return max((m for m in features.pooled if bool(features.present[m].any())), key=information)
@@ -230,8 +243,8 @@ class SeLaNN(Method):
         by_modality = []
         for m, x in features.pooled.items():
             logs = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
-            has = features.present.get(m)
-            by_modality.append(logs if has is None else [s * has[:, None] for s in logs])
+            is_present = features.present.get(m)
+            by_modality.append(logs if is_present is None else [s * is_present[:, None] for s in logs])
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*by_modality)]
 
     def smooth(self, x: Tensor) -> Tensor:
@@ -247,7 +260,7 @@ class SeLaNN(Method):
         mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
         if self.task.mass in marginals.TITLES:
             mass = marginals.target_shares(self.task.mass, log_p, self.options.epsilon, self.task.seed)
-        solution = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, SOLVER_TURNS, start)
+        solution = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MAX_SOLVER_ITERATIONS, start)
         self.potentials_HK[head, :k] = solution.potentials.to(start)
         return solution
 

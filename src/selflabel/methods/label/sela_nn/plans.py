@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from selflabel.base.schedules import one_cycle
 from selflabel.contract import Recipe, Task
+from selflabel.methods.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Share
 from selflabel.pretexts import PretextName
 
 FEW_ITEMS = 4_000  # below so many items a set of glyphs is small
@@ -21,29 +23,29 @@ class Options:
 
     Attributes:
         heads: heads of K labels.
-        fine: labels of the over-clustering heads, in multiples of K.
+        fine: labels of the over-clustering heads, in multiples of K; empty for no such heads.
         neighbours: neighbours whose posteriors are averaged.
-        smooth: how often they are averaged.
-        epsilon: temperature of the transport, on log-posteriors.
+        smooth: how often the posteriors are averaged; 0 leaves them as they are.
+        epsilon: temperature of the transport, on log-posteriors, above 0.
         relax: relaxation of the masses of each head in turn, 0 (fixed) to 1 (free).
         remine: label turns between two searches for neighbours; 0 searches at the end only.
         pretext: what an encoder learns first.
-        pretext_epochs: for how long.
-        temperature: of the pretext.
+        pretext_epochs: length of the pretext, in epochs; 0 leaves it out.
+        temperature: temperature of the pretext, above 0.
         lr_scale: factor on the learning rates.
     """
 
-    heads: int | None = None
-    fine: tuple[float, ...] | None = None
-    neighbours: int | None = None
-    smooth: int = 3
-    epsilon: float = 0.2
-    relax: tuple[float, ...] | None = None
-    remine: int | None = None
+    heads: PositiveInt | None = None
+    fine: tuple[PositiveFloat, ...] | None = None
+    neighbours: PositiveInt | None = None
+    smooth: NonNegativeInt = 3
+    epsilon: PositiveFloat = 0.2
+    relax: Annotated[tuple[Share, ...], Field(min_length=1)] | None = None
+    remine: NonNegativeInt | None = None
     pretext: PretextName | None = None
-    pretext_epochs: int | None = None
-    temperature: float = 0.2
-    lr_scale: float = 1.0
+    pretext_epochs: NonNegativeInt | None = None
+    temperature: PositiveFloat = 0.2
+    lr_scale: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Plan:
         heads, fine, neighbours, remine, relax: as in `Options`.
         recipe: optimiser and learning rate.
         batch_size: items of a batch, at most.
-        views: items shown in all, from which the epochs follow.
+        items_shown: items shown in all, from which the epochs follow.
         min_epochs, max_epochs: bounds on the epochs.
-        longest_gap: epochs between label turns, at most.
+        longest_gap: gap between label turns, at most, in units of the first gap.
     """
 
     heads: int
@@ -64,7 +66,7 @@ class Plan:
     neighbours: int
     recipe: Recipe
     batch_size: int
-    views: int
+    items_shown: int
     min_epochs: int
     max_epochs: int
     remine: int = 2
@@ -78,7 +80,7 @@ GLYPH = Plan(
     neighbours=10,
     recipe=Recipe(2e-3, one_cycle, "adamw", 1e-2),
     batch_size=128,
-    views=100_000,
+    items_shown=100_000,
     min_epochs=8,
     max_epochs=60,
 )
@@ -88,7 +90,7 @@ PHOTO = Plan(
     neighbours=20,
     recipe=Recipe(1e-3, one_cycle, "adamw", 1e-2),
     batch_size=128,
-    views=150_000,
+    items_shown=150_000,
     min_epochs=6,
     max_epochs=40,
 )
@@ -98,17 +100,27 @@ FEATURES = Plan(
     neighbours=40,
     recipe=Recipe(2e-2, one_cycle, "adamw", 1e-4),
     batch_size=256,
-    views=100_000,
+    items_shown=100_000,
     min_epochs=6,
     max_epochs=60,
 )
 # a small set has noisy neighbours: more heads to choose among, and a new search when features are good
 FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
-SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, views=60_000, relax=(0.0, 0.1))
-VIDEO = replace(GLYPH, heads=8, remine=0, longest_gap=3, batch_size=32, views=12_000, min_epochs=10, max_epochs=40, relax=(0.0,))
-SOUND = replace(VIDEO, views=30_000)
+SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, items_shown=60_000, relax=(0.0, 0.1))
+VIDEO = replace(
+    GLYPH,
+    heads=8,
+    batch_size=32,
+    items_shown=12_000,
+    min_epochs=10,
+    max_epochs=40,
+    remine=0,
+    longest_gap=3,
+    relax=(0.0,),
+)
+SOUND = replace(VIDEO, items_shown=30_000)
 # without a pretext the network knows less of photographs than their first features do
-PHOTO_FROM_SCRATCH = replace(PHOTO, views=300_000, max_epochs=60, remine=0)
+PHOTO_FROM_SCRATCH = replace(PHOTO, items_shown=300_000, max_epochs=60, remine=0)
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
 
 
@@ -135,7 +147,7 @@ def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, every_epoch:
     Args:
         epochs: length of the phase.
         n_items: items of the set.
-        longest_gap: in units of the first gap.
+        longest_gap: gap between label turns, at most, in units of the first gap.
         every_epoch: solve once in each epoch, where features cost nothing.
 
     Example:

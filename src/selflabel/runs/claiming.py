@@ -1,0 +1,87 @@
+"""Reserving a run folder: another run's work is never mixed in, and never lost unless the user asked for it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from selflabel.base.errors import UserError
+from selflabel.base.files import locked_folder
+from selflabel.base.settings import Settings, differences
+from selflabel.edits import LOG
+from selflabel.runs.run import FINISHED, Run
+
+
+@contextmanager
+def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Lock the folder while this process labels into it.
+
+    Args:
+        run: whose folder; made where it is not there.
+        settings: of the run that is about to start.
+        resume: go on with an unfinished run of the same settings.
+        overwrite: replace a run that is there.
+
+    Raises:
+        UserError: a run is there and neither `resume` nor `overwrite` was given, or it was made with other settings, or
+            another process is at work in it, or the folder holds other things.
+    """
+    if run.folder.exists() and not run.folder.is_dir():
+        raise UserError(f"{run.folder}: is a file; give another folder with --out.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked_folder(run.folder))
+        except BlockingIOError:
+            text = "another process is labelling into it; wait for it or stop it, or give another folder with --out."
+            raise UserError(f"{run.folder}: {text}") from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"{run.folder}: cannot be made ({reason}); give another folder with --out.") from error
+        if overwrite:
+            clear_run(run)
+        else:
+            refuse_others(run, settings, resume)
+        yield
+
+
+def refuse_others(run: Run, settings: Settings, resume: bool) -> None:
+    """Raise UserError where what is in the folder would be mixed in."""
+    if not run.exists:
+        if any(run.folder.iterdir()):
+            raise UserError(f"{run.folder}: is a folder of other things; give an empty or new one with --out.")
+        return
+    if not resume:
+        state = "a finished" if run.is_finished else "an unfinished"
+        raise UserError(f"{run.folder}: holds {state} run; add --resume to go on with it or --overwrite to replace it.")
+    if (run.folder / "run.toml").exists():
+        changed = differences(run.settings, settings)
+        if changed:
+            text = "; ".join(changed)
+            raise UserError(f"{run.folder}: --resume with other settings ({text}); use the old ones, or --overwrite.")
+
+
+def clear_run(run: Run) -> None:
+    """Delete what a run wrote, and only if a run wrote it; the folder itself is locked and stays.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if not any(run.folder.iterdir()):
+        return
+    if not run.exists:
+        raise UserError(f"{run.folder}: --overwrite only replaces a run folder, and this is none; give another with --out.")
+    keep_edits(run.folder)
+    (run.folder / FINISHED).unlink(missing_ok=True)
+    for place in run.folder.iterdir():
+        shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
+
+
+def keep_edits(folder: Path) -> None:
+    """Move the log of edits out of a run folder, to FOLDER-edits-1.jsonl beside it or the next free number."""
+    log = folder / LOG
+    if log.exists():
+        names = (folder.with_name(f"{folder.name}-edits-{i}.jsonl") for i in itertools.count(1))
+        log.rename(next(file for file in names if not file.exists()))
