@@ -380,7 +380,7 @@ class Method(nn.Module, ABC):
         return int(self.encoders[modality].dim)  # type: ignore[arg-type]
 
     def current_labels(self) -> list[Tensor]:
-        """(N,) labels of each head that are trained on now, from 0 on; empty where there are none yet."""
+        """(N,) labels of each head that are trained on now, -1 for an item without one; empty where there are none yet."""
         return []
 
     def extra_state(self) -> dict:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from selflabel.base.errors import Interrupted, UserError
-from selflabel.contract import Task, split_batches
+from selflabel.contract import Relabelling, Task, split_batches
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
-from selflabel.training.loop import LoopCallbacks, train
+from selflabel.training.loop import LoopCallbacks, label_metrics, train
 from selflabel.training.stored import StoredFeatures, StoredImages
 from tests.training.every_hook import EveryHook, encoders_for
 
@@ -123,3 +123,10 @@ def test_shards_cover_every_row_once_on_any_number_of_ranks():
         for world in (1, 2, 3, 11):
             rows = [i for r in range(world) for i in range(n)[Ranks(r, world).shard(n)]]
             assert rows == list(range(n))
+
+
+def test_the_metrics_of_a_label_turn_leave_out_items_without_a_label():
+    before = [torch.tensor([0, 0, 1, -1, -1, -1])]
+    metrics = label_metrics(Relabelling([torch.tensor([0, 1, 1, -1, -1, -1])]), before)
+    assert metrics["largest"] == pytest.approx(2 / 3, abs=1e-4) and metrics["changed"] == pytest.approx(1 / 6, abs=1e-4)
+    assert "changed" not in label_metrics(Relabelling([torch.tensor([0, 1])]), [])

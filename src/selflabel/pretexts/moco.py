@@ -1,7 +1,7 @@
 """MoCo (He, Fan, Wu, Xie & Girshick, CVPR 2020): a view finds its item's other view among those of earlier batches.
 
 The other view is encoded by a momentum copy of the network, and earlier ones wait in a queue (section 3.1). The copy is in eval
-mode, so that batch statistics do not give the answer away (as Cai et al., 2021).
+mode, so that batch statistics do not leak the positive pair (as Cai et al., 2021).
 """
 
 from __future__ import annotations

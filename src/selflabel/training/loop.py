@@ -302,13 +302,13 @@ def make_batch(data: ResidentData, phase: Phase, rows_BG: Tensor, progress: floa
 
 def label_metrics(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
     """What metrics.jsonl records of a label turn. before: (N,) labels of each head before it."""
-    labels = [x.cpu() for x in result.labels]
+    labels = [x.cpu() for x in result.labels]  # -1 where an item has none
     if not labels:
         return {}
     changed = [float((a.cpu() != b).float().mean()) for a, b in zip(before, labels)]
     return {
         **({"changed": round(sum(changed) / len(changed), 5)} if changed else {}),  # needs `Method.current_labels`
-        "agreement": round(mean_pairwise_nmi([x.numpy() for x in labels]), 5),
+        "agreement": round(mean_pairwise_nmi([x.long().numpy() + 1 for x in labels]), 5),
         "mass_error": round(result.error, 6),
         "turns": result.n_iter,
         "converged": result.converged,
@@ -317,8 +317,9 @@ def label_metrics(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
 
 
 def largest_share(labels: Tensor) -> float:
-    """The share of the items that the largest label has."""
-    return float(torch.bincount(labels).max()) / len(labels)
+    """The share of the items with a label that the largest label has."""
+    labels = labels[labels >= 0]
+    return float(torch.bincount(labels).max()) / len(labels) if len(labels) else 0.0
 
 
 def label_steps(phase: Phase, steps: int) -> set[int]:

@@ -126,7 +126,7 @@ LARGE = Published(
 )
 RETRAIN_EPOCHS, RETRAIN_DROP = 90, 30  # on fixed labels: a tenth every 30 epochs
 SHORT_EPOCHS = 30  # without --preset paper
-DEFAULT_CLUSTERS = 128
+DEFAULT_CLUSTERS = 128  # also for fewer items, because stored runs have heads of that size
 
 
 class SeLa(Method):
@@ -140,7 +140,7 @@ class SeLa(Method):
     def __init__(self, task, options: Options):
         super().__init__(task, options)
         self.published = SMALL if task.px < SMALL_PX else LARGE
-        self.head_sizes = list(options.head_clusters) or [task.n_clusters(DEFAULT_CLUSTERS)] * options.heads
+        self.head_sizes = list(options.head_clusters) or [task.clusters or DEFAULT_CLUSTERS] * options.heads
         self.lamb = self.published.lamb if options.lamb is None else options.lamb
         self.turn = 0
 

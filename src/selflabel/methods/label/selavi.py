@@ -46,7 +46,7 @@ LR, WARMUP = 0.01, 0.05  # learning rate for a batch of 16; share of the trainin
 MIN_GAIN = 0.05  # share of the items on which modalities must agree more for heads to be aligned again
 HIDDEN, DROPOUT = 512, 0.3  # of the paper's heads
 BLOCK = 4096  # items whose posteriors are computed at a time
-DEFAULT_CLUSTERS = 128
+DEFAULT_CLUSTERS = 128  # also for fewer items, because stored runs have heads of that size
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -123,7 +123,7 @@ class SeLaVi(Method):
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)
-        self.head_sizes = [task.n_clusters(DEFAULT_CLUSTERS)] * options.heads
+        self.head_sizes = [task.clusters or DEFAULT_CLUSTERS] * options.heads
         self.groups = shared_label_groups(task.modalities, options.labels)
         self.branches = [branch for group in self.groups for branch in group]
         self.turn = 0

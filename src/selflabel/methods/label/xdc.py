@@ -170,8 +170,7 @@ class XDC(Method):
         return argmax_outcome(self.centres(x), best, {"mass": "as k-means finds them"})
 
     def current_labels(self) -> list[Tensor]:
-        """As in `Method`; items that lack the modality have a label of their own, after the last cluster."""
-        return [row.long().masked_fill(row == ABSENT, self.n_classes) for row in self.clusters_MN]
+        return [row.long().masked_fill(row == ABSENT, -1) for row in self.clusters_MN]
 
     def extra_state(self) -> dict:
         return {"turn": self.turn}
