@@ -1,6 +1,8 @@
 """Runs and half-trained checkpoints of version 0.1.0 open, predict, export and resume (tests/fixtures/v010/make.py)."""
 
 import csv
+import importlib
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+import selflabel
 from selflabel import Run, label
+from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.contract import Task
 from selflabel.encoders import make_clip_encoder, make_encoder
 from selflabel.exports import export
+from selflabel.jobs.build import stored_options
 from selflabel.jobs.predict import predict, predictions_csv
 from selflabel.methods import BASELINES, METHODS
 from selflabel.training.distributed import fast_bfloat16
@@ -87,3 +92,17 @@ def test_tensors_and_extra_state_have_the_names_they_had(name, kind):
     tensors = {k: [str(v.dtype).removeprefix("torch."), *v.shape] for k, v in method.state_dict().items()}
     assert tensors == wanted["tensors"]
     assert sorted(method.extra_state()) == wanted["extra_state"] and list(method.per_item) == wanted["per_item"]
+
+
+@pytest.mark.parametrize("name", ["errors", "settings", "run", "labelling", "predict", "scoring", "compare"])
+def test_module_paths_of_010_still_import(name):
+    module = importlib.import_module(f"selflabel.{name}")
+    assert getattr(selflabel, name) is module and importlib.util.find_spec(f"selflabel.{name}") is not None
+    assert selflabel.run.Run is selflabel.Run and selflabel.errors.UserError is selflabel.UserError
+
+
+def test_a_stored_option_outside_the_range_of_today_takes_its_default():
+    options = stored_options(METHODS["temi"].make, "temi", {"beta": 2, "heads": 3})
+    assert options.beta == 0.6 and options.heads == 3
+    with pytest.raises(UserError, match="options of temi are"):
+        stored_options(METHODS["temi"].make, "temi", {"no such option": 2})

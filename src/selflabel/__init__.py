@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,8 @@ __all__ = ["Labelled", "Run", "SelfLabeler", "UserError", "label", "open_items"]
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
+    if name in _MOVED:
+        return sys.modules[f"selflabel.{name}"]
     raise AttributeError(f"module 'selflabel' has no attribute {name!r}")
 
 
@@ -40,6 +43,7 @@ class _Moved(ModuleType):
     def __init__(self, old: str, new: str):
         super().__init__(f"selflabel.{old}", f"Moved to selflabel.{new}.")
         self._new = f"selflabel.{new}"
+        self.__spec__ = ModuleSpec(self.__name__, None)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -51,3 +51,8 @@ def test_only_settings_that_change_the_result_differ():
     old = {"source": "x", "seed": 1, "device": "cuda", "workers": 3}
     changed = differences(old, make_settings(source="x", seed=2))
     assert "seed: 1, now 2" in changed and not [c for c in changed if "device" in c or "workers" in c]
+
+
+def test_options_as_a_whole_need_a_table():
+    with pytest.raises(UserError, match="options=3: write each option as key=value"):
+        with_overrides(None, ["options=3"])

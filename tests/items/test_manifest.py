@@ -51,8 +51,8 @@ def test_columns_name_what_they_hold_and_a_cell_may_be_empty(tmp_path):
 def test_a_path_tells_its_kind_by_its_ending_and_a_video_has_sound(tmp_path):
     for name in ("a.mp4", "b.unknown"):
         (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "list.csv").write_text("path\na.mp4\nb.unknown\n  \n" + "a" * 300 + "\n")
+    (tmp_path / "list.csv").write_text("path\na.mp4\nb.unknown\n  \n" + "a" * 300 + "\n/" + "a" * 300 + "\n")
     items = open_items(tmp_path / "list.csv")
     assert items.modalities == ("image", "video", "audio")
     assert items.blobs["video"][0] == items.blobs["audio"][0] and items.blobs["image"][0] is None
-    assert [reason for _, reason in items.skipped] == ["the path is empty", "no such file"]
+    assert [reason for _, reason in items.skipped] == ["the path is empty", "no such file", "no such file"]

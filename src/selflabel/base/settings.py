@@ -130,6 +130,8 @@ def with_overrides(config: str | None, sets: list[str], method_options: Collecti
         if not equals or not key:
             raise UserError(f"--set {argument}: write it as key=value.")
         key, value = key.strip(), parse(text.strip())
+        if key == "options" and not isinstance(value, dict):
+            raise UserError(f"--set {argument}: write each option as key=value.")
         if key == "options" or key in method_options or key not in names:
             options |= value if key == "options" else {key: value}
         else:

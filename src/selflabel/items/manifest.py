@@ -84,13 +84,13 @@ def manifest_file(root: Path, name: str) -> tuple[str, Path]:
     if not name.strip() or "\0" in name:
         return "the path is empty", root
     file = Path(name)
-    if file.is_absolute():
-        return ("", file) if file.is_file() else ("no such file", file)
     try:
+        if file.is_absolute():
+            return ("", file) if file.is_file() else ("no such file", file)
         return "", file_below(root, name)
     except OutsideFolder:
         return "the path leaves the manifest's folder", file
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):  # a name that is too long is an OSError, too
         return "no such file", file
 
 

@@ -19,6 +19,8 @@ from selflabel.views import PRESETS
 
 SPARSE = 10  # given label numbers are kept up to so many times the number of labels; above that they are numbered again
 
+RANGE_ERRORS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "too_short")
+
 
 def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> Task:
     """What is known before training.
@@ -117,6 +119,17 @@ def fitted_encoder(modality: Modality) -> nn.Module:
     if isinstance(encoder, GivenFeatures):
         encoder.fit(torch.from_numpy(np.array(modality.tensor, np.float32)))
     return encoder
+
+
+def stored_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
+    """A method's options as a run stored them. One that was allowed before there were ranges takes its default."""
+    from pydantic import ValidationError
+
+    try:
+        return make.options_type(**options)
+    except ValidationError as error:
+        out_of_range = {e["loc"][0] for e in error.errors() if e["type"] in RANGE_ERRORS}
+    return make_options(make, name, {k: v for k, v in options.items() if k not in out_of_range})
 
 
 def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:

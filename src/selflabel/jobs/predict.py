@@ -16,7 +16,7 @@ from selflabel.contract import Features, Method, Task
 from selflabel.decode.look import MediaInfo, inspect_items
 from selflabel.edits import EditedLabels, apply_to_unseen
 from selflabel.items import Items, open_items
-from selflabel.jobs.build import make_options
+from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
@@ -190,7 +190,7 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
         raise UserError(f"{file}: cannot be read as this run's model ({error}).") from error
     where = pick_device(device)
     make = find_method(settings.method).make
-    method = make(task, make_options(make, settings.method, settings.options))
+    method = make(task, stored_options(make, settings.method, settings.options))
     modalities = {m: stored_modality(m, record, tensors, where) for m, record in run.modalities.items()}
     dims = {m: len(tensors.get(f"method.encoders.{m}.mean", [])) for m in modalities}  # of features
     method.build(nn.ModuleDict({m: modality.make_encoder(dims[m], fetch=False) for m, modality in modalities.items()}))

@@ -166,6 +166,8 @@ class Run:
         table = pyarrow.parquet.read_table(file)
         return {m: table[m].to_numpy() for m in table.column_names if m != "id"}
 
+    alone = labels_by_modality  # its name in version 0.1.0
+
     @cached_property
     def truth(self) -> dict[str, str] | None:
         """path -> class, where the source carried truth."""
