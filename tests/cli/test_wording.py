@@ -38,6 +38,14 @@ def test_skipped_items_collapse_and_missing_estimates_are_said(tmp_path):
     assert estimate_line(None).startswith("none")
 
 
+def test_empty_clusters_are_counted_and_commands_are_quoted(tmp_path):
+    text = report_lines(REPORT | {"sizes": [900, 300, 0]}, tmp_path / "my run")
+    assert "900, 300, 0; 1 of 3 clusters is empty" in text
+    assert f"selflabel score '{tmp_path}/my run'" in text and f"selflabel predict '{tmp_path}/my run'" in text
+    assert "mass error of 0.2" in report_lines(REPORT | {"converged": False, "mass_error": 0.2}, tmp_path)
+    assert "head agreement" in text and "head agreement" not in report_lines(REPORT | {"estimated_accuracy": None}, tmp_path)
+
+
 def test_scores_without_truth_say_so():
     text = score_lines({"n_items": 1234, "accuracy": None, "nmi": 0.51234})
     assert "1,234" in text and "no truth" in text and "0.5123" in text

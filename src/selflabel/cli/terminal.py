@@ -35,7 +35,7 @@ class Terminal:
             TextColumn("{task.fields[news]}"),
         )
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
-        self.quiet, self.stopping = quiet, False
+        self.quiet, self.stopping, self.warned = quiet, False, False
         self.tasks: dict[str, Any] = {}
         self.label_news = ""
 
@@ -88,8 +88,10 @@ class Terminal:
         """Show how labels changed; without a terminal print the epoch's line."""
         if "changed" in line:
             self.label_news = f"changed {line['changed']:.1%} agreement {line['agreement']:.2f}"
-        if line.get("largest", 0) > LARGE_LABEL and line.get("epoch", 0) > FROM_EPOCH:
-            self.say(f"epoch {line['epoch']}: one label has {line['largest']:.0%} of the items, which may be a collapse.")
+        if line.get("largest", 0) > LARGE_LABEL and line.get("epoch", 0) > FROM_EPOCH and not self.warned:
+            share = f"epoch {line['epoch']}: a head has {line['largest']:.0%} of the items in one label"
+            self.say(f"{share}, which may be a collapse; the summary says whether it stayed.")
+            self.warned = True
         if not self.quiet and not self.console.is_terminal:
             parts = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()]
             self.console.print(" ".join(parts), highlight=False, markup=False, soft_wrap=True)

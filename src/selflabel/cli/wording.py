@@ -18,6 +18,8 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     """
     sizes = sorted(report["sizes"], reverse=True)
     few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
+    empty = sizes.count(0)
+    few += f"; {empty} of {len(sizes)} clusters {'is' if empty == 1 else 'are'} empty" if empty else ""
     signs = report["signs"]
     skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
     rows = [
@@ -38,6 +40,9 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         if report["collapsed"]
         else ""
     )
+    if report.get("converged") is False:
+        error = f"{report['mass_error']:.3g}"
+        warning += f"\nWarning: the last solve stopped at a mass error of {error}; cluster sizes are not as demanded."
     truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
     folder = shlex.quote(str(out))
     after = f"look at   {browse_line(out)}\nnext      selflabel score {folder}{truth}"

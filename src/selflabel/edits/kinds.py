@@ -127,7 +127,7 @@ class Split(BaseEdit):
         if self.parts[0] != self.cluster or len(set(self.parts)) < len(self.parts):
             raise ValueError("parts must be different ones, and the first of them the cluster itself")
         if len(self.centres) != len(self.parts) or len({len(c) for c in self.centres}) != 1:
-            raise ValueError("there must be one centre a part, all of one length")
+            raise ValueError("there must be one centre per part, all of one length")
         return self
 
     def problem(self, labels: EditedLabels) -> str:

@@ -1,4 +1,4 @@
-"""csv: a line an item."""
+"""csv: a line per item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cvat: "CVAT for images 1.1": annotations.xml with a tag an image, and the images."""
+"""cvat: "CVAT for images 1.1": annotations.xml with a tag per image, and the images."""
 
 from __future__ import annotations
 

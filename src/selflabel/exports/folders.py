@@ -1,4 +1,4 @@
-"""folders: a folder a class, the items' own files in it; read by whatever takes class folders."""
+"""folders: a folder per class, the items' own files in it; read by whatever takes class folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""parquet: a row an item."""
+"""parquet: a row per item."""
 
 from __future__ import annotations
 

@@ -58,21 +58,21 @@ def writer_of(module: str) -> Writer:
 
 EXPORTS: dict[str, Format] = {
     "csv": Format(
-        "a line an item: id, path, label, confidence, name",
+        "a line per item: id, path, label, confidence, name",
         "anything",
         writer_of("csv_file"),
         ending=".csv",
         needs_source=False,
     ),
     "folders": Format(
-        "a folder a class with the items' files",
+        "a folder per class with the items' files",
         "torchvision's ImageFolder, Keras, fastai, a file manager",
         writer_of("folders"),
         kinds=FILES,
         can_link=True,
     ),
     "parquet": Format(
-        "a row an item: id, path, label, confidence, name",
+        "a row per item: id, path, label, confidence, name",
         "pandas, polars, DuckDB, pyarrow",
         writer_of("parquet"),
         ending=".parquet",
@@ -98,7 +98,7 @@ EXPORTS: dict[str, Format] = {
         kinds=FILES,
     ),
     "coco": Format(
-        "images/ and annotations/instances_default.json; an annotation covers its image",
+        "images/ and annotations/instances_default.json; one box around each whole image",
         "pycocotools, Detectron2, MMDetection, CVAT, Datumaro",
         writer_of("coco"),
         kinds=IMAGES,
@@ -132,7 +132,7 @@ EXPORTS: dict[str, Format] = {
         needs_source=False,
     ),
     "cvat": Format(
-        "annotations.xml with a tag an image, and the images",
+        "annotations.xml with a tag per image, and the images",
         "CVAT (CVAT for images 1.1), Datumaro",
         writer_of("cvat"),
         kinds=IMAGES,

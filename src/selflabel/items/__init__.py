@@ -1,4 +1,4 @@
-"""WHAT IS LABELLED: one table, a row an item, opened from a folder, a manifest, arrays, tar shards or an embedded set.
+"""WHAT IS LABELLED: one table, a row per item, opened from a folder, a manifest, arrays, tar shards or an embedded set.
 
 An item is a `Blob` a modality (encoded bytes: a whole file, or a span of a tar) or a row of an array. An image is an
 "image"; a video file is a "video" and an "audio" in one; files of several kinds that share a stem are one item. Nothing is

@@ -29,7 +29,7 @@ def from_manifest(file: Path) -> Items:
     """
     rows = read_rows(file)
     if not rows:
-        raise UserError(f"{file}: the manifest is empty; it needs a line an item and a 'path' column.")
+        raise UserError(f"{file}: the manifest is empty; it needs a line per item and a 'path' column.")
     columns = path_columns(rows)
     if not columns:
         raise UserError(f"{file}: the manifest has no 'path' column; it has: {', '.join(map(str, rows[0]))}.")

@@ -84,7 +84,7 @@ class Blobs(Sequence[Blob | None]):
 
 @dataclass(frozen=True)
 class Items:
-    """The table, a row an item.
+    """The table, a row per item.
 
     Args:
         source: what was opened, as errors name it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -110,7 +111,8 @@ def label_into(
     history = train(method, dataset, run.folder if run is not None else None, settings.seed, loop_callbacks).history
     timer.stop("train")
     method.eval()
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
     timer.stop("label")

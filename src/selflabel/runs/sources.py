@@ -26,7 +26,7 @@ class Missing(Exception):
 
 
 class Source(Protocol):
-    """The items of a run, a row an item."""
+    """The items of a run, a row per item."""
 
     def blobs(self, row: int) -> dict[str, Blob]:
         """The item's bytes by modality; empty for an array. Raises Missing."""

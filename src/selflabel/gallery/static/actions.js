@@ -41,7 +41,7 @@ function announce(values, { clusters, edit }) {
     const merge = ["Merge them", () => mergeClusters(namesakes, namesakes[0])];
     return showToast(`${namesakes.length} clusters are called “${values.name}”.`, merge);
   }
-  const prefix = { undo: "Taken back: ", redo: "Brought back: " }[values.do];
+  const prefix = { undo: "Undone: ", redo: "Redone: " }[values.do];
   showToast((prefix || "Done: ") + edit, prefix ? null : ["Undo", undo]);
 }
 

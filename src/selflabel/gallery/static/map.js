@@ -117,7 +117,7 @@ class MapView {
   wait({ error }) {
     this.note.textContent = error
       ? `There is no map: ${error}`
-      : "Working out the map: once a run, from seconds to a few minutes. The other views are ready.";
+      : "Drawing the map; this is needed once per run, and takes seconds to a few minutes. The other views are ready.";
     if (!error) this.timer = setTimeout(() => this.load(), RETRY_MS);
   }
 

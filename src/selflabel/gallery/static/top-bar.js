@@ -31,7 +31,7 @@ export function drawTopBar() {
     { class: "tools" },
     el("button", { type: "button", id: "undo", text: "↶", "aria-label": "Undo", onclick: undo }),
     el("button", { type: "button", id: "redo", text: "↷", "aria-label": "Redo", onclick: redo }),
-    button("Export", "Take the labels away (e)", exportLabels, "main"),
+    button("Export", "Save the labels to a file (e)", exportLabels, "main"),
     el("button", { type: "button", id: "theme", text: "◐", onclick: changeTheme }),
     el("button", { type: "button", text: "?", title: "Keys (?)", "aria-label": "Keys", onclick: showHelp }),
   );
