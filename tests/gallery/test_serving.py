@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -40,9 +41,12 @@ def test_browse_says_when_the_pictures_cannot_be_shown(picture_run, tmp_path):
     (tmp_path / "items").rename(tmp_path / "elsewhere")
     command = [sys.executable, "-m", "selflabel.cli", "browse", str(run.folder), "--no-open"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.readline()
+    address = process.stdout.readline().strip()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(address, timeout=60) as page:  # so that the server is up when Ctrl-C comes
+        assert page.status == 200
     process.send_signal(2)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert "pictures cannot be shown" in errors and "--source" in errors
 
 
@@ -85,6 +89,7 @@ def test_a_browser_is_opened_only_where_there_is_a_display(monkeypatch, platform
 def test_browse_never_imports_torch(picture_run):
     code = f"""
 import sys
+import urllib.request
 from pathlib import Path
 from selflabel.gallery.server import Page, make_app
 from selflabel.gallery.summary import overview

@@ -35,7 +35,7 @@ def test_a_run_is_scored_by_each_modality_and_as_it_gets_worse(tmp_path, capsys)
     assert set(run.labels_by_modality) == {"video", "audio"} and all(len(x) == 24 for x in run.labels_by_modality.values())
     app(["score", str(run.folder), *options, "--plot", str(tmp_path / "p.png")], standalone_mode=False)
     text = capsys.readouterr().out
-    assert "video alone" in text and "audio alone" in text and (tmp_path / "p.png").stat().st_size > 5000
+    assert "video only" in text and "audio only" in text and (tmp_path / "p.png").stat().st_size > 5000
     app(["score", str(run.folder), *options, "--degrade", "audio", "--json"], standalone_mode=False)
     rows = json.loads(capsys.readouterr().out)
     whole = next(r for r in rows if r["way"] == "as it is")

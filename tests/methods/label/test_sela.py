@@ -29,7 +29,10 @@ def test_the_recipe_follows_the_size_of_the_pictures():
     assert large.head_sizes == [128] * 10 and large.phases()[0].epochs == 400
     assert large.phases()[0].batch_size == LARGE.batch_size and len(large.phases()[0].relabel_at) == 99
     assert SeLa(Task(100, 10, "photo", 32, 3), Options(heads=2, head_clusters=(5, 7))).head_sizes == [5, 7]
-    assert SeLa(Task(100, None, "photo", 32, 3), Options(heads=2)).head_sizes == [100, 100]  # no more labels than items
+    assert SeLa(Task(100, None, "photo", 32, 3), Options(heads=2)).head_sizes == [
+        128,
+        128,
+    ]
 
 
 def test_epochs_keep_the_proportion_of_solves():
