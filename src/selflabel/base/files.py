@@ -1,15 +1,35 @@
 """Atomic writes, and locks. A file is written under a temporary name beside its place and then renamed."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
 except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
+
+
+def open_regular(file: str | os.PathLike, follow: bool = True) -> BinaryIO:
+    """Open a regular file for reading: a named pipe would wait for ever, and a device never ends.
+
+    Args:
+        file: its name.
+        follow: whether a link may lead to it.
+
+    Raises:
+        OSError: it is not there, is no regular file, or cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    handle = os.open(file, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{os.fspath(file)}: is no regular file")
+    return os.fdopen(handle, "rb")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

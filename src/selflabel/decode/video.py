@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from selflabel.base.files import open_regular
 from selflabel.decode.image import Undecodable
 from selflabel.items import Blob
 
@@ -112,11 +112,10 @@ def media_input(blob: Blob) -> bytes | str:
     Raises:
         OSError: the file cannot be read.
     """
-    if blob.length is not None:
+    if not blob.is_whole_file:
         return blob.read()
-    if Path(blob.file).stat().st_size == 0:
-        return b""
-    return blob.file
+    with open_regular(blob.file) as file:
+        return blob.file if file.seek(0, io.SEEK_END) else b""
 
 
 def seconds_of(container: Any, stream: Any) -> float:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from selflabel.base.files import open_regular
 from selflabel.decode.image import Undecodable, open_image
 from selflabel.exports.context import ExportContext, Item
 from selflabel.items import ENDINGS, KINDS, Blob
@@ -42,7 +43,7 @@ def item_contents(context: ExportContext, item: Item) -> dict[str, Content]:
     contents: dict[str, Content] = {safe_ending(item.path): blobs[main]}
     sound = blobs.get("audio")
     if sound is not None and sound != blobs[main] and "audio" in context.modalities:
-        contents.setdefault(safe_ending(sound.file) if sound.length is None else sound_ending(sound), sound)
+        contents.setdefault(safe_ending(sound.file) if sound.is_whole_file else sound_ending(sound), sound)
     return contents
 
 
@@ -77,7 +78,7 @@ def image_size(content: Content) -> tuple[int, int]:
 def open_blob(blob: Blob) -> BinaryIO:
     """The bytes as an open file. Raises Missing."""
     try:
-        return Path(blob.file).open("rb") if blob.length is None else io.BytesIO(blob.read())
+        return open_regular(blob.file) if blob.is_whole_file else io.BytesIO(blob.read())
     except OSError as error:
         raise Missing(f"cannot be read ({error.strerror or error})") from error
 

@@ -109,7 +109,7 @@ def write_content(content: Content, file: Path, mode: str, as_png: bool = False)
     """
     if isinstance(content, np.ndarray) or as_png:
         write_chunks(iter([read_bytes(content, as_png=True)]), file)
-    elif mode == "copy" or content.length is not None:
+    elif mode == "copy" or not content.is_whole_file:
         write_chunks(read_chunks(content), file)
     elif not Path(content.file).is_file():
         raise Missing("there is no such file any more")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
+from selflabel.base.files import open_regular
 from selflabel.items import Blob
 
 BLOCK_BYTES = 262_144
@@ -38,8 +41,13 @@ def media_response(blob: Blob, name: str, range_header: str | None) -> Response:
     Returns:
         Status 200 with everything, 206 with the range, or 416 where the range cannot be served.
     """
-    file = Path(blob.file).open("rb")  # noqa: SIM115  opened at once: a file that is deleted from here on is still sent whole
-    size = os.fstat(file.fileno()).st_size if blob.length is None else blob.length
+    file: BinaryIO
+    if blob.inside:
+        blob, file = replace(blob, offset=0), io.BytesIO(blob.read())
+        size = file.getbuffer().nbytes
+    else:
+        file = open_regular(blob.file)  # opened at once: a file that is deleted from here on is still sent whole
+        size = os.fstat(file.fileno()).st_size if blob.length is None else blob.length
     headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
     byte_range = parse_range(range_header, size)
     if byte_range is None:

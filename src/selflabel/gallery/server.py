@@ -182,7 +182,7 @@ def add_media_routes(app: FastAPI, page: Page) -> None:
         blob = page.source.blobs(row).get(modality)
         if blob is None:
             raise Missing(f"it has no {modality}")
-        name = blob.file if blob.length is None else page.editable.paths[row]
+        name = blob.file if blob.is_whole_file else page.editable.paths[row]
         return media_response(blob, name, request.headers.get("range"))
 
 

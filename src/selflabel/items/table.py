@@ -12,6 +12,8 @@ from typing import overload
 
 import numpy as np
 
+from selflabel.base.files import open_regular
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -21,19 +23,26 @@ class Blob:
         file: its name.
         offset: of the first byte.
         length: in bytes; None reads to the end of the file.
+        inside: names the bytes in a file that is not read by its span, such as a member of a .zip; "" otherwise.
     """
 
     file: str
     offset: int = 0
     length: int | None = None
+    inside: str = ""
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the bytes are those of the file, so that a decoder may open it by its name."""
+        return self.length is None and not self.inside
 
     def read(self) -> bytes:
         """The bytes.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file cannot be read, or is no regular file.
         """
-        with open(self.file, "rb") as f:  # noqa: PTH123  a million times: pathlib takes twice as long
+        with open_regular(self.file) as f:
             f.seek(self.offset)
             return f.read() if self.length is None else f.read(self.length)
 
