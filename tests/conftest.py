@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from shutil import which
 
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 
 from selflabel.base.files import lock
+
+os.environ["SELFLABEL_CONFIG"] = tempfile.mkdtemp(prefix="selflabel-config-")  # a key of the tests' own, never the user's
 
 for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):  # tests run side by side, a thread each; before torch or numba is imported
     os.environ.setdefault(name, "1")

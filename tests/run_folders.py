@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.runs.origin import Origin, sign
 from selflabel.runs.run import Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
@@ -32,6 +33,7 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
     run = Run(Path(folder))
     worked_out = {m: {"kind": kind, "px": 32, "channels": 3} for m, kind in (kinds or {"image": "photo"}).items()}
     write_start(run.folder, {"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
+    sign(run.folder, Origin((str(source),), False))
     write_labelling(run.folder, Labelling(list(paths), labels, others, best, features, neighbours, [], truth))
     write_report(run.folder, {"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})
     return run

@@ -9,7 +9,7 @@ from PIL import Image
 from selflabel.exports import contents
 from selflabel.exports.contents import image_size, open_blob, read_bytes, read_chunks, safe_ending, sound_ending
 from selflabel.items import Blob
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 from tests.films import tone, write_film
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selflabel.exports.context import SkippedItems, categories_of, open_context
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 from tests.exports.conftest import EDITED, KEPT, LABELS, NAMES
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from selflabel.base.errors import UserError
 from selflabel.exports import EXPORTS, export, item_files
 from selflabel.exports.item_files import item_stem, unused_path
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 from tests.exports.conftest import LABELS, write_photos
 from tests.films import tone, write_film
 from tests.run_folders import write_run

@@ -13,6 +13,7 @@ from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.server import Page, make_app
 from selflabel.gallery.serving import open_listener
 from selflabel.gallery.summary import overview
+from selflabel.runs.origin import Origin, sign
 from selflabel.runs.run import Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
@@ -53,6 +54,7 @@ def write_run(folder, source, paths, labels, features, neighbours, truth=None, c
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
     write_start(run.folder, record)
+    sign(run.folder, Origin((str(source),), False))
     write_labelling(run.folder, labelling)
     write_report(run.folder, {"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})
     return run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selflabel.gallery.details import available_media, item_details
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 
 
 class SourceOf:

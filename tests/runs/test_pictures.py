@@ -8,6 +8,8 @@ from PIL import Image
 
 from selflabel.decode.image import Undecodable
 from selflabel.items import Blob, open_items
+from selflabel.runs.missing import Missing
+from selflabel.runs.opening import open_source
 from selflabel.runs.pictures import (
     array_picture,
     encode_thumbnail,
@@ -16,14 +18,13 @@ from selflabel.runs.pictures import (
     spectrogram,
     tile_reader,
 )
-from selflabel.runs.sources import Missing, open_source
 from tests.films import bars, tone, write_film
 
 rng = np.random.default_rng(0)
 
 
 def thumbnail(folder, source, path):
-    data = encode_thumbnail(open_source(folder, str(source), [path]).source, 0)
+    data = encode_thumbnail(open_source(folder / "run", str(source), [path], moved_to=str(source)).source, 0)
     return Image.open(io.BytesIO(data))
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from selflabel.base.errors import UserError
+from selflabel.runs.missing import Missing
 from selflabel.runs.sheet import run_sheet
-from selflabel.runs.sources import Missing
 
 
 def red(row):

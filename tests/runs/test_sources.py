@@ -7,13 +7,15 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.items import Blob, open_items
-from selflabel.runs.sources import Missing, TableSource, locate, open_source
+from selflabel.runs.missing import Missing
+from selflabel.runs.opening import locate, open_source
+from selflabel.runs.sources import TableSource
 from tests.items.pictures import png
 from tests.run_folders import write_run
 
 
 def opened(folder, source, paths, **given):
-    return open_source(folder, str(source), paths, **given)
+    return open_source(folder / "run", str(source), paths, moved_to=str(source), **given)
 
 
 def reason(source, row):
@@ -97,13 +99,13 @@ def test_members_of_shards_and_rows_of_arrays_are_found_by_their_paths(photos, t
     assert "cannot be loaded" in reason(TableSource(str(tmp_path / "x.npy"), ["row:000000"]), 0)
 
 
-def test_a_source_is_found_from_here_or_from_a_folder_above_the_run(photos, tmp_path, monkeypatch):
+def test_a_relative_source_is_looked_for_in_the_folders_above_the_run(photos, tmp_path, monkeypatch):
     run = tmp_path / "runs" / "a"
     run.mkdir(parents=True)
     assert locate(run, "photos") == str(tmp_path / "photos") and locate(run, str(photos)) == str(photos)
     assert locate(run, "gone") is None and locate(run, "gone-{0..3}.tar") is None
     monkeypatch.chdir(photos)
-    assert locate(run, "sub") == "sub"
+    assert locate(run, "sub") is None  # the folder in which a command is started plays no part
 
 
 def test_a_lost_source_says_so_once_and_for_every_item(tmp_path):

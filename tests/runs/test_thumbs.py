@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from selflabel.runs import thumbs as thumbs_module
-from selflabel.runs.sources import Missing, open_source
+from selflabel.runs.missing import Missing
+from selflabel.runs.opening import open_source
 from selflabel.runs.thumbs import ThumbnailFile, Thumbs, thumbnail_reader
 
 
@@ -47,15 +48,15 @@ def test_a_bundle_has_a_length_for_every_row_and_none_for_what_is_missing(digits
 
 
 def test_the_files_hold_offsets_and_lengths_and_pictures_of_another_run_go(tmp_path):
-    file = ThumbnailFile(tmp_path / "thumbs", 3)
-    for row, picture in ((2, b"two"), (0, b"zero")):
+    file, two, zero = ThumbnailFile(tmp_path / "thumbs", 3), b"\x89PNG2", b"\xff\xd80"
+    for row, picture in ((2, two), (0, zero)):
         file.put(row, picture)
-    assert [file.get(row) for row in range(3)] == [b"zero", None, b"two"]
-    assert (tmp_path / "thumbs" / "tiles.bin").read_bytes() == b"twozero"
+    assert [file.get(row) for row in range(3)] == [zero, None, two]
+    assert (tmp_path / "thumbs" / "tiles.bin").read_bytes() == two + zero
     file.index.flush()
     index = np.fromfile(tmp_path / "thumbs" / "index.bin", np.uint64).reshape(3, 2)
-    assert index.tolist() == [[3, 4], [0, 0], [0, 3]]
-    assert ThumbnailFile(tmp_path / "thumbs", 3).get(0) == b"zero"
+    assert index.tolist() == [[5, 3], [0, 0], [0, 5]]
+    assert ThumbnailFile(tmp_path / "thumbs", 3).get(0) == zero
     assert ThumbnailFile(tmp_path / "thumbs", 4).get(0) is None  # another number of items: another run
     assert (tmp_path / "thumbs" / "tiles.bin").read_bytes() == b""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app
+from selflabel.cli.confirming import confirm_source
 from selflabel.cli.wording import degraded_lines, probe_lines, progress_bar, score_lines
 from selflabel.exports import format_names
 
@@ -54,6 +55,7 @@ def score(
         str | None, typer.Option(help="video, audio or image: corrupt it more and more, and score the labels predicted then.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG to write: histograms of the clusters' purity and entropy.")] = None,
+    source: MovedTo = None,
     device: Device = "auto",
     json: AsJson = False,
 ) -> None:
@@ -66,7 +68,8 @@ def score(
 
     opened = Run.open(run)
     if degrade is not None:
-        return print_degraded(opened, truth, degrade, device, json)
+        confirm_source(opened, source)
+        return print_degraded(opened, truth, degrade, source, device, json)
     scores = score_run(opened, truth, raw)
     print(jsonlib.dumps(scores) if json else score_lines(scores))
     for modality, (accuracy, nmi) in ({} if json else score_modalities(opened, truth)).items():
@@ -90,6 +93,7 @@ def probe(
         int | None,
         typer.Option(min=1, help="Train the networks on the classes for N epochs, from the run and from scratch."),
     ] = None,
+    source: MovedTo = None,
     device: Device = "auto",
     json: AsJson = False,
 ) -> None:
@@ -106,7 +110,8 @@ def probe(
         from selflabel.jobs.finetune import finetune as finetune_run
 
         classes = match_truth(opened, truth, raw=True).by_path
-        scores["fine-tuned"] = finetune_run(opened, classes, groups_of(truth), finetune, seed, device)
+        confirm_source(opened, source)
+        scores["fine-tuned"] = finetune_run(opened, classes, groups_of(truth), finetune, seed, device, source=source)
     print(jsonlib.dumps(scores) if json else probe_lines(scores))
 
 
@@ -126,7 +131,9 @@ def browse(
     from selflabel.gallery.serving import browse as serve
     from selflabel.runs.run import Run
 
-    serve(Run.open(run), port, not no_open, truth, source, follow_links)
+    opened = Run.open(run)
+    confirm_source(opened, source)
+    serve(opened, port, not no_open, truth, source, follow_links)
 
 
 @app.command()
@@ -156,9 +163,11 @@ def export(
     if copy + hard + link > 1:
         raise UserError("--copy, --hard, --link: files are copied, hard-linked or linked; give one of them.")
     how = "hard" if hard else "link" if link else "copy"
+    opened = Run.open(run)
+    confirm_source(opened, source)
     with progress_bar(f"export to {to}", quiet=json) as progress:
         done = export_run(
-            Run.open(run),
+            opened,
             to,
             out,
             raw=raw,
@@ -179,11 +188,11 @@ def export(
         print(text, file=sys.stderr)
 
 
-def print_degraded(run: Any, truth: str | None, modality: str, device: str, json: bool) -> None:
+def print_degraded(run: Any, truth: str | None, modality: str, source: str | None, device: str, json: bool) -> None:
     """Score, print and plot a run with one modality corrupted more and more."""
     from selflabel.jobs.degrade import degrade, write_degraded
     from selflabel.jobs.score import match_truth
 
-    rows = degrade(run, modality, match_truth(run, truth, raw=True).by_path, device)
+    rows = degrade(run, modality, match_truth(run, truth, raw=True).by_path, device, source=source)
     _, picture = write_degraded(rows, modality, run.folder)
     print(jsonlib.dumps([asdict(r) for r in rows]) if json else f"{degraded_lines(rows, modality)}\nlook at   {picture}")

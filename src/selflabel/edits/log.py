@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import lock
+from selflabel.base.files import lock, open_regular
 from selflabel.edits.kinds import Edit, parse
 
 LOG = "edits.jsonl"
@@ -46,10 +47,10 @@ class LogReader:
         Raises:
             UserError: a line is no edit.
         """
-        if not self.file.exists():
+        if not self.file.exists() and not self.file.is_symlink():
             self.start_over()
             return self.parsed
-        with self.file.open("rb") as f:
+        with open_log(self.file) as f:
             if f.seek(0, os.SEEK_END) < self.n_bytes:  # it was replaced by another log
                 self.start_over()
             f.seek(self.n_bytes)
@@ -65,10 +66,18 @@ class LogReader:
         self.parsed, self.n_lines, self.n_bytes = [], 0, 0
 
 
+def open_log(file: Path) -> BinaryIO:
+    """The log, open for reading. Raises UserError."""
+    try:
+        return open_regular(file, follow=False)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read as the log of edits, which is a file and no link ({error}).") from error
+
+
 def parse_line(file: Path, number: int, line: bytes) -> Edit:
     try:
         return parse(json.loads(line))
-    except (ValueError, UserError) as error:
+    except (ValueError, RecursionError, UserError) as error:
         raise UserError(f"{file}: line {number} is no edit ({error}); take that line out.") from error
 
 
@@ -102,7 +111,7 @@ def append(folder: Path, edit: Edit) -> Edit:
 @contextmanager
 def open_locked(file: Path) -> Iterator[int]:
     """A file descriptor for reading and appending that no other process holds at the same time."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)  # a link leads elsewhere
     try:
         lock(handle, wait=True)  # a file system without locks still appends each write in one piece
         yield handle

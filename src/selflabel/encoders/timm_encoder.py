@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -96,12 +96,13 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
         channels: of the images; of one channel the pretrained filters are summed, as timm does.
         px: side of the images in pixels.
         weights: a .safetensors file; None fetches timm's own, if `fetch`.
-        fetch: False leaves the weights random where no file is given.
+        fetch: False leaves the weights random where no file is given, and keeps off the network in any case.
 
     Raises:
         UserError: timm has no such model, or its weights cannot be fetched or do not fit.
     """
-    net = create_net(name, channels, pretrained=fetch and weights is None)
+    with nullcontext() if fetch else offline():
+        net = create_net(name, channels, pretrained=fetch and weights is None)
     if weights:
         load_weights(net, weights, f"{PREFIX}{name}")
     config: dict = net.pretrained_cfg  # type: ignore[assignment]
@@ -109,6 +110,19 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
     if channels == 1:
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
     return TimmEncoder(TimmTrunk(net), TimmNeck(net), channels, px, mean, std)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep the model hub's library from the network: `hf-hub:` names are asked for there even where no weights are wanted."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def create_net(name: str, channels: int, pretrained: bool) -> nn.Module:

@@ -16,6 +16,7 @@ import numpy as np
 from selflabel.edits import apply_to_unseen
 from selflabel.exports import csv_file
 from selflabel.exports.context import ExportContext
+from selflabel.runs.reading import read_table
 
 BLOCK = 16_384  # items at a time
 MIN_PROBABILITY = 1e-6  # cleanlab takes logarithms
@@ -44,10 +45,8 @@ class BestClasses:
     """
 
     def __init__(self, context: ExportContext):
-        import pyarrow.parquet as pq
-
         run = context.run
-        self.context, self.top = context, pq.read_table(run.folder / "top.parquet")
+        self.context, self.top = context, read_table(run.file("top.parquet"), rows=len(context.labels))
         self.clusters = np.unique(run.raw_labels["label"].to_numpy()) if context.edits else np.zeros(0, np.int32)
         self.features = run.features if context.edits else None
 

@@ -17,8 +17,8 @@ from selflabel.base.files import open_regular
 from selflabel.decode.image import Undecodable, open_image
 from selflabel.exports.context import ExportContext, Item
 from selflabel.items import ENDINGS, KINDS, Blob
+from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import array_picture
-from selflabel.runs.sources import Missing
 
 CHUNK = 1 << 20  # bytes
 MAX_ODD_ENDING = 10  # characters of an ending that is no medium's

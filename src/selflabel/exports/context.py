@@ -17,8 +17,9 @@ import numpy as np
 
 from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
+from selflabel.runs.missing import Missing
 from selflabel.runs.run import Paths, Run
-from selflabel.runs.sources import Missing, Source
+from selflabel.runs.sources import Source
 
 LEFT_OUT = "left-out.csv"
 PROGRESS_EVERY = 64  # items between two calls of `progress`

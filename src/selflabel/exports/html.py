@@ -104,7 +104,7 @@ def page_of(category: Category) -> str:
 
 def item_typicality(context: ExportContext) -> np.ndarray:
     """(N,) how typical an item is of its cluster."""
-    neighbours = np.load(context.run.folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
+    neighbours = context.run.neighbours
     return typicality(context.confidence.clip(0, 1), neighbour_agreement(context.labels, neighbours))
 
 

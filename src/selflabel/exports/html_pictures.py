@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.exports.context import ExportContext
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 from selflabel.runs.thumbs import WORKERS, thumbnail_reader
 
 PNG_SIGNATURE = b"\x89PNG"

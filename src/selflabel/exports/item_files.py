@@ -16,7 +16,7 @@ from selflabel.base.errors import UserError
 from selflabel.exports.contents import Content, image_size, item_contents, read_bytes, read_chunks
 from selflabel.exports.context import ExportContext, Item
 from selflabel.exports.names import safe_name, truncate
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 
 MAX_STEM = 100  # bytes
 NO_HARD_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from selflabel.gallery.editable_run import EditableRun, LabelState
-from selflabel.runs.sources import Missing, Source
+from selflabel.runs.missing import Missing
+from selflabel.runs.sources import Source
 
 SHOWN_NEIGHBOURS = 10
 

@@ -32,6 +32,7 @@ from selflabel.edits import (
 )
 from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
+from selflabel.runs.reading import MAX_LABEL, damaged, read_table
 from selflabel.runs.run import Paths, Run, read_truth
 
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
@@ -101,9 +102,9 @@ class EditableRun:
         check_files(run.folder)
         self.folder, self.settings = run.folder, run.settings
         self.paths: Paths = run.paths
-        self.raw_labels, self.confidence = read_labels(self.folder / "labels.parquet")
-        self.top_labels, self.top_probs = read_top_labels(self.folder / "top.parquet")
-        self.neighbours = np.load(self.folder / "neighbours.npy", mmap_mode="r", allow_pickle=False)
+        self.raw_labels, self.confidence = read_labels(run)
+        self.top_labels, self.top_probs = read_top_labels(run, len(self.raw_labels))
+        self.neighbours = run.neighbours
         self.features = run.features
         self.classes, self.truth = read_truth_classes(run, self.paths, truth)
         self.log = LogReader(run.folder)
@@ -215,21 +216,23 @@ def log_length(folder: Path) -> int:
         return 0
 
 
-def read_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_labels(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """(N,) labels, int32, and (N,) confidences in [0, 1], float32."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(file, columns=["label", "confidence"])
+    table = run.raw_labels
     return table["label"].to_numpy().astype(np.int32), table["confidence"].to_numpy().astype(np.float32).clip(0, 1)
 
 
-def read_top_labels(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(N, <= 5) best labels, int32, and their probabilities, float16."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(file, columns=["labels", "probabilities"])
-    n = table.num_rows
+def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N, <= 5) best labels, int32, and their probabilities, float16. Raises UserError where they are damaged."""
+    file = run.file("top.parquet")
+    table = read_table(file, ["labels", "probabilities"], rows=n)
     labels, probs = (table[c].combine_chunks().flatten().to_numpy(zero_copy_only=False) for c in table.column_names)
+    if (
+        len(labels) != len(probs)
+        or len(labels) % max(1, n)
+        or (labels.size and not 0 <= labels.min() <= labels.max() <= MAX_LABEL)
+    ):
+        raise damaged(file, "does not have as many labels for each item, or has impossible ones")
     return labels.reshape(n, -1).astype(np.int32), probs.reshape(n, -1).astype(np.float16)
 
 

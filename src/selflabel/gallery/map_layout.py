@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from selflabel.base.errors import UserError
 from selflabel.gallery.projection import MAP_FILE
+from selflabel.runs.reading import file_in, read_array
 
 MAX_POINTS = 50_000
 CELLS = 256  # along one side of the density image
@@ -71,10 +73,9 @@ def last_error_line(process: subprocess.Popen) -> str:
 def read_positions(file: Path, n_items: int) -> np.ndarray | None:
     """(N, 2) float32; None where the file is absent, broken or of another number of items."""
     try:
-        positions = np.load(file, allow_pickle=False)
-    except (OSError, ValueError):
+        return np.array(read_array(file_in(file.parent, file.name), n_items)).reshape(n_items, 2)
+    except (UserError, ValueError):
         return None
-    return positions if positions.shape == (n_items, 2) else None
 
 
 def encode_window(positions: np.ndarray, labels: np.ndarray, window: Window) -> bytes:

@@ -27,9 +27,10 @@ from selflabel.gallery.map_layout import MapLayout, encode_window, rows_in_polyg
 from selflabel.gallery.media import media_response
 from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
 from selflabel.gallery.summary import describe_edit, overview
+from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import array_picture, feature_picture
 from selflabel.runs.run import Run
-from selflabel.runs.sources import Missing, Source
+from selflabel.runs.sources import Source
 from selflabel.runs.thumbs import Thumbs
 
 HERE = Path(__file__).parent

@@ -48,7 +48,12 @@ class Row:
 
 @torch.no_grad()
 def degrade(
-    run: Run, modality: str, classes: dict[str, str], device: str = "auto", callbacks: Callbacks | None = None
+    run: Run,
+    modality: str,
+    classes: dict[str, str],
+    device: str = "auto",
+    callbacks: Callbacks | None = None,
+    source: str | None = None,
 ) -> list[Row]:
     """Scores of the labels that the run predicts for its own items as one modality gets worse.
 
@@ -58,6 +63,7 @@ def degrade(
         classes: path to class.
         device: "auto", "cpu", "cuda" or "mps".
         callbacks: progress.
+        source: where the items are now, where that is not what the run recorded.
 
     Returns:
         A row for each level; the first is "as it is".
@@ -65,11 +71,11 @@ def degrade(
     Raises:
         UserError: the run has no such modality, its source is gone, or no item of it has a known class.
     """
-    model = load_model(run, device, run.recorded["settings"].get("cache"))
+    model = load_model(run, device)
     if modality not in model.modalities or model.takes_features:
         available = "features only" if model.takes_features else " and ".join(model.modalities)
         raise UserError(f"--degrade {modality}: {run.folder} has {available}.")
-    prepared = model.prepare(run.recorded["settings"]["source"], callbacks or Callbacks())
+    prepared = model.prepare(source or run.place, callbacks or Callbacks())
     paths = prepared.items.paths
     rows = [i for i, path in enumerate(paths) if path in classes]
     if not rows:

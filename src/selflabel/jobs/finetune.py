@@ -85,6 +85,7 @@ def finetune(
     seed: int = 0,
     device: str = "auto",
     callbacks: Callbacks | None = None,
+    source: str | None = None,
 ) -> dict[str, Any]:
     """Mean accuracy over FOLDS folds on items that were held out.
 
@@ -96,6 +97,7 @@ def finetune(
         seed: of the folds, the first weights and the draws.
         device: "auto", "cpu", "cuda" or "mps".
         callbacks: progress.
+        source: where the items are now, where that is not what the run recorded.
 
     Returns:
         "from the run" and "from nothing" to accuracies in 0 to 1; "epochs" and "folds".
@@ -103,10 +105,10 @@ def finetune(
     Raises:
         UserError: the run's features are fixed, its source is gone, or fewer than two classes or groups are known.
     """
-    model = load_model(run, device, run.recorded["settings"].get("cache"))
+    model = load_model(run, device)
     if any(m.px == 0 or m.backbone is not None for m in model.modalities.values()):
         raise UserError(f"{run.folder}: its features are fixed, nothing is to be tuned; use --papers for linear layers.")
-    prepared = model.prepare(run.recorded["settings"]["source"], callbacks or Callbacks())
+    prepared = model.prepare(source or run.place, callbacks or Callbacks())
     paths = prepared.items.paths
     rows = np.array([i for i, path in enumerate(paths) if path in classes], np.int64)
     y, folds = class_folds([paths[i] for i in rows], classes, groups, seed)

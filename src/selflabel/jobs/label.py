@@ -14,7 +14,7 @@ import torch
 
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
-from selflabel.contract import Method
+from selflabel.contract import Method, Task
 from selflabel.jobs.build import make_method, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
@@ -22,6 +22,8 @@ from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
 from selflabel.methods import find_method
 from selflabel.runs.claiming import claimed
+from selflabel.runs.opening import check_same_items, record_source
+from selflabel.runs.origin import config_folder
 from selflabel.runs.run import Run
 from selflabel.runs.writing import Labelling, write_start
 from selflabel.training.distributed import Ranks, join, pick_device
@@ -106,7 +108,7 @@ def label_into(
     dataset = prepared.dataset(device, ranks, settings.seed)
     dataset.encoders = method.encoders
     if run is not None and ranks.is_first:
-        write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped)
+        begin(run, settings, task, prepared, device, ranks, callbacks, data is None)
     loop_callbacks = callbacks.loop if ranks.is_first or ranks.world > 1 else LoopCallbacks()
     history = train(method, dataset, run.folder if run is not None else None, settings.seed, loop_callbacks).history
     timer.stop("train")
@@ -123,6 +125,24 @@ def label_into(
         write_run(run, method, prepared, labelling, report)
     ranks.barrier()
     return Labelled(report, labelling, method, prepared)
+
+
+def begin(
+    run: Run,
+    settings: Settings,
+    task: Task,
+    prepared: Prepared,
+    device: torch.device,
+    ranks: Ranks,
+    callbacks: Callbacks,
+    has_files: bool,
+) -> None:
+    """Write what is known before training: the settings, what was skipped, and where the items are."""
+    if has_files:
+        check_same_items(run.folder, prepared.items)
+    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped)
+    if has_files and not record_source(run.folder, prepared.items, settings.source):
+        callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
 
 
 def prepare_for(make: type[Method], settings: Settings, device: torch.device, callbacks: Callbacks, data: Any) -> Prepared:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
+from selflabel.base.tensor_files import read_tensors
 from selflabel.contract import Features, Method, Task
 from selflabel.decode.look import MediaInfo, inspect_items
 from selflabel.edits import EditedLabels, apply_to_unseen
@@ -22,7 +22,7 @@ from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.methods import find_method
-from selflabel.runs.run import Run, csv_text
+from selflabel.runs.run import MODEL, Run, csv_text
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
@@ -176,18 +176,12 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     Raises:
         UserError: the model file is missing, damaged, or not of this run.
     """
-    from safetensors import SafetensorError, safe_open
-
     recorded = run.recorded
     settings = make_settings(**(recorded["settings"] | {"device": device, "cache": cache}))
     task_fields = {f.name for f in fields(Task)}
     task = Task(**{"clusters": None, **{k: v for k, v in recorded["task"].items() if k in task_fields}})
-    file = run.folder / "model.safetensors"
-    try:
-        with safe_open(file, "pt") as f:
-            tensors, state = {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()["state"])  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: cannot be read as this run's model ({error}).") from error
+    file = run.file(MODEL)
+    tensors, state = read_tensors(file, "copy the run folder again, or label the source again")
     where = pick_device(device)
     make = find_method(settings.method).make
     method = make(task, stored_options(make, settings.method, settings.options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict
@@ -14,11 +13,12 @@ from torch import nn
 import selflabel
 from selflabel.base.files import write_atomically
 from selflabel.base.settings import Settings, without_none
+from selflabel.base.tensor_files import write_tensors
 from selflabel.contract import Method, Task
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.runs.pictures import tile_reader
-from selflabel.runs.run import Run
+from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report
 from selflabel.training.distributed import Ranks
 
@@ -64,11 +64,7 @@ def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling
 
 def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int) -> None:
     """Write model.safetensors: what `predict` needs, without the buffers that have a row for each item."""
-    from safetensors.torch import save_file
-
     tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
     for m, backbone in backbones.items():
         tensors |= {f"backbone.{m}.{k}": v for k, v in backbone.state_dict().items()}
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    text = json.dumps({"head": head, "method": method.extra_state()})
-    write_atomically(run.folder / "model.safetensors", lambda p: save_file(tensors, p, metadata={"state": text}))
+    write_tensors(run.folder / MODEL, tensors, {"head": head, "method": method.extra_state()})

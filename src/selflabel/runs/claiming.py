@@ -12,6 +12,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.files import locked_folder
 from selflabel.base.settings import Settings, differences
 from selflabel.edits import LOG
+from selflabel.runs.reading import refuse_links
 from selflabel.runs.run import FINISHED, Run
 
 
@@ -49,6 +50,7 @@ def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iter
 
 def refuse_others(run: Run, settings: Settings, resume: bool) -> None:
     """Raise UserError where what is in the folder would be mixed in."""
+    refuse_links(run.folder)
     if not run.exists:
         if any(run.folder.iterdir()):
             raise UserError(f"{run.folder}: is a folder of other things; give an empty or new one with --out.")

@@ -13,7 +13,8 @@ from selflabel.decode.image import Undecodable, decode_square, open_image, to_sq
 from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
 from selflabel.decode.video import decode_clip, media_input
 from selflabel.items import Blob, Items
-from selflabel.runs.sources import Missing, Source
+from selflabel.runs.missing import Missing
+from selflabel.runs.sources import Source
 
 THUMBNAIL_PX = 128
 LOSSLESS_PX = 64  # a picture of at most this side is kept without loss

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +22,15 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, read_rows
-from selflabel.runs.sources import OpenedSource, open_source
+from selflabel.runs.opening import OpenedSource, open_source, place_of
+from selflabel.runs.reading import damaged, file_in, read_array, read_bounded, read_labels_table, read_object, read_table
 
 if TYPE_CHECKING:  # outside packages that take long to import
     import pyarrow as pa
     from PIL.Image import Image
 
 FINISHED = "report.json"  # written last
+MODEL = "model.safetensors"  # what `predict` needs
 MODALITIES = "worked_out"  # the section of run.toml with how each modality was prepared
 
 
@@ -83,17 +84,23 @@ class Run:
         """Whether the run has its labels."""
         return (self.folder / FINISHED).exists()
 
+    def file(self, name: str) -> Path:
+        """The place of a file in the folder, which need not be there. Raises UserError for a link."""
+        return file_in(self.folder, name)
+
     # ------------------------------------------------------------------------------------------- how it was made
 
     @property
     def report(self) -> dict[str, Any]:
         """report.json: sizes, signs and times of a finished run."""
-        return json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
+        return read_object(self.file(FINISHED))
 
     @property
     def recorded(self) -> dict[str, Any]:
         """run.toml as sections: settings, task, versions. Raises UserError where it cannot be read."""
-        return read_toml(self.folder / "run.toml")
+        file = self.file("run.toml")
+        read_bounded(file)
+        return read_toml(file)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -122,18 +129,13 @@ class Run:
 
     @property
     def raw_labels(self) -> pa.Table:
-        """A pyarrow table as the run wrote it: id, path, label, confidence."""
-        import pyarrow.parquet
-
-        return pyarrow.parquet.read_table(self.folder / "labels.parquet")
+        """A pyarrow table as the run wrote it: id, path, label, confidence. Raises UserError where it is damaged."""
+        return read_labels_table(self.file("labels.parquet"))
 
     @property
     def paths(self) -> Paths:
         """(N,) what people see of the items, packed."""
-        import pyarrow.parquet
-
-        table = pyarrow.parquet.read_table(self.folder / "labels.parquet", columns=["path"])
-        return Paths(table["path"].combine_chunks())
+        return Paths(read_table(self.file("labels.parquet"), ["path"])["path"].combine_chunks())
 
     def edits(self) -> list[Edit]:
         """What people changed, oldest first, with every undo and redo."""
@@ -152,18 +154,25 @@ class Run:
 
     @property
     def features(self) -> np.ndarray:
-        """(N, D) float16, memory-mapped."""
-        return np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        """(N, D) float16, memory-mapped. Raises UserError where they are damaged."""
+        return read_array(self.file("features.npy"))
+
+    @property
+    def neighbours(self) -> np.ndarray:
+        """(N, 10) rows of the nearest items, memory-mapped. Raises UserError where they are damaged."""
+        file = self.file("neighbours.npy")
+        rows = read_array(file)
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(rows)):
+            raise damaged(file, "names items that the run does not have")
+        return rows
 
     @property
     def labels_by_modality(self) -> dict[str, np.ndarray]:
         """Modality to (N,) labels predicted from it only, -1 where an item lacks it; empty for a run of one modality."""
-        import pyarrow.parquet
-
-        file = self.folder / "modalities.parquet"
+        file = self.file("modalities.parquet")
         if not file.exists():
             return {}
-        table = pyarrow.parquet.read_table(file)
+        table = read_table(file)
         return {m: table[m].to_numpy() for m in table.column_names if m != "id"}
 
     alone = labels_by_modality  # its name in version 0.1.0
@@ -171,7 +180,7 @@ class Run:
     @cached_property
     def truth(self) -> dict[str, str] | None:
         """path -> class, where the source carried truth."""
-        file = self.folder / "truth.csv"
+        file = self.file("truth.csv")
         return read_truth(file) if file.exists() else None
 
     # ----------------------------------------------------------------------------------------------- its items
@@ -180,15 +189,20 @@ class Run:
         """The items' own bytes or rows, and "" or why they cannot be found.
 
         Args:
-            moved_to: where the source is now, where that is not what run.toml says.
+            moved_to: where the source is now, where that is not what the run recorded.
             follow: read what links in a folder lead to, wherever that is.
             paths: `paths`, where they were read before.
 
         Raises:
             UserError: run.toml cannot be read.
         """
-        name = moved_to or str(self.settings.get("source", ""))
-        return open_source(self.folder, name, self.paths if paths is None else paths, "audio" in self.modalities, follow)
+        name, paths = str(self.settings.get("source", "")), self.paths if paths is None else paths
+        return open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to)
+
+    @property
+    def place(self) -> str | list[str]:
+        """The whole source, for `open_items`. Raises UserError where the run may not read it, or it is gone."""
+        return place_of(self.folder, str(self.settings.get("source", "")))
 
     def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.

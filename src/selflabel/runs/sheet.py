@@ -11,7 +11,7 @@ from PIL import Image
 
 from selflabel.base.errors import UserError
 from selflabel.evaluation.sheet import contact_sheet
-from selflabel.runs.sources import Missing
+from selflabel.runs.missing import Missing
 
 GREY_TILE = np.full((8, 8), 200, np.uint8)
 

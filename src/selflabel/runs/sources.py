@@ -1,6 +1,6 @@
-"""Where a run's items are: their bytes or array rows by row number, never outside the source.
+"""Where items are that are looked up by their names: their bytes or array rows by row number, never outside the source.
 
-A folder's items are looked up by name when they are asked for, so that a page over a million files opens at once.
+A folder's items are looked up when they are asked for, so that a page over a million files opens at once.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.items import EMBEDDED, KINDS, MANIFEST_ENDINGS, Blob, Items, open_items, read_rows, tar_shards
+from selflabel.items import KINDS, Blob, Items, open_items, read_rows
 from selflabel.items.endings import ENDINGS
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import kind_of_column, path_columns
-
-
-class Missing(Exception):
-    """An item cannot be shown; the text says why."""
+from selflabel.runs.missing import Missing
 
 
 class Source(Protocol):
@@ -35,55 +32,6 @@ class Source(Protocol):
     def values(self, row: int) -> np.ndarray:
         """The item's pixels (H, W[, C]) or features (D,), of an array. Raises Missing."""
         ...
-
-
-class OpenedSource(NamedTuple):
-    """A source, and "" or why it cannot be found; a source that cannot be found raises Missing for every item."""
-
-    source: Source
-    error: str
-
-
-def open_source(folder: Path, name: str, paths: Sequence[str], with_sound: bool = True, follow: bool = False) -> OpenedSource:
-    """Open the source of a run.
-
-    Args:
-        folder: of the run; a relative name may start from any folder above it.
-        name: the source as the user gave it, or where it is now.
-        paths: (N,) of the items, as in labels.parquet.
-        with_sound: whether a sound file beside an item in a folder belongs to it.
-        follow: whether links in a folder may lead out of it.
-    """
-    try:
-        return OpenedSource(find_source(folder, name, paths, with_sound, follow), "")
-    except UserError as error:
-        return OpenedSource(LostSource(str(error)), str(error))
-
-
-def find_source(folder: Path, name: str, paths: Sequence[str], with_sound: bool, follow: bool) -> Source:
-    if name in EMBEDDED:
-        return TableSource(name, paths)
-    place = locate(folder, name)
-    if place is None:
-        raise UserError(f"{name} is not there any more; say where it is now with --source")
-    if Path(place).is_dir():
-        return FolderSource(Path(place), paths, with_sound, follow)
-    if Path(place).suffix.lower() in MANIFEST_ENDINGS:
-        return ManifestSource(Path(place), paths)
-    return TableSource(place, paths)
-
-
-def locate(folder: Path, name: str) -> str | None:
-    """Where a source is: by its name, from the working folder or from one above the run's; None where it is not."""
-    starts = [Path()] if Path(name).is_absolute() else [Path(), *folder.resolve().parents]
-    for start in starts:
-        place = start / name
-        try:
-            if place.exists() or tar_shards(str(place)):
-                return str(place)
-        except UserError:
-            continue
-    return None
 
 
 class LostSource:
@@ -131,11 +79,17 @@ class FolderSource(FileSource):
 
 
 class ManifestSource(FileSource):
-    """Files named by a manifest: relative names below its folder, absolute ones as they are."""
+    """Files named by a manifest: relative names below its folder, absolute ones as they are.
 
-    def __init__(self, file: Path, paths: Sequence[str]):
+    Args:
+        file: the manifest.
+        paths: (N,) of the items.
+        with_absolute: whether absolute names are read; not where the manifest lies in a run folder, which may be a stranger's.
+    """
+
+    def __init__(self, file: Path, paths: Sequence[str], with_absolute: bool = True):
         super().__init__(file.parent, paths)
-        self.file, self.lock = file, threading.Lock()
+        self.file, self.with_absolute, self.lock = file, with_absolute, threading.Lock()
 
     @cached_property
     def cells(self) -> tuple[np.ndarray, dict[str, list[str]]]:
@@ -158,9 +112,12 @@ class ManifestSource(FileSource):
         for column, names in columns.items():
             name = names[lines[row]]
             if name:
-                file = Path(name) if Path(name).is_absolute() else confined_file(self.root, name)
-                group.setdefault(kind_of_column(column, name), Blob(str(file)))
+                group.setdefault(kind_of_column(column, name), Blob(str(self.file_of(name))))
         return modalities_of(group)
+
+    def file_of(self, name: str) -> Path:
+        """The file of a cell. Raises Missing."""
+        return Path(name) if self.with_absolute and Path(name).is_absolute() else confined_file(self.root, name)
 
 
 class TableSource:

@@ -8,6 +8,7 @@ the picture that was being written, and two pages on one run at worst make a pic
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.base.errors import UserError
+from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import encode_thumbnail
-from selflabel.runs.sources import Missing, Source
+from selflabel.runs.reading import file_in
+from selflabel.runs.sources import Source
 
 WORKERS = max(2, min(8, os.cpu_count() or 2))
 ENTRY = 16  # bytes of the index a row
+MAX_PICTURE_BYTES = 1 << 20
+PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8")  # of PNG and JPEG
 
 
 class ThumbnailFile:
@@ -28,12 +34,14 @@ class ThumbnailFile:
     def __init__(self, folder: Path, rows: int):
         self.lock = threading.Lock()
         try:
+            file_in(folder.parent, folder.name)  # raises for a link
             folder.mkdir(exist_ok=True)
-            index, fits = folder / "index.bin", has_index(folder, rows)
-            self.tiles = os.open(folder / "tiles.bin", os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if fits else os.O_TRUNC), 0o644)
-            self.index = np.memmap(index, np.uint64, "r+" if fits else "w+", shape=(rows, 2))
+            fits = has_index(folder, rows)
+            self.tiles = open_in_place(folder / "tiles.bin", os.O_APPEND | (0 if fits else os.O_TRUNC))
+            with os.fdopen(open_in_place(folder / "index.bin", 0), "r+b") as index:
+                self.index = np.memmap(index, np.uint64, "r+" if fits else "w+", shape=(rows, 2))
             self.is_open = True
-        except OSError:
+        except (OSError, UserError):
             self.is_open = False
 
     def get(self, row: int) -> bytes | None:
@@ -41,7 +49,10 @@ class ThumbnailFile:
         if not self.is_open:
             return None
         offset, length = map(int, self.index[row])
-        return os.pread(self.tiles, length, offset) if length else None
+        if not 0 < length <= MAX_PICTURE_BYTES or offset >= 1 << 62:
+            return None
+        data = os.pread(self.tiles, length, offset)
+        return data if len(data) == length and data.startswith(PICTURE_STARTS) else None  # another's folder may hold anything
 
     def put(self, row: int, data: bytes) -> None:
         """Add a row's picture."""
@@ -54,6 +65,15 @@ class ThumbnailFile:
                 self.index[row] = offset, len(data)
         except OSError:  # a full disk: the page goes on without keeping pictures
             self.is_open = False
+
+
+def open_in_place(file: Path, flags: int) -> int:
+    """A file descriptor for reading and writing a regular file that is made where it is not there. A link is an OSError."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | flags, 0o644)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{file}: is no regular file")
+    return handle
 
 
 def has_index(folder: Path, rows: int) -> bool:

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from selflabel.base.files import write_atomically
+from selflabel.base.tensor_files import read_tensors, write_tensors
 
 NAME = "last.safetensors"
 
 
 def save(folder: Path, method: nn.Module, optimiser: torch.optim.Optimizer | None, state: dict[str, Any]) -> None:
     """Write the checkpoint whole. `state` must survive JSON."""
-    from safetensors.torch import save_file
-
-    tensors = {f"method.{k}": v.detach().cpu().contiguous().clone() for k, v in method.state_dict().items()}
+    tensors = {f"method.{k}": v for k, v in method.state_dict().items()}
     numbers: dict[str, Any] = {}
     if optimiser is not None:
         for i, entry in optimiser.state_dict()["state"].items():
             for name, value in entry.items():
                 if isinstance(value, Tensor):
-                    tensors[f"optimiser.{i}.{name}"] = value.detach().cpu().contiguous().clone()
+                    tensors[f"optimiser.{i}.{name}"] = value
                 elif value is not None:
                     numbers[f"{i}.{name}"] = value
-    text = json.dumps({"loop": state, "method": method.extra_state(), "optimiser": numbers})  # type: ignore[operator]
-    write_atomically(folder / NAME, lambda p: save_file(tensors, p, metadata={"state": text}))
+    everything = {"loop": state, "method": method.extra_state(), "optimiser": numbers}  # type: ignore[operator]
+    write_tensors(folder / NAME, tensors, everything)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """(tensors, state) of the last checkpoint, or None where there is none."""
-    from safetensors import safe_open
-
+    """(tensors, state) of the last checkpoint, or None where there is none. Raises UserError where it is damaged."""
     if not (folder / NAME).exists():
         return None
-    with safe_open(folder / NAME, "pt") as f:
-        return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()["state"])  # noqa: SIM118
+    return read_tensors(folder / NAME, "label the source again with --overwrite")
 
 
 def restore_method(method: nn.Module, tensors: dict[str, Tensor], extra: dict[str, Any], prefix: str = "method.") -> None:

@@ -1,0 +1,182 @@
+"""Finding the items of a run again: by what it recorded, and only where this user made the run or named its source.
+
+The folder in which a command is started plays no part. Runs of 0.1.0 recorded nothing, and sources move: then items are looked
+up by their names, in the place that the user named.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from selflabel.base.errors import UserError
+from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
+from selflabel.runs.origin import RECORD, Origin, read_origin, sign
+from selflabel.runs.reading import file_in
+from selflabel.runs.recorded import (
+    ARRAY_ID,
+    Record,
+    RecordedSource,
+    SameSizes,
+    absolute_places,
+    another_size,
+    array_file,
+    first_difference,
+    size_and_time,
+    write_record,
+)
+from selflabel.runs.sources import FolderSource, LostSource, ManifestSource, Source, TableSource
+
+
+class OpenedSource(NamedTuple):
+    """A source, and "" or why it cannot be found; a source that cannot be found raises Missing for every item."""
+
+    source: Source
+    error: str
+
+
+def record_source(folder: Path, items: Items, source: str | Sequence[str]) -> bool:
+    """Write where the items of a run are, and that this user let the run read them.
+
+    Args:
+        folder: of the run.
+        items: its items, in its order.
+        source: as the user named it.
+
+    Returns:
+        False where the signature cannot be kept: then the source must be named again when the run is opened.
+    """
+    write_record(folder / RECORD, items)
+    return sign(folder, Origin(tuple(absolute_places(source)), True))
+
+
+def check_same_items(folder: Path, items: Items) -> None:
+    """Raise UserError where an unfinished run was begun with other files than its source has now."""
+    if not (folder / RECORD).exists():
+        return
+    difference = first_difference(Record(file_in(folder, RECORD)), items)
+    if difference:
+        raise UserError(
+            f"{folder}: the source is not as it was when this run was begun ({difference}); restore it, or use --overwrite."
+        )
+
+
+def open_source(
+    folder: Path,
+    name: str,
+    paths: Sequence[str],
+    with_sound: bool = True,
+    follow: bool = False,
+    moved_to: str | None = None,
+) -> OpenedSource:
+    """Open the source of a run.
+
+    Args:
+        folder: of the run.
+        name: the source as run.toml has it. It counts only for embedded sets and for what lies in the run folder; what the run
+            may read otherwise is in its signed origin.json.
+        paths: (N,) of the items, as in labels.parquet.
+        with_sound: whether a sound file beside an item in a folder belongs to it.
+        follow: whether links in a folder may lead out of it.
+        moved_to: where the items are now, as the user says.
+    """
+    try:
+        return OpenedSource(find_source(folder, name, paths, with_sound, follow, moved_to), "")
+    except UserError as error:
+        return OpenedSource(LostSource(str(error)), str(error))
+
+
+def find_source(folder: Path, name: str, paths: Sequence[str], with_sound: bool, follow: bool, moved_to: str | None) -> Source:
+    """See `open_source`. Raises UserError."""
+    origin = read_origin(folder)
+    record = Record(file_in(folder, RECORD)) if origin and origin.is_recorded else None
+    if moved_to is None and name in EMBEDDED:
+        return TableSource(name, paths)
+    if record is None or moved_to is not None:
+        place = moved_to or place_by_name(folder, name, origin)
+        source = source_by_name(folder, place, paths, with_sound, follow)
+        if record is not None:
+            check_array(record, place)
+        return SameSizes(source, record) if record else source
+    place = (origin.places if origin else (name,))[0]
+    if not is_there(place):
+        raise lost(place)
+    if record.lines(ARRAY_ID):
+        check_array(record, place)
+        return TableSource(place, paths)
+    return RecordedSource(record, None if follow or not Path(place).is_dir() else Path(place))
+
+
+def place_by_name(folder: Path, name: str, origin: Origin | None) -> str:
+    """Where a run that recorded nothing may look its items up. Raises UserError where the user must say so first."""
+    if origin is not None:
+        return origin.places[0]
+    guess = locate(folder, name)
+    if guess is not None and Path(guess).resolve().is_relative_to(folder.resolve()):
+        return guess
+    place = guess or name
+    raise UserError(
+        "this run was made elsewhere or by an older version, so only what lies in its folder is shown; if its items are in "
+        f"{place}, add --source {shlex.quote(place)}, which is remembered"
+    )
+
+
+def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: bool, follow: bool) -> Source:
+    """A source whose items are looked up by their paths. Raises UserError where it is not there."""
+    if not is_there(place):
+        raise lost(place)
+    if Path(place).is_dir():
+        return FolderSource(Path(place), paths, with_sound, follow)
+    if Path(place).suffix.lower() in MANIFEST_ENDINGS:
+        is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
+        return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
+    return TableSource(place, paths)
+
+
+def check_array(record: Record, place: str) -> None:
+    """Raise UserError where an array's file has another size than the one that was labelled."""
+    file = array_file(place)
+    for line in record.lines(ARRAY_ID) if file else ():
+        size, _ = size_and_time(str(file))
+        if size != line["size"]:
+            raise UserError(f"{place}: {another_size(size, line['size'])}")
+
+
+def lost(place: str) -> UserError:
+    return UserError(f"{place} is not there any more; say where it is now with --source")
+
+
+def is_there(place: str) -> bool:
+    """Whether a source is there: a file, a folder, or tar shards."""
+    try:
+        return place in EMBEDDED or Path(place).exists() or bool(array_file(place) or tar_shards(place))
+    except (UserError, OSError, ValueError):
+        return False
+
+
+def locate(folder: Path, name: str) -> str | None:
+    """Where a relative source was, starting from a folder above the run's; None where it is not."""
+    starts = [Path()] if Path(name).is_absolute() else folder.resolve().parents
+    return next((str(start / name) for start in starts if is_there(str(start / name))), None)
+
+
+def place_of(folder: Path, name: str) -> str | list[str]:
+    """What `open_items` opens to read the whole source of a run again.
+
+    Args:
+        folder: of the run.
+        name: the source as run.toml has it.
+
+    Raises:
+        UserError: the run may not read it, or it is not there any more.
+    """
+    if name in EMBEDDED:
+        return name
+    origin = read_origin(folder)
+    places = list(origin.places) if origin else [place_by_name(folder, name, None)]
+    for place in places:
+        if not is_there(place):
+            raise lost(place)
+    return places[0] if len(places) == 1 else places

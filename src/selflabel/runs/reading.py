@@ -1,0 +1,145 @@
+"""Reading a run folder, which a stranger may have made: no links, bounded sizes, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from selflabel.base.errors import UserError
+from selflabel.base.files import open_regular
+
+if TYPE_CHECKING:  # takes long to import
+    import pyarrow as pa
+
+MAX_TEXT_BYTES = 64_000_000  # of report.json and other small files
+MAX_LABEL = 10_000_000  # a larger label would take memory for every label below it
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """A file or folder of a run folder by its name, which need not be there.
+
+    Args:
+        folder: of the run.
+        name: with "/" between folders.
+
+    Raises:
+        UserError: it is a link, or lies in one: a link may lead out of the run folder.
+    """
+    place = folder
+    for part in name.split("/"):
+        place = place / part
+        if place.is_symlink():
+            raise UserError(f"{place}: is a link, and links in a run folder are not followed; put the file itself there.")
+    return place
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise UserError where a run folder, or a folder in it, holds a link: what is written there would be written elsewhere."""
+    for place in folder.iterdir():
+        file_in(folder, place.name)
+        for inner in place.iterdir() if place.is_dir() else ():
+            file_in(folder, f"{place.name}/{inner.name}")
+
+
+def damaged(file: Path, what: str) -> UserError:
+    """The error of a file of a run folder that is not as the run wrote it."""
+    return UserError(f"{file}: {what}; copy the run folder again, or label the source again.")
+
+
+def read_bounded(file: Path) -> bytes:
+    """The bytes of a small file.
+
+    Raises:
+        UserError: it cannot be read, or is larger than any such file is.
+    """
+    try:
+        with open_regular(file, follow=False) as f:
+            data = f.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        raise damaged(file, f"cannot be read ({error.strerror or error})") from error
+    if len(data) > MAX_TEXT_BYTES:
+        raise damaged(file, f"has more than {MAX_TEXT_BYTES:,} bytes")
+    return data
+
+
+def parse_object(file: Path, text: str | bytes) -> dict[str, Any]:
+    """A JSON object that stands in a file of a run folder. Raises UserError."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, f"is no JSON ({type(error).__name__})") from error
+    if not isinstance(value, dict):
+        raise damaged(file, "holds no JSON object")
+    return value
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UserError."""
+    return parse_object(file, read_bounded(file))
+
+
+def read_table(file: Path, columns: list[str] | None = None, rows: int | None = None) -> pa.Table:
+    """A parquet table of a run, a row per item.
+
+    Args:
+        file: of the run folder.
+        columns: those to read; None reads all.
+        rows: how many it must have; None allows as many as the file has bytes, since every item has a path of its own.
+
+    Raises:
+        UserError: it cannot be read, lacks a column, or has another number of rows.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_regular(file, follow=False) as f, pq.ParquetFile(f) as table:
+            n, size = table.metadata.num_rows, f.seek(0, 2)
+            if n != rows if rows is not None else n > size:
+                raise damaged(file, f"says that it has {n:,} rows" + ("" if rows is None else f", and the run has {rows:,}"))
+            missing = set(columns or []) - set(table.schema_arrow.names)
+            if missing:
+                raise damaged(file, f"lacks the column {min(missing)}")
+            return table.read(columns)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(file, f"cannot be read as a table ({error})") from error
+
+
+def read_labels_table(file: Path) -> pa.Table:
+    """labels.parquet, with labels in 0 to MAX_LABEL. Raises UserError."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = read_table(file)
+    for name, is_right in (("path", pa.types.is_string), ("label", pa.types.is_integer), ("confidence", pa.types.is_floating)):
+        if name not in table.column_names or not is_right(table[name].type) or table[name].null_count:
+            raise damaged(file, f"its column {name} is missing or of the wrong type")
+    lowest, highest = pc.min_max(table["label"]).as_py().values()
+    if len(table) and not (lowest >= 0 and highest <= MAX_LABEL):
+        raise damaged(file, f"has labels from {lowest} to {highest}, outside 0 to {MAX_LABEL:,}")
+    return table
+
+
+def read_array(file: Path, rows: int | None = None) -> np.ndarray:
+    """(N, D) numbers of an .npy file, memory-mapped.
+
+    Args:
+        file: of the run folder.
+        rows: N; None allows any.
+
+    Raises:
+        UserError: it cannot be read, or has another shape.
+    """
+    try:
+        with open_regular(file, follow=False):
+            array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError) as error:
+        raise damaged(file, f"cannot be read as an array ({error})") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise damaged(file, "holds no table of numbers")
+    if rows is not None and len(array) != rows:
+        raise damaged(file, f"has {len(array):,} rows, and the run has {rows:,}")
+    return array
