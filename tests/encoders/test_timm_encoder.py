@@ -1,4 +1,5 @@
 import copy
+import socket
 
 import pytest
 import timm
@@ -7,7 +8,7 @@ from safetensors.torch import save_file
 
 from selflabel.base.errors import UserError
 from selflabel.encoders import make_encoder, timm_px
-from selflabel.encoders.timm_encoder import last_attention
+from selflabel.encoders.timm_encoder import last_attention, make_timm
 
 
 def test_timm_backbones_take_weights_from_a_file_and_give_timms_own_features(tmp_path):
@@ -89,3 +90,16 @@ def test_a_copy_of_an_encoder_pools_with_its_own_network():
     duplicate = copy.deepcopy(encoder)
     assert duplicate.neck.unregistered[0] is duplicate.trunk.net is not encoder.trunk.net
     assert not [k for k in encoder.state_dict() if not k.startswith("trunk.net.")]
+
+
+def test_a_backbone_that_only_the_hub_describes_is_not_asked_for_where_nothing_may_be_fetched(monkeypatch):
+    with socket.socket() as proxy:  # every request of the hub's library would come here
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        proxy.settimeout(0.2)
+        for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with pytest.raises(UserError, match="nothing is fetched"):
+            make_timm("hf-hub:timm/resnet18.a1_in1k", 3, 32, None, fetch=False)
+        with pytest.raises(TimeoutError):
+            proxy.accept()

@@ -1,5 +1,7 @@
 """Finished networks label unseen items, with and without edits."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -61,8 +63,17 @@ def test_a_damaged_or_foreign_model_file_is_a_sentence(run):
     file = folder.folder / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:40])
-    with pytest.raises(UserError, match="cannot be read as this run's model"):
+    with pytest.raises(UserError, match="cannot be read"):
         load_model(folder, "cpu")
     file.unlink()
-    with pytest.raises(UserError, match="cannot be read as this run's model"):
+    with pytest.raises(UserError, match="cannot be read"):
         load_model(folder, "cpu")
+
+
+@pytest.mark.parametrize("change", ["clusters = 2147483648", "n_items = 1000000000000", "clusters = -1", "clusters = nan"])
+def test_sizes_that_no_run_has_are_refused_before_anything_is_made_of_them(run, change):
+    file = run[0].folder / "run.toml"
+    key = change.partition(" ")[0]
+    file.write_text(re.sub(rf"(?<=\[task\]\n)((?:.*\n)*?){key} = .*", rf"\1{change}", file.read_text(), count=1))
+    with pytest.raises(UserError, match=r"run\.toml: says"):
+        load_model(run[0], "cpu")

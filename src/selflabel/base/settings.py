@@ -72,6 +72,7 @@ class Settings:
 
 
 MODALITIES = ("image", "video", "audio")
+MAX_DOTS = 100  # of a key in a TOML file: the parser takes time by their square
 SPEED_ONLY = ("device", "cache", "workers")
 
 
@@ -149,8 +150,11 @@ def parse(text: str) -> Any:
 
 def read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        if any(line.partition("=")[0].count(".") > MAX_DOTS for line in text.split("\n")):
+            raise ValueError(f"a key has more than {MAX_DOTS} parts")
+        return tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # errors of TOML and UTF-8 are ValueErrors
         raise UserError(f"{path}: cannot be read as TOML ({error}).") from error
 
 

@@ -183,6 +183,9 @@ def export(
     print(f"{done.n_items:,} items: {done.place}")
     if done.n_rejected:
         print(f"{done.n_rejected:,} rejected, left out")
+    if done.n_changed:
+        text = "files have another time of change than when they were labelled (copies do); the first,"
+        print(f"{done.n_changed:,} {text} {done.first_changed}", file=sys.stderr)
     if done.n_left_out:
         text = f"{done.n_left_out:,} items could not be read (see left-out.csv); the first, {done.first_left_out}"
         print(text, file=sys.stderr)

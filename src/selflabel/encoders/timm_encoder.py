@@ -102,7 +102,7 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
         UserError: timm has no such model, or its weights cannot be fetched or do not fit.
     """
     with nullcontext() if fetch else offline():
-        net = create_net(name, channels, pretrained=fetch and weights is None)
+        net = create_net(name, channels, fetch, pretrained=fetch and weights is None)
     if weights:
         load_weights(net, weights, f"{PREFIX}{name}")
     config: dict = net.pretrained_cfg  # type: ignore[assignment]
@@ -125,7 +125,7 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def create_net(name: str, channels: int, pretrained: bool) -> nn.Module:
+def create_net(name: str, channels: int, fetch: bool, pretrained: bool) -> nn.Module:
     import timm
 
     try:
@@ -133,12 +133,14 @@ def create_net(name: str, channels: int, pretrained: bool) -> nn.Module:
     except RuntimeError as error:
         if "Unknown model" in str(error):
             raise UserError(f"timm:{name}: timm has no model of that name; timm.list_models() lists them.") from error
-        raise cannot_fetch(name, error) from error
+        raise cannot_fetch(name, fetch, error) from error
     except Exception as error:  # the hub raises a family of its own, and anything below it
-        raise cannot_fetch(name, error) from error
+        raise cannot_fetch(name, fetch, error) from error
 
 
-def cannot_fetch(name: str, error: Exception) -> UserError:
+def cannot_fetch(name: str, fetch: bool, error: Exception) -> UserError:
+    if not fetch:
+        return UserError(f"timm:{name}: only the model hub describes this network, and nothing is fetched here; label anew.")
     reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
     return UserError(
         f"timm:{name}: its pretrained weights cannot be fetched ({reason}); give them with --weights FILE.safetensors."

@@ -31,6 +31,8 @@ class ExportResult:
         n_left_out: items that could not be read.
         n_rejected: items that people rejected.
         first_left_out: path of the first that could not be read, and why.
+        n_changed: files with another time of change than when they were labelled; copies have one.
+        first_changed: the first of them.
     """
 
     place: Path
@@ -38,6 +40,8 @@ class ExportResult:
     n_left_out: int
     n_rejected: int
     first_left_out: str = ""
+    n_changed: int = 0
+    first_changed: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The values as JSON takes them."""
@@ -118,7 +122,9 @@ def write_folder(to: str, export_format: Format, context: ExportContext, folder:
 
 def result_of(path: Path, context: ExportContext) -> ExportResult:
     n, skipped = len(context.rows), context.skipped
-    return ExportResult(path, n - skipped.count, skipped.count, len(context.labels) - n, skipped.first)
+    changed = sorted(getattr(context.source, "changed", ()))
+    n_rejected = len(context.labels) - n
+    return ExportResult(path, n - skipped.count, skipped.count, n_rejected, skipped.first, len(changed), (changed or [""])[0])
 
 
 def record(to: str, context: ExportContext, result: ExportResult) -> dict[str, Any]:

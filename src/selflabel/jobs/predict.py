@@ -22,6 +22,7 @@ from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.methods import find_method
+from selflabel.runs.reading import damaged
 from selflabel.runs.run import MODEL, Run, csv_text
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
@@ -29,6 +30,7 @@ from selflabel.training.distributed import Ranks, pick_device
 from selflabel.views.clip import FRAMES
 
 BATCH = 256
+LARGEST = {"px": 8192, "channels": 4, "seconds": 86_400, "rate": 1_000_000, "frames": 4096}  # that run.toml can say
 NAMES = {"image": "images", "video": "videos", "audio": "sounds"}
 
 
@@ -176,12 +178,12 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     Raises:
         UserError: the model file is missing, damaged, or not of this run.
     """
-    recorded = run.recorded
+    recorded, file = run.recorded, run.file(MODEL)
+    tensors, state = read_tensors(file, "copy the run folder again, or label the source again")
+    check_sizes(run)
     settings = make_settings(**(recorded["settings"] | {"device": device, "cache": cache}))
     task_fields = {f.name for f in fields(Task)}
     task = Task(**{"clusters": None, **{k: v for k, v in recorded["task"].items() if k in task_fields}})
-    file = run.file(MODEL)
-    tensors, state = read_tensors(file, "copy the run folder again, or label the source again")
     where = pick_device(device)
     make = find_method(settings.method).make
     method = make(task, stored_options(make, settings.method, settings.options))
@@ -194,6 +196,22 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers)
+
+
+def check_sizes(run: Run) -> None:
+    """Raise UserError where run.toml says sizes that no run has: networks and items of these sizes would be made."""
+    file, recorded = run.file("run.toml"), run.recorded
+    missing = {"settings", "task", "worked_out"} - recorded.keys()
+    if missing:
+        raise damaged(file, f"lacks the section {min(missing)}")
+    task, sections = recorded["task"], recorded["worked_out"].values()
+    if task.get("n_items") != len(run.raw_labels):
+        raise damaged(file, "says another number of items than labels.parquet has")
+    largest = LARGEST | {"clusters": run.file(MODEL).stat().st_size}  # every cluster has a weight at least
+    values = [("clusters", task.get("clusters", 1)), *((key, part.get(key, 0)) for part in sections for key in LARGEST)]
+    for key, value in values:
+        if not isinstance(value, (int, float)) or not 0 <= value <= largest[key]:
+            raise damaged(file, f"says {key} = {value}, which no run has")
 
 
 def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Modality:
