@@ -6,10 +6,11 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 MAX_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # makers of pictures keep their settings in PNG, in megabytes
 WHITE = (255, 255, 255, 255)
 GREY_SPREAD = 8  # levels that the channels of a grey pixel may differ by: JPEG rounds
 BACKGROUND_LEVELS = 33  # grey levels that count as one background
