@@ -136,7 +136,7 @@ def read_array(file: Path, rows: int | None = None) -> np.ndarray:
     try:
         with open_regular(file, follow=False):
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError) as error:
+    except Exception as error:  # the parser of the header raises anything on damaged bytes
         raise damaged(file, f"cannot be read as an array ({error})") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
         raise damaged(file, "holds no table of numbers")
