@@ -87,7 +87,7 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """report.json: sizes, signs and times of a finished run."""
+        """report.json of a finished run: sizes, measures without truth, times."""
         return json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
 
     @property
