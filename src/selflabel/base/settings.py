@@ -35,7 +35,7 @@ class Settings:
         encoder: name of the network, as in `selflabel encoders`; "auto" is by the data and the device.
         weights: .safetensors file of pretrained weights; None starts from random ones, except that timm fetches its own.
         mass: demanded cluster sizes: equal (uniform), those of a Gaussian or of Zipf's law, estimated from the data, not demanded
-            (relaxed); "auto" is the method's own way.
+            (relaxed); "auto" is the method's own way, which in sela-nn is the same as "relaxed".
         views: preset of the random views; "auto" is by the data.
         epochs: of all phases together, at least 1; None is by the data.
         preset: "paper" for the published network and length; None suits the data and the machine.
