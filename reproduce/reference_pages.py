@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reproduce.api_entries import ENTRIES, entry
-from reproduce.settings_tables import encoder_table, method_tables, settings_table, views_table
+from reproduce.settings_tables import encoder_table, method_tables, plan_table, settings_table, views_table
 
 ROOT = Path(__file__).parents[1]
 END = "<!-- end of generated part -->"
@@ -23,6 +23,7 @@ PAGES: dict[str, dict[str, Part]] = {
         "settings that change the result": lambda: settings_table("result"),
         "settings that change only speed or place": lambda: settings_table("speed"),
         "options of the methods": method_tables,
+        "defaults of sela-nn": plan_table,
         "encoders": encoder_table,
         "views": views_table,
     },

@@ -16,6 +16,7 @@ from selflabel.base.settings import SPEED_ONLY, Settings
 from selflabel.cli import app
 from selflabel.encoders import CLIP_ENCODERS, ENCODERS
 from selflabel.methods import BASELINES, METHODS
+from selflabel.methods.label.sela_nn import plans
 from selflabel.views import PRESETS, Preset
 
 WORDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", dict: "table"}
@@ -68,6 +69,17 @@ def options_table(options: Any) -> str:
         for field in fields(options)
     ]
     return markdown(["option", "type", "default", "what it is"], rows)
+
+
+def plan_table() -> str:
+    """The defaults of sela-nn that depend on the kind of data."""
+    named = {"glyph, fewer than 4,000 items": plans.FEW_GLYPHS, "photo, from scratch on a CPU": plans.PHOTO_FROM_SCRATCH}
+    shown = [f.name for f in fields(plans.Options) if f.name in {g.name for g in fields(plans.Plan)}]
+    rows = []
+    for kind, plan in sorted((plans.PLANS | named).items()):
+        values = [getattr(plan, name) for name in shown]
+        rows.append([kind, *(f"`{list(v)}`" if isinstance(v, tuple) else f"`{v}`" for v in values)])
+    return markdown(["kind of data", *(f"`{name}`" for name in shown)], rows)
 
 
 # ------------------------------------------------------------------------------------------------- types, as people write
@@ -138,6 +150,9 @@ def views_table() -> str:
     default, described = Preset(), attributes(Preset)
     rows = []
     for name, preset in PRESETS.items():
+        if name == "dropout":  # of features; its numbers mean nothing
+            rows.append([f"`{name}`", "of features: a tenth of the entries is set to zero"])
+            continue
         changes = [(key, value) for key in described if (value := getattr(preset, key)) != getattr(default, key)]
         rows.append([f"`{name}`", ", ".join(f"{key} {view_value(value)}" for key, value in changes) or "nothing"])
     return markdown(["preset", "what a random view changes"], rows)

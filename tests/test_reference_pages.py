@@ -1,5 +1,6 @@
 """docs/settings.md and docs/api.md say what the code says: generated parts are current, examples run, no variable is missing."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import tomli_w
 
 import selflabel
+from reproduce import api_entries, docstrings, reference_pages, settings_tables
 from reproduce.api_entries import ENTRIES
 from reproduce.reference_pages import PAGES, with_parts
 from selflabel.base.settings import make_settings, read_toml, with_overrides
@@ -22,6 +24,11 @@ SOURCES = [file.read_text() for file in (ROOT / "src").rglob("*.py")]
 def test_the_generated_parts_are_what_the_code_says(page):
     text = (ROOT / page).read_text()
     assert with_parts(text, PAGES[page]) == text, "run python -m reproduce.reference_pages"
+
+
+@pytest.mark.parametrize("module", [api_entries, docstrings, reference_pages, settings_tables], ids=lambda m: m.__name__)
+def test_the_examples_of_the_generator_run(module):
+    assert doctest.testmod(module).failed == 0
 
 
 def test_every_public_name_has_an_entry():
