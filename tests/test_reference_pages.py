@@ -35,6 +35,7 @@ def test_every_public_name_has_an_entry():
     assert {f"selflabel.{name}" for name in selflabel.__all__} <= set(ENTRIES)
 
 
+@pytest.mark.slow
 def test_the_python_examples_of_the_api_page_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
