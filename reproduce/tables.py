@@ -9,8 +9,9 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 from selflabel.evaluation.diagnostics import Diagnostics, estimated_accuracy
 from selflabel.methods import BASELINES, METHODS
@@ -30,6 +31,8 @@ HIGHLIGHTS = {
 # docs/numbers.md has all of these
 NUMBERS = ("mnist5k", "digits", "mnist", "imagenette128-frozen", "imbalanced10-frozen", "imbalanced20-frozen")
 NUMBERS += ("fsdd", "mnist_fsdd", "ucf101_av7")
+
+ESTIMATES = (0.0, 0.6, 0.8, 0.9, 1.0)  # bounds of the rows of docs/results.md
 
 MNIST5K = "MNIST-5k: 5,000 handwritten digits of 28 px"
 DIGITS = "digits: 1,797 handwritten digits of 8 px"
@@ -262,6 +265,19 @@ def suggestions_table() -> str:
     return markdown(["clusters", *header], rows)
 
 
+def estimate_table() -> str:
+    """What was true where an accuracy was estimated: of runs of the default method, and of all methods."""
+    known = read("estimated-accuracy")["rows"]
+    rows = []
+    for low, high in pairwise(ESTIMATES):
+        cells = [f"{low:.1f} to {high:.1f}"]
+        for runs in ([r for r in known if r["how"] == "sela-nn"], known):
+            true = [r["accuracy"] for r in runs if low <= r["estimated"] < high or r["estimated"] == high == 1]
+            cells += [str(len(true)), f"{median(true):.2f}", f"{min(true):.2f} to {max(true):.2f}"]
+        rows.append(cells)
+    return markdown(["estimated", *("runs", "median of the true", "range"), *("all methods: runs", "median", "range")], rows)
+
+
 def pages() -> dict[str, list[Callable[[], str]]]:
     """The tables of each page, in their order."""
     methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
@@ -273,6 +289,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],
         "docs/methods/selavi.md": [videos_table],
         "docs/compare.md": [ranking_table],
+        "docs/results.md": [estimate_table],
         "docs/page.md": [suggestions_table],
     }
 

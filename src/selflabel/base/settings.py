@@ -29,24 +29,27 @@ class Settings:
 
     Attributes that change the result:
         source: a folder, manifest, array, tar shards or embedded set.
-        clusters: K; None is estimated by sela-nn, without truth, and the default of other methods.
-        method, encoder: names, as in `selflabel methods` and `selflabel encoders`.
-        weights: .safetensors file of pretrained weights.
-        mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
-        views: preset of the random views.
-        epochs: of all phases together; None is by the data.
-        preset: "paper" for the published network and length.
-        labels: CSV of fixed labels to train on.
-        seed: of every random number.
-        px: side of a view in pixels; sounds have a size of their own.
-        frames: frames of a view of a video.
-        fps: at which a video's frames are shown, in frames a second; None spreads them evenly.
-        modality: use this modality only.
-        options: of the method.
+        clusters: number of clusters K, from 1 to the number of items; None is estimated by sela-nn, without truth, and the
+            default of other methods.
+        method: its name, as in `selflabel methods`.
+        encoder: name of the network, as in `selflabel encoders`; "auto" is by the data and the device.
+        weights: .safetensors file of pretrained weights; None starts from random ones, except that timm fetches its own.
+        mass: demanded cluster sizes: equal (uniform), those of a Gaussian or of Zipf's law, estimated from the data, not demanded
+            (relaxed); "auto" is the method's own way, which in sela-nn is the same as "relaxed".
+        views: preset of the random views; "auto" is by the data.
+        epochs: of all phases together, at least 1; None is by the data.
+        preset: "paper" for the published network and length; None suits the data and the machine.
+        labels: CSV with the columns path and label: fixed labels to train on, with the method sela.
+        seed: of every random number; the same seed on the same machine gives the same labels.
+        px: side of a view in pixels, at least 1; None is by the data; sounds have a size of their own.
+        frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30.
+        fps: at which a video's frames are shown, in frames a second, above 0; None spreads them evenly.
+        modality: use this modality only; None uses as many as the method takes.
+        options: options of the method; `--set NAME=VALUE` gives each of them.
 
     Attributes that change only speed or place:
-        device: "auto", "cpu", "cuda" or "mps".
-        cache: folder for decoded items.
+        device: "auto", "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
+        cache: folder for decoded items; None is ~/.cache/selflabel.
         workers: decoding processes; 0 is one for each core.
     """
 
@@ -78,6 +81,9 @@ SPEED_ONLY = ("device", "cache", "workers")
 
 def make_settings(**given: Any) -> Settings:
     """Settings from plain values.
+
+    Args:
+        given: fields of `Settings` by name; `source` must be among them.
 
     Raises:
         UserError: a value of the wrong type or range, named with what it should be.

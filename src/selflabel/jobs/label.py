@@ -71,7 +71,8 @@ def label(
     Args:
         settings: what to label, and how.
         out: the run folder; None writes nothing.
-        resume, overwrite: what to do with a run that is there.
+        resume: continue the run in the folder; start a new one where there is none.
+        overwrite: replace the run in the folder.
         callbacks: functions to call on the way.
         data: an array instead of `settings.source`.
 

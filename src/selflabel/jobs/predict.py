@@ -254,7 +254,7 @@ def predict(
         raw: ignore edits.
 
     Raises:
-        UserError: see `load_model` and `Model.predict`.
+        UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
     predicted = load_model(run, device, cache).predict(source, callbacks)
     edits = [] if raw else run.edits()

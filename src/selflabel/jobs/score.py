@@ -70,10 +70,12 @@ def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
     """The metrics of `evaluation.metrics.score`; those that need truth are None where there is none.
 
     Args:
-        run, truth, raw: as in `match_truth`.
+        run: finished.
+        truth: a CSV with path and label; "folders", where an item's folder is its class; None for the truth of the source.
+        raw: ignore edits.
 
     Raises:
-        UserError: see `match_truth`.
+        UserError: none of the truth's paths is in the run, or every item is rejected.
     """
     if truth is None and run.truth is None:
         labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()

@@ -92,7 +92,7 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """report.json: sizes, signs and times of a finished run."""
+        """report.json of a finished run: sizes, measures without truth, times."""
         return read_object(self.file(FINISHED))
 
     @property

@@ -58,7 +58,7 @@ class Options:
     """Options of DeepCluster.
 
     Attributes:
-        version: 1 or 2 (see the module's docstring).
+        version: 1 is DeepCluster; 2 is DeepCluster-v2, which clusters a projection on the sphere with fixed centres as heads.
         over: clusters that the network learns, in multiples of K; the finished labelling has K.
         rounds: rounds of clustering; None is one in each epoch with `--preset paper`, else ten.
         lr_scale: factor on the learning rate.

@@ -54,7 +54,8 @@ class Options:
     """Options of SeLaVi.
 
     Attributes:
-        labels: which branches share labels (see the module's docstring).
+        labels: which branches share labels: those of each modality ("shared", as published), one branch of all modalities
+            ("joined"), or none ("apart": matched after training).
         heads: heads, each with labels of its own.
         hidden: width of the heads' hidden layer, 0 for linear heads; None is the paper's with `--preset paper`, else 0.
         lamb: inverse temperature of the solve, above 0 (the paper's lambda).

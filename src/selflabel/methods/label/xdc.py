@@ -56,7 +56,8 @@ class Options:
     """Options of XDC.
 
     Attributes:
-        variant: whose clusters an encoder learns (see the module's docstring).
+        variant: whose clusters an encoder learns: the other modality's ("xdc"), its own ("sdc"), both by two heads ("mdc"), or
+            those of all features side by side ("cdc").
         rounds: rounds of clustering.
         over: clusters that the encoders learn, in multiples of K; the finished labelling has K.
         lr_scale: factor on the learning rate.

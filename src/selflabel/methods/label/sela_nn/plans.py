@@ -19,18 +19,19 @@ FIRST_GAP = 5_000  # items between the first label turns
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
-    """Options of sela-nn. None is by the kind of data.
+    """Options of sela-nn. None is by the kind of data, see `PLANS`.
 
     Attributes:
-        heads: heads of K labels.
-        fine: labels of the over-clustering heads, in multiples of K; empty for no such heads.
-        neighbours: neighbours whose posteriors are averaged.
+        heads: heads of K labels; None is by the kind of data.
+        fine: labels of the over-clustering heads, in multiples of K; empty for no such heads; None is by
+            the kind of data.
+        neighbours: neighbours of an item whose posteriors are averaged; None is by the kind of data.
         smooth: how often the posteriors are averaged; 0 leaves them as they are.
         epsilon: temperature of the transport, on log-posteriors, above 0.
-        relax: relaxation of the masses of each head in turn, 0 (fixed) to 1 (free).
-        remine: label turns between two searches for neighbours; 0 searches at the end only.
-        pretext: what an encoder learns first.
-        pretext_epochs: length of the pretext, in epochs; 0 leaves it out.
+        relax: relaxation of the masses of each head in turn, 0 (fixed) to 1 (free); None is by the kind of data.
+        remine: label turns between two searches for neighbours; 0 searches at the end only; None is by the kind of data.
+        pretext: what an encoder learns first; None is SimCLR for photos from scratch on a GPU, and else nothing.
+        pretext_epochs: length of the pretext, in epochs; 0 leaves it out; None follows from the number of items.
         temperature: temperature of the pretext, above 0.
         lr_scale: factor on the learning rates.
     """
