@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from selflabel.decode.image import Undecodable, background_share, is_grey, open_image
+from selflabel.decode.image import Undecodable, background_share, is_grey, open_values, peculiarity
+from selflabel.decode.scale import Scale, scale_of_sample, to_uint8
 from selflabel.decode.sound import RATE, rate_and_seconds
 from selflabel.decode.video import size_and_seconds
 from selflabel.items import Blob, Items
@@ -31,6 +33,8 @@ class MediaInfo:
         rate: of sounds, samples per second that keep what most of them have; of videos, frames per second where the user
             gave a rate, else 0.
         frames: in a view of a video.
+        scale: of pictures that are not plain 8-bit.
+        notes: sentences about what was assumed.
     """
 
     kind: str
@@ -39,6 +43,8 @@ class MediaInfo:
     seconds: float = 0.0
     rate: float = 0
     frames: int = 0
+    scale: Scale | None = None
+    notes: tuple[str, ...] = ()
 
 
 def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
@@ -51,7 +57,7 @@ def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
     Example:
         >>> from selflabel.items import open_items
         >>> inspect_items(open_items("digits"))
-        MediaInfo(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0)
+        MediaInfo(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0, scale=None, notes=())
     """
     if items.are_features:
         return MediaInfo("features")
@@ -66,10 +72,13 @@ def inspect_images(items: Items) -> MediaInfo:
     images = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
     if not images:
         return MediaInfo("photo", 32, 3)
+    scale = scale_of_sample(images)
+    notes = (() if scale is None else (scale.describe(),)) + picture_notes(items)
+    images = [to_uint8(p, scale) for p in images]
     grey = np.mean([is_grey(p) for p in images]) > 0.9
     glyph = grey and np.median([background_share(p) for p in images]) >= GLYPH_BACKGROUND
     short = int(np.median([min(p.shape[:2]) for p in images]))
-    return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3)
+    return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3, scale=scale, notes=notes)
 
 
 def inspect_videos(blobs: Sequence[Blob | None]) -> MediaInfo:
@@ -96,8 +105,18 @@ def spread(n: int, size: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, size)).astype(int).tolist()))
 
 
+def picture_notes(items: Items) -> tuple[str, ...]:
+    """What is left out of the sample's pictures: later pages and frames, and bands."""
+    blobs = [items.blobs["image"][i] for i in spread(len(items), SAMPLE)] if items.blobs else []
+    found = []
+    for blob in blobs:
+        with suppress(Undecodable, OSError):
+            found.append("" if blob is None else peculiarity(blob.read()))
+    return tuple(f"{found.count(note)} of {len(found)} pictures that were looked at {note}." for note in sorted({*found} - {""}))
+
+
 def sample_pictures(items: Items, size: int) -> list[np.ndarray]:
-    """(H, W[, C]) images of the sample that can be decoded."""
+    """(H, W[, C]) images of the sample that can be decoded, with their values as they are."""
     images = (read_pixels(items, i) for i in spread(len(items), size))
     return [p for p in images if p is not None]
 
@@ -107,6 +126,6 @@ def read_pixels(items: Items, row: int) -> np.ndarray | None:
         return np.asarray(items.array[row])
     blob = items.blobs["image"][row]
     try:
-        return None if blob is None else np.asarray(open_image(blob.read()))
+        return None if blob is None else np.asarray(open_values(blob.read()))
     except (Undecodable, OSError):
         return None

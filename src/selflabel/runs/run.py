@@ -23,6 +23,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, read_rows
+from selflabel.runs.shown import ShownSource
 from selflabel.runs.sources import OpenedSource, open_source
 
 if TYPE_CHECKING:  # outside packages that take long to import
@@ -188,7 +189,8 @@ class Run:
             UserError: run.toml cannot be read.
         """
         name = moved_to or str(self.settings.get("source", ""))
-        return open_source(self.folder, name, self.paths if paths is None else paths, "audio" in self.modalities, follow)
+        opened = open_source(self.folder, name, self.paths if paths is None else paths, "audio" in self.modalities, follow)
+        return opened if opened.error else OpenedSource(ShownSource.of(opened.source, self.modalities), "")
 
     def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.

@@ -68,6 +68,8 @@ def prepare(
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     infos = {m: with_frames(inspect_items(items, m), preset, frames, fps) for m in items.modalities}
+    for note in (note for info in infos.values() for note in info.notes):
+        callbacks.say(note)
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
         return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})

@@ -117,4 +117,4 @@ def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
         seconds = min(info.seconds, SPAN_S)
         frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))
         return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate)
-    return DecodedFormat("image", (info.channels, px, px))
+    return DecodedFormat("image", (info.channels, px, px), scale=info.scale)
