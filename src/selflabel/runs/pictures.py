@@ -13,7 +13,7 @@ from selflabel.decode.image import Undecodable, decode_square, open_image, to_sq
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.scale import Scale, to_uint8
 from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
-from selflabel.decode.video import decode_clip, media_input
+from selflabel.decode.video import decode_clip, is_blank, media_input
 from selflabel.items import Blob, Items
 from selflabel.runs.sources import Missing, Source
 
@@ -136,9 +136,10 @@ def feature_picture(values: np.ndarray) -> Image.Image:
 
 
 def middle_frame(blob: Blob) -> Image.Image:
-    """A video's middle frame, 128 px. Raises Undecodable."""
+    """A video's middle frame, 128 px; another one where that is blank. Raises Undecodable."""
     frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX)
-    return Image.fromarray(np.ascontiguousarray(frames[1].transpose(1, 2, 0)))
+    frame = next((frames[i] for i in (1, 2, 0) if not is_blank(frames[i])), frames[1])
+    return Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
 
 
 def spectrogram(blob: Blob, rate: int = RATE) -> Image.Image:
