@@ -34,7 +34,7 @@ CANCELLED = 0.05  # share of a channel's power: a mix of two channels that keeps
 CLIPPED = 2.0  # times full scale: floats up to it are clipped, louder ones made quieter
 FULL_SCALE = 32768
 MEASURED_BYTES = 4_000_000
-STRIDE = 16  # every so many samples are looked at
+LOOKED_AT = 4096  # samples of a wave, evenly spread, by which its level is judged
 TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 LEVELS = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # of full scale
 
@@ -141,26 +141,31 @@ def channels_of(frame: Any) -> list[np.ndarray]:
     return [values[c::n] for c in range(n)]
 
 
+def sparse(wave: np.ndarray) -> np.ndarray:
+    """LOOKED_AT samples of a wave (S,) or a few more, or all."""
+    return wave[:: max(1, len(wave) // LOOKED_AT)]
+
+
 def is_plain(wave: np.ndarray, channels: list[np.ndarray]) -> bool:
     """Whether a wave (S,) of int16 is that of its channels: not quiet, without a large offset, neither cancelled nor clipped."""
     if len(wave) == 0:
         return True
     if max(int(wave.max()), -int(wave.min())) < QUIET * FULL_SCALE:
         return False
-    part = wave[::STRIDE].astype(np.float32)
+    part = sparse(wave).astype(np.float32)
     return abs(part.mean()) <= part.std() and not is_clipped(channels) and not are_cancelled(channels)
 
 
 def is_clipped(channels: list[np.ndarray]) -> bool:
     """Whether floats are far above full scale."""
-    return channels[0].dtype.kind == "f" and any(float(np.abs(c[::STRIDE]).max(initial=0)) > CLIPPED for c in channels)
+    return channels[0].dtype.kind == "f" and any(float(np.abs(sparse(c)).max(initial=0)) > CLIPPED for c in channels)
 
 
 def are_cancelled(channels: list[np.ndarray]) -> bool:
     """Whether the mix of two channels loses most of their power."""
     if len(channels) != 2:
         return False
-    left, right = (c[::STRIDE].astype(np.float64) for c in channels)
+    left, right = (sparse(c).astype(np.float64) for c in channels)
     left, right = left - left.mean(), right - right.mean()
     return bool(np.square((left + right) / 2).mean() < CANCELLED * max(np.square(left).mean(), np.square(right).mean()))
 
