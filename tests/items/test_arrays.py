@@ -3,7 +3,6 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.items import open_items
-from selflabel.items.arrays import to_uint8
 
 
 def test_arrays_are_images_or_features_and_pickles_are_never_loaded(tmp_path):
@@ -22,16 +21,25 @@ def test_arrays_are_images_or_features_and_pickles_are_never_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros(4), np.zeros((0, 3)), np.zeros((2, 3, 4, 5)), np.full((2, 4, 4), 999.0), np.full((2, 3), np.nan)]
+    "array", [np.zeros(4), np.zeros((0, 3)), np.zeros((2, 3, 4, 5)), np.full((2, 4, 4), np.nan), np.full((2, 3), np.nan)]
 )
 def test_other_arrays_are_refused_in_a_sentence(array):
     with pytest.raises(UserError):
         open_items(array)
 
 
-def test_images_of_every_number_type_become_bytes():
+def test_images_of_every_number_type_keep_it_and_others_are_refused():
     levels = np.array([[[0, 51], [102, 255]]])
-    for array in (levels, levels.astype(np.uint16) * 257, levels / 255, levels.astype(np.float64), levels.astype(np.uint8)):
-        assert to_uint8(array, "x").dtype == np.uint8 and to_uint8(array, "x").tolist() == levels.tolist()
-    with pytest.raises(UserError, match="real numbers"):
-        open_items(np.ones((3, 2), complex))
+    for dtype in (bool, np.int16, np.uint16, np.int64, np.float16, np.float64, np.uint8):
+        assert open_items(levels.astype(dtype)).array.dtype == dtype
+    for array in (np.ones((3, 2), complex), np.ones((3, 2, 2), complex), np.full((3, 2, 2), "x")):
+        with pytest.raises(UserError, match="real numbers"):
+            open_items(array)
+
+
+def test_a_picture_without_a_finite_value_is_skipped():
+    values = np.ones((4, 3, 3))
+    values[1], values[2, 0] = np.nan, np.inf
+    items = open_items(values)
+    assert items.paths == ["row:000000", "row:000002", "row:000003"]
+    assert items.skipped == [("row:000001", "no pixel has a finite value")]

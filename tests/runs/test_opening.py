@@ -119,7 +119,7 @@ def test_lines_are_found_in_every_row_group(tmp_path, monkeypatch):
     run = made_here(tmp_path / "run", pictures(tmp_path / "photos", 7))
     assert pq.ParquetFile(run.folder / "sources.parquet").num_row_groups == 4
     source = run.source().source
-    assert isinstance(source, RecordedSource)
+    assert isinstance(source.source, RecordedSource)
     assert [source.blobs(row)["image"].file[-5:] for row in (6, 0, 3, 5)] == ["6.png", "0.png", "3.png", "5.png"]
     assert reason(run, 7) == "the run recorded no file for it"
 

@@ -44,6 +44,7 @@ class Settings:
         px: side of a view in pixels, at least 1; None is by the data; sounds have a size of their own.
         frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30.
         fps: at which a video's frames are shown, in frames a second, above 0; None spreads them evenly.
+        rate: samples a second at which sounds are kept, in Hz, up to 1000000; None is their own, 16000 at most.
         modality: use this modality only; None uses as many as the method takes.
         options: options of the method; `--set NAME=VALUE` gives each of them.
 
@@ -67,6 +68,7 @@ class Settings:
     px: int | None = None
     frames: int | None = None
     fps: float | None = None
+    rate: int | None = None
     modality: Literal["image", "video", "audio"] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
@@ -74,6 +76,7 @@ class Settings:
     workers: int = 0
 
 
+MAX_RATE = 1_000_000  # Hz
 MODALITIES = ("image", "video", "audio")
 MAX_DOTS = 100  # of a key in a TOML file: the parser takes time by their square
 SPEED_ONLY = ("device", "cache", "workers")
@@ -96,10 +99,12 @@ def make_settings(**given: Any) -> Settings:
         raise UserError(f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
     if settings.fps is not None and not settings.fps > 0:
         raise UserError(f"fps = {settings.fps}: must be more than 0.")
-    for name, least in (("clusters", 1), ("epochs", 1), ("px", 1), ("frames", 1)):
+    for name, least in (("clusters", 1), ("epochs", 1), ("px", 1), ("frames", 1), ("rate", 1000)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UserError(f"{name} = {value}: must be at least {least}.")
+    if settings.rate is not None and settings.rate > MAX_RATE:
+        raise UserError(f"rate = {settings.rate}: must be at most {MAX_RATE}.")
     return settings
 
 

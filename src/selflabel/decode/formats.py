@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selflabel.decode.image import decode_square
+from selflabel.decode.scale import Scale
 from selflabel.decode.sound import decode_sound
 from selflabel.decode.video import decode_clip, media_input
 from selflabel.items import Blob
@@ -20,11 +21,13 @@ class DecodedFormat:
         kind: "image" or "clip" of uint8, or "sound" of int16.
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
+        scale: of images that are not plain 8-bit.
     """
 
     kind: str
     shape: tuple[int, ...]
     rate: float = 0
+    scale: Scale | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -39,7 +42,8 @@ class DecodedFormat:
     @property
     def stored_name(self) -> str:
         """Text that names the format in the cache. It has the class's name in version 0.1.0: its caches stay valid."""
-        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r})"
+        scale = f", {self.scale}" if self.scale else ""
+        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale})"
 
     def decode(self, blob: Blob) -> tuple[np.ndarray, int]:
         """Decode one item.
@@ -51,7 +55,7 @@ class DecodedFormat:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
         if self.kind == "image":
-            return decode_square(blob.read(), self.shape[1], self.shape[0]), 1
+            return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale), 1
         if self.kind == "clip":
             return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate)
         return decode_sound(media_input(blob), self.shape[0], int(self.rate))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
+
+from selflabel.decode.deep import BANDS, NO_DATA, NotRead, deep_colours, is_tiff, tiff_bands, tiff_tags, without_nodata
+from selflabel.decode.scale import Scale, to_uint8
 
 MAX_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # makers of pictures keep their settings in PNG, in megabytes
 WHITE = (255, 255, 255, 255)
+JPEG = b"\xff\xd8"
 GREY_SPREAD = 8  # levels that the channels of a grey pixel may differ by: JPEG rounds
 BACKGROUND_LEVELS = 33  # grey levels that count as one background
 
@@ -20,15 +25,32 @@ class Undecodable(Exception):
     """The bytes cannot be decoded; the text says why."""
 
 
-def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
-    """Decode to mode 'L' or 'RGB': first frame, upright by its EXIF, 16-bit scaled to 8, transparency over white.
+def open_image(data: bytes, draft_px: int | None = None, scale: Scale | None = None) -> Image.Image:
+    """Decode to mode 'L' or 'RGB': first frame, upright by its EXIF, more than 8 bits scaled to 8, transparency over white.
 
     Args:
         data: the encoded bytes.
         draft_px: lets JPEG decode at a reduced scale whose short side still has this many pixels.
+        scale: of the set; None where its pictures are plain 8-bit.
 
     Raises:
         Undecodable: empty, truncated, too large, or not an image.
+    """
+    picture = open_values(data, draft_px, deep=scale is not None)
+    if isinstance(picture, Image.Image) and not (scale and scale.eight_bit):
+        return picture
+    return Image.fromarray(np.ascontiguousarray(to_uint8(np.asarray(picture), scale)))
+
+
+def open_values(data: bytes, draft_px: int | None = None, deep: bool = True) -> Image.Image | np.ndarray:
+    """Decode to an 8-bit image of mode 'L' or 'RGB', or to an array (H, W) or (H, W, 3) of the values of any other picture.
+
+    Args:
+        data, draft_px: see `open_image`.
+        deep: also read 16-bit colours in full, of which Pillow keeps the high bytes.
+
+    Raises:
+        Undecodable: see `open_image`; or no pixel has a finite value.
     """
     if not data:
         raise Undecodable("the file is empty (zero bytes)")
@@ -36,11 +58,11 @@ def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            if draft_px:
-                image.draft(None, (draft_px, draft_px))
-            image.load()
-            return to_grey_or_rgb(ImageOps.exif_transpose(image))
+            return read_values(data, draft_px, deep)
+    except Undecodable:
+        raise
+    except NotRead as error:
+        raise Undecodable(str(error)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Undecodable(f"more than {MAX_PIXELS:,} pixels: taken for a decompression bomb") from error
     except Image.UnidentifiedImageError as error:
@@ -49,20 +71,56 @@ def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
         raise Undecodable(f"cannot be decoded ({type(error).__name__}: {error})") from error
 
 
+def read_values(data: bytes, draft_px: int | None, deep: bool) -> Image.Image | np.ndarray:
+    """See `open_values`; any exception may be raised."""
+    colours = deep_colours(data) if deep else None
+    if colours is None:
+        try:
+            image = Image.open(io.BytesIO(data))
+        except Image.UnidentifiedImageError:
+            if not is_tiff(data):
+                raise
+            colours = tiff_bands(data)
+    if colours is not None:
+        return finite(colours[..., 0] if colours.shape[2] < 3 else colours)
+    if draft_px:
+        image.draft(None, (draft_px, draft_px))
+    image.load()
+    if not image.mode.startswith("I") and image.mode != "F":
+        return to_grey_or_rgb(ImageOps.exif_transpose(image))
+    tags: Any = getattr(image, "tag_v2", {})
+    values = np.asarray(ImageOps.exif_transpose(image), np.float64 if image.mode == "F" else None)
+    return finite(without_nodata(values, tags.get(NO_DATA)))
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values themselves. Raises Undecodable where none is finite."""
+    if values.dtype.kind == "f" and not np.isfinite(values).any():
+        raise Undecodable("no pixel has a finite value")
+    return values
+
+
+def peculiarity(data: bytes) -> str:
+    """What of a picture is left out, as the end of a sentence; "" where nothing is, or the picture cannot be decoded."""
+    if data[:2] == JPEG:
+        return ""
+    try:
+        bands = int(tiff_tags(data).get(BANDS, 1)) if is_tiff(data) else 1
+        if bands > 4:
+            return f"have {bands} bands: the first three are shown as red, green and blue"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                return "have several pages or frames: the first one is used" if getattr(image, "is_animated", False) else ""
+    except Exception:  # as in `open_values`
+        return ""
+
+
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(to_uint8(np.asarray(image, np.float64)))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, WHITE), over).convert("RGB")
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-
-
-def to_uint8(values: np.ndarray) -> np.ndarray:
-    """16-bit images divided by 257, floats in [0, 1] times 255, others as they are."""
-    top = values.max(initial=0)
-    scaled = values / 257 if top > 255 else values * 255 if 0 < top <= 1 else values
-    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
 
 
 def to_square(image: Image.Image, px: int) -> Image.Image:
@@ -75,13 +133,14 @@ def to_square(image: Image.Image, px: int) -> Image.Image:
     return image.resize((px, px), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side), reducing_gap=2.0)
 
 
-def decode_square(data: bytes, px: int, channels: int) -> np.ndarray:
+def decode_square(data: bytes, px: int, channels: int, scale: Scale | None = None) -> np.ndarray:
     """Decode the middle square of an image.
 
     Args:
         data: the encoded bytes.
         px: side in pixels.
         channels: 1 (grey) or 3 (RGB).
+        scale: of the set; None where its pictures are plain 8-bit.
 
     Returns:
         (channels, px, px) uint8.
@@ -89,7 +148,7 @@ def decode_square(data: bytes, px: int, channels: int) -> np.ndarray:
     Raises:
         Undecodable: see `open_image`.
     """
-    image = to_square(open_image(data, draft_px=px), px).convert("L" if channels == 1 else "RGB")
+    image = to_square(open_image(data, px, scale), px).convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 

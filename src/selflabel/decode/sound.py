@@ -1,4 +1,8 @@
-"""One file's sound to a mono wave at one rate. Imports no torch, so that worker processes start quickly."""
+"""One file's sound to a mono wave at one rate. Imports no torch, so that worker processes start quickly.
+
+Most sounds are mixed and resampled by FFmpeg as they are. Those that this would lose are levelled first (`levelled_wave`): very
+quiet ones, channels that cancel one another, a constant offset, floats far above full scale.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,32 @@ from typing import Any
 import numpy as np
 
 from selflabel.decode.image import Undecodable
-from selflabel.decode.video import media_input, open_media, seconds_of
+from selflabel.decode.video import (
+    is_wrong,
+    measured_seconds,
+    media_input,
+    open_media,
+    origin_of,
+    packet_seconds,
+    seconds_of,
+    seek,
+)
 from selflabel.items import Blob
 
 RATE = 16_000  # Hz, at most
 LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its middle is decoded
-SILENCE = 1e-3  # of full scale: a wave that never rises above it counts as no sound
+QUIET = 1e-3  # of full scale: a wave that never rises above it is made louder
+LEVEL = 0.5  # of full scale, to which it is
+SILENT_STEPS = 4  # of 16 bits, or of FINE_STEP: a wave that moves by less is silent
+FINE_STEP = 2.0**-20  # of samples of more than 16 bits, as they are stored
+FINE_FORMATS = ("s32", "s32p", "flt", "dbl", "dblp")  # lossy codecs decode to "fltp"
+CANCELLED = 0.05  # share of a channel's power: a mix of two channels that keeps less has lost the sound
+CLIPPED = 2.0  # times full scale: floats up to it are clipped, louder ones made quieter
 FULL_SCALE = 32768
+MEASURED_BYTES = 4_000_000
+LOOKED_AT = 4096  # samples of a wave, evenly spread, by which its level is judged
+TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
+LEVELS = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # of full scale
 
 
 def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.ndarray, int]:
@@ -29,21 +52,23 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
         silent one, which is no error.
 
     Raises:
-        Undecodable: neither video nor sound, or damaged from the start.
+        Undecodable: neither video nor sound, damaged from the start, or of a rate or channels that cannot be converted.
     """
     with open_media(data) as container:
         if not container.streams.audio:
             if container.streams.video:
                 return np.zeros(samples, np.int16), 0
             raise Undecodable("has no sound")
-        length, span = seconds_of(container, container.streams.audio[0]), samples / rate
-        is_long = length > LONG_RATIO * span
-        if is_long:
-            container.seek(int((length - span) / 2 * 1_000_000), backward=True)
-        wave = read_wave(container, rate, samples if is_long else None)
+        length = seconds_of(container, container.streams.audio[0])
+        wave = read_middle(container, length, samples, rate) if length > 0 else np.zeros(0, np.int16)
+    if has_wrong_length(len(wave), length, samples, rate):
+        measured = measured_seconds(data, "audio")
+        if is_wrong(length, measured):
+            with open_media(data) as container:
+                wave = read_middle(container, measured, samples, rate)
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
-    if max(int(wave.max()), -int(wave.min())) < SILENCE * FULL_SCALE:
+    if not wave.any():
         return np.zeros(samples, np.int16), 0
     if len(wave) >= samples:
         first = (len(wave) - samples) // 2
@@ -51,8 +76,27 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
     return np.resize(wave, samples), len(wave)
 
 
+def read_middle(container: Any, length_s: float, samples: int, rate: int) -> np.ndarray:
+    """The middle of a long sound, or all of a short one; of one that goes on for longer than it should, its beginning."""
+    span = samples / rate
+    if length_s <= LONG_RATIO * span:
+        return read_wave(container, rate, int(2 * LONG_RATIO * samples) + rate)
+    seek(container, (length_s - span) / 2 + origin_of(container, container.streams.audio[0]))
+    return read_wave(container, rate, samples)
+
+
+def has_wrong_length(n: int, length_s: float, samples: int, rate: int) -> bool:
+    """Whether `n` samples are other than a sound of this length gives."""
+    expected = samples if length_s > LONG_RATIO * samples / rate else length_s * rate
+    return length_s <= 0 or is_wrong(expected / rate, max(n, 1) / rate)
+
+
 def read_wave(container: Any, rate: int, samples: int | None = None) -> np.ndarray:
-    """The sound track from the container's position on: `samples` of it, or all up to its end or its first damage."""
+    """The sound track from the container's position on: `samples` of it, or all up to its end or its first damage.
+
+    Raises:
+        Undecodable: its rate or channels cannot be converted.
+    """
     import av
 
     queue = av.AudioFifo()
@@ -64,18 +108,116 @@ def read_wave(container: Any, rate: int, samples: int | None = None) -> np.ndarr
                 break
     except (av.FFmpegError, ValueError):
         pass
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     whole = queue.read()  # resampled at once: a call costs as much as a frame
     if whole is None:
         return np.zeros(0, np.int16)
-    return np.concatenate([out.to_ndarray()[0] for out in [*resampler.resample(whole), *resampler.resample(None)]])[:samples]
+    try:
+        channels = channels_of(whole)
+        wave = resample(whole, rate)
+        return (wave if is_plain(wave, channels) else resample(levelled_wave(whole, channels), rate))[:samples]
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        n = whole.layout.nb_channels
+        raise Undecodable(f"its sound of {whole.sample_rate} Hz and {n} channels cannot be converted ({error})") from error
+
+
+def resample(frame: Any, rate: int) -> np.ndarray:
+    """(S,) int16 mix of a frame's channels at a rate."""
+    import av
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+    out = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([part.to_ndarray()[0] for part in out]) if out else np.zeros(0, np.int16)
+
+
+# --------------------------------------------------------------------------------------------------------------- levels
+
+
+def channels_of(frame: Any) -> list[np.ndarray]:
+    """The samples of every channel as they are stored, without a copy."""
+    kind, n = TYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
+    if frame.format.is_planar:
+        return [np.frombuffer(plane, kind)[: frame.samples] for plane in frame.planes]
+    values = np.frombuffer(frame.planes[0], kind)[: frame.samples * n]
+    return [values[c::n] for c in range(n)]
+
+
+def sparse(wave: np.ndarray) -> np.ndarray:
+    """LOOKED_AT samples of a wave (S,) or a few more, or all."""
+    return wave[:: max(1, len(wave) // LOOKED_AT)]
+
+
+def is_plain(wave: np.ndarray, channels: list[np.ndarray]) -> bool:
+    """Whether a wave (S,) of int16 is that of its channels: not quiet, without a large offset, neither cancelled nor clipped."""
+    if len(wave) == 0:
+        return True
+    if max(int(wave.max()), -int(wave.min())) < QUIET * FULL_SCALE:
+        return False
+    part = sparse(wave).astype(np.float32)
+    return abs(part.mean()) <= part.std() and not is_clipped(channels) and not are_cancelled(channels)
+
+
+def is_clipped(channels: list[np.ndarray]) -> bool:
+    """Whether floats are far above full scale."""
+    return channels[0].dtype.kind == "f" and any(float(np.abs(sparse(c)).max(initial=0)) > CLIPPED for c in channels)
+
+
+def are_cancelled(channels: list[np.ndarray]) -> bool:
+    """Whether the mix of two channels loses most of their power."""
+    if len(channels) != 2:
+        return False
+    left, right = (sparse(c).astype(np.float64) for c in channels)
+    left, right = left - left.mean(), right - right.mean()
+    return bool(np.square((left + right) / 2).mean() < CANCELLED * max(np.square(left).mean(), np.square(right).mean()))
+
+
+def levelled_wave(frame: Any, channels: list[np.ndarray]) -> Any:
+    """A mono frame of floats without offset, at LEVEL where it was very quiet or too loud; zeros where nothing moves."""
+    import av
+
+    name = frame.format.name.removesuffix("p")
+    waves = np.stack([np.nan_to_num(c.astype(np.float64), posinf=0, neginf=0) for c in channels]) / LEVELS[name]
+    waves -= waves.mean(axis=1, keepdims=True)
+    wave = waves[np.square(waves).mean(axis=1).argmax()] if are_cancelled(list(waves)) else waves.mean(axis=0)
+    step = FINE_STEP if frame.format.name in FINE_FORMATS else 1 / FULL_SCALE
+    peak = float(np.abs(wave).max())
+    if np.ptp(wave) < SILENT_STEPS * step:
+        wave = np.zeros_like(wave)
+    elif peak < QUIET or peak > CLIPPED:
+        wave *= LEVEL / peak
+    mono = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
+    mono.sample_rate = frame.sample_rate
+    return mono
 
 
 def rate_and_seconds(blob: Blob) -> tuple[int, float] | None:
-    """(rate in Hz, length in seconds) of the sound track as the file states them; None without one."""
+    """(rate in Hz, length in seconds) of the sound track as the file states them; None without one.
+
+    A missing length is measured, and in a file of at most MEASURED_BYTES one that cannot be right, too.
+    """
     try:
         with open_media(media_input(blob)) as container:
             stream = container.streams.audio[0]
-            return stream.rate, seconds_of(container, stream)
+            seconds = seconds_of(container, stream)
+            measured = packet_seconds(container, stream) if seconds <= 0 or container.size <= MEASURED_BYTES else seconds
+            return stream.rate, measured if is_wrong(seconds, measured) else seconds
     except (Undecodable, IndexError, OSError):
         return None
+
+
+def share_above(blob: Blob, hertz: float) -> float | None:
+    """Share of the energy of a sound's middle second that lies above a frequency in Hz; None where that cannot be found."""
+    import av
+
+    try:
+        with open_media(media_input(blob)) as container:
+            stream = container.streams.audio[0]
+            rate, length = stream.rate, seconds_of(container, stream)
+            if rate <= 2 * hertz:
+                return 0.0
+            if length > 2:
+                seek(container, length / 2 + origin_of(container, stream))
+            wave = read_wave(container, rate, rate).astype(np.float32)
+    except (Undecodable, IndexError, OSError, av.FFmpegError, ValueError):
+        return None
+    power = np.square(np.abs(np.fft.rfft((wave - wave.mean()) * np.hanning(len(wave))))) if len(wave) > 1 else np.zeros(1)
+    return float(power[int(hertz * len(wave) / rate) :].sum() / power.sum()) if power.sum() > 0 else None

@@ -1,13 +1,15 @@
 """One video file's bytes to frames of one size at one rate. Imports no torch, so that worker processes start quickly.
 
-Frames come from the middle of the video, of SPAN_S seconds at most. The frames of a shorter video repeat.
+Frames come from the middle of the video, of SPAN_S seconds at most. The frames of a shorter video repeat. Where the length that
+the file states is missing or cannot be right, it is measured; where all frames of the middle are blank, others are looked for.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from contextlib import suppress
+from itertools import count, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,13 @@ from selflabel.items import Blob
 
 SPAN_S = 10.0  # of a video's middle that frames come from
 CLOSE_S = 1e-6  # a frame so much early is on time
+LATE_S = 1.0  # a stream that starts so late starts at the origin of its times; less is a track that starts late
+WRONG = (0.25, 0.5)  # a stated length is wrong if it is off by more than this share and by more than these seconds
+STILLS = ("mjpeg", "png", "bmp", "tiff", "webp", "gif", "jpeg2000")  # codecs of cover pictures, and of some films
+BLANK_LEVELS = 12  # a frame whose pixels differ by less is blank
+SEARCHED = 16  # frames, evenly over a video, among which those that are not blank are looked for
+SEARCHED_WHOLE_S = 60.0  # up to this length a video is decoded for it; in a longer one only key frames are
+DEFAULT_FPS = 25.0
 
 TimedFrame = tuple[float | None, Any]  # seconds, None where the file does not say; the frame
 
@@ -70,21 +79,133 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tupl
     Raises:
         Undecodable: no picture in it.
     """
+    with open_media(data) as container:
+        stream = film_stream(container)
+        length = seconds_of(container, stream)
+        clip, is_whole = (
+            read_clip(container, stream, schedule_of(length, frames, fps), px) if length > 0 else (no_frames(px), False)
+        )
+        is_cover = len(clip) == 1 and stream.codec_context.name in STILLS and len(container.streams.audio) > 0
+    if is_cover:
+        raise Undecodable("has a cover picture and no film")
+    if len(clip) < frames or not is_whole:
+        measured = measured_seconds(data)
+        if is_wrong(length, measured):
+            length, clip = measured, read_again(data, schedule_of(measured, frames, fps), px)
+    if not len(clip):
+        raise Undecodable("has no picture that can be decoded")
+    if all(map(is_blank, clip)):
+        found = frames_not_blank(data, length, px)
+        clip = found[np.linspace(0, len(found) - 1, min(frames, len(found))).astype(int)] if len(found) else clip
+    return np.resize(clip, (frames, 3, px, px)), len(clip)
+
+
+def film_stream(container: Any) -> Any:
+    """The stream that is the film: no cover picture, however the streams are ordered.
+
+    Raises:
+        Undecodable: there is none, or its codec is not known.
+    """
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise Undecodable("has no picture")
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
+        raise Undecodable("its film has a codec that is not known")
+    candidates = [s for s in known if s.codec_context.name not in STILLS] or known
+    best = container.streams.best("video")
+    return next((s for s in candidates if best is not None and s.index == best.index), candidates[0])
+
+
+def no_frames(px: int) -> np.ndarray:
+    return np.zeros((0, 3, px, px), np.uint8)
+
+
+def read_again(data: bytes | str, schedule: Schedule, px: int) -> np.ndarray:
+    """(n, 3, px, px) frames of a film that is opened anew."""
+    with open_media(data) as container:
+        return read_clip(container, film_stream(container), schedule, px)[0]
+
+
+def read_clip(container: Any, stream: Any, schedule: Schedule, px: int) -> tuple[np.ndarray, bool]:
+    """((n, 3, px, px) the scheduled frames that are there, whether the film ends where the file says it does)."""
     import av
 
-    with open_media(data) as container:
-        if not container.streams.video:
-            raise Undecodable("has no picture")
-        stream = container.streams.video[0]
-        schedule = schedule_of(seconds_of(container, stream), frames, fps)
-        if schedule.first_s > 0:
-            container.seek(int(schedule.first_s * 1_000_000), backward=True)
-        images = list(frames_on_schedule(decode_frames(container, stream, schedule), schedule))
-    if not images:
-        raise Undecodable("has no picture that can be decoded")
+    origin = origin_of(container, stream)
+    if schedule.first_s > 0:
+        seek(container, schedule.first_s + origin)
+    images = list(frames_on_schedule(decode_frames(container, stream, schedule, origin), schedule))
     resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
-    clip = np.stack([middle_square(picture, px, resizer) for picture in images])
-    return np.resize(clip, (frames, 3, px, px)), len(clip)
+    clip = np.stack([middle_square(picture, px, resizer) for picture in images]) if images else no_frames(px)
+    is_whole = schedule.first_s > 0 or next(packets_until_damage(p for p in container.demux(stream) if p.size), None) is None
+    return clip, is_whole
+
+
+def seek(container: Any, at_s: float) -> None:
+    """Go to the last key frame before a time; a file in which that is impossible stays where it is."""
+    import av
+
+    with suppress(av.FFmpegError, OverflowError):
+        container.seek(int(at_s * 1_000_000), backward=True)
+
+
+def origin_of(container: Any, stream: Any) -> float:
+    """The time in seconds at which the stream's times start; 0 where a track starts a little late."""
+    if stream.start_time is not None and stream.time_base:
+        start = float(stream.start_time * stream.time_base)
+    else:
+        start = (container.start_time or 0) / 1_000_000
+    return start if start >= LATE_S else 0.0
+
+
+def is_wrong(stated_s: float, measured_s: float) -> bool:
+    """Whether a stated length is so far from the measured one that it cannot be right."""
+    off = abs(stated_s - measured_s)
+    return measured_s > 0 and off > WRONG[0] * measured_s and (off > WRONG[1] or stated_s <= 0)
+
+
+def measured_seconds(data: bytes | str, kind: str = "video") -> float:
+    """The length of a film's or sound's stream by its packets, of which none is decoded; 0 where there are none.
+
+    Args:
+        data: the file's bytes, or its name.
+        kind: "video" or "audio".
+    """
+    with open_media(data) as container:
+        return packet_seconds(container, film_stream(container) if kind == "video" else container.streams.audio[0])
+
+
+def packet_seconds(container: Any, stream: Any) -> float:
+    """The length of a stream by the packets from the container's position on."""
+    first, last, n = None, 0.0, 0
+    tick = float(stream.time_base or 1)
+    for packet in packets_until_damage(p for p in container.demux(stream) if p.size):
+        n += 1
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None:
+            start, end = time * tick, (time + (packet.duration or 0)) * tick
+            first, last = start if first is None else min(first, start), max(last, end)
+    if first is not None and last > first:
+        return last - first
+    return n / float(stream.average_rate or DEFAULT_FPS) if stream.type == "video" else 0.0
+
+
+def is_blank(picture: np.ndarray) -> bool:
+    """Whether a (3, px, px) frame is of one colour, but for noise."""
+    return bool(np.ptp(picture[:, ::2, ::2].reshape(3, -1), axis=1).max() < BLANK_LEVELS)
+
+
+def frames_not_blank(data: bytes | str, length_s: float, px: int) -> np.ndarray:
+    """(n, 3, px, px) the frames that are not blank among SEARCHED ones, evenly over the whole film."""
+    interval = length_s / SEARCHED
+    if length_s <= SEARCHED_WHOLE_S:
+        found = read_again(data, Schedule(0.0, interval, SEARCHED), px)
+    else:
+        starts = [Schedule(i * interval, 0.0, 1) for i in range(SEARCHED)]
+        found = np.concatenate([read_again(data, start, px) for start in starts])
+    return np.array([picture for picture in found if not is_blank(picture)], np.uint8).reshape(-1, 3, px, px)
 
 
 def schedule_of(length_s: float, frames: int, fps: float) -> Schedule:
@@ -97,12 +218,15 @@ def schedule_of(length_s: float, frames: int, fps: float) -> Schedule:
 
 
 def size_and_seconds(blob: Blob) -> tuple[int, float] | None:
-    """(short side in pixels, length in seconds) as the file states them; None where there is no picture."""
+    """(short side in pixels, length in seconds) as the file states them; None where there is no picture.
+
+    A length that the file does not state is measured.
+    """
     try:
         with open_media(media_input(blob)) as container:
-            stream = container.streams.video[0]
-            return min(stream.width, stream.height), seconds_of(container, stream)
-    except (Undecodable, IndexError, OSError):
+            stream = film_stream(container)
+            return min(stream.width, stream.height), seconds_of(container, stream) or packet_seconds(container, stream)
+    except (Undecodable, OSError):
         return None
 
 
@@ -122,10 +246,12 @@ def seconds_of(container: Any, stream: Any) -> float:
     """The length in seconds as the file states it; 0 where it does not."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / 1_000_000 if container.duration else 0.0
+    length = container.duration / 1_000_000 if container.duration else 0.0
+    origin = origin_of(container, stream)
+    return length - origin if "matroska" in container.format.name and length > origin else length  # it states when it ends
 
 
-def decode_frames(container: Any, stream: Any, schedule: Schedule) -> Iterator[TimedFrame]:
+def decode_frames(container: Any, stream: Any, schedule: Schedule, origin_s: float = 0.0) -> Iterator[TimedFrame]:
     """Decode the frames that are wanted and those that they depend on; the decoder skips the others.
 
     Frames up to the first damage are kept. Where packets come in the order of their times, either no frame depends on a later
@@ -136,17 +262,26 @@ def decode_frames(container: Any, stream: Any, schedule: Schedule) -> Iterator[T
     stream.thread_type = "SLICE"  # a frame can be skipped by itself
     tick = float(stream.time_base)
     packets: Iterable[Any] = packets_until_damage(p for p in container.demux(stream) if p.size)
+    is_untimed = False
     if schedule.interval_s > 0:
-        end = (schedule.first_s + schedule.interval_s * schedule.n_frames + 1) / tick  # a track may start late
+        end = (origin_s + schedule.first_s + schedule.interval_s * schedule.n_frames + 1) / tick  # a track may start late
         packets = list(takewhile(lambda p: p.dts is None or p.dts <= end, packets))
-    times = [(p.pts * tick, p.pts) for p in packets if p.pts is not None] if schedule.interval_s > 0 else []
+        is_untimed = all(p.pts is None and p.dts is None for p in packets)
+    times = [(p.pts * tick - origin_s, p.pts) for p in packets if p.pts is not None] if schedule.interval_s > 0 else []
     wanted = {None, *frames_on_schedule(sorted(times), schedule)}
     can_skip = times != sorted(times)
+    shown_s = count(0, 1 / float(stream.average_rate or DEFAULT_FPS))  # of a file without times, read from its start
+
+    def timed(frame: Any) -> TimedFrame:
+        if frame.pts is not None:
+            return frame.pts * tick - origin_s, frame
+        return next(shown_s) if is_untimed else None, frame
+
     try:
         for packet in packets:
             stream.codec_context.skip_frame = "NONREF" if can_skip and packet.pts not in wanted else "DEFAULT"
-            yield from ((None if f.pts is None else f.pts * tick, f) for f in packet.decode())
-        yield from ((None if f.pts is None else f.pts * tick, f) for f in stream.codec_context.decode(None))
+            yield from map(timed, packet.decode())
+        yield from map(timed, stream.codec_context.decode(None))
     except (av.FFmpegError, ValueError):
         return
 

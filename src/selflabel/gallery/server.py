@@ -16,6 +16,7 @@ from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from PIL.Image import Image
 
 from selflabel.base.errors import UserError
 from selflabel.gallery.details import item_details
@@ -30,6 +31,7 @@ from selflabel.gallery.summary import describe_edit, overview
 from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import array_picture, feature_picture
 from selflabel.runs.run import Run
+from selflabel.runs.shown import ShownSource
 from selflabel.runs.sources import Source
 from selflabel.runs.thumbs import Thumbs
 
@@ -180,6 +182,9 @@ def add_media_routes(app: FastAPI, page: Page) -> None:
         row = check_row(page, row)
         if modality == "array":
             return array_response(page.source.values(row))
+        scaled = page.source.scaled_picture(row) if modality == "image" and isinstance(page.source, ShownSource) else None
+        if scaled is not None:
+            return png_response(scaled)
         blob = page.source.blobs(row).get(modality)
         if blob is None:
             raise Missing(f"it has no {modality}")
@@ -235,6 +240,10 @@ def array_response(values: np.ndarray) -> Response:
     """A PNG of an array's pixels or features, enlarged by a whole factor."""
     picture = feature_picture(values) if values.ndim == 1 else array_picture(values)
     factor = max(1, ARRAY_PX // max(picture.size))
+    return png_response(picture.resize((picture.width * factor, picture.height * factor), 0))
+
+
+def png_response(picture: Image) -> Response:
     data = io.BytesIO()
-    picture.resize((picture.width * factor, picture.height * factor), 0).save(data, "PNG")
+    picture.save(data, "PNG")
     return Response(data.getvalue(), media_type="image/png", headers={"cache-control": "private, max-age=600"})

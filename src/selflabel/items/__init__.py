@@ -49,7 +49,7 @@ def open_items(source: str | os.PathLike | np.ndarray) -> Items:
 
     Args:
         source: a folder, a manifest, an array file, tar shards, one file, an embedded set's name; or an array of images
-            (N, H, W[, C]) uint8 or of features (N, D) float.
+            (N, H, W[, C]) of any real type or of features (N, D) float.
 
     Returns:
         The table of its items.

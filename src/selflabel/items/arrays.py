@@ -11,10 +11,10 @@ from selflabel.items.table import Items
 
 
 def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -> Items:
-    """The items of an array; rows of features with a NaN or an infinite value are skipped.
+    """The items of an array; features with a NaN or an infinite value and pictures without a finite one are skipped.
 
     Args:
-        array: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) images; or (N, D) features, real numbers.
+        array: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) images, which keep their type; or (N, D) features.
         source: what errors name.
         truth: (N,) class names.
 
@@ -27,10 +27,10 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
     if len(array) == 0 or 0 in array.shape:
         raise UserError(f"{source}: the array is empty (shape {shape}); it needs at least one item.")
     paths = [f"row:{i:06d}" for i in range(len(array))]
+    if array.dtype.kind not in "buif":
+        raise UserError(f"{source}: {'images' if array.ndim > 2 else 'features'} must be real numbers, not {array.dtype}.")
     if array.ndim > 2:
-        return Items(source, paths, array=to_uint8(array, source), truth=truth)
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise UserError(f"{source}: features must be real numbers, not {array.dtype}.")
+        return with_finite_pictures(Items(source, paths, array=array, truth=truth))
     bad = np.flatnonzero(~np.isfinite(np.asarray(array, np.float32)).all(axis=1))
     if len(bad) == len(array):
         raise UserError(f"{source}: every row has a NaN or an infinite value; mend the features first.")
@@ -39,22 +39,20 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
     return table.take(good, [(paths[i], "a value is NaN or infinite") for i in bad])
 
 
-def to_uint8(array: np.ndarray, source: str) -> np.ndarray:
-    """Images as uint8: floats in [0, 1] are scaled, 16-bit ones keep their high byte.
+def with_finite_pictures(items: Items) -> Items:
+    """The pictures with at least one finite value.
 
     Raises:
-        UserError: values that are neither.
+        UserError: there is none.
     """
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
-    low, high = float(array.min()), float(array.max())
-    if np.issubdtype(array.dtype, np.floating) and low >= 0 and high <= 1:
-        return (array * 255 + 0.5).astype(np.uint8)
-    if low >= 0 and high <= 255:
-        return array.astype(np.uint8)
-    raise UserError(f"{source}: image values must be uint8, or lie in 0..1; found {array.dtype} from {low:g} to {high:g}.")
+    array = items.array
+    if array is None or array.dtype.kind != "f":
+        return items
+    good = [i for i, picture in enumerate(array) if np.isfinite(picture).any()]
+    if not good:
+        raise UserError(f"{items.source}: every value is NaN or infinite; mend the pictures first.")
+    bad = sorted(set(range(len(array))) - set(good))
+    return items.take(good, [(items.paths[i], "no pixel has a finite value") for i in bad])
 
 
 def from_array_file(path: Path) -> Items:

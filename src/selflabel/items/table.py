@@ -99,7 +99,7 @@ class Items:
         source: what was opened, as errors name it.
         paths: (N,) what people see of the items.
         blobs: modality to (N,) blobs, None where an item lacks the modality; empty for an array.
-        array: (N, H, W[, C]) uint8 images or (N, D) float32 features; None for files.
+        array: (N, H, W[, C]) images of any real type or (N, D) float32 features; None for files.
         truth: (N,) class names where the source carries them. They are used for scores only.
         skipped: (path, reason) of what cannot be an item.
     """

@@ -160,6 +160,7 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
         px=settings.px,
         frames=settings.frames,
         fps=settings.fps,
+        rate=settings.rate,
         seed=settings.seed,
         cache=settings.cache,
         workers=settings.workers,

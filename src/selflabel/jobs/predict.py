@@ -14,6 +14,7 @@ from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
 from selflabel.contract import Features, Method, Task
 from selflabel.decode.look import MediaInfo, inspect_items
+from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import stored_options
@@ -31,6 +32,7 @@ from selflabel.views.clip import FRAMES
 
 BATCH = 256
 LARGEST = {"px": 8192, "channels": 4, "seconds": 86_400, "rate": 1_000_000, "frames": 4096}  # that run.toml can say
+BARELY = 1 / 16  # of the run's range: unseen pictures that use no more are black
 NAMES = {"image": "images", "video": "videos", "audio": "sounds"}
 
 
@@ -139,8 +141,11 @@ class Model:
         for m, modality in self.modalities.items():
             if m in items.modalities:
                 frozen = modality.backbone is not None and modality.info.kind not in SOUND_KINDS
-                info = replace(modality.info, short_px=inspect_items(items, m).short_px)
-                formats[m] = storage_format(modality.info, stored_px(modality.px, info, frozen))
+                found = inspect_items(items, m)
+                shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
+                if note := scale_note(modality.info.scale, found.scale):
+                    callbacks.say(note)
+                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen))
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet
@@ -224,7 +229,7 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
         device: of the backbone.
     """
     seconds, rate, frames = record["seconds"], record["rate"], record.get("frames", FRAMES)
-    info = MediaInfo(record["kind"], 0, record["channels"], seconds, rate, frames)
+    info = MediaInfo(record["kind"], 0, record["channels"], seconds, rate, frames, scale_from_record(record))
     modality = Modality(info, record["px"], record["channels"], record["encoder"])
     prefix = f"backbone.{name}."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -233,6 +238,24 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     backbone = modality.make_encoder(fetch=False).eval()
     backbone.load_state_dict(weights)
     return replace(modality, backbone=backbone.to(device))
+
+
+def scale_note(run: Scale | None, found: Scale | None) -> str:
+    """What the user should know of the scale of unseen pictures; "" where there is nothing.
+
+    Args:
+        run: of the run's pictures.
+        found: of the unseen ones, by a sample.
+    """
+    if found is None or (run is not None and run.per_item):
+        return ""
+    if run is None:
+        return found.describe()
+    width = run.high - run.low
+    if found.high <= run.low + BARELY * width or found.low >= run.high:
+        values = f"values from {found.low:g} to {found.high:g}"
+        return f"the pictures have {values}, the run's had {run.low:g} to {run.high:g}: nearly all of them are black or white."
+    return ""
 
 
 def predict(

@@ -47,7 +47,8 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     """What `predict` needs to show unseen items to the same encoder."""
     info = modality.info
     shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
-    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames}
+    scale = info.scale.as_record() if info.scale else {}
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale
 
 
 def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any]) -> None:
@@ -55,7 +56,7 @@ def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling
     backbones = {m: modality.backbone for m, modality in prepared.modalities.items() if modality.backbone is not None}
     save_model(run, method, backbones, report["head"])
     write_labelling(run.folder, labelling)
-    tile = tile_reader(prepared.items)
+    tile = tile_reader(prepared.items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
         sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile)
         write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import numpy as np
 from PIL import Image
 
 from selflabel.decode.image import Undecodable, decode_square, open_image, to_square
+from selflabel.decode.look import MediaInfo
+from selflabel.decode.scale import Scale, to_uint8
 from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
-from selflabel.decode.video import decode_clip, media_input
+from selflabel.decode.video import decode_clip, is_blank, media_input
 from selflabel.items import Blob, Items
 from selflabel.runs.missing import Missing
 from selflabel.runs.sources import Source
@@ -49,11 +51,11 @@ def encode_thumbnail(source: Source, row: int) -> bytes:
 def read_picture(source: Source, row: int) -> Image.Image:
     blobs = source.blobs(row)
     if "image" in blobs:
-        return open_image(blobs["image"].read(), draft_px=THUMBNAIL_PX)
+        return open_image(blobs["image"].read(), THUMBNAIL_PX, getattr(source, "scale", None))
     if "video" in blobs:
         return middle_frame(blobs["video"])
     if "audio" in blobs:
-        return spectrogram(blobs["audio"])
+        return spectrogram(blobs["audio"], getattr(source, "rate", RATE))
     values = source.values(row)
     return feature_picture(values) if values.ndim == 1 else array_picture(values)
 
@@ -70,33 +72,37 @@ def encode(picture: Image.Image) -> bytes:
 # --------------------------------------------------------------------------------------------- tiles of the contact sheet
 
 
-def tile_reader(items: Items) -> Callable[[int], np.ndarray] | None:
+def tile_reader(items: Items, infos: Mapping[str, MediaInfo] | None = None) -> Callable[[int], np.ndarray] | None:
     """How to get an item's tile of clusters.png.
 
     Args:
         items: that were labelled.
+        infos: modality to what its items are, for the scale of pictures and the rate of sounds.
 
     Returns:
         row -> (H, W) or (H, W, 3) uint8; it raises Undecodable for an image that cannot be read. None for features.
     """
     if items.are_features:
         return None
+    known = infos or {}
+    scale = known["image"].scale if "image" in known else None
     if items.array is not None:
         array = items.array
-        return lambda row: np.asarray(array[row]).squeeze()
+        return lambda row: to_uint8(np.asarray(array[row]), scale).squeeze()
     if "image" in items.blobs:
-        return lambda row: image_tile(items.blobs["image"][row])
-    return lambda row: media_tile(items, row)
+        return lambda row: image_tile(items.blobs["image"][row], scale)
+    rate = int(known["audio"].rate) if "audio" in known else RATE
+    return lambda row: media_tile(items, row, rate)
 
 
-def image_tile(blob: Blob | None) -> np.ndarray:
+def image_tile(blob: Blob | None, scale: Scale | None = None) -> np.ndarray:
     """(96, 96, 3) of an image; white where an item has none."""
     if blob is None:
         return np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)
-    return decode_square(blob.read(), SHEET_PX, 3).transpose(1, 2, 0)
+    return decode_square(blob.read(), SHEET_PX, 3, scale).transpose(1, 2, 0)
 
 
-def media_tile(items: Items, row: int) -> np.ndarray:
+def media_tile(items: Items, row: int, rate: int = RATE) -> np.ndarray:
     """A video's middle frame with a strip of its sound below, or a sound's spectrogram; white where there is neither."""
     video, sound = (items.blobs[m][row] if m in items.blobs else None for m in ("video", "audio"))
     strips: list[Image.Image] = []
@@ -105,7 +111,7 @@ def media_tile(items: Items, row: int) -> np.ndarray:
             strips.append(middle_frame(video))
     with suppress(Undecodable):
         if sound is not None:
-            picture = spectrogram(sound)
+            picture = spectrogram(sound, rate)
             strips.append(picture.resize((picture.width, picture.height // 3)) if strips else picture)
     return np.concatenate([np.asarray(strip) for strip in strips]) if strips else np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)
 
@@ -114,7 +120,8 @@ def media_tile(items: Items, row: int) -> np.ndarray:
 
 
 def array_picture(pixels: np.ndarray) -> Image.Image:
-    """The picture of an array's row (H, W) or (H, W, C) uint8."""
+    """The picture of an array's row (H, W) or (H, W, C)."""
+    pixels = to_uint8(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if pixels.ndim == 2 else "RGB")
@@ -130,20 +137,24 @@ def feature_picture(values: np.ndarray) -> Image.Image:
 
 
 def middle_frame(blob: Blob) -> Image.Image:
-    """A video's middle frame, 128 px. Raises Undecodable."""
+    """A video's middle frame, 128 px; another one where that is blank. Raises Undecodable."""
     frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX)
-    return Image.fromarray(np.ascontiguousarray(frames[1].transpose(1, 2, 0)))
+    frame = next((frames[i] for i in (1, 2, 0) if not is_blank(frames[i])), frames[1])
+    return Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
 
 
-def spectrogram(blob: Blob) -> Image.Image:
+def spectrogram(blob: Blob, rate: int = RATE) -> Image.Image:
     """The middle four seconds of a sound, 128 px: time across, pitch up, light by decibels below the loudest point.
 
-    Bands are narrow for low and wide for high pitches. Raises Undecodable.
+    Bands are narrow for low and wide for high pitches, up to half of `rate` in Hz, or 8,000 Hz where that is more. Raises
+    Undecodable.
     """
-    wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * RATE, RATE)
-    x = wave[: max(length, WINDOW)].astype(np.float32) / FULL_SCALE
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, WINDOW // 2), WINDOW)[::HOP]
-    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1)))
+    rate = max(rate, RATE)
+    window, hop = WINDOW * rate // RATE, HOP * rate // RATE
+    wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * rate, rate)
+    x = wave[: max(length, window)].astype(np.float32) / FULL_SCALE
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, window // 2), window)[::hop]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)))
     edges = np.unique(np.geomspace(2, power.shape[1], BANDS + 1).astype(int))
     bands = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
     decibels = 10 * np.log10(np.maximum(bands, 1e-10))

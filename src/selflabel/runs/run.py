@@ -24,6 +24,7 @@ from selflabel.edits import Edit, EditedLabels, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, read_rows
 from selflabel.runs.opening import OpenedSource, open_source, place_of
 from selflabel.runs.reading import damaged, file_in, read_array, read_bounded, read_labels_table, read_object, read_table
+from selflabel.runs.shown import ShownSource
 
 if TYPE_CHECKING:  # outside packages that take long to import
     import pyarrow as pa
@@ -197,7 +198,8 @@ class Run:
             UserError: run.toml cannot be read.
         """
         name, paths = str(self.settings.get("source", "")), self.paths if paths is None else paths
-        return open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to)
+        opened = open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to)
+        return opened if opened.error else OpenedSource(ShownSource.of(opened.source, self.modalities), "")
 
     @property
     def place(self) -> str | list[str]:

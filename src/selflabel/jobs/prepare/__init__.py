@@ -23,6 +23,7 @@ from selflabel.jobs.prepare.choices import (
     storage_format,
     stored_px,
     with_frames,
+    with_rate,
 )
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
@@ -45,6 +46,7 @@ def prepare(
     px: int | None = None,
     frames: int | None = None,
     fps: float | None = None,
+    rate: int | None = None,
     seed: int = 0,
     cache: str | None = None,
     workers: int = 0,
@@ -57,7 +59,7 @@ def prepare(
         device: where a fixed backbone runs; a GPU gets larger networks and views.
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
-        modality, encoder, weights, preset, px, frames, fps, seed, cache, workers: see `base.settings.Settings`.
+        modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers: see `base.settings.Settings`.
         callbacks: progress and sentences for the user.
 
     Raises:
@@ -67,7 +69,9 @@ def prepare(
     items = select_modalities(open_items(source), modality, max_modalities, method, callbacks)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
-    infos = {m: with_frames(inspect_items(items, m), preset, frames, fps) for m in items.modalities}
+    infos = {m: with_rate(with_frames(inspect_items(items, m), preset, frames, fps), rate) for m in items.modalities}
+    for note in (note for info in infos.values() for note in info.notes):
+        callbacks.say(note)
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
         return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})

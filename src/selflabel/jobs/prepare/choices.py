@@ -18,6 +18,7 @@ GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
 PAPER_FRAMES, PAPER_FPS = 30, 30  # SeLaVi's clips
 SOUND_KINDS = ("sound", "spoken")
+MAX_SAMPLES = 1 << 20  # of a sound
 MAX_STORED_FRAMES, STORED_FPS = 32, 4  # of a video, where no rate is asked for
 
 
@@ -37,6 +38,15 @@ def with_frames(info: MediaInfo, preset: str | None, frames: int | None, fps: fl
         return info
     default_frames, default_fps = (PAPER_FRAMES, PAPER_FPS) if preset == "paper" else (FRAMES, 0)
     return replace(info, frames=frames or default_frames, rate=fps or default_fps)
+
+
+def with_rate(info: MediaInfo, rate: int | None) -> MediaInfo:
+    """The description of sounds at the rate that was asked for, cut so that one has MAX_SAMPLES at most."""
+    if rate is None or info.kind not in SOUND_KINDS:
+        return info
+    seconds = min(info.seconds, MAX_SAMPLES / rate)
+    cut = f"at {rate:,} Hz, of sounds that are longer than {seconds:.1f} s their middle is used."
+    return replace(info, rate=rate, seconds=seconds, notes=(cut,) if seconds < info.seconds else ())
 
 
 def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: torch.device) -> str:
@@ -117,4 +127,4 @@ def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
         seconds = min(info.seconds, SPAN_S)
         frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))
         return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate)
-    return DecodedFormat("image", (info.channels, px, px))
+    return DecodedFormat("image", (info.channels, px, px), scale=info.scale)

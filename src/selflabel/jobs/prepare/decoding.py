@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from selflabel.base.errors import UserError
 from selflabel.decode.cache import DecodedItems, decoded_items, default_cache
 from selflabel.decode.formats import DecodedFormat
+from selflabel.decode.scale import array_to_uint8
 from selflabel.items import Items
 from selflabel.jobs.callbacks import Callbacks
 
@@ -56,8 +57,9 @@ def decode_items(
     folder = Path(cache) if cache else default_cache()
     if items.array is not None:
         channels, px, _ = formats["image"].shape
-        square = square_images(items.array, px, channels)
-        return items, {"image": Decoded(square, None, None, folder / f"{array_digest(items.array)}-array")}
+        pixels = array_to_uint8(items.array, formats["image"].scale)
+        square = square_images(pixels, px, channels)
+        return items, {"image": Decoded(square, None, None, folder / f"{array_digest(pixels)}-array")}
     stores: dict[str, DecodedItems] = {}
     for m, target in formats.items():
         step = "decoding" if len(formats) == 1 else f"decoding {m}"
