@@ -9,10 +9,12 @@ from PIL import Image
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.scale import Scale
 from selflabel.items import open_items
+from selflabel.runs.missing import Missing
+from selflabel.runs.opening import open_source
 from selflabel.runs.pictures import encode_thumbnail, tile_reader
 from selflabel.runs.run import Run
 from selflabel.runs.shown import ShownSource
-from selflabel.runs.sources import LostSource, Missing, open_source
+from selflabel.runs.sources import LostSource
 from selflabel.runs.writing import write_start
 from tests.run_folders import write_run
 
@@ -60,4 +62,4 @@ def test_a_run_of_plain_pictures_or_of_an_older_version_has_no_scale(tmp_path):
 def test_a_scaled_picture_that_cannot_be_read_is_missing(tmp_path):
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(Missing):
-        ShownSource(open_source(tmp_path, str(tmp_path), ["a.png"]).source, Scale(0, 1)).scaled_picture(0)
+        ShownSource(open_source(tmp_path / "run", "", ["a.png"], moved_to=str(tmp_path)).source, Scale(0, 1)).scaled_picture(0)
