@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, progress_bar, report_lines, score_lines
+from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, report_lines, score_lines
 from selflabel.jobs.degrade import Row
 
 REPORT = {
@@ -103,9 +103,3 @@ def test_levels_and_probes_have_a_line_each():
 @pytest.mark.parametrize(("folder", "quoted"), [("runs/a", "runs/a"), ("my runs/a", "'my runs/a'")])
 def test_a_command_is_quoted_for_the_shell(folder, quoted):
     assert browse_line(Path(folder)) == f"selflabel browse {quoted}"
-
-
-def test_a_progress_bar_is_silent_without_a_terminal(capsys):
-    with progress_bar("export", quiet=False) as progress:
-        progress(1, 2)
-    assert capsys.readouterr() == ("", "")

@@ -12,7 +12,7 @@ import typer
 
 from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app, open_run
 from selflabel.cli.terminal import live
-from selflabel.cli.wording import count, degraded_lines, probe_lines, progress_bar, score_lines
+from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
 from selflabel.exports import format_names
 
 
@@ -158,12 +158,13 @@ def export(
     Example: selflabel export runs/photos-sela-nn --to folders
     """
     from selflabel.base.errors import UserError
-    from selflabel.exports import export as export_run
 
     if copy + hard + link > 1:
         raise UserError("--copy, --hard, --link: files are copied, hard-linked or linked; give one of them.")
     how = "hard" if hard else "link" if link else "copy"
-    with progress_bar(f"export to {to}", quiet=json) as progress:
+    with live(json) as terminal:
+        from selflabel.exports import export as export_run
+
         opened = open_run(run)
         done = export_run(
             opened,
@@ -174,7 +175,7 @@ def export(
             overwrite=overwrite,
             source=source,
             follow_links=follow_links,
-            progress=progress,
+            progress=lambda done, total: terminal.on_progress(f"export to {to}", done, total),
         )
     if json:
         print(jsonlib.dumps(done.as_dict()))

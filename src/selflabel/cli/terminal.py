@@ -59,11 +59,13 @@ class Terminal:
         self.label_news = ""
 
     def __enter__(self) -> Terminal:
-        self.bar.start()
+        if self.live:
+            self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.live:  # older versions of rich end the bar that they did not show with an empty line
+            self.bar.stop()
 
     def stop(self, number: int, frame: object) -> None:
         """Ask the loop to save and end; a second signal ends the process at once."""

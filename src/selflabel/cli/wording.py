@@ -1,10 +1,8 @@
-"""The text that commands print: reports and scores as lines, and a progress bar."""
+"""The text that commands print: reports and scores as lines."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +138,3 @@ def probe_lines(scores: dict[str, Any]) -> str:
     tuned = scores.get("fine-tuned", {})
     rows += [(f"fine-tuned {start}", tuned[start]) for start in ("from the run", "from nothing") if tuned]
     return "\n".join(f"{name:24} {value:.4f}" for name, value in rows)
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, shown on a terminal only. Yields a function of (done, total)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
