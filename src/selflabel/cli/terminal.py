@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from selflabel.training.loop import LoopState
 
 STEPS_PER_UPDATE = 8
+LONG_S = 10.0  # a step before the training that lasted so long leaves a line in a log
 FIRST_LINE_S = 60.0  # a step that lasts so long has a line in a log; the next line comes when it has lasted twice as long
 
 
@@ -94,7 +95,8 @@ class Terminal:
             raise Interrupted
         self.show(step, done, total, f"{done:,} of {total:,}" if total else "")
         if total and done >= total:
-            self.end_step(f"{step}: {total:,} in {self.elapsed()}")
+            if time.monotonic() - self.began > LONG_S:
+                self.say_in_log(f"{step}: {total:,} in {self.elapsed()}")
             self.show("preparing", 0, 0, "")
 
     def on_step(self, phase: Phase, state: LoopState, steps: int, items: int) -> None:
@@ -110,7 +112,8 @@ class Terminal:
             self.say_in_log(f"{phase.name}: {phase.epochs} {'epoch' if phase.epochs == 1 else 'epochs'}")
         self.show(phase.name, state.epoch * steps + state.step, phase.epochs * steps, news)
         if state.epoch + 1 == phase.epochs and state.step == steps:
-            self.end_step(f"{phase.name}: done in {self.elapsed()}, loss {loss:.3f}{self.label_news}")
+            self.say_in_log(f"{phase.name}: done in {self.elapsed()}, loss {loss:.3f}{self.label_news}")
+            self.step = ""
 
     def on_epoch(self, line: dict[str, Any]) -> None:
         """Remember how labels changed, for the line of the next steps."""
@@ -131,11 +134,6 @@ class Terminal:
         if time.monotonic() - self.began > self.next_line:
             self.next_line *= 2
             self.say_in_log(f"{step}: {news} after {self.elapsed()}")
-
-    def end_step(self, text: str) -> None:
-        """Leave a line of a step that is done."""
-        self.say_in_log(text)
-        self.step = ""
 
     def say_in_log(self, text: str) -> None:
         """Print a line where there is no live one."""
