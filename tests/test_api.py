@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from selflabel import SelfLabeler
@@ -43,3 +44,9 @@ def test_a_plain_script_labels_films(tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["8", str(script)], done.stderr[-2000:]
+
+
+def test_a_collapse_is_a_warning_and_in_the_report():
+    with pytest.warns(ConvergenceWarning, match="1 of 3 clusters found"):
+        model = SelfLabeler(n_clusters=3, epochs=2, random_state=0).fit(np.ones((60, 8)))
+    assert model.report_["clusters_found"] == 1 and model.report_["estimated_accuracy"] is None

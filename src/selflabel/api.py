@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
@@ -26,7 +28,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         labels_: (N,) int64 labels.
-        report_: dict, as in report.json.
+        report_: dict, as in report.json; "clusters_found" is how many clusters have items.
         n_features_in_: length of the features, for feature input.
 
     Example:
@@ -72,6 +74,9 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
         Raises:
             UserError, ValueError: X or a parameter is wrong.
+
+        Warns:
+            ConvergenceWarning: the labels have collapsed.
         """
         from selflabel.base.settings import make_settings
         from selflabel.jobs.label import label
@@ -98,6 +103,9 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self._model = as_model(labelled, settings)
         self.labels_ = labelled.labelling.labels.astype(np.int64)
         self.report_ = dict(labelled)
+        if labelled["collapsed"]:
+            found = f"{labelled['clusters_found']} of {labelled['n_clusters']} clusters found"
+            warnings.warn(f"{found}: the labels have collapsed; see report_.", ConvergenceWarning, stacklevel=2)
         self._n_features_out = labelled.labelling.features.shape[1]
         return self
 

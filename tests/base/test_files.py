@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from selflabel.base import files
-from selflabel.base.files import lock, locked_folder, write_atomically, write_text
+from selflabel.base.files import lock, locked_folder, remove_leftovers, write_atomically, write_text
 
 
 def test_a_file_is_written_whole_with_its_suffix_and_readable_by_all(tmp_path):
@@ -71,3 +71,83 @@ def test_a_lock_blocks_a_second_handle_and_does_nothing_without_support(tmp_path
     finally:
         os.close(first)
         os.close(second)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from selflabel.base.files import write_atomically
+
+def write(path):
+    path.write_text("half")
+    print(path.name, flush=True)
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), 9)
+    sys.stdin.read()
+
+write_atomically(Path(sys.argv[1]) / "labels.parquet", write)
+"""
+
+
+def writer(folder, how):
+    """A process that writes labels.parquet, and the name of its temporary file."""
+    command = [sys.executable, "-c", KILLED, str(folder), how]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    killed, left = writer(tmp_path, "killed")
+    killed.wait()
+    living, written = writer(tmp_path, "living")
+    assert (tmp_path / left).exists() and (tmp_path / written).exists()
+    remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [written]
+    living.communicate("")
+    assert [p.name for p in tmp_path.iterdir()] == ["labels.parquet"]
+
+
+def test_only_temporary_files_are_removed(tmp_path):
+    mine = [".bashrc", ".labels.parquet", ".config.abcdefgh.yaml", "labels.csv", ".notes.abcd-12-xyz.txt"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "precious.csv").write_text("mine")
+    (tmp_path / ".labels.abcd1234.csv").symlink_to(tmp_path / "precious.csv")
+    remove_leftovers(tmp_path, alone=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*mine, "precious.csv", ".labels.abcd1234.csv"])
+    remove_leftovers(tmp_path / "missing")
+
+
+def test_files_of_an_older_version_go_where_nobody_else_writes(tmp_path):
+    for name in (".labels.x8_k2a9b.parquet", ".model.abcdefgh.safetensors"):
+        (tmp_path / name).write_text("half")
+    remove_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_leftovers(tmp_path, alone=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_another_machine_stay_for_a_day_and_only_the_named_file_goes(tmp_path):
+    other = f"{(int(files.machine(), 16) + 1) % 65536:04x}"
+    names = [f".labels.{other}-4711-abcdefgh.csv", f".labels.{other}-4711-bcdefghi.csv", f".model.{other}-4711-bcdefghi.csv"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+    for name in names[1:]:
+        os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path, "labels")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [names[0], names[2]]
+
+
+def test_a_number_of_a_process_that_came_again_protects_nothing(tmp_path):
+    old = tmp_path / f"{files.temporary_prefix('labels')}abcdefgh.csv"
+    old.write_text("half")
+    remove_leftovers(tmp_path)
+    assert old.exists()  # this process may be writing it
+    os.utime(old, (0, 0))
+    remove_leftovers(tmp_path)
+    assert not old.exists()
+
+
+def test_a_long_name_can_be_written(tmp_path):
+    write_text(tmp_path / ("long" * 60 + ".txt"), "x")
+    assert len(list(tmp_path.iterdir())) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import as_toml, differences, make_settings, read_toml, value_for_modality, with_overrides
+from selflabel.base.settings import as_toml, check_keys, differences, make_settings, read_toml, value_for_modality, with_overrides
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,53 @@ def test_only_settings_that_change_the_result_differ():
 def test_options_as_a_whole_need_a_table():
     with pytest.raises(UserError, match="options=3: write each option as key=value"):
         with_overrides(None, ["options=3"])
+
+
+RUN_TOML = """
+[settings]
+source = "photos"
+clusters = 3
+method = "sela-nn"
+
+[settings.options]
+heads = 3
+
+[task]
+n_items = 60
+
+[machine]
+device = "cpu"
+"""
+
+
+def test_the_record_of_a_run_is_a_configuration(tmp_path):
+    (tmp_path / "run.toml").write_text(RUN_TOML)
+    values = with_overrides(str(tmp_path / "run.toml"), ["clusters=4"])
+    assert values == {"source": "photos", "clusters": 4, "method": "sela-nn", "options": {"heads": 3}}
+    check_keys(tmp_path / "run.toml", ["heads"], "sela-nn")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = 1\nclusters = 'many'\n", "line 2: clusters = 'many'"),
+        ("mass = 'heavy'\n", "line 1: mass = 'heavy'"),
+        ("\n\nepochs = 0\n", "line 3: epochs = 0"),
+        ("[settings]\nfps = -1\n", "line 2: fps = -1"),
+        ("options = 3\n", "line 1: options = 3"),
+        ("a = = 3\n", "cannot be read as TOML"),
+    ],
+)
+def test_a_wrong_value_in_a_file_names_file_and_line(tmp_path, text, words):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(UserError, match=rf"s\.toml.*{words}"):
+        with_overrides(str(tmp_path / "s.toml"), [])
+
+
+@pytest.mark.parametrize("text", ["clustres = 3\n", "[options]\nhaeds = 3\n", "[settings]\nsead = 1\n"])
+def test_an_unknown_key_in_a_file_names_the_close_one(tmp_path, text):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(
+        UserError, match=r"s\.toml, line \d: .* is no setting and no option of sela-nn; did you mean (clusters|heads|seed)\?"
+    ):
+        check_keys(tmp_path / "s.toml", ["heads"], "sela-nn")

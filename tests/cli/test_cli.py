@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from selflabel.base.files import temporary_prefix
 from selflabel.methods import METHODS
 from tests.decode.test_image import bomb
 
@@ -53,7 +55,7 @@ def test_label_predict_and_score_a_folder_with_bad_files_in_it(selflabel, sign_f
     assert list(scored) == ["n_items", "n_clusters", "accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"]
     assert scored["accuracy"] > 0.95
     assert json.loads(selflabel("score", run, "--json").stdout)["accuracy"] is None
-    assert json.loads(selflabel("score", run, "--truth", "folders", "--json").stdout)["accuracy"] is not None
+    fails(selflabel("score", run, "--truth", "folders"), "lie in one folder", "--truth FILE.csv")
     done = selflabel("predict", run, sign_folder, "--out", tmp_path / "new.csv")
     assert done.returncode == 0 and done.stderr.count("skipped") == 4
     new = {r["path"]: r["label"] for r in csv.DictReader((tmp_path / "new.csv").open())}
@@ -125,7 +127,7 @@ def test_a_signal_saves_and_the_run_continues_later(sign_folder, tmp_path, numbe
     words = ["label", str(sign_folder), "-k", "2", "--epochs", "30", "--out", str(run)]
     stopped = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, timeout=120)
     assert stopped.returncode == 130 and "--resume" in stopped.stderr and "Traceback" not in stopped.stderr
-    assert "epoch 1 of 30 " in stopped.stderr and (run / "skipped.csv").exists()
+    assert "self-label: 30 epochs" in stopped.stderr and (run / "skipped.csv").exists()
     done = len((run / "metrics.jsonl").read_text().splitlines())
     assert 0 < done < 30
     finished = subprocess.run([sys.executable, "-m", "selflabel.cli", *words, "--resume"], capture_output=True, timeout=120)
@@ -138,16 +140,29 @@ def test_every_wrong_word_is_one_sentence_and_exit_code_two(here, sign_folder, t
     nothing.mkdir()
     fails(here("label", nothing, "-k", 2), "no images")
     (nothing / "a.jpg").write_text("no image")
-    fails(here("label", nothing, "-k", 1, "--out", tmp_path / "r0"), "none of its 1 items can be decoded")
+    fails(here("label", nothing, "--out", tmp_path / "r0"), "none of its 1 items can be decoded")
     out = ["--out", tmp_path / "r1"]
     fails(here("label", tmp_path / "gone", "-k", 2), "gone")
     fails(here("label", sign_folder, "-k", 2, "--method", "magic", *out), "magic", "sela-nn")
+    fails(here("label", sign_folder, "-k", 2, "--method", "kmean", *out), "did you mean kmeans?")
     fails(here("label", sign_folder, "-k", 2, "--encoder", "magic", *out), "magic", "conv4")
+    fails(here("label", sign_folder, "-k", 2, "--encoder", "resnet19", *out), "did you mean resnet")
+    fails(here("label", sign_folder, "-k", 2, "--encoder", "frozen:resnet19", *out), "there is none of that name")
     fails(here("label", sign_folder, "-k", 2, "--views", "magic", *out), "magic", "glyph")
+    fails(here("label", sign_folder, "-k", 2, "--views", "glyf", *out), "did you mean glyph?")
     fails(here("label", sign_folder, "-k", 0, *out), "clusters = 0")
+    fails(here("label", sign_folder, "-k", -3, *out), "clusters = -3")
+    fails(here("label", sign_folder, "-k", 1, *out), "one cluster holds everything")
+    fails(here("compare", sign_folder, "-k", 1, "--methods", "kmeans", *out), "one cluster holds everything")
+    fails(here("label", sign_folder, "-k", "many", *out), "'-k'", "integer")
+    fails(here("label", sign_folder, "--cluster", 3, *out), "--cluster")
+    fails(here("lable", sign_folder), "lable")
+    fails(here("label", "-k", 3), "SOURCE is missing")
+    fails(here("score"), "run")
     fails(here("label", sign_folder, "-k", 999, *out), "only 120 items")
     fails(here("label", sign_folder, "-k", 2, "--mass", "heavy", *out), "mass", "uniform")
-    fails(here("label", sign_folder, "-k", 2, "--set", "epsilom=1", *out), "epsilom", "epsilon")
+    fails(here("label", sign_folder, "-k", 2, "--set", "epsilom=1", *out), "sela-nn has no such option", "did you mean epsilon?")
+    fails(here("label", sign_folder, "-k", 2, "--set", "heads=none", *out), "heads = 'none'")
     fails(here("label", sign_folder, "-k", 2, "--set", "epsilon", *out), "key=value")
     fails(here("label", sign_folder, "-k", 2, "--config", tmp_path / "no.toml", *out), "no.toml")
     fails(here("label", sign_folder, "-k", 2, "--device", "tpu", *out), "tpu")
@@ -182,3 +197,73 @@ def test_what_there_is_can_be_listed(here, tmp_path):
     assert "timm:NAME" in here("encoders").stdout
     assert "0 sets" in here("cache", "--cache", tmp_path).stdout
     assert "freed" in here("cache", "--cache", tmp_path, "--clear").stdout
+
+
+def test_a_wrong_configuration_names_the_file_and_the_key(here, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(12, 4, dtype=np.float32))
+    words = ["label", tmp_path / "x.npy", "--out", tmp_path / "r", "--config", tmp_path / "s.toml"]
+    for text, found in {
+        "clustres = 3": ["line 1", "clustres", "did you mean clusters?"],
+        "seed = 1\nclusters = 'three'": ["line 2", "clusters = 'three'"],
+        "method = 'kmean'": ["line 1", "kmean", "did you mean kmeans?"],
+        "[options]\nheads = 'many'": ["line 2", "heads = 'many'"],
+        "clusters = 3\nmethod = 'kmeans'\nheads = 3": ["line 3", "heads is no setting and no option of kmeans"],
+        "clusters = ": ["cannot be read as TOML"],
+    }.items():
+        (tmp_path / "s.toml").write_text(text)
+        fails(here(*words), "s.toml", *found)
+
+
+def test_the_record_of_a_run_makes_the_same_run_again(here, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32))
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    made = here("label", tmp_path / "x.npy", "-k", 2, "--epochs", 1, "--set", "heads=2", "--seed", 5, "--out", first)
+    assert made.returncode == 0, made.stderr
+    assert here("label", "--config", first / "run.toml", "--out", again).returncode == 0  # even the source is in it
+    assert (first / "labels.csv").read_bytes() == (again / "labels.csv").read_bytes()
+    assert "nothing to do" in here("label", "--config", again / "run.toml", "--out", again, "--resume").stderr
+    np.save(tmp_path / "y.npy", np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32))
+    assert here("label", tmp_path / "y.npy", "--config", first / "run.toml", "--out", other).returncode == 0
+    assert len((other / "labels.csv").read_text().splitlines()) == 31
+
+
+def test_predictions_and_versions_are_for_machines_too(here, tmp_path):
+    import selflabel
+
+    assert here("--version").stdout == f"selflabel {selflabel.__version__}\n"
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    assert here("label", tmp_path / "x.npy", "-k", 2, "--epochs", 1, "--out", tmp_path / "run").returncode == 0
+    done = here("predict", tmp_path / "run", tmp_path / "x.npy", "--json", "--out", tmp_path / "p.csv")
+    printed = json.loads(done.stdout)
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert printed["skipped"] == [] and [str(i["label"]) for i in printed["items"]] == [r["label"] for r in rows]
+    assert set(printed["items"][0]) == {"path", "label", "confidence", "name"}
+
+
+@pytest.mark.parametrize("K", [2, 5])
+def test_equal_items_are_one_cluster_and_no_success(here, tmp_path, K):
+    np.save(tmp_path / "x.npy", np.ones((60, 8), np.float32))
+    done = here("label", tmp_path / "x.npy", "-k", K, "--epochs", 2, "--out", tmp_path / "run")
+    assert done.returncode == 0 and f"clusters found: 1 of {K}" in done.stdout and "est. accuracy:  none" in done.stdout
+    assert "The features of all items are equal" in done.stdout and "collapse" not in done.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["clusters_found"] == 1 and report["n_clusters"] == K and report["collapsed"]
+    assert report["estimated_accuracy"] is None and report["no_estimate"]
+
+
+def test_what_a_kill_left_in_a_run_goes_at_the_next_start(here, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32))
+    words = ["label", tmp_path / "x.npy", "-k", 2, "--epochs", 1, "--out", tmp_path / "run"]
+    assert here(*words).returncode == 0
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stem = temporary_prefix("labels").replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    old, new = tmp_path / "run/checkpoint/.last.abcdefgh.safetensors", tmp_path / f"run/{stem}abcdefgh.parquet"
+    for next_start in (["score", tmp_path / "run"], ["export", tmp_path / "run", "--to", "csv", "--overwrite"]):
+        new.write_text("half")
+        assert here(*next_start).returncode == 0 and not new.exists()
+    for how in ("--resume", "--overwrite"):
+        new.write_text("half")
+        old.write_text("half")
+        assert here(*words, how).returncode == 0 and not new.exists() and not old.exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, progress_bar, report_lines, score_lines
+from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, report_lines, score_lines
 from selflabel.jobs.degrade import Row
 
 REPORT = {
@@ -24,7 +24,7 @@ REPORT = {
 
 def test_the_summary_says_sizes_in_words_and_the_next_commands(tmp_path):
     text = report_lines(REPORT, tmp_path)
-    assert "cluster sizes   free" in text and "1,200" in text and "500, 400, 300" in text
+    assert "cluster sizes:  free" in text and "1,200" in text and "500, 400, 300" in text
     assert "0.90 (0.80 to 1.00), estimated without truth" in text and "skipped" not in text and "Warning" not in text
     assert f"selflabel browse {tmp_path}" in text and "--truth TRUTH.csv" in text
     (tmp_path / "truth.csv").write_text("path,label\n")
@@ -33,9 +33,44 @@ def test_the_summary_says_sizes_in_words_and_the_next_commands(tmp_path):
 
 def test_skipped_items_collapse_and_missing_estimates_are_said(tmp_path):
     text = report_lines(REPORT | {"n_skipped": 4, "collapsed": True, "estimated_accuracy": None}, tmp_path)
-    assert "4 skipped, see skipped.csv" in text and "Warning: one label" in text and "none: this method has one head" in text
+    assert "4 skipped, see skipped.csv" in text and "One cluster holds 42% of the items" in text and "--mass uniform" in text
+    assert "none: this method has one head" in text
     assert report_lines(REPORT | {"sizes": list(range(1, 30))}, tmp_path).count(", ...") == 1
     assert estimate_line(None).startswith("none")
+
+
+COLLAPSED = REPORT | {"sizes": [60, 0, 0], "collapsed": True, "estimated_accuracy": None, "no_estimate": "all in one"}
+
+
+def test_a_total_collapse_says_what_happened_and_what_to_try(tmp_path):
+    text = report_lines(COLLAPSED | {"modalities": {"image": "photo"}}, tmp_path)
+    assert "clusters found: 1 of 3" in text and "est. accuracy:  none: all in one" in text and "head agreement" not in text
+    assert "Every photo got the same label" in text and "try more --epochs" in text
+    text = report_lines(COLLAPSED | {"features_equal": True}, tmp_path)
+    assert "The features of all items are equal" in text and "if they differ" in text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ({"image": "photo"}, ("1 photo\n", "MORE_PHOTOS")),
+        ({"audio": "spoken"}, ("1 sound\n", "MORE_SOUNDS")),
+        ({"video": "video", "audio": "sound"}, ("1 film\n", "MORE_FILMS")),
+        ({"image": "features"}, ("1 item\n", "MORE_FEATURES.npy")),
+        ({}, ("1 item\n", "MORE_ITEMS")),  # the report of an older version
+    ],
+)
+def test_the_summary_speaks_of_what_was_labelled(tmp_path, kinds, words):
+    text = report_lines(REPORT | {"n_items": 1, "modalities": kinds}, tmp_path)
+    assert all(word in text for word in words)
+
+
+def test_items_without_truth_are_counted_and_how_to_give_it_is_said():
+    assert "15 of 30 items have a truth" in score_lines({"n_items": 15, "accuracy": 1.0, "n_without_truth": 15})
+    assert "--truth FILE.csv" in score_lines({"n_items": 15, "accuracy": None}) and "--truth folders" in score_lines(
+        {"accuracy": None}
+    )
+    assert "--truth" not in score_lines({"accuracy": 0.5})
 
 
 def test_empty_clusters_are_counted_and_commands_are_quoted(tmp_path):
@@ -68,9 +103,3 @@ def test_levels_and_probes_have_a_line_each():
 @pytest.mark.parametrize(("folder", "quoted"), [("runs/a", "runs/a"), ("my runs/a", "'my runs/a'")])
 def test_a_command_is_quoted_for_the_shell(folder, quoted):
     assert browse_line(Path(folder)) == f"selflabel browse {quoted}"
-
-
-def test_a_progress_bar_is_silent_without_a_terminal(capsys):
-    with progress_bar("export", quiet=False) as progress:
-        progress(1, 2)
-    assert capsys.readouterr() == ("", "")

@@ -1,6 +1,11 @@
 """A finished run against truth: from a file, from folders, from the source; with edits and without."""
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selflabel.base.errors import UserError
@@ -60,3 +65,43 @@ def test_a_run_of_one_modality_has_no_scores_by_modality(run):
 def test_purity_is_drawn(run, tmp_path):
     plot_purity(run, "folders", False, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 5000 and np.isfinite(score_run(run, "folders")["mean_max_purity"])
+
+
+EMPTY = ["", "  ", "NaN", "null", None]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_an_item_without_a_class_does_not_count(run, tmp_path, empty, ending):
+    """A perfect labelling of half-labelled items is perfect."""
+    rows = [{"path": p, "label": p[:4] if i < 11 else empty} for i, p in enumerate(PATHS)]
+    file = tmp_path / f"t.{ending}"
+    if ending == "csv":
+        file.write_text("path,label\n" + "".join(f"{r['path']},{r['label'] or ''}\n" for r in rows))
+    elif ending == "jsonl":
+        file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    scores = score_run(run, str(file))
+    assert scores["accuracy"] == 1.0 and scores["n_items"] == 11 and scores["n_without_truth"] == 9
+    assert match_truth(run, str(file)).paths == PATHS[:11]
+
+
+def test_a_missing_number_is_no_class(run, tmp_path):
+    table = pa.table({"path": PATHS, "label": [float(i % 2) if i < 4 else float("nan") for i in range(20)]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert score_run(run, str(tmp_path / "t.parquet"))["n_items"] == 4
+
+
+def test_truth_that_says_nothing_is_refused(run, tmp_path):
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{p},\n" for p in PATHS))
+    with pytest.raises(UserError, match=r"t\.csv: has a class for none of its items"):
+        match_truth(run, str(tmp_path / "t.csv"))
+    flat = write_run(tmp_path / "flat", tmp_path, [Path(p).name for p in PATHS], LABELS)
+    with pytest.raises(UserError, match="lie in one folder"):
+        match_truth(flat, "folders")
+
+
+def test_a_source_whose_classes_are_all_empty_carries_no_truth(tmp_path):
+    run = write_run(tmp_path / "run", tmp_path, PATHS, LABELS, truth=[""] * 20)
+    assert run.truth is None and score_run(run, None)["accuracy"] is None

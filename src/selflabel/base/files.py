@@ -1,17 +1,34 @@
 """Atomic writes, and locks. A file is written under a temporary name beside its place and then renamed."""
 
 import os
+import re
+import shutil
 import stat
 import tempfile
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from platform import node
 from typing import BinaryIO
 
 try:
     import fcntl
 except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
+
+
+# .labels.1f2e-4711-x8_k2a9b.parquet: the file, a digest of the machine, the process, random characters, the ending.
+# Version 0.2.0 wrote neither machine nor process.
+TEMPORARY = re.compile(
+    r"\.(?P<stem>.+)\.(?:(?P<machine>[0-9a-f]{4})-(?P<process>\d+)-)?[a-z0-9_]{8}(?P<ending>\.\w+)?", re.DOTALL
+)
+OWN_ENDINGS = (".csv", ".json", ".jsonl", ".npy", ".parquet", ".png", ".safetensors", ".toml")
+STEM = 40  # characters of a file's name in that of its temporary file, so that a long name stays within what a disk allows
+STARTED = time.time()  # of this process, about
+OTHER_MACHINE_S = 86_400.0  # a file of a process on another machine, which shares the disk, is in use for no longer
 
 
 def open_regular(file: str | os.PathLike, follow: bool = True) -> BinaryIO:
@@ -44,7 +61,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.stem), suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -55,6 +72,59 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(stem: str) -> str:
+    """How the name of a temporary file or folder begins, so that `remove_leftovers` knows whose it is."""
+    return f".{stem[:STEM]}.{machine()}-{os.getpid()}-"
+
+
+@cache
+def machine() -> str:
+    """Four hexadecimal digits of this machine's name."""
+    return f"{zlib.crc32(node().encode()) & 0xFFFF:04x}"
+
+
+def remove_leftovers(folder: Path, stem: str | None = None, alone: bool = False) -> None:
+    """Remove the temporary files and folders that a killed process left in a folder; those of living processes stay.
+
+    Args:
+        folder: need not be there, and need not be writable.
+        stem: only those of this file; None is of every file.
+        alone: no other process writes the folder's files, so those whose process is unknown are removed, too.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in list(entries):
+            with suppress(OSError):
+                if is_leftover(entry, stem, alone):
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else Path(entry.path).unlink()
+
+
+def is_leftover(entry: os.DirEntry, stem: str | None, alone: bool) -> bool:
+    """Whether a folder's entry is a temporary file or folder of a process that has ended."""
+    match = TEMPORARY.fullmatch(entry.name)
+    if match is None or entry.is_symlink() or (stem is not None and match["stem"] != stem[:STEM]):
+        return False
+    if match["process"] is None:
+        return alone and entry.is_file() and match["ending"] in OWN_ENDINGS
+    if match["machine"] != machine():
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > OTHER_MACHINE_S
+    if int(match["process"]) == os.getpid():  # numbers of processes come again, in a container soon
+        return entry.stat(follow_symlinks=False).st_mtime < STARTED
+    return not is_running(int(match["process"]))
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of that number on this machine; True where that cannot be known."""
+    if os.name != "posix":  # elsewhere signal 0 is not harmless
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number of a process
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection
 from dataclasses import asdict, field, fields
@@ -12,7 +13,7 @@ import tomli_w
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from selflabel.base.errors import UserError
+from selflabel.base.errors import UserError, did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,6 +81,7 @@ MAX_RATE = 1_000_000  # Hz
 MODALITIES = ("image", "video", "audio")
 MAX_DOTS = 100  # of a key in a TOML file: the parser takes time by their square
 SPEED_ONLY = ("device", "cache", "workers")
+SETTINGS = tuple(f.name for f in fields(Settings))
 
 
 def make_settings(**given: Any) -> Settings:
@@ -96,6 +98,8 @@ def make_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "settings"
+        if name not in SETTINGS and "." not in name:
+            raise UserError(f"{name}: there is no setting of that name{did_you_mean(name, SETTINGS)}") from error
         raise UserError(f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
     if settings.fps is not None and not settings.fps > 0:
         raise UserError(f"fps = {settings.fps}: must be more than 0.")
@@ -127,16 +131,15 @@ def with_overrides(config: str | None, sets: list[str], method_options: Collecti
     """Values from a TOML file, then from `key=value` arguments. A key that is no setting is an option of the method.
 
     Args:
-        config: a TOML file.
+        config: a TOML file with settings, or the run.toml of a run.
         sets: arguments, as in `--set`.
         method_options: names that `sets` gives to the method although there is a setting of that name, as SeLaVi's `labels`.
 
     Raises:
-        UserError: the file cannot be read, or an argument is no `key=value`.
+        UserError: the file cannot be read or a setting in it is wrong, or an argument is no `key=value`.
     """
-    values = read_toml(Path(config)) if config else {}
-    names = {f.name for f in fields(Settings)}
-    options = {**values.pop("options", {}), **{k: values.pop(k) for k in list(values) if k not in names}}
+    values = read_config(Path(config)) if config else {}
+    options = {**values.pop("options", {}), **{k: values.pop(k) for k in list(values) if k not in SETTINGS}}
     for argument in sets:
         key, equals, text = argument.partition("=")
         if not equals or not key:
@@ -144,11 +147,48 @@ def with_overrides(config: str | None, sets: list[str], method_options: Collecti
         key, value = key.strip(), parse(text.strip())
         if key == "options" and not isinstance(value, dict):
             raise UserError(f"--set {argument}: write each option as key=value.")
-        if key == "options" or key in method_options or key not in names:
+        if key == "options" or key in method_options or key not in SETTINGS:
             options |= value if key == "options" else {key: value}
         else:
             values[key] = value
     return values | {"options": options}
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The settings in a TOML file; of a run.toml its section of settings. Keys that are no settings are there, too.
+
+    Raises:
+        UserError: it cannot be read, or a setting in it has a wrong value.
+    """
+    values = read_toml(file)
+    if isinstance(values.get("settings"), dict):
+        values = dict(values["settings"])
+    if not isinstance(values.get("options", {}), dict):
+        raise UserError(f"{place_in(file, 'options')}: options = {values['options']!r}: must be a table of options.")
+    for key, value in values.items():
+        if key in SETTINGS:
+            try:
+                make_settings(**{"source": ""} | {key: value})
+            except UserError as error:
+                raise UserError(f"{place_in(file, key)}: {error}") from error
+    return values
+
+
+def check_keys(file: Path, options: Collection[str], method: str) -> None:
+    """Raise UserError where a TOML file has a key that is neither a setting nor an option of the method."""
+    values = read_config(file)
+    for key in [*values, *values.get("options", {})]:
+        if key not in options and (key not in SETTINGS or key in values.get("options", {})):
+            close = did_you_mean(key, [*SETTINGS, *options])
+            raise UserError(f"{place_in(file, key)}: {key} is no setting and no option of {method}{close}")
+
+
+def place_in(file: Path, key: str) -> str:
+    """A TOML file and the line of a key in it, for people; only the file where the line is not found."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    start = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=\]]""")
+    number = next((i for i, line in enumerate(lines, 1) if start.match(line)), None)
+    return f"{file}, line {number}" if number else str(file)
 
 
 def parse(text: str) -> Any:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+if TYPE_CHECKING:
+    from selflabel.runs.run import Run
+
 app = typer.Typer(
-    help="Label unlabelled images, videos and sounds: self-labelling by balanced optimal transport.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,13 +22,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="A folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, "
-        "digits or mnist5k."
-    ),
-]
+SOURCE_HELP = (
+    "A folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, digits or mnist5k."
+)
+Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
+LabelSource = Annotated[str | None, typer.Argument(help=f"{SOURCE_HELP} Left out, it is that of --config.")]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Ignore edits: use the labels as the run wrote them.")]
@@ -55,15 +55,72 @@ def source_name(source: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-") or "items"
 
 
-def main() -> None:
-    """The entry point: a user's error is one sentence and exit code 2."""
-    from selflabel.base.errors import Interrupted, UserError
+def print_version(wanted: bool) -> None:
+    if wanted:
+        import selflabel
 
+        print(f"selflabel {selflabel.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Label unlabelled images, videos and sounds: self-labelling by balanced optimal transport.
+
+    Exit codes: 0 done; 1 an error of the program; 2 a wrong word, file or setting, in one sentence; 130 stopped, what was done is
+    saved.
+    """
+
+
+def open_run(folder: Path) -> Run:
+    """A finished run, without what a process that was killed left in its folder."""
+    from selflabel.base.files import remove_leftovers
+    from selflabel.runs.run import Run
+
+    run = Run.open(folder)
+    for place in (run.folder, run.folder / "checkpoint"):
+        if not place.is_symlink() or place == run.folder:
+            remove_leftovers(place)
+    return run
+
+
+def main() -> None:
+    """The entry point: a user's error is one sentence and exit code 2, Ctrl-C is 130; the program's own errors show in full."""
+    from selflabel.base.errors import Interrupted, UserError
+    from selflabel.cli.quiet import quiet_libraries
+
+    quiet_libraries()
     try:
-        app()
+        code = app(standalone_mode=False)
     except UserError as error:
-        print(f"selflabel: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        stop(str(error), 2)
     except Interrupted:
-        print("selflabel: stopped and saved; the same command with --resume continues.", file=sys.stderr)
-        raise SystemExit(130) from None
+        stop("stopped and saved; the same command with --resume continues.", 130)
+    except (KeyboardInterrupt, typer.Abort):
+        stop("stopped.", 130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # those of click, which newer versions of typer carry inside
+            raise
+        stop_usage(error)
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def stop_usage(error: Any) -> NoReturn:
+    """End with what is wrong with the words of a command, as click says it."""
+    context = getattr(error, "ctx", None)
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":  # `selflabel` alone
+        print(context.get_help())
+        raise SystemExit(0) from None
+    text = " ".join(error.format_message().split()).rstrip(".")
+    command = context.command_path if context is not None else "selflabel"
+    stop(f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else f'; see `{command} --help`.'}", 2)
+
+
+def stop(text: str, code: int) -> NoReturn:
+    """Print a sentence on standard error and end."""
+    print(f"selflabel: {text}", file=sys.stderr)
+    raise SystemExit(code) from None

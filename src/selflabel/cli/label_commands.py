@@ -11,12 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, Seed, Source, app, source_name, typed_values
+from selflabel.cli.app import AsJson, Cache, Device, LabelSource, Seed, Source, app, source_name, typed_values
+from selflabel.cli.given import check_clusters, label_settings
+from selflabel.cli.terminal import Terminal
 from selflabel.cli.wording import browse_line, report_lines, score_lines
-
-SETTINGS = (
-    "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache", "labels"
-)  # fmt: skip
 
 
 @app.command()
@@ -45,7 +43,7 @@ def demo(
 @app.command()
 def label(
     context: typer.Context,
-    source: Source,
+    source: LabelSource = None,
     clusters: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +66,7 @@ def label(
     device: Device = "auto",
     cache: Cache = None,
     labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
-    config: Annotated[str | None, typer.Option(help="Settings from a TOML file.")] = None,
+    config: Annotated[str | None, typer.Option(help="Settings from a TOML file, or from the run.toml of a run.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")
     ] = None,
@@ -82,14 +80,10 @@ def label(
 
     Example: selflabel label photos/ -k 10
     """
-    from selflabel.base.settings import with_overrides
-    from selflabel.methods import option_names
-
-    from_command_line = {name: value for name, value in typed_values(context).items() if name in SETTINGS}
-    chosen_method = {**with_overrides(config, set_ or []), **from_command_line}.get("method", method)
-    overrides = with_overrides(config, set_ or [], option_names(chosen_method))
-    settings = {**overrides, **from_command_line, "source": source}
-    folder = out or Path("runs") / f"{source_name(source)}-{settings.get('method', method)}"
+    with Terminal(json) as terminal:
+        terminal.on_progress("starting")  # torch takes seconds to import
+        settings = label_settings(typed_values(context), config, set_ or [], method)
+    folder = out or Path("runs") / f"{source_name(settings['source'])}-{settings.get('method', method)}"
     report = run_label(settings, folder, resume, overwrite, json)
     if json:
         print(jsonlib.dumps(report))
@@ -118,6 +112,7 @@ def compare(
     from selflabel.jobs.compare import as_table
     from selflabel.jobs.compare import compare as compare_methods
 
+    check_clusters(clusters)
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
     settings = make_settings(source=source, device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(source)}-compared"
@@ -140,11 +135,12 @@ def run_label(values: dict[str, Any], out: Path, resume: bool, overwrite: bool, 
     from selflabel.base.settings import make_settings
 
     settings = make_settings(**values)
+    check_clusters(settings.clusters)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process prints
-    from selflabel.cli.terminal import Terminal
-    from selflabel.jobs.label import label as label_items
-
     with Terminal(quiet) as terminal:
+        terminal.on_progress("starting")
+        from selflabel.jobs.label import label as label_items
+
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, terminal.stop)
         report = label_items(settings, out, resume, overwrite, terminal.callbacks()).report

@@ -6,13 +6,14 @@ import json as jsonlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app
+from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app, open_run
 from selflabel.cli.confirming import confirm_source
-from selflabel.cli.wording import degraded_lines, probe_lines, progress_bar, score_lines
+from selflabel.cli.terminal import live
+from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
 from selflabel.exports import format_names
 
 
@@ -24,20 +25,25 @@ def predict(
     raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
+    json: AsJson = False,
 ) -> None:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
-    from selflabel.base.files import write_text
-    from selflabel.jobs.predict import predict as predict_items
-    from selflabel.jobs.predict import predictions_csv
-    from selflabel.runs.run import Run
+    with live(json) as terminal:
+        from selflabel.base.files import write_text
+        from selflabel.jobs.predict import predict as predict_items
+        from selflabel.jobs.predict import predictions_csv, predictions_dict
 
-    predicted = predict_items(Run.open(run), source, device, cache, raw=raw)
+        opened = open_run(run)
+        predicted = predict_items(opened, source, device, cache, terminal.callbacks(), raw=raw)
     if out is not None:
         write_text(out, predictions_csv(predicted))
-        print(f"{len(predicted.paths)} items labelled, {len(predicted.skipped)} skipped: {out}")
+    if json:
+        return print(jsonlib.dumps(predictions_dict(predicted)))
+    if out is not None:
+        print(f"{count(len(predicted.paths), opened.report)} labelled, {len(predicted.skipped):,} skipped: {out}")
     else:
         print(predictions_csv(predicted), end="")
     for path, reason in predicted.skipped:
@@ -63,14 +69,13 @@ def score(
 
     Example: selflabel score runs/photos-sela-nn --truth truth.csv
     """
-    from selflabel.jobs.score import plot_purity, score_modalities, score_run
-    from selflabel.runs.run import Run
-
-    opened = Run.open(run)
     if degrade is not None:
-        confirm_source(opened, source)
-        return print_degraded(opened, truth, degrade, source, device, json)
-    scores = score_run(opened, truth, raw)
+        return print_degraded(run, truth, degrade, source, device, json)
+    with live(json):
+        from selflabel.jobs.score import plot_purity, score_modalities, score_run
+
+        opened = open_run(run)
+        scores = score_run(opened, truth, raw)
     print(jsonlib.dumps(scores) if json else score_lines(scores))
     for modality, (accuracy, nmi) in ({} if json else score_modalities(opened, truth)).items():
         print(f"{modality + ' only':16} accuracy {accuracy:.4f}, NMI {nmi:.4f}")
@@ -101,17 +106,19 @@ def probe(
 
     Example: selflabel probe runs/photos-sela-nn --truth truth.csv
     """
-    from selflabel.jobs.score import groups_of, match_truth, probe_run
-    from selflabel.runs.run import Run
-
-    opened = Run.open(run)
-    scores = probe_run(opened, truth, seed, papers)
+    opened = open_run(run)
     if finetune is not None:
-        from selflabel.jobs.finetune import finetune as finetune_run
-
-        classes = match_truth(opened, truth, raw=True).by_path
         confirm_source(opened, source)
-        scores["fine-tuned"] = finetune_run(opened, classes, groups_of(truth), finetune, seed, device, source=source)
+    with live(json) as terminal:
+        from selflabel.jobs.score import groups_of, match_truth, probe_run
+
+        terminal.on_progress("probing")
+        scores = probe_run(opened, truth, seed, papers)
+        if finetune is not None:
+            from selflabel.jobs.finetune import finetune as finetune_run
+
+            classes, groups = match_truth(opened, truth, raw=True).by_path, groups_of(truth)
+            scores["fine-tuned"] = finetune_run(opened, classes, groups, finetune, seed, device, terminal.callbacks(), source)
     print(jsonlib.dumps(scores) if json else probe_lines(scores))
 
 
@@ -128,10 +135,10 @@ def browse(
 
     Example: selflabel browse runs/photos-sela-nn
     """
-    from selflabel.gallery.serving import browse as serve
-    from selflabel.runs.run import Run
+    with live(False):
+        from selflabel.gallery.serving import browse as serve
 
-    opened = Run.open(run)
+        opened = open_run(run)
     confirm_source(opened, source)
     serve(opened, port, not no_open, truth, source, follow_links)
 
@@ -157,15 +164,15 @@ def export(
     Example: selflabel export runs/photos-sela-nn --to folders
     """
     from selflabel.base.errors import UserError
-    from selflabel.exports import export as export_run
-    from selflabel.runs.run import Run
 
     if copy + hard + link > 1:
         raise UserError("--copy, --hard, --link: files are copied, hard-linked or linked; give one of them.")
     how = "hard" if hard else "link" if link else "copy"
-    opened = Run.open(run)
+    opened = open_run(run)
     confirm_source(opened, source)
-    with progress_bar(f"export to {to}", quiet=json) as progress:
+    with live(json) as terminal:
+        from selflabel.exports import export as export_run
+
         done = export_run(
             opened,
             to,
@@ -175,27 +182,32 @@ def export(
             overwrite=overwrite,
             source=source,
             follow_links=follow_links,
-            progress=progress,
+            progress=lambda done, total: terminal.on_progress(f"export to {to}", done, total),
         )
     if json:
         print(jsonlib.dumps(done.as_dict()))
         return
-    print(f"{done.n_items:,} items: {done.place}")
+    print(f"{count(done.n_items, opened.report)}: {done.place}")
     if done.n_rejected:
         print(f"{done.n_rejected:,} rejected, left out")
     if done.n_changed:
         text = "files have another time of change than when they were labelled (copies do); the first,"
         print(f"{done.n_changed:,} {text} {done.first_changed}", file=sys.stderr)
     if done.n_left_out:
-        text = f"{done.n_left_out:,} items could not be read (see left-out.csv); the first, {done.first_left_out}"
+        text = f"{count(done.n_left_out, opened.report)} could not be read (see left-out.csv); the first, {done.first_left_out}"
         print(text, file=sys.stderr)
 
 
-def print_degraded(run: Any, truth: str | None, modality: str, source: str | None, device: str, json: bool) -> None:
+def print_degraded(folder: Path, truth: str | None, modality: str, source: str | None, device: str, json: bool) -> None:
     """Score, print and plot a run with one modality corrupted more and more."""
-    from selflabel.jobs.degrade import degrade, write_degraded
-    from selflabel.jobs.score import match_truth
+    run = open_run(folder)
+    confirm_source(run, source)
+    with live(json) as terminal:
+        from selflabel.jobs.degrade import degrade, write_degraded
+        from selflabel.jobs.score import match_truth
 
-    rows = degrade(run, modality, match_truth(run, truth, raw=True).by_path, device, source=source)
-    _, picture = write_degraded(rows, modality, run.folder)
+        classes = match_truth(run, truth, raw=True).by_path
+        rows = degrade(run, modality, classes, device, terminal.callbacks(), source)
+        terminal.on_progress("writing")
+        _, picture = write_degraded(rows, modality, run.folder)
     print(jsonlib.dumps([asdict(r) for r in rows]) if json else f"{degraded_lines(rows, modality)}\nlook at   {picture}")

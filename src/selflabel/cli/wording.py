@@ -1,12 +1,13 @@
-"""The text that commands print: reports and scores as lines, and a progress bar."""
+"""The text that commands print: reports and scores as lines."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+NOUNS = {"photo": "photo", "glyph": "picture", "video": "film", "sound": "sound", "spoken": "sound"}  # by kind
+ONE_HEAD = "this method has one head, and no others to agree with it"
 
 
 def report_lines(report: dict[str, Any], out: Path) -> str:
@@ -20,39 +21,75 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
     empty = sizes.count(0)
     few += f"; {empty} of {len(sizes)} clusters {'is' if empty == 1 else 'are'} empty" if empty else ""
-    signs = report["signs"]
+    signs, reason = report["signs"], report.get("no_estimate", ONE_HEAD)
+    compared = report["estimated_accuracy"] or not (reason == ONE_HEAD or report["collapsed"])  # heads, and it says something
     skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
     rows = [
-        ("items", f"{report['n_items']:,}{skipped}"),
-        ("clusters", f"{report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
+        ("items", f"{count(report['n_items'], report)}{skipped}"),
+        ("clusters found", f"{len(sizes) - empty} of {report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
         ("sizes", few),
         ("cluster sizes", report["mass"]),
-        *([("head agreement", f"{signs['agreement']:.3f} NMI")] if report["estimated_accuracy"] else []),
+        *([("head agreement", f"{signs['agreement']:.3f} NMI")] if compared else []),
         ("view stability", f"{signs['stability']:.3f}"),
         ("confidence", f"{report['median_confidence']:.3f} median"),
-        ("est. accuracy", estimate_line(report["estimated_accuracy"])),
+        ("est. accuracy", estimate_line(report["estimated_accuracy"], reason)),
         ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
         ("run folder", str(out)),
     ]
-    lines = "\n".join(f"{name:15} {value}" for name, value in rows)
-    warning = (
-        "\nWarning: one label has far more than its share of the items; more epochs, other views or --mass uniform may help."
-        if report["collapsed"]
-        else ""
-    )
+    lines = "\n".join(f"{name + ':':15} {value}" for name, value in rows)
+    warning = f"\n\n{collapse_text(report)}" if report["collapsed"] else ""
     if report.get("converged") is False:
         error = f"{report['mass_error']:.3g}"
         warning += f"\nWarning: the last solve stopped at a mass error of {error}; cluster sizes are not as demanded."
     truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
     folder = shlex.quote(str(out))
     after = f"look at   {browse_line(out)}\nnext      selflabel score {folder}{truth}"
-    return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} MORE_ITEMS"
+    return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} {more(report)}"
 
 
-def estimate_line(estimate: dict[str, float] | None) -> str:
-    """The estimated accuracy with its band; None where a method has a single head."""
+def noun(report: dict[str, Any]) -> str:
+    """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
+    return NOUNS.get(kind_of(report), "item")
+
+
+def more(report: dict[str, Any]) -> str:
+    """What `predict` takes, as a name for people to replace."""
+    return "MORE_FEATURES.npy" if kind_of(report) == "features" else f"MORE_{noun(report).upper()}S"
+
+
+def kind_of(report: dict[str, Any]) -> str:
+    """The kind of the main modality; "" where the report does not say."""
+    return next(iter(report.get("modalities", {}).values()), "")
+
+
+def count(n: int, report: dict[str, Any]) -> str:
+    """A number of what was labelled, for people.
+
+    Example:
+        >>> count(1, {"modalities": {"image": "photo"}}), count(1200, {"modalities": {"audio": "sound"}}), count(3, {})
+        ('1 photo', '1,200 sounds', '3 items')
+    """
+    return f"{n:,} {noun(report)}{'' if n == 1 else 's'}"
+
+
+def collapse_text(report: dict[str, Any]) -> str:
+    """What happened in a collapse, and what to try."""
+    one, sizes = noun(report), report["sizes"]
+    remedy = "try more --epochs, another --encoder or --mass uniform"
+    if report.get("features_equal"):
+        every = "got the same label" if max(sizes) == sum(sizes) else "could have got any label"
+        remedy = "look at them: if they differ, try another --encoder"
+        return f"The features of all {one}s are equal, so every {one} {every}; {remedy}."
+    if max(sizes) == sum(sizes):
+        return f"Every {one} got the same label: nothing was found that tells the {one}s apart; if they differ, {remedy}."
+    share = max(sizes) / sum(sizes)
+    return f"One cluster holds {share:.0%} of the {one}s, and the others hold no group of their own; {remedy}."
+
+
+def estimate_line(estimate: dict[str, float] | None, reason: str = ONE_HEAD) -> str:
+    """The estimated accuracy with its band, or why there is none."""
     if estimate is None:
-        return "none: this method has one head, and no others to agree with it"
+        return f"none: {reason}"
     return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f}), estimated without truth"
 
 
@@ -67,7 +104,16 @@ def score_lines(scores: dict[str, Any]) -> str:
     def text(value: Any) -> str:
         return "no truth" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
-    return "\n".join(f"{name:16} {text(value)}" for name, value in scores.items())
+    missing = scores.get("n_without_truth", 0)
+    lines = [f"{name:16} {text(value)}" for name, value in scores.items() if name != "n_without_truth"]
+    if missing:
+        n = scores["n_items"]
+        lines.append(f"{n:,} of {n + missing:,} items have a truth; the others are left out.")
+    if scores.get("accuracy", 0) is None:
+        lines.append(
+            "Give the truth with --truth FILE.csv (columns path and label), or --truth folders (an item's class is its folder)."
+        )
+    return "\n".join(lines)
 
 
 def degraded_lines(rows: list[Any], modality: str) -> str:
@@ -92,16 +138,3 @@ def probe_lines(scores: dict[str, Any]) -> str:
     tuned = scores.get("fine-tuned", {})
     rows += [(f"fine-tuned {start}", tuned[start]) for start in ("from the run", "from nothing") if tuned]
     return "\n".join(f"{name:24} {value:.4f}" for name, value in rows)
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, shown on a terminal only. Yields a function of (done, total)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

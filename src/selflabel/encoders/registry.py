@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
-from selflabel.base.errors import UserError
+from selflabel.base.errors import UserError, did_you_mean
 from selflabel.encoders.alexnet import make_alexnet
 from selflabel.encoders.base import Encoder, GivenFeatures
 from selflabel.encoders.clip import Clip9, ClipEncoder, Framewise, R2Plus1D
@@ -72,16 +72,22 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
     """
     if name.startswith(TIMM):
         return make_timm(name.removeprefix(TIMM), channels, px, weights, fetch)
+    check_encoder(name)
     if name in CLIP_ENCODERS:
         raise UserError(f"--encoder {name}: takes videos, not images or sounds; for videos name it as video={name}.")
-    if name not in ENCODERS:
-        known = ", ".join([*ENCODERS, *CLIP_ENCODERS])
-        raise UserError(f"--encoder {name}: there is none of that name; there are {known}, timm:NAME and frozen:NAME.")
     encoder = ENCODERS[name].make(channels, px)
     assert isinstance(encoder, Encoder)
     if weights:
         load_weights(encoder, weights, name)
     return encoder
+
+
+def check_encoder(name: str) -> None:
+    """Raise UserError where there is no encoder of that name; what timm has is not looked up."""
+    names = [*ENCODERS, *CLIP_ENCODERS]
+    if name.removeprefix(f"{FROZEN}:") not in names and not name.removeprefix(f"{FROZEN}:").startswith(TIMM):
+        known = f"{', '.join(names)}, timm:NAME and frozen:NAME"
+        raise UserError(f"--encoder {name}: there is none of that name; there are {known}{did_you_mean(name, names)}")
 
 
 def make_clip_encoder(

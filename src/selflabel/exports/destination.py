@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selflabel.base.errors import UserError
+from selflabel.base.files import temporary_prefix
 from selflabel.exports.registry import find_format
 from selflabel.runs.run import Run
 
+TEMPORARY = "export"  # what the name of a folder that is being written begins with
 RECORD = "export.json"  # in every folder that an export wrote
 
 
@@ -69,7 +71,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         UserError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".export-"))
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(TEMPORARY)))
     try:
         yield folder
         folder.chmod(0o755)

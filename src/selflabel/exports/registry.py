@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selflabel.base.errors import UserError
+from selflabel.base.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from selflabel.exports.context import ExportContext
@@ -148,7 +148,7 @@ def find_format(name: str) -> Format:
         UserError: there is no such format.
     """
     if name not in EXPORTS:
-        raise UserError(f"--to {name}: there is no such format; there are {', '.join(EXPORTS)}.")
+        raise UserError(f"--to {name}: there is no such format; there are {', '.join(EXPORTS)}{did_you_mean(name, EXPORTS)}")
     return EXPORTS[name]
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 import selflabel
 from selflabel.base.errors import UserError
-from selflabel.base.files import write_atomically, write_text
+from selflabel.base.files import remove_leftovers, write_atomically, write_text
 from selflabel.exports.context import LEFT_OUT, ExportContext, Progress, SkippedItems, open_context
-from selflabel.exports.destination import RECORD, atomic_folder, check_destination, default_path
+from selflabel.exports.destination import RECORD, TEMPORARY, atomic_folder, check_destination, default_path
 from selflabel.exports.fitting import check_fits
 from selflabel.exports.registry import Format, find_format
 from selflabel.runs.run import Run
@@ -81,6 +81,7 @@ def export(
         raise UserError(f"--{how}: {to} writes files of its own; leave it out.")
     path = (out or default_path(run, to)).absolute()
     check_destination(path, export_format.ending, overwrite)
+    remove_leftovers(path.parent, path.stem if export_format.ending else TEMPORARY)
     context = open_context(run, path.name, raw, how, source, follow_links, progress)
     check_fits(to, export_format, context)
     if not len(context.rows):

@@ -33,7 +33,7 @@ from selflabel.edits import (
 from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
 from selflabel.runs.reading import MAX_LABEL, damaged, read_table
-from selflabel.runs.run import Paths, Run, read_truth
+from selflabel.runs.run import Paths, Run, is_class, read_truth
 
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
 MAX_SPLIT_PARTS = 100
@@ -250,6 +250,11 @@ def read_truth_classes(run: Run, paths: Paths, truth: Path | None) -> tuple[list
         return [], None
     truth_paths, classes = read_truth_columns(file)
     encoded = classes.dictionary_encode()
+    are_classes = pa.array([c is not None and is_class(c) for c in encoded.dictionary.to_pylist()], pa.bool_())
+    known = pc.fill_null(are_classes.take(encoded.indices), False)
+    truth_paths, encoded = truth_paths.filter(known), classes.filter(known).dictionary_encode()
+    if not len(truth_paths) and truth is None:  # the source has a column of classes, and all its cells are empty
+        return [], None
     rows = pc.index_in(pa.array(paths), truth_paths)
     if rows.null_count == len(rows):
         raise UserError(f"{file}: none of its paths is in {run.folder}; the run's first is {paths[0]}.")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selflabel.base.errors import UserError
+from selflabel.base.errors import UserError, did_you_mean
 from selflabel.base.settings import Settings, value_for_modality
 from selflabel.contract import Method, Task
 from selflabel.encoders import GivenFeatures, to_channels_last
@@ -59,7 +59,9 @@ def check_views(views: str, modality: str, first: str) -> None:
     """Raise UserError where there is no such preset, or where it would mirror a sound."""
     name = value_for_modality(views, modality, first) or "auto"
     if name != "auto" and name not in PRESETS:
-        raise UserError(f"--views {name}: there is no preset of that name; there are {', '.join(PRESETS)}.")
+        raise UserError(
+            f"--views {name}: there is no preset of that name; there are {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}"
+        )
     if name != "auto" and modality == "audio" and PRESETS[name].flip:
         raise UserError(f"--views {name}: mirrors views, and a mirrored sound is another one; use sound or spoken.")
 
@@ -143,10 +145,13 @@ def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
     try:
         return make.options_type(**options)
     except (ValidationError, TypeError) as error:
-        names = ", ".join(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
-        if isinstance(error, ValidationError):
+        names = list(make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
+        unknown = next((option for option in options if option not in names), None)
+        if unknown is not None:
+            text, end = f"{unknown}: {name} has no such option", did_you_mean(unknown, names)
+        elif isinstance(error, ValidationError):
             first = error.errors()[0]
-            text = f"{first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
+            text, end = f"{first['loc'][0]} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}", "."
         else:
-            text = str(error)
-        raise UserError(f"--set {text}; options of {name} are {names}.") from error
+            text, end = str(error), "."
+        raise UserError(f"--set {text}; options of {name} are {', '.join(names)}{end}") from error

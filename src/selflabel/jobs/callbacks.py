@@ -14,7 +14,7 @@ class Callbacks:
 
     Attributes:
         say: with a sentence for the user.
-        on_progress: with (name of the step, items done, items in all).
+        on_progress: with (name of the step, items done, items in all); of a step whose length is unknown with two zeros, once.
         loop: those of the training loop.
     """
 

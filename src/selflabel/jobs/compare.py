@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from selflabel.base.errors import Interrupted, UserError
-from selflabel.base.files import write_atomically, write_text
+from selflabel.base.files import remove_leftovers, write_atomically, write_text
 from selflabel.base.settings import Settings, as_toml, differences, make_settings, with_overrides
-from selflabel.evaluation.metrics import score
+from selflabel.jobs.score import score_run
 from selflabel.methods import BASELINES, option_names
 from selflabel.runs.run import Run, csv_text
 
@@ -72,6 +72,7 @@ def compare(
     if not methods:
         raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
     by_entry = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
+    remove_leftovers(out)
     claim(out, settings, seconds)
     rows: list[dict[str, Any]] = []
     runs: dict[str, Run] = {}
@@ -240,10 +241,9 @@ def row_of(name: str, result: Path) -> dict[str, Any]:
     if result.suffix == ".json":
         return row | json.loads(result.read_text(encoding="utf-8"))
     run = Run(result)
-    report, table = run.report, run.labels
+    report = run.report
     estimate = report["estimated_accuracy"]
-    truth = run.truth
-    scores = score(None if truth is None else [truth[p] for p in table["path"].to_pylist()], table["label"].to_numpy())
+    scores = score_run(run, None)
     return (
         row
         | {k: scores[k] for k in SCORES}

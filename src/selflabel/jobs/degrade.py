@@ -81,13 +81,19 @@ def degrade(
     if not rows:
         raise UserError(f"{run.folder}: none of the truth's paths is in it; its first is {paths[0]}.")
     truth = np.array([classes[paths[i]] for i in rows])
+    callbacks = callbacks or Callbacks()
+    callbacks.on_progress("scoring the items as they are", 0, 0)
     scorer = Scorer(model, prepared.dataset(model.device, model.ranks, model.task.seed), modality, rows, truth)
-    table = [scorer.row("as it is", "")]
-    for way, (change, levels) in (SOUND_CORRUPTIONS if modality == "audio" else PICTURE_CORRUPTIONS).items():
-        for name, level in levels.items():
-            table.append(scorer.row(way, name, corrupt=at_level(change, level)))
-    for share in DROP_SHARES if scorer.other_features else ():
-        table.append(scorer.row("dropped", f"{share:.0%}", keep=scorer.kept_items(share)))
+    corruptions = SOUND_CORRUPTIONS if modality == "audio" else PICTURE_CORRUPTIONS
+    shares = DROP_SHARES if scorer.other_features else ()
+    changes: list[tuple[str, str, dict[str, Any]]] = [("as it is", "", {})]
+    for way, (change, levels) in corruptions.items():
+        changes += [(way, name, {"corrupt": at_level(change, level)}) for name, level in levels.items()]
+    changes += [("dropped", f"{share:.0%}", {"keep": scorer.kept_items(share)}) for share in shares]
+    table = []
+    for way, level, changed in changes:
+        table.append(scorer.row(way, level, **changed))
+        callbacks.on_progress("levels", len(table), len(changes))
     return table
 
 

@@ -125,6 +125,7 @@ def finetune(
             method = Supervised(task, class_of_row, torch.from_numpy(rows[train_part]))
             labels = train_classifier(method, encoders, data, seed + fold)
             accuracies[start].append(float((labels[rows[test_part]] == y[test_part]).mean()))
+            (callbacks or Callbacks()).on_progress("fine-tuning", sum(map(len, accuracies.values())), 2 * len(folds))
     means = {start: round(float(np.mean(values)), 4) for start, values in accuracies.items()}
     return means | {"epochs": epochs, "folds": len(folds)}
 

@@ -15,7 +15,7 @@ import torch
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method, Task
-from selflabel.jobs.build import make_method, make_task
+from selflabel.jobs.build import make_method, make_options, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.report import describe, make_report
@@ -82,6 +82,7 @@ def label(
     """
     callbacks, device = callbacks or Callbacks(), pick_device(settings.device)
     make = find_method(settings.method).make
+    make_options(make, settings.method, settings.options)  # a wrong one is refused before anything is decoded
     ranks, run = join(device), Run(Path(out)) if out is not None else None
     with claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext():
         ranks.barrier()
@@ -104,6 +105,7 @@ def label_into(
     timer = Timer()
     prepared = prepare_for(make, settings, device, callbacks, data)
     timer.stop("prepare")
+    callbacks.on_progress("preparing the method", 0, 0)
     task = make_task(settings, prepared, device)
     method = make_method(make, settings.method, settings.options, task, prepared, device)
     dataset = prepared.dataset(device, ranks, settings.seed)
@@ -114,15 +116,18 @@ def label_into(
     history = train(method, dataset, run.folder if run is not None else None, settings.seed, loop_callbacks).history
     timer.stop("train")
     method.eval()
+    callbacks.on_progress("solving the final labels", 0, 0)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
+        callbacks.on_progress("describing the labels", 0, 0)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
     timer.stop("label")
     timer.seconds["train"] = max(timer.seconds["train"], sum(line["seconds"] for line in history))  # epochs before a resume count
     report = make_report(settings.method, method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
+        callbacks.on_progress("writing the run", 0, 0)
         write_run(run, method, prepared, labelling, report)
     ranks.barrier()
     return Labelled(report, labelling, method, prepared)
@@ -148,6 +153,7 @@ def begin(
 
 def prepare_for(make: type[Method], settings: Settings, device: torch.device, callbacks: Callbacks, data: Any) -> Prepared:
     """Make the source, or the array instead of it, ready for a method."""
+    callbacks.on_progress("looking at the items", 0, 0)
     return prepare(
         settings.source if data is None else data,
         device,

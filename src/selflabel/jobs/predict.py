@@ -287,6 +287,13 @@ def predict(
     return replace(predicted, edited=apply_to_unseen(predicted.labels, predicted.features.numpy(), edits, clusters))
 
 
+def predictions_dict(predicted: Predicted) -> dict[str, Any]:
+    """What `--json` prints: "items", each with path, label, confidence and name, and "skipped", each with path and reason."""
+    rows = zip(predicted.paths, predicted.labels.tolist(), predicted.confidence.tolist(), predicted.names)
+    items = [{"path": path, "label": label, "confidence": round(c, 4), "name": name} for path, label, c, name in rows]
+    return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
+
+
 def predictions_csv(predicted: Predicted) -> str:
     """CSV text with the columns path, label, confidence, name."""
     confidence = [f"{c:.4f}" for c in predicted.confidence]

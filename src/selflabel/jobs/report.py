@@ -11,6 +11,7 @@ from torch import Tensor
 
 from selflabel.assignment.neighbours import nearest
 from selflabel.contract import Features, Method, Outcome, Task
+from selflabel.evaluation.collapse import are_equal, is_collapsed, no_estimate
 from selflabel.evaluation.diagnostics import Diagnostics, diagnose, estimated_accuracy, histogram
 from selflabel.items import Items
 from selflabel.jobs.prepare import Prepared
@@ -92,10 +93,15 @@ def make_report(
     K = int(outcome.probabilities.shape[1])
     sizes = np.bincount(labelling.labels, minlength=K)
     has_views = any(modality.kind != "features" for modality in prepared.modalities.values())
+    features_equal = are_equal(labelling.features)
+    collapsed = K > 1 and (features_equal or is_collapsed(labelling.labels, K, labelling.neighbours))
+    reason = no_estimate(labelling.labels, K, len(outcome.labels), collapsed, has_views)
     return {
+        "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},
         "n_items": len(labelling.paths),
         "n_skipped": len(labelling.skipped),
         "n_clusters": K,
+        "clusters_found": int((sizes > 0).sum()),
         "clusters_chosen_by": choice_of_k(method, clusters),
         "sizes": sizes.tolist(),
         "method": name,
@@ -105,8 +111,10 @@ def make_report(
         "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
         "median_confidence": round(float(np.median(labelling.top_probs[:, 0])), 4),
         "confidence_histogram": histogram(labelling.top_probs[:, 0]),
-        "estimated_accuracy": estimated_accuracy(signs, has_views) if len(outcome.labels) > 1 else None,  # needs other heads
-        "collapsed": bool(sizes.max() > max(0.5 * sizes.sum(), 5 * sizes.sum() / K)) if K > 1 else False,
+        "estimated_accuracy": estimated_accuracy(signs, has_views) if reason is None else None,
+        **({} if reason is None else {"no_estimate": reason}),
+        "collapsed": collapsed,
+        "features_equal": features_equal,
         "epochs": len(history),
         "items_per_s": float(np.median([line["items_per_s"] for line in history])) if history else None,
         "seconds": {k: round(v, 2) for k, v in seconds.items()},

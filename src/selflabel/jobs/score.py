@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,15 @@ def match_truth(run: Run, truth: str | None, raw: bool = False) -> TruthItems:
         raw: ignore edits.
 
     Raises:
-        UserError: there is no truth, none of its paths is in the run, or every item is rejected.
+        UserError: there is no truth, it has one folder or no class, none of its paths is in the run, or every item is rejected.
     """
     table = run.raw_labels if raw else run.labels
     paths, labels = table["path"].to_pylist(), table["label"].to_numpy()
-    by_path = {p: str(Path(p).parent) for p in paths} if truth == "folders" else read_truth(Path(truth)) if truth else run.truth
+    by_path = folder_classes(run, paths) if truth == "folders" else read_truth(Path(truth)) if truth else run.truth
     if by_path is None:
         raise UserError(f"{run.folder}: its source carried no truth; give it with --truth FILE.csv or --truth folders.")
+    if not by_path:
+        raise UserError(f"{truth}: has a class for none of its items; write the class of each in the column 'label'.")
     if (labels < 0).all():
         raise UserError(f"{run.folder}: every item is rejected, so nothing is left to score; add --raw, or restore some.")
     rows = np.array([i for i, p in enumerate(paths) if p in by_path and labels[i] >= 0], np.int64)
@@ -66,8 +69,25 @@ def match_truth(run: Run, truth: str | None, raw: bool = False) -> TruthItems:
     return TruthItems(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
 
 
+def folder_classes(run: Run, paths: Sequence[str]) -> dict[str, str]:
+    """Path to the folder of the item.
+
+    Raises:
+        UserError: all items lie in one folder.
+    """
+    by_path = {p: str(Path(p).parent) for p in paths}
+    if len(set(by_path.values())) < 2:
+        raise UserError(
+            f"--truth folders: all items of {run.folder} lie in one folder, which says nothing about their classes; "
+            "give the classes with --truth FILE.csv, with the columns path and label."
+        )
+    return by_path
+
+
 def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
-    """The metrics of `evaluation.metrics.score`; those that need truth are None where there is none.
+    """The metrics of `evaluation.metrics.score`, of the items with a truth; those that need truth are None where there is none.
+
+    Where some items have no truth, "n_without_truth" says how many.
 
     Args:
         run: finished.
@@ -81,7 +101,9 @@ def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
         labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()
         return score(None, labels[labels >= 0])
     items = match_truth(run, truth, raw)
-    return score(items.classes, items.labels)
+    labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()
+    missing = int((labels >= 0).sum()) - len(items.rows)
+    return score(items.classes, items.labels) | ({"n_without_truth": missing} if missing else {})
 
 
 def score_modalities(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selflabel.base.errors import UserError
+from selflabel.base.errors import UserError, did_you_mean
 from selflabel.contract import Method
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
@@ -84,5 +84,6 @@ def find_method(name: str) -> Entry:
     """
     entries = METHODS | BASELINES
     if name not in entries:
-        raise UserError(f"--method {name}: there is none of that name; there are {', '.join(entries)}.")
+        known = ", ".join(entries)
+        raise UserError(f"--method {name}: there is none of that name; there are {known}{did_you_mean(name, entries)}")
     return entries[name]

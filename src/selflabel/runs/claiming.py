@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import locked_folder
+from selflabel.base.files import locked_folder, remove_leftovers
 from selflabel.base.settings import Settings, differences
 from selflabel.edits import LOG
 from selflabel.runs.reading import refuse_links
@@ -41,6 +41,8 @@ def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iter
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"{run.folder}: cannot be made ({reason}); give another folder with --out.") from error
+        for folder in (run.folder, run.folder / "checkpoint"):
+            remove_leftovers(folder, alone=run.exists)
         if overwrite:
             clear_run(run)
         else:

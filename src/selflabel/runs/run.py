@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # outside packages that take long to import
 
 FINISHED = "report.json"  # written last
 MODEL = "model.safetensors"  # what `predict` needs
+NO_CLASS = ("", "nan", "null", "<na>")  # in lower case
 MODALITIES = "worked_out"  # the section of run.toml with how each modality was prepared
 
 
@@ -182,7 +183,7 @@ class Run:
     def truth(self) -> dict[str, str] | None:
         """path -> class, where the source carried truth."""
         file = self.file("truth.csv")
-        return read_truth(file) if file.exists() else None
+        return (read_truth(file) or None) if file.exists() else None
 
     # ----------------------------------------------------------------------------------------------- its items
 
@@ -242,7 +243,7 @@ def csv_text(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def read_truth(file: Path) -> dict[str, str]:
-    """path -> class of a table with the columns path and label (or truth, or class).
+    """path -> class of a table with the columns path and label (or truth, or class), without items that have no class.
 
     Raises:
         UserError: the file is not there or lacks the columns.
@@ -250,7 +251,18 @@ def read_truth(file: Path) -> dict[str, str]:
     classes = read_column(file, TRUTH_COLUMNS)
     if classes is None:
         raise UserError(f"{file}: a truth file needs the columns 'path' and 'label'.")
-    return classes
+    return {path: name for path, name in classes.items() if is_class(name)}
+
+
+def is_class(name: str) -> bool:
+    """Whether a cell of a truth names a class: an empty one does not, nor what other programs write for a missing value.
+
+    Example:
+        >>> [is_class(name) for name in ("cat", "none", " ", "nan", "NULL", "None")]
+        [True, True, False, False, False, False]
+    """
+    text = name.strip()
+    return text.lower() not in NO_CLASS and text != "None"
 
 
 def read_column(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:

@@ -10,7 +10,7 @@ from selflabel.base.errors import UserError
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.video import SPAN_S
-from selflabel.encoders import FROZEN, timm_px
+from selflabel.encoders import FROZEN, check_encoder, timm_px
 from selflabel.views.clip import FRAMES
 from selflabel.views.sound import MELS, PAPER_BANDS
 
@@ -70,6 +70,7 @@ def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: 
     if requested == FROZEN:
         raise UserError("--encoder frozen: is for feature input; for images name a backbone, e.g. frozen:timm:resnet50.")
     if requested != "auto":
+        check_encoder(requested)
         return requested
     if preset == "paper" and info.kind == "video":
         return "r2plus1d"
