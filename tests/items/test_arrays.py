@@ -22,7 +22,7 @@ def test_arrays_are_images_or_features_and_pickles_are_never_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros(4), np.zeros((0, 3)), np.zeros((2, 3, 4, 5)), np.full((2, 4, 4), 999.0), np.full((2, 3), np.nan)]
+    "array", [np.zeros(4), np.zeros((0, 3)), np.zeros((2, 5, 4, 5)), np.full((2, 4, 4), 999.0), np.full((2, 3), np.nan)]
 )
 def test_other_arrays_are_refused_in_a_sentence(array):
     with pytest.raises(UserError):

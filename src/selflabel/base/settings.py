@@ -28,7 +28,8 @@ class Settings:
     modality: "video=r2plus1d,audio=resnet18".
 
     Attributes that change the result:
-        source: a folder, manifest, array, tar shards or embedded set.
+        source: a folder, manifest, array, archive, tar shards or embedded set, or a list of these.
+        follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         clusters: K; None is estimated by sela-nn, without truth, and the default of other methods.
         method, encoder: names, as in `selflabel methods` and `selflabel encoders`.
         weights: .safetensors file of pretrained weights.
@@ -50,7 +51,7 @@ class Settings:
         workers: decoding processes; 0 is one for each core.
     """
 
-    source: str
+    source: str | list[str]
     clusters: int | None = None
     method: str = "sela-nn"
     encoder: str = "auto"
@@ -65,6 +66,7 @@ class Settings:
     frames: int | None = None
     fps: float | None = None
     modality: Literal["image", "video", "audio"] | None = None
+    follow_links: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     cache: str | None = None
@@ -166,7 +168,17 @@ def without_none(value: Any) -> Any:
 
 
 def differences(old: dict[str, Any], new: Settings) -> list[str]:
-    """The settings that change the result and differ, each as "name: old, now new"."""
+    """The settings that change the result and differ, each as "name: old, now new".
+
+    A setting that an older version did not have counts as off.
+    """
     now = without_none(asdict(new))
+    old = {"follow_links": False} | old
     names = [k for k in sorted({*old, *now}) if k not in SPEED_ONLY]
-    return [f"{k}: {old.get(k, 'unset')}, now {now.get(k, 'unset')}" for k in names if old.get(k) != now.get(k)]
+    pairs = ((k, old.get(k, "unset"), now.get(k, "unset")) for k in names)
+    return [f"{k}: {in_short(a)}, now {in_short(b)}" for k, a, b in pairs if a != b]
+
+
+def in_short(value: Any) -> Any:
+    """A long list of sources by its first."""
+    return f"{value[0]} and {len(value) - 1:,} more" if isinstance(value, list) and len(value) > 2 else value

@@ -21,10 +21,10 @@ app = typer.Typer(
 )
 
 Source = Annotated[
-    str,
+    list[str],
     typer.Argument(
-        help="A folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, "
-        "digits or mnist5k."
+        help="A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards, "
+        "a .zip, digits or mnist5k; or several files or folders."
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
@@ -49,8 +49,17 @@ def typed(context: typer.Context, name: str) -> bool:
     return origin is not None and origin.name == "COMMANDLINE"
 
 
-def source_name(source: str) -> str:
-    """A short name of a source, for the default run folder."""
+def one_or_several(source: list[str]) -> str | list[str]:
+    """SOURCE as settings hold it: a name, or a list of several."""
+    return source[0] if len(source) == 1 else source
+
+
+def source_name(source: str | list[str]) -> str:
+    """A short name of a source, for the default run folder; of several sources that of their common folder."""
+    if not isinstance(source, str):
+        from selflabel.items.several import common_folder
+
+        return source_name(str(common_folder(source)))
     stem = Path(source.rstrip("/")).name.split(".")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-") or "items"
 
@@ -58,11 +67,12 @@ def source_name(source: str) -> str:
 def main() -> None:
     """The entry point: a user's error is one sentence and exit code 2."""
     from selflabel.base.errors import Interrupted, UserError
+    from selflabel.base.text import printable
 
     try:
         app()
     except UserError as error:
-        print(f"selflabel: {error}", file=sys.stderr)
+        print(f"selflabel: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except Interrupted:
         print("selflabel: stopped and saved; the same command with --resume continues.", file=sys.stderr)

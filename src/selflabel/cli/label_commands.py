@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, Seed, Source, app, source_name, typed_values
+from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, Seed, Source, app, one_or_several, source_name, typed_values
 from selflabel.cli.wording import browse_line, report_lines, score_lines
 
 SETTINGS = (
-    "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache", "labels"
+    "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache", "labels",
+    "follow_links",
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ def label(
     seed: Seed = 0,
     device: Device = "auto",
     cache: Cache = None,
+    follow_links: FollowLinks = False,
     labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
     config: Annotated[str | None, typer.Option(help="Settings from a TOML file.")] = None,
     set_: Annotated[
@@ -88,8 +90,8 @@ def label(
     from_command_line = {name: value for name, value in typed_values(context).items() if name in SETTINGS}
     chosen_method = {**with_overrides(config, set_ or []), **from_command_line}.get("method", method)
     overrides = with_overrides(config, set_ or [], option_names(chosen_method))
-    settings = {**overrides, **from_command_line, "source": source}
-    folder = out or Path("runs") / f"{source_name(source)}-{settings.get('method', method)}"
+    settings = {**overrides, **from_command_line, "source": one_or_several(source)}
+    folder = out or Path("runs") / f"{source_name(settings['source'])}-{settings.get('method', method)}"
     report = run_label(settings, folder, resume, overwrite, json)
     if json:
         print(jsonlib.dumps(report))
@@ -119,8 +121,8 @@ def compare(
     from selflabel.jobs.compare import compare as compare_methods
 
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
-    settings = make_settings(source=source, device=device, cache=cache, **values)
-    folder = out or Path("runs") / f"{source_name(source)}-compared"
+    settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
+    folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
     rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say)
     print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {folder / 'comparison.png'}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app
+from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app, one_or_several
 from selflabel.cli.wording import degraded_lines, probe_lines, progress_bar, score_lines
 from selflabel.exports import format_names
 
@@ -23,24 +23,28 @@ def predict(
     raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
     from selflabel.base.files import write_text
+    from selflabel.base.text import printable
+    from selflabel.jobs.callbacks import Callbacks
     from selflabel.jobs.predict import predict as predict_items
     from selflabel.jobs.predict import predictions_csv
     from selflabel.runs.run import Run
 
-    predicted = predict_items(Run.open(run), source, device, cache, raw=raw)
+    callbacks = Callbacks(say=lambda text: print(text, file=sys.stderr))
+    predicted = predict_items(Run.open(run), one_or_several(source), device, cache, callbacks, raw, follow_links)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         print(f"{len(predicted.paths)} items labelled, {len(predicted.skipped)} skipped: {out}")
     else:
         print(predictions_csv(predicted), end="")
     for path, reason in predicted.skipped:
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print(printable(f"skipped {path}: {reason}"), file=sys.stderr)
 
 
 @app.command()

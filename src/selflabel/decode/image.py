@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -32,6 +34,8 @@ def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
     if not data:
         raise Undecodable("the file is empty (zero bytes)")
     try:
+        if data[4:8] == b"ftyp":
+            register_heif()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -46,6 +50,15 @@ def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
         raise Undecodable("not an image, whatever its name says") from error
     except Exception as error:  # Pillow's readers raise any exception on broken bytes
         raise Undecodable(f"cannot be decoded ({type(error).__name__}: {error})") from error
+
+
+@cache
+def register_heif() -> None:
+    """Teach Pillow to read HEIC, where the extra selflabel[heic] is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:

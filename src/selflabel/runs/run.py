@@ -9,7 +9,6 @@ reading.
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -218,11 +217,22 @@ class Run:
 
 def csv_text(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
     """A CSV table as text, with "\\n" at the end of every line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")  # a cell is quoted where it holds a character of the line's end
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()
+    return "".join(lines.texts)
+
+
+class Lines:
+    """Lines of a CSV table with "\n" at their ends."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def write(self, line: str) -> None:
+        """Take a line that ends in "\r\n"."""
+        self.texts.append(line[:-2] + "\n")
 
 
 def read_truth(file: Path) -> dict[str, str]:
