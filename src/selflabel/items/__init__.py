@@ -18,6 +18,7 @@ from selflabel.base.errors import UserError
 from selflabel.items.arrays import array_key, from_array, from_array_file
 from selflabel.items.embedded import EMBEDDED, mnist5k
 from selflabel.items.endings import (
+    ARCHIVE_ENDINGS,
     ARRAY_ENDINGS,
     ENDINGS,
     KINDS,
@@ -117,6 +118,8 @@ def no_such(name: str) -> UserError:
 
 def open_one(name: str, follow_links: bool) -> Items:
     """Open one source by its name, which stands for nothing else."""
+    if is_tar(name):
+        return from_tars(name, tar_shards(name))
     file, key = array_key(name)
     if key:
         return from_array_file(Path(file), key)
@@ -152,5 +155,7 @@ def from_file(name: str, path: Path, follow_links: bool) -> Items:
         return from_zip(path)
     if ending in ENDINGS:
         return group_by_stem(name, [path.name], [Blob(str(path))])
+    if ending in ARCHIVE_ENDINGS:
+        raise UserError(f"{name}: archives ending in '{path.suffix}' are not read; unpack it, or {REMEDY}.")
     reason = reason_not_read(ending) or f"files ending in '{path.suffix}' cannot be labelled"
     raise UserError(f"{name}: {reason}; {REMEDY}.")
