@@ -53,6 +53,12 @@ def test_names_that_are_no_utf8_are_listed_escaped_and_others_are_kept(tmp_path)
     assert all("\n" not in note and note.isascii() for note in items.notes)
 
 
+def test_a_source_whose_own_name_is_no_utf8_is_a_sentence(tmp_path):
+    fill(tmp_path, os.fsdecode(b"f\xff/x.png"))
+    with pytest.raises(UserError, match=r"f\\xff: its name, or that of its folder, is not UTF-8"):
+        open_items(tmp_path / os.fsdecode(b"f\xff"))
+
+
 def test_media_that_is_not_read_is_listed_and_other_files_are_counted(tmp_path):
     fill(tmp_path, "a.png", "b.JXL", "c.cr2", "d.zip", "notes.txt", "x.txt", "y.json", "LICENSE")
     items = open_items(tmp_path)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.base.errors import UserError
+from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.arrays import array_key, from_array, from_array_file
 from selflabel.items.embedded import EMBEDDED, mnist5k
 from selflabel.items.endings import (
@@ -99,6 +100,7 @@ def open_names(names: list[str], follow_links: bool) -> Items:
     """Open one or several sources by their names."""
     if len(names) == 1 and names[0] in EMBEDDED and not exists(names[0]):
         return EMBEDDED[names[0]]()
+    check_names(names)
     if all(is_tar(name) for name in names):
         return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
     found = [file for name in names for file in expand(name)]
@@ -108,6 +110,13 @@ def open_names(names: list[str], follow_links: bool) -> Items:
     if missing is not None:
         raise no_such(missing)
     return from_several(found, partial(open_one, follow_links=follow_links), follow_links)
+
+
+def check_names(names: list[str]) -> None:
+    """Raise UserError where a name cannot be stored in a run."""
+    for name in names:
+        if not is_utf8(os.path.abspath(name)):  # noqa: PTH100
+            raise UserError(f"{as_utf8(name)}: its name, or that of its folder, is not UTF-8; rename it.")
 
 
 def no_such(name: str) -> UserError:

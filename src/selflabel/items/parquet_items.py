@@ -21,7 +21,7 @@ from selflabel.items.endings import ENDINGS, KINDS, MODALITIES, ending_of
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import class_name, from_manifest, manifest_file
 from selflabel.items.parquet_cells import read_cell
-from selflabel.items.rows import LEFT_FREE, MAX_ROWS, TRUTH_COLUMNS, check_room, cut
+from selflabel.items.rows import TRUTH_COLUMNS, check_count, cut
 from selflabel.items.table import Blob, Blobs, Items, JoinedBlobs
 
 SIGNATURES = (
@@ -80,8 +80,7 @@ def from_parquet(file: Path, follow_links: bool = False) -> Items:
         columns = media_columns(file, table.schema_arrow)
         if not columns or not table.metadata.num_rows:
             return from_manifest(file, follow_links)
-        if table.metadata.num_rows > MAX_ROWS or table.metadata.num_rows * 200 + LEFT_FREE > 1 << 62:
-            check_room(file, table.metadata.num_rows)
+        check_count(file, table.metadata.num_rows)
         return from_cells(file, table, columns, follow_links)
     except (OSError, ValueError, LookupError, RuntimeError, TypeError) as error:
         raise UserError(f"{file}: cannot be read as a .parquet table ({str(error)[:200]}).") from error
@@ -99,7 +98,7 @@ def media_columns(file: Path, schema: Any) -> list[Column]:
             names = f"{field.name}.path" if field.type.get_field_index("path") >= 0 else ""
         else:
             leaf, kind = field.name, field.type
-        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or not is_utf8(leaf):
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or "." in field.name or not is_utf8(leaf):
             continue
         ending = first_ending(file, leaf)
         if ending or names:
@@ -125,7 +124,7 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
     """The items of a table with columns of media."""
     used = {kind: next(c for c in columns if c.kind == kind) for kind in KINDS if any(c.kind == kind for c in columns)}
     n = table.metadata.num_rows
-    blobs: dict[str, Sequence[Blob | None]] = {}
+    blobs: dict[str, Blobs] = {}
     has = np.zeros(n, bool)
     first = next(iter(used.values()))
     names = column_texts(table, first.names) if first.names else []
@@ -133,7 +132,7 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
         filled = filled_rows(table, column.leaf)
         files = names if column is first else (column_texts(table, column.names) if column.names else [])
         blobs[kind] = cells_or_files(file, column, filled, files, follow_links)
-        has |= np.fromiter((blob is not None for blob in blobs[kind]), bool, n)
+        has |= blobs[kind].rows >= 0
     paths = cell_paths(first, names, n)
     by_modality = modalities_of(blobs)
     items = Items(
@@ -149,7 +148,7 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
     return items.take(rows, [(paths[i], "the cell is empty") for i in empty])
 
 
-def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[str], follow_links: bool) -> Sequence[Blob | None]:
+def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[str], follow_links: bool) -> Blobs:
     """The blob of each cell: its bytes, or else the file that its path names."""
     n = len(filled)
     cells = CellFiles(file, column.leaf, n)

@@ -30,6 +30,7 @@ MAX_FIELD = 1 << 26  # characters of a cell of a .csv; what is longer is taken f
 MAX_LINE = 1 << 26  # bytes of a line of a .jsonl
 MAX_JSON = 1 << 29  # bytes of a .json, which is read whole
 LEFT_FREE = 1 << 28  # bytes of memory below which reading ends
+BYTES_PER_ROW = 300  # of memory that an item of a table takes
 ROWS_PER_CHECK = 1 << 16
 DELIMITERS = ",;\t|"
 HEAD = 1 << 16  # bytes by which an encoding is guessed
@@ -71,6 +72,14 @@ class Rows:
             reason = "it is nested too deeply" if isinstance(error, RecursionError) else shortened(printable(str(error)), 200)
             raise UserError(f"{self.file}: cannot be read as a {ending} table ({reason}).") from error
 
+    @property
+    def encoding(self) -> str:
+        """The encoding of the text; a sentence is noted where it is a guess."""
+        encoding = encoding_of(self.file)
+        if encoding in ("cp1252", "latin-1"):
+            self.notes.append(f"{self.file} is not UTF-8: it is read as Latin-1 (Windows-1252)")
+        return encoding
+
     def pick(self, names: Sequence[str]) -> list[tuple[int, str]]:
         """(place, name) of the columns that are read."""
         return [(i, name) for i, name in enumerate(names) if name in self.columns]
@@ -82,6 +91,14 @@ def check_room(file: Path, n: int) -> None:
         raise UserError(f"{file}: has more than {MAX_ROWS:,} rows; split it into several tables.")
     if free_host_memory() < LEFT_FREE:
         raise UserError(f"{file}: its first {n:,} rows fill the memory; split it into several tables.")
+
+
+def check_count(file: Path, n: int) -> None:
+    """Raise UserError where a table states more rows than can be held."""
+    if n > MAX_ROWS or n * BYTES_PER_ROW > free_host_memory():
+        room = "" if n > MAX_ROWS else f", which need {n * BYTES_PER_ROW / 1e9:,.1f} GB of memory"
+        what = f"more than {MAX_ROWS:,} rows" if n > MAX_ROWS else f"{n:,} rows"
+        raise UserError(f"{file}: has {what}{room}; split it into several tables.")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -103,9 +120,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def read_csv(table: Rows) -> Iterator[Row]:
     """Rows of a .csv or .tsv. A file that is not UTF-8 is taken for UTF-16 or Latin-1."""
-    encoding = encoding_of(table.file)
-    if encoding in ("cp1252", "latin-1"):
-        table.notes.append(f"{table.file} is not UTF-8: it is read as Latin-1 (Windows-1252)")
+    encoding = table.encoding
     limit = csv.field_size_limit(MAX_FIELD)
     try:
         with table.file.open(encoding=encoding, newline="") as text:
@@ -174,7 +189,7 @@ def decodes(file: Path, encoding: str) -> bool:
 
 def read_json_lines(table: Rows) -> Iterator[Row]:
     """Rows of a .jsonl: lines end at line feeds only, for a text may hold U+2028. A line that is no object is bad."""
-    encoding = encoding_of(table.file)
+    encoding = table.encoding
     if encoding.startswith("utf-16"):
         raise ValueError("JSON lines are UTF-8")
     with open_regular(table.file) as f:
@@ -239,8 +254,7 @@ def read_parquet(table: Rows) -> Iterator[Row]:
         if (pa.types.is_string(schema.field(name).type) or pa.types.is_large_string(schema.field(name).type))
     ]
     with pq.ParquetFile(table.file, read_dictionary=texts, pre_buffer=False, buffer_size=1 << 20) as file:
-        if file.metadata.num_rows > MAX_ROWS:
-            check_room(table.file, file.metadata.num_rows)
+        check_count(table.file, file.metadata.num_rows)
         for batch in file.iter_batches(4096, columns=names, use_threads=False):
             columns = [python_values(column) for column in batch.columns]
             yield from (dict(zip(batch.schema.names, cells)) for cells in zip(*columns))

@@ -16,7 +16,7 @@ from selflabel.items.folder import NoMedia
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.samples import sample_stems, split_key
 from selflabel.items.table import Blob, Items
-from selflabel.items.unpacked import TooLarge, is_cut, unpacked_tar
+from selflabel.items.unpacked import TooLarge, is_compressed, is_cut, unpacked_tar
 from selflabel.items.unread import NOT_UTF8, Unread, hidden_folder
 
 TRUTH_ENDING = ".cls"
@@ -45,7 +45,7 @@ class TarFiles(Sequence[Blob]):
 
     def __init__(self, shards: list[Path]):
         self.shards = [str(shard) for shard in shards]
-        self.inside = ["" if shard.name.lower().endswith(".tar") else "unpacked" for shard in shards]
+        self.inside = ["unpacked" if is_compressed(shard) else "" for shard in shards]
         self.shard, self.offset, self.length = array("i"), array("q"), array("q")
 
     def add(self, shard: int, member: tarfile.TarInfo) -> None:
@@ -89,7 +89,7 @@ class Listing:
                 self.add(number, prefix, member, size)
         except TarDamage as error:
             if not self.names or error.at == 0:
-                raise UserError(f"{shard}: cannot be read as an uncompressed tar ({error}).") from error
+                raise UserError(f"{shard}: cannot be read as a tar ({error}).") from error
             self.unread.skip(
                 prefix or shard.name, f"the tar is damaged or cut off at byte {error.at:,}; what follows is not read"
             )
@@ -166,7 +166,7 @@ class Taken(Sequence[Blob]):
 
 def plain_tar(shard: Path) -> Path:
     """The shard, or what a compressed one was unpacked to. Raises UserError."""
-    if shard.name.lower().endswith(".tar"):
+    if not is_compressed(shard):
         return shard
     try:
         return unpacked_tar(str(shard))

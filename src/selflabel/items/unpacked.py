@@ -59,6 +59,15 @@ def unpacked_tar(file: str) -> Path:
     return tar
 
 
+def is_compressed(file: str | os.PathLike) -> bool:
+    """Whether a file begins as one that is compressed; its name may say otherwise."""
+    try:
+        with open_regular(file) as f:
+            return f.read(6).startswith(tuple(STREAMS))
+    except OSError:
+        return False
+
+
 def is_cut(tar: Path) -> bool:
     """Whether the archive that was unpacked to this tar ends too early."""
     return (tar.parent / CUT).exists()
