@@ -1,9 +1,19 @@
 """Settings from values, from TOML and from words."""
 
+from dataclasses import asdict
+
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import as_toml, differences, make_settings, read_toml, value_for_modality, with_overrides
+from selflabel.base.settings import (
+    as_toml,
+    differences,
+    make_settings,
+    read_toml,
+    value_for_modality,
+    with_overrides,
+    without_none,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +66,13 @@ def test_only_settings_that_change_the_result_differ():
 def test_options_as_a_whole_need_a_table():
     with pytest.raises(UserError, match="options=3: write each option as key=value"):
         with_overrides(None, ["options=3"])
+
+
+def test_a_setting_that_an_older_run_did_not_have_is_off_and_long_lists_are_short():
+    old = without_none(asdict(make_settings(source=["a", "b", "c"])))
+    del old["follow_links"]
+    assert differences(old, make_settings(source=["a", "b", "c"])) == []
+    assert differences(old, make_settings(source="a", follow_links=True)) == [
+        "follow_links: False, now True",
+        "source: a and 2 more, now a",
+    ]
