@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,22 +12,12 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
+from selflabel.base.text import printable, shortened
 from selflabel.items.endings import ending_of
 from selflabel.items.table import Items
 
 CHANNELS = (1, 3, 4)
 MAX_SHARE = 0.8  # of the free memory that an array may fill
-READ_ERRORS = (
-    ValueError,
-    OSError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    OverflowError,
-    zipfile.BadZipFile,
-    zlib.error,
-    SyntaxError,
-)
 
 
 def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -> Items:
@@ -59,11 +48,13 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
         return Items(source, paths, array=to_uint8(array, source), truth=truth, notes=notes)
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise UserError(f"{source}: features must be real numbers, not {array.dtype}.")
-    bad = np.flatnonzero(~np.isfinite(np.asarray(array, np.float32)).all(axis=1))
+    with np.errstate(over="ignore"):  # what is too large for float32 counts as infinite
+        array = array.astype(np.float32, copy=False)
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad) == len(array):
         raise UserError(f"{source}: every row has a NaN or an infinite value; mend the features first.")
     good = np.setdiff1d(np.arange(len(array)), bad).tolist()
-    table = Items(source, paths, array=array.astype(np.float32, copy=False), truth=truth)
+    table = Items(source, paths, array=array, truth=truth)
     return table.take(good, [(paths[i], "a value is NaN or infinite") for i in bad])
 
 
@@ -112,8 +103,11 @@ def from_array_file(path: Path, key: str = "") -> Items:
         with open_regular(path):  # a named pipe would wait for ever
             pass
         return from_array(np.load(path, allow_pickle=False, mmap_mode="r"), str(path))
-    except READ_ERRORS as error:
-        raise UserError(f"{path}: cannot be loaded as an array without running code ({error}).") from error
+    except UserError:
+        raise
+    except Exception as error:  # numpy and zipfile raise any exception on damaged headers
+        reason = printable(shortened(str(error), 200))
+        raise UserError(f"{path}: cannot be loaded as an array without running code ({reason}).") from error
 
 
 def from_npz(path: Path, key: str) -> Items:
