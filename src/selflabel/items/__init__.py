@@ -29,7 +29,7 @@ from selflabel.items.endings import (
     is_tar,
     reason_not_read,
 )
-from selflabel.items.expand import exists, expand
+from selflabel.items.expand import exists, expand, is_listed
 from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.manifest import from_manifest
@@ -100,13 +100,14 @@ def open_names(names: list[str], follow_links: bool) -> Items:
     """Open one or several sources by their names."""
     if len(names) == 1 and names[0] in EMBEDDED and not exists(names[0]):
         return EMBEDDED[names[0]]()
-    check_names(names)
     if all(is_tar(name) for name in names):
+        check_names(names)
         return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
     found = [file for name in names for file in expand(name)]
     if len(found) == 1:
+        check_names(found)
         return open_one(found[0], follow_links)
-    missing = next((name for name in found if not exists(name)), None if found else names[0])
+    missing = next((name for name in found if not is_listed(name)), None if found else names[0])
     if missing is not None:
         raise no_such(missing)
     return from_several(found, partial(open_one, follow_links=follow_links), follow_links)

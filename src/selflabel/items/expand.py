@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def expand(name: str) -> list[str]:
     if glob.has_magic(name) and not exists(name):
         return sorted(glob.glob(name))  # noqa: PTH207
     return [name]
+
+
+def is_listed(name: str) -> bool:
+    """Whether there is something of that name, be it a link that leads nowhere."""
+    try:
+        return os.path.lexists(name)
+    except ValueError:
+        return False
 
 
 def exists(name: str) -> bool:

@@ -9,6 +9,7 @@ from selflabel.base.files import open_regular
 
 RUN_FILES = frozenset({"labels.csv", "labels.parquet", "skipped.csv"})  # beside run.toml, the last from the start of a run on
 EXPORT_RECORD = "export.json"  # in every folder that an export wrote
+HEAD = 16_384  # bytes of a record that are looked at
 COMPARISON_RECORD = "comparison.json"
 
 
@@ -30,6 +31,6 @@ def names_selflabel(file: str) -> bool:
     """Whether a record was written by selflabel: another program may use the name, too."""
     try:
         with open_regular(file) as f:
-            return b'"selflabel"' in f.read(4096)
+            return b'"selflabel"' in f.read(HEAD)
     except OSError:
         return False

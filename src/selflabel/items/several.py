@@ -1,4 +1,7 @@
-"""Several sources as one: files and folders are read as those of their common folder, other sources one after the other."""
+"""Several sources as one: files and folders are read as those of their common folder, tables and archives one after the other.
+
+Beside files and folders, tables and archives are no sources but what else lies there: a shell's `*` names these, too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from selflabel.base.errors import UserError
-from selflabel.base.text import is_utf8
+from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.endings import ENDINGS, ending_of
 from selflabel.items.folder import FolderFiles, NoMedia, list_folder, path_order
 from selflabel.items.grouping import group_by_stem
@@ -28,11 +31,14 @@ def from_several(names: list[str], open_one: Callable[[str], Items], follow_link
     """
     names = list(dict.fromkeys(names))
     common = common_folder(names)
-    media = [name for name in names if Path(name).is_dir() or ending_of(name) in ENDINGS]
-    others = [name for name in names if name not in set(media)]
-    parts = [("", from_files(source_text(names), common, media, follow_links))] if media else []
-    for name in others:
-        parts.append((os.path.relpath(Path(name).absolute(), common), open_one(name)))
+    if not is_utf8(str(common)):
+        raise UserError(f"{as_utf8(str(common))}: the name of this folder is not UTF-8; rename it.")
+    if any(Path(name).is_dir() or ending_of(name) in ENDINGS for name in names):
+        return from_files(source_text(names), common, names, follow_links)
+    bad = next((name for name in names if not is_utf8(name)), None)
+    if bad is not None:
+        raise UserError(f"{as_utf8(bad)}: its name is not UTF-8; rename it.")
+    parts = [(os.path.relpath(Path(name).absolute(), common), open_one(name)) for name in names]
     return parts[0][1] if len(parts) == 1 else joined(source_text(names), parts)
 
 
@@ -48,21 +54,22 @@ def source_text(names: list[str]) -> str:
 
 
 def from_files(source: str, root: Path, places: list[str], follow_links: bool) -> Items:
-    """The items of media files and of folders below `root`."""
+    """The items of files and of folders below `root`."""
     names: dict[str, None] = {}
     unread = Unread()
     for place in places:
         below = os.path.relpath(Path(place).absolute(), root).replace(os.sep, "/")
-        if not Path(place).is_dir():
-            if is_utf8(below):
-                names[below] = None
-            else:
-                unread.skip(below, NOT_UTF8)
-            continue
-        prefix = "" if below == "." else f"{below}/"
-        found, other = list_folder(Path(place), follow_links)
-        names |= dict.fromkeys(prefix + name for name in found)
-        unread.add(other, prefix)
+        if not is_utf8(below):
+            unread.skip(below, NOT_UTF8)
+        elif Path(place).is_dir():
+            prefix = "" if below == "." else f"{below}/"
+            found, other = list_folder(Path(place), follow_links)
+            names |= dict.fromkeys(prefix + name for name in found)
+            unread.add(other, prefix)
+        elif ending_of(below) in ENDINGS:
+            names[below] = None
+        else:
+            unread.add_other(below)
     if not names:
         raise NoMedia(source, "there", unread)
     in_order = sorted(names, key=path_order)
