@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from selflabel import Run, label
-from selflabel.base.settings import make_settings
+from selflabel.base.settings import differences, make_settings
 from selflabel.items import read_rows
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.predict import predict
@@ -86,6 +86,15 @@ def test_odd_names_survive_and_what_is_left_out_is_said_and_listed(pictures, tmp
         skipped = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert skipped["caf\\xe9.png"] == "its name is not UTF-8; rename it" and ".jxl are not read" in skipped["x\n.jxl"]
     assert len(notes) == 2 and not any(c in "".join(notes) for c in "\n\r\x1b")
+
+
+@pytest.mark.slow
+def test_one_of_several_files_may_have_a_name_that_is_no_utf8(pictures, tmp_path):
+    (pictures / "09.png").rename(pictures / os.fsdecode(b"caf\xe9.png"))
+    source = sorted(map(str, pictures.iterdir()))
+    run = run_on(source, tmp_path / "run")
+    assert len(run.paths) == 11 and any(name.endswith("caf\\xe9.png") for name in run.settings["source"])
+    assert not differences(run.settings, make_settings(**run.settings | {"source": source}))
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from selflabel.base.errors import UserError
+from selflabel.base.text import as_utf8
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -162,6 +163,9 @@ def as_toml(sections: dict[str, Any]) -> str:
 
 
 def without_none(value: Any) -> Any:
+    """A nested value as TOML can hold it: without None, and with what is no UTF-8 escaped, as in a file's name."""
+    if isinstance(value, str):
+        return as_utf8(value)
     if isinstance(value, dict):
         return {k: without_none(v) for k, v in value.items() if v is not None}
     return [without_none(v) for v in value] if isinstance(value, (list, tuple)) else value
@@ -173,7 +177,7 @@ def differences(old: dict[str, Any], new: Settings) -> list[str]:
     A setting that an older version did not have counts as off.
     """
     now = without_none(asdict(new))
-    old = {"follow_links": False} | old
+    old = {"follow_links": False} | without_none(old)
     names = [k for k in sorted({*old, *now}) if k not in SPEED_ONLY]
     pairs = ((k, old.get(k, "unset"), now.get(k, "unset")) for k in names)
     return [f"{k}: {in_short(a)}, now {in_short(b)}" for k, a, b in pairs if a != b]
