@@ -10,6 +10,7 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.items import open_items
+from selflabel.items.endings import HAS_HEIC, reason_not_read
 from tests.items.pictures import png
 
 BAD = b"caf\xe9.png"  # Latin-1
@@ -74,11 +75,10 @@ def test_the_error_of_a_folder_without_media_says_what_is_there(tmp_path):
 
 
 def test_the_extra_for_heic_is_named_where_it_is_missing(tmp_path):
-    from selflabel.items.endings import HAS_HEIC
-
     fill(tmp_path, "a.png", "b.HEIC")
     items = open_items(tmp_path)
-    assert HAS_HEIC or "pip install 'selflabel[heic]'" in dict(items.skipped)["b.HEIC"]
+    assert "pip install 'selflabel[heic]'" in reason_not_read(".heic")
+    assert HAS_HEIC or dict(items.skipped) == {"b.HEIC": reason_not_read(".heic")}
 
 
 def test_typescript_is_no_video(tmp_path):

@@ -6,7 +6,7 @@ import os
 import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8
@@ -17,7 +17,7 @@ from selflabel.items.grouping import group_by_stem
 from selflabel.items.samples import sample_stems, split_key
 from selflabel.items.table import Blob, Items
 from selflabel.items.unpacked import TooLarge, is_compressed, is_cut, unpacked_tar
-from selflabel.items.unread import NOT_UTF8, Unread, hidden_folder
+from selflabel.items.unread import NOT_UTF8, Unread, hidden_folder, is_hidden_file
 
 TRUTH_ENDING = ".cls"
 MAX_TRUTH_BYTES = 4096
@@ -105,7 +105,7 @@ class Listing:
                 self.unread.pass_over("hidden or system folder", folder)
         elif ending == TRUTH_ENDING and member.isreg() and 0 <= member.size <= MAX_TRUTH_BYTES:
             self.truth[stem_of(path)] = read_truth_member(self.shards[number], member, self.files.inside[number])
-        elif ending not in ENDINGS or PurePosixPath(member.name).name.startswith("."):
+        elif ending not in ENDINGS or is_hidden_file(member.name):
             self.unread.add_other(path)
         else:
             reason = unusable(member, size)
@@ -226,7 +226,7 @@ def unusable(member: tarfile.TarInfo, size: int) -> str:
         return "the member's name is too long"
     if not is_utf8(member.name):
         return NOT_UTF8
-    if member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
+    if member.name.startswith("/") or ".." in member.name.split("/"):
         return "the member's name leaves the tar"
     if member.issym() or member.islnk():
         return f"is a link inside the tar (to {as_utf8(member.linkname)[:MAX_NAME]}), which is not followed"

@@ -60,7 +60,7 @@ class Unread:
     def add_other(self, name: str) -> None:
         """List or count a file that is no image, video or sound by its ending."""
         ending = ending_of(name)
-        if name.startswith(".") or "/." in name:
+        if is_hidden_file(name):
             self.pass_over("hidden file", name)
             return
         if ending in self.tables and is_utf8(name):
@@ -124,6 +124,11 @@ def is_hidden(name: str) -> bool:
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in SYSTEM_FOLDERS
 
 
+def is_hidden_file(path: str) -> bool:
+    """Whether the last part of a path is hidden."""
+    return path[path.rfind("/") + 1 :].startswith(".")
+
+
 def hidden_folder(path: str) -> str:
     """The hidden or system folder that a member of an archive lies in, "" where it lies in none.
 
@@ -131,7 +136,7 @@ def hidden_folder(path: str) -> str:
         >>> hidden_folder("set/__MACOSX/._a.png"), hidden_folder("./set/a.png")
         ('set/__MACOSX', '')
     """
-    parts = path.split("/")[:-1]
+    parts = path.split("/")[:-1] if "/" in path else ()
     return next(("/".join(parts[: i + 1]) for i, part in enumerate(parts) if is_hidden(part)), "")
 
 

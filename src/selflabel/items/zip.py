@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from array import array
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
@@ -15,7 +15,7 @@ from selflabel.items.folder import NoMedia, path_order
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.inside import DEFLATED, MAX_BYTES, STORED
 from selflabel.items.table import Blob, Items
-from selflabel.items.unread import NOT_UTF8, Unread, hidden_folder
+from selflabel.items.unread import NOT_UTF8, Unread, hidden_folder, is_hidden_file
 
 ENCRYPTED = 1  # of a member's flags
 LINK, KIND_BITS = 0o120000, 0o170000  # of the Unix mode in the upper half of a member's attributes
@@ -57,7 +57,7 @@ def from_zip(file: Path) -> Items:
             continue
         if folder:
             folders.add(folder)
-        elif ending_of(name) not in ENDINGS or PurePosixPath(name).name.startswith("."):
+        elif ending_of(name) not in ENDINGS or is_hidden_file(name):
             unread.add_other(name)
         elif reason := unusable(member, size):
             unread.skip(name, reason)
@@ -85,7 +85,7 @@ def unusable(member: zipfile.ZipInfo, size: int) -> str:
     """Why a member cannot be an item, or ""; size: of the archive in bytes."""
     if not is_utf8(member.filename):
         return NOT_UTF8
-    if member.filename.startswith("/") or ".." in PurePosixPath(member.filename).parts:
+    if member.filename.startswith("/") or ".." in member.filename.split("/"):
         return "the member's name leaves the archive"
     if member.external_attr >> 16 & KIND_BITS == LINK:
         return "is a link inside the archive, which is not followed"
