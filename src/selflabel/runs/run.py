@@ -8,7 +8,7 @@ reading.
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, apply, read_edits
@@ -217,22 +218,11 @@ class Run:
 
 def csv_text(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
     """A CSV table as text, with "\\n" at the end of every line."""
-    lines = Lines()
-    writer = csv.writer(lines, lineterminator="\r\n")  # a cell is quoted where it holds a character of the line's end
+    text = io.StringIO()
+    writer = csv_writer(text)
     writer.writerow(header)
     writer.writerows(rows)
-    return "".join(lines.texts)
-
-
-class Lines:
-    """Lines of a CSV table with "\n" at their ends."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def write(self, line: str) -> None:
-        """Take a line that ends in "\r\n"."""
-        self.texts.append(line[:-2] + "\n")
+    return text.getvalue()
 
 
 def read_truth(file: Path) -> dict[str, str]:
