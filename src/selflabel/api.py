@@ -67,7 +67,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         """Label X. `y` is ignored.
 
         Args:
-            X: a path, images (N, H, W[, C]) uint8, or features (N, D).
+            X: a path or a list of paths, images (N, H, W[, C]) uint8, or features (N, D).
 
         Returns:
             The estimator itself.
@@ -87,7 +87,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         if is_array and clusters is not None and clusters > len(data):
             raise ValueError(f"n_clusters={clusters} should be <= n_samples={len(data)}.")
         settings = make_settings(
-            source="array" if is_array else os.fspath(data),
+            source="array" if is_array else data,
             clusters=None if clusters is None else int(clusters),
             method=self.method,
             encoder=self.encoder,
@@ -136,6 +136,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
     def _check(self, X: Any, reset: bool) -> Any:
         if isinstance(X, (str, os.PathLike)):
             return os.fspath(X)
+        if isinstance(X, (list, tuple)) and X and all(isinstance(place, (str, os.PathLike)) for place in X):
+            return [os.fspath(place) for place in X]
         if getattr(X, "ndim", 2) in (3, 4):
             return np.asarray(X)
         return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), np.float32)

@@ -1,9 +1,20 @@
 """Settings from values, from TOML and from words."""
 
+from dataclasses import asdict
+
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.base.settings import as_toml, check_keys, differences, make_settings, read_toml, value_for_modality, with_overrides
+from selflabel.base.settings import (
+    as_toml,
+    check_keys,
+    differences,
+    make_settings,
+    read_toml,
+    value_for_modality,
+    with_overrides,
+    without_none,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +117,13 @@ def test_an_unknown_key_in_a_file_names_the_close_one(tmp_path, text):
         UserError, match=r"s\.toml, line \d: .* is no setting and no option of sela-nn; did you mean (clusters|heads|seed)\?"
     ):
         check_keys(tmp_path / "s.toml", ["heads"], "sela-nn")
+
+
+def test_a_setting_that_an_older_run_did_not_have_is_off_and_long_lists_are_short():
+    old = without_none(asdict(make_settings(source=["a", "b", "c"])))
+    del old["follow_links"]
+    assert differences(old, make_settings(source=["a", "b", "c"])) == []
+    assert differences(old, make_settings(source="a", follow_links=True)) == [
+        "follow_links: False, now True",
+        "source: a and 2 more, now a",
+    ]

@@ -4,7 +4,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from selflabel.cli.app import source_name, typed_values
+from selflabel.cli.app import one_or_several, source_name, typed_values
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,12 @@ from selflabel.cli.app import source_name, typed_values
 )
 def test_a_run_is_named_after_its_source(source, name):
     assert source_name(source) == name
+
+
+def test_a_run_of_several_sources_is_named_after_their_common_folder(tmp_path):
+    (tmp_path / "trip" / "a").mkdir(parents=True)
+    assert source_name([str(tmp_path / "trip" / "a"), str(tmp_path / "trip" / "b.png")]) == "trip"
+    assert one_or_several(["a"]) == "a" and one_or_several(["a", "b"]) == ["a", "b"]
 
 
 def test_only_what_stood_on_the_command_line_counts_as_typed():

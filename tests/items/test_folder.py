@@ -50,12 +50,3 @@ def test_files_that_share_a_stem_are_one_item_and_other_kinds_are_skipped(tmp_pa
     items = from_folder(tmp_path)
     assert items.modalities == ("image", "audio") and items.paths == ["0.png", "1.png", "2.png", "film.mkv", "lonely.png"]
     assert items.blobs["audio"][4] is None and items.blobs["image"][3] is None
-
-
-def test_a_folder_that_cannot_be_listed_is_passed_over(tmp_path):
-    (tmp_path / "a.png").write_bytes(png())
-    (tmp_path / "locked").mkdir(mode=0)
-    try:
-        assert from_folder(tmp_path).paths == ["a.png"]
-    finally:
-        (tmp_path / "locked").chmod(0o755)

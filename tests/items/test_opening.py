@@ -17,7 +17,7 @@ from tests.items.pictures import png
         ("list.jsonl", b"[1]\n", "object"),
         ("list.parquet", b"junk", "cannot be read"),
         ("x.npy", b"junk", "cannot be loaded"),
-        ("x.tar", b"junk", "uncompressed tar"),
+        ("x.tar", b"junk", "cannot be read as a tar"),
         ("x.xyz", b"junk", "cannot be labelled"),
     ],
 )

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from selflabel.runs.run import Run
+from selflabel.items import read_rows
+from selflabel.runs.run import Run, csv_text
 from selflabel.runs.writing import Labelling, list_column, write_array, write_labelling, write_report, write_start
 
 
@@ -69,3 +70,11 @@ def test_a_list_column_is_what_pyarrow_makes_of_nested_lists(kind, values, tmp_p
 def test_an_array_is_written_whole(tmp_path):
     write_array(tmp_path / "map.npy", np.arange(4))
     assert np.load(tmp_path / "map.npy").tolist() == [0, 1, 2, 3] and len(list(tmp_path.iterdir())) == 1
+
+
+def test_every_cell_of_a_csv_table_is_read_as_it_was_written(tmp_path):
+    cells = ["a\nb", "a\rb", "a\r\nb", 'quo"te', "a,b", "tab\t", "\u2028\x85", "", " "]
+    text = csv_text(["path", "label"], [(cell, "x") for cell in cells])
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    assert [row["path"] for row in read_rows(tmp_path / "a.csv")] == cells
+    assert text.startswith("path,label\n") and text.endswith(" ,x\n")

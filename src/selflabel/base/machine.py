@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-UNKNOWN = 4 << 30  # bytes assumed to be free where the system does not say
+from selflabel.base.memory import free_host_memory
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:
@@ -31,8 +29,4 @@ def free_memory(device: torch.device) -> int:
     """Free bytes of the GPU, or of the host for any other device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(lines.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return UNKNOWN
+    return free_host_memory()

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from selflabel.base.errors import UserError, did_you_mean
+from selflabel.base.text import as_utf8
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +30,8 @@ class Settings:
     modality: "video=r2plus1d,audio=resnet18".
 
     Attributes that change the result:
-        source: a folder, manifest, array, tar shards or embedded set.
+        source: a folder, manifest, array, archive, tar shards or embedded set, or a list of these.
+        follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         clusters: number of clusters K, from 1 to the number of items; None is estimated by sela-nn, without truth, and the
             default of other methods.
         method: its name, as in `selflabel methods`.
@@ -55,7 +57,7 @@ class Settings:
         workers: decoding processes; 0 is one for each core.
     """
 
-    source: str
+    source: str | list[str]
     clusters: int | None = None
     method: str = "sela-nn"
     encoder: str = "auto"
@@ -71,6 +73,7 @@ class Settings:
     fps: float | None = None
     rate: int | None = None
     modality: Literal["image", "video", "audio"] | None = None
+    follow_links: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     cache: str | None = None
@@ -215,13 +218,26 @@ def as_toml(sections: dict[str, Any]) -> str:
 
 
 def without_none(value: Any) -> Any:
+    """A nested value as TOML can hold it: without None, and with what is no UTF-8 escaped, as in a file's name."""
+    if isinstance(value, str):
+        return as_utf8(value)
     if isinstance(value, dict):
         return {k: without_none(v) for k, v in value.items() if v is not None}
     return [without_none(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def differences(old: dict[str, Any], new: Settings) -> list[str]:
-    """The settings that change the result and differ, each as "name: old, now new"."""
+    """The settings that change the result and differ, each as "name: old, now new".
+
+    A setting that an older version did not have counts as off.
+    """
     now = without_none(asdict(new))
+    old = {"follow_links": False} | without_none(old)
     names = [k for k in sorted({*old, *now}) if k not in SPEED_ONLY]
-    return [f"{k}: {old.get(k, 'unset')}, now {now.get(k, 'unset')}" for k in names if old.get(k) != now.get(k)]
+    pairs = ((k, old.get(k, "unset"), now.get(k, "unset")) for k in names)
+    return [f"{k}: {in_short(a)}, now {in_short(b)}" for k, a, b in pairs if a != b]
+
+
+def in_short(value: Any) -> Any:
+    """A long list of sources by its first."""
+    return f"{value[0]} and {len(value) - 1:,} more" if isinstance(value, list) and len(value) > 2 else value

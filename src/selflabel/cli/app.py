@@ -23,10 +23,11 @@ app = typer.Typer(
 )
 
 SOURCE_HELP = (
-    "A folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array, .tar shards, digits or mnist5k."
+    "A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards, a .zip, "
+    "digits or mnist5k; or several files or folders."
 )
-Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
-LabelSource = Annotated[str | None, typer.Argument(help=f"{SOURCE_HELP} Left out, it is that of --config.")]
+Source = Annotated[list[str], typer.Argument(help=SOURCE_HELP)]
+LabelSource = Annotated[list[str] | None, typer.Argument(help=f"{SOURCE_HELP} Left out, it is that of --config.")]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Ignore edits: use the labels as the run wrote them.")]
@@ -49,8 +50,17 @@ def typed(context: typer.Context, name: str) -> bool:
     return origin is not None and origin.name == "COMMANDLINE"
 
 
-def source_name(source: str) -> str:
-    """A short name of a source, for the default run folder."""
+def one_or_several(source: list[str]) -> str | list[str]:
+    """SOURCE as settings hold it: a name, or a list of several."""
+    return source[0] if len(source) == 1 else source
+
+
+def source_name(source: str | list[str]) -> str:
+    """A short name of a source, for the default run folder; of several sources that of their common folder."""
+    if not isinstance(source, str):
+        from selflabel.items.several import common_folder
+
+        return source_name(str(common_folder(source)))
     stem = Path(source.rstrip("/")).name.split(".")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-") or "items"
 
@@ -122,5 +132,7 @@ def stop_usage(error: Any) -> NoReturn:
 
 def stop(text: str, code: int) -> NoReturn:
     """Print a sentence on standard error and end."""
-    print(f"selflabel: {text}", file=sys.stderr)
+    from selflabel.base.text import printable
+
+    print(f"selflabel: {printable(text)}", file=sys.stderr)
     raise SystemExit(code) from None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from selflabel.cli.app import one_or_several
+
 SETTINGS = (
-    "source", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache", "labels"
+    "source", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache",
+    "labels", "follow_links",
 )  # fmt: skip
 
 
@@ -33,7 +36,9 @@ def label_settings(typed: dict[str, Any], config: str | None, sets: list[str], m
         check_keys(Path(config), names, chosen)
         check_options(Path(config), chosen)
     settings = {**with_overrides(config, sets, names), **from_command_line}
-    if "source" not in settings:
+    if typed.get("source"):
+        settings["source"] = one_or_several(typed["source"])
+    if not settings.get("source"):
         raise UserError("SOURCE is missing: name a folder of images, videos or sounds; see `selflabel label --help`.")
     return settings
 

@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, LabelSource, Seed, Source, app, source_name, typed_values
+from selflabel.cli.app import (
+    AsJson,
+    Cache,
+    Device,
+    FollowLinks,
+    LabelSource,
+    Seed,
+    Source,
+    app,
+    one_or_several,
+    source_name,
+    typed_values,
+)  # fmt: skip
 from selflabel.cli.given import check_clusters, label_settings
 from selflabel.cli.terminal import Terminal
 from selflabel.cli.wording import browse_line, report_lines, score_lines
@@ -65,6 +77,7 @@ def label(
     seed: Seed = 0,
     device: Device = "auto",
     cache: Cache = None,
+    follow_links: FollowLinks = False,
     labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
     config: Annotated[str | None, typer.Option(help="Settings from a TOML file, or from the run.toml of a run.")] = None,
     set_: Annotated[
@@ -114,8 +127,8 @@ def compare(
 
     check_clusters(clusters)
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
-    settings = make_settings(source=source, device=device, cache=cache, **values)
-    folder = out or Path("runs") / f"{source_name(source)}-compared"
+    settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
+    folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
     rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say)
     print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {folder / 'comparison.png'}")

@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, MovedTo, Raw, RunFolder, Seed, Source, app, open_run
+from selflabel.cli.app import (
+    AsJson,
+    Cache,
+    Device,
+    FollowLinks,
+    MovedTo,
+    Raw,
+    RunFolder,
+    Seed,
+    Source,
+    app,
+    one_or_several,
+    open_run,
+)
 from selflabel.cli.confirming import confirm_source
 from selflabel.cli.terminal import live
 from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
@@ -26,6 +39,7 @@ def predict(
     device: Device = "auto",
     cache: Cache = None,
     json: AsJson = False,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -33,11 +47,13 @@ def predict(
     """
     with live(json) as terminal:
         from selflabel.base.files import write_text
+        from selflabel.base.text import printable
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predict import predictions_csv, predictions_dict
 
         opened = open_run(run)
-        predicted = predict_items(opened, source, device, cache, terminal.callbacks(), raw=raw)
+        places = one_or_several(source)
+        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links)
     if out is not None:
         write_text(out, predictions_csv(predicted))
     if json:
@@ -47,7 +63,7 @@ def predict(
     else:
         print(predictions_csv(predicted), end="")
     for path, reason in predicted.skipped:
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print(printable(f"skipped {path}: {reason}"), file=sys.stderr)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from selflabel.base.errors import Interrupted
+from selflabel.base.text import printable
 
 if TYPE_CHECKING:
     from selflabel.contract import Phase
@@ -87,7 +88,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print a sentence."""
         if not self.quiet:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=not self.live)
+            self.console.print(printable(text), highlight=False, markup=False, soft_wrap=not self.live)
 
     def on_progress(self, step: str, done: int = 0, total: int = 0) -> None:
         """Show how far a step is; one without a total lasts until the next one."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.base.cache_folder import default_cache as default_cache
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.workers import Progress, decode_rows
 from selflabel.items import Blob
@@ -48,13 +49,6 @@ class DecodedItems:
     lengths: np.ndarray
     errors: dict[int, str]
     n_decoded: int
-
-
-def default_cache() -> Path:
-    """The cache's folder: SELFLABEL_CACHE, or selflabel/ in the user's cache folder."""
-    named = os.environ.get("SELFLABEL_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(named) if named else Path(base) / "selflabel"
 
 
 def decoded_items(

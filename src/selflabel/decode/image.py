@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,8 @@ def open_values(data: bytes, draft_px: int | None = None, deep: bool = True) -> 
     if not data:
         raise Undecodable("the file is empty (zero bytes)")
     try:
+        if data[4:8] == b"ftyp":
+            register_heif()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -114,6 +118,15 @@ def peculiarity(data: bytes) -> str:
                 return "have several pages or frames: the first one is used" if getattr(image, "is_animated", False) else ""
     except Exception:  # as in `open_values`
         return ""
+
+
+@cache
+def register_heif() -> None:
+    """Teach Pillow to read HEIC, where the extra selflabel[heic] is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from selflabel.base.files import open_regular
-from selflabel.decode.image import Undecodable, open_image
+from selflabel.decode.image import Undecodable, open_image, register_heif
 from selflabel.exports.context import ExportContext, Item
 from selflabel.items import ENDINGS, KINDS, Blob
 from selflabel.runs.missing import Missing
@@ -69,8 +69,12 @@ def image_size(content: Content) -> tuple[int, int]:
     if isinstance(content, np.ndarray):
         return content.shape[1], content.shape[0]
     try:
-        with open_blob(content) as file, Image.open(file) as image:
-            return image.size
+        with open_blob(content) as file:
+            if file.read(8)[4:] == b"ftyp":
+                register_heif()
+            file.seek(0)
+            with Image.open(file) as image:
+                return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Missing("cannot be read as a picture") from error
 

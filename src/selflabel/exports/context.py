@@ -6,7 +6,6 @@ Axes: N items of the run.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
 from selflabel.runs.missing import Missing
@@ -74,7 +74,7 @@ class SkippedItems:
     def __init__(self, file: Path | None = None):
         self.count, self.first = 0, ""
         self.file = file.open("w", encoding="utf-8", newline="") if file else None
-        self.writer = csv.writer(self.file, lineterminator="\n") if self.file else None
+        self.writer = csv_writer(self.file) if self.file else None
         self.write_row("path", "reason")
 
     def write_row(self, path: str, reason: str) -> None:

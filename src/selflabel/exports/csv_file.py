@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.exports.context import ExportContext, Item
 
 COLUMNS = ["id", "path", "label", "confidence", "name"]
@@ -14,7 +14,7 @@ COLUMNS = ["id", "path", "label", "confidence", "name"]
 def write(context: ExportContext, file: Path) -> None:
     """Write the columns of the run's own labels.csv, and the name of the class."""
     with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv_writer(out)
         writer.writerow(COLUMNS)
         writer.writerows(cells(item) for item in context.items())
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.exports.context import ExportContext
 from selflabel.exports.csv_file import COLUMNS, cells
 from selflabel.exports.item_files import save_item
@@ -15,7 +15,7 @@ def write(context: ExportContext, folder: Path) -> None:
     for category in context.categories:
         (folder / category.folder).mkdir()
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv_writer(out)
         writer.writerow([*COLUMNS, "file"])
         saved = context.readable_items(lambda i: save_item(context, i, folder / i.category.folder, only_main=False))
         for item, file in saved:

@@ -5,9 +5,9 @@ Everything lies in train/, because a class or a file whose name has "test" in it
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.exports.context import ExportContext
 from selflabel.exports.item_files import save_item
 
@@ -19,7 +19,7 @@ def write(context: ExportContext, folder: Path) -> None:
     split = folder / "train"
     split.mkdir()
     with (split / "metadata.csv").open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv_writer(out)
         writer.writerow(COLUMNS)
         for item, file in context.readable_items(lambda i: save_item(context, i, split)):
             writer.writerow([file.name, item.category.name, item.category.cluster, item.confidence, item.path])

@@ -13,9 +13,11 @@ import numpy as np
 
 from selflabel.exports.context import ExportContext, Item
 from selflabel.exports.item_files import save_item
+from selflabel.items.endings import IMAGE_ENDINGS
 
 EVERY = 10  # one item in so many is for validation
-UNREADABLE_ENDINGS = (".gif", "")  # for Ultralytics
+READ_BY_ULTRALYTICS = {".bmp", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"}  # by all its versions
+UNREADABLE_ENDINGS = ("", *sorted(IMAGE_ENDINGS - READ_BY_ULTRALYTICS))
 
 
 def write(context: ExportContext, folder: Path) -> dict[str, Any]:

@@ -16,12 +16,32 @@ from selflabel.base.files import open_regular
 from selflabel.items import Blob
 
 BLOCK_BYTES = 262_144
-MEDIA_TYPES = {
+MEDIA_TYPES = {  # an ending that is not here is sent as bytes, which a browser offers to save
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".bmp": "image/bmp",
-    ".gif": "image/gif", ".tif": "image/tiff", ".tiff": "image/tiff",
+    ".gif": "image/gif", ".tif": "image/tiff", ".tiff": "image/tiff", ".jpe": "image/jpeg", ".jfif": "image/jpeg",
+    ".mpo": "image/jpeg", ".apng": "image/apng", ".dib": "image/bmp", ".avif": "image/avif", ".heic": "image/heic",
+    ".heif": "image/heif", ".hif": "image/heif",
+    ".jp2": "image/jp2", ".j2k": "image/jp2", ".j2c": "image/jp2", ".jpc": "image/jp2",
+    ".jpx": "image/jpx", ".jpf": "image/jpx", ".tga": "image/x-tga", ".ppm": "image/x-portable-pixmap",
+    ".pgm": "image/x-portable-graymap", ".pbm": "image/x-portable-bitmap", ".pnm": "image/x-portable-anymap",
+    ".pfm": "image/x-portable-floatmap", ".pcx": "image/x-pcx", ".psd": "image/vnd.adobe.photoshop", ".qoi": "image/qoi",
+    ".dds": "image/vnd.ms-dds", ".sgi": "image/sgi", ".rgb": "image/sgi", ".rgba": "image/sgi", ".bw": "image/sgi",
+    ".ras": "image/x-cmu-raster", ".xbm": "image/x-xbitmap", ".xpm": "image/x-xpixmap", ".ico": "image/x-icon",
+    ".cur": "image/x-icon", ".icns": "image/icns", ".dcx": "image/x-dcx", ".msp": "image/x-msp", ".blp": "image/x-blp",
+    ".fits": "image/fits",
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
-    ".avi": "video/x-msvideo", ".flv": "video/x-flv",
+    ".avi": "video/x-msvideo", ".flv": "video/x-flv", ".qt": "video/quicktime", ".divx": "video/x-msvideo", ".f4v": "video/mp4",
+    ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".mpe": "video/mpeg", ".m1v": "video/mpeg", ".m2v": "video/mpeg",
+    ".vob": "video/mpeg", ".ts": "video/mp2t", ".mts": "video/mp2t", ".m2ts": "video/mp2t", ".wmv": "video/x-ms-wmv",
+    ".asf": "video/x-ms-asf", ".3gp": "video/3gpp", ".3g2": "video/3gpp2", ".ogv": "video/ogg", ".mxf": "application/mxf",
+    ".rm": "application/vnd.rn-realmedia", ".rmvb": "application/vnd.rn-realmedia-vbr", ".dv": "video/x-dv",
+    ".y4m": "video/x-yuv4mpeg", ".mjpeg": "video/x-motion-jpeg",
     ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".m4a": "audio/mp4",
+    ".wave": "audio/wav", ".w64": "audio/x-w64", ".oga": "audio/ogg", ".opus": "audio/ogg", ".spx": "audio/ogg",
+    ".mp2": "audio/mpeg", ".m4b": "audio/mp4", ".aac": "audio/aac", ".aif": "audio/aiff", ".aiff": "audio/aiff",
+    ".aifc": "audio/aiff", ".au": "audio/basic", ".snd": "audio/basic", ".caf": "audio/x-caf", ".amr": "audio/amr",
+    ".wma": "audio/x-ms-wma", ".ac3": "audio/ac3", ".ape": "audio/x-ape", ".wv": "audio/x-wavpack", ".tta": "audio/x-tta",
+    ".mpc": "audio/x-musepack", ".mka": "audio/x-matroska", ".weba": "audio/webm", ".3ga": "audio/3gpp",
 }  # fmt: skip
 
 

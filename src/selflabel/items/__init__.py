@@ -1,26 +1,45 @@
-"""WHAT IS LABELLED: one table, a row per item, opened from a folder, a manifest, arrays, tar shards or an embedded set.
+"""WHAT IS LABELLED: one table, a row per item, opened from a folder, a manifest, arrays, archives or an embedded set.
 
-An item is a `Blob` a modality (encoded bytes: a whole file, or a span of a tar) or a row of an array. An image is an
-"image"; a video file is a "video" and an "audio" in one; files of several kinds that share a stem are one item. Nothing is
-decoded here, and class sub-folders mean nothing. Truth, where a source carries it, is used for scores only.
+An item is a `Blob` a modality (encoded bytes: a whole file, or a place in an archive or a table) or a row of an array. An
+image is an "image"; a video file is a "video" and an "audio" in one; files of several kinds that share a stem are one item.
+Nothing is decoded here, and class sub-folders mean nothing. Truth, where a source carries it, is used for scores only.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.items.arrays import from_array, from_array_file
+from selflabel.base.text import as_utf8, is_utf8
+from selflabel.items.arrays import array_key, from_array, from_array_file
 from selflabel.items.embedded import EMBEDDED, mnist5k
-from selflabel.items.endings import ENDINGS, KINDS, MANIFEST_ENDINGS, MODALITIES
-from selflabel.items.folder import from_folder
+from selflabel.items.endings import (
+    ARCHIVE_ENDINGS,
+    ARRAY_ENDINGS,
+    ENDINGS,
+    KINDS,
+    MANIFEST_ENDINGS,
+    MODALITIES,
+    ending_of,
+    is_tar,
+    reason_not_read,
+)
+from selflabel.items.expand import exists, expand, is_listed
+from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
-from selflabel.items.manifest import TRUTH_COLUMNS, from_manifest, read_rows
+from selflabel.items.manifest import from_manifest
+from selflabel.items.parquet_items import from_parquet
+from selflabel.items.rows import TRUTH_COLUMNS, read_rows
+from selflabel.items.several import from_several, source_text
 from selflabel.items.table import Blob, Blobs, Items
 from selflabel.items.tar import from_tars, tar_shards
+from selflabel.items.unread import one_line, skip_notes
+from selflabel.items.zip import from_zip
 
 __all__ = [
     "EMBEDDED",
@@ -43,47 +62,110 @@ __all__ = [
     "tar_shards",
 ]
 
+Source = str | os.PathLike | np.ndarray | Sequence[str | os.PathLike]
+REMEDY = (
+    "give a folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards "
+    "or a .zip"
+)
 
-def open_items(source: str | os.PathLike | np.ndarray) -> Items:
+
+def open_items(source: Source, follow_links: bool = False) -> Items:
     """Open any SOURCE that the command line takes, or an array.
 
     Args:
-        source: a folder, a manifest, an array file, tar shards, one file, an embedded set's name; or an array of images
-            (N, H, W[, C]) of any real type or of features (N, D) float.
+        source: a folder, a manifest, an array file, an archive, tar shards, one file, an embedded set's name, or several of
+            these; or an array of images (N, H, W[, C]) of any real type or of features (N, D) float.
+        follow_links: whether links to folders are followed, and links of a manifest out of its folder.
 
     Returns:
-        The table of its items.
+        The table of its items; its notes say what was skipped, passed over or assumed.
 
     Raises:
         UserError: nothing is there, or nothing in it can be an item.
     """
-    if isinstance(source, np.ndarray):
-        return from_array(source, "array")
-    name = os.fspath(source)
-    if name in EMBEDDED and not Path(name).exists():
-        return EMBEDDED[name]()
-    shards = tar_shards(name)
-    if shards:
-        return from_tars(name, shards)
+    items = from_array(source, "array") if isinstance(source, np.ndarray) else open_names(names_of(source), follow_links)
+    notes = one_line([*items.notes, *skip_notes(items.skipped)])
+    return Items(items.source, items.paths, items.blobs, items.array, items.truth, items.skipped, notes)
+
+
+def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
+    """The names of one source or of several. Raises UserError where there is none."""
+    names = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    if not names:
+        raise UserError(f"no source was given; {REMEDY}.")
+    return [os.fspath(name) for name in names]
+
+
+def open_names(names: list[str], follow_links: bool) -> Items:
+    """Open one or several sources by their names."""
+    if len(names) == 1 and names[0] in EMBEDDED and not exists(names[0]):
+        return EMBEDDED[names[0]]()
+    if all(is_tar(name) for name in names):
+        check_names(names)
+        return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
+    found = [file for name in names for file in expand(name)]
+    if len(found) == 1:
+        check_names(found)
+        return open_one(found[0], follow_links)
+    missing = next((name for name in found if not is_listed(name)), None if found else names[0])
+    if missing is not None:
+        raise no_such(missing)
+    return from_several(found, partial(open_one, follow_links=follow_links), follow_links)
+
+
+def check_names(names: list[str]) -> None:
+    """Raise UserError where a name cannot be stored in a run."""
+    for name in names:
+        if not is_utf8(os.path.abspath(name)):  # noqa: PTH100
+            raise UserError(f"{as_utf8(name)}: its name, or that of its folder, is not UTF-8; rename it.")
+
+
+def no_such(name: str) -> UserError:
+    """The error of a name that is that of nothing."""
+    sets = ", ".join(EMBEDDED)
+    return UserError(f"{name[:1000]}: there is no such file or folder, and it is not an embedded set ({sets}); {REMEDY}.")
+
+
+def open_one(name: str, follow_links: bool) -> Items:
+    """Open one source by its name, which stands for nothing else."""
+    if is_tar(name):
+        return from_tars(name, tar_shards(name))
+    file, key = array_key(name)
+    if key:
+        return from_array_file(Path(file), key)
+    if not exists(name):
+        raise no_such(name)
     path = Path(name)
-    if not path.exists():
-        raise UserError(
-            f"{name}: there is no such file or folder, and it is not an embedded set ({', '.join(EMBEDDED)}); "
-            "give a folder of images, videos or sounds, a .csv/.jsonl/.parquet manifest, an .npy/.npz array or .tar shards."
-        )
-    return from_folder(path) if path.is_dir() else from_file(name, path)
+    return open_folder(path, follow_links) if path.is_dir() else from_file(name, path, follow_links)
 
 
-def from_file(name: str, path: Path) -> Items:
-    """The items of one file: a manifest, an array, or the only item."""
-    ending = path.suffix.lower()
+def open_folder(path: Path, follow_links: bool) -> Items:
+    """The items of a folder; one without media may hold tables or tar shards."""
+    try:
+        return from_folder(path, follow_links)
+    except NoMedia as error:
+        unread = error.unread
+        tables = next((sorted(names) for names in unread.tables.values() if names), None)
+        if tables is None:
+            raise
+    unread.forget(tables)
+    return open_names([str(path / name) for name in tables], follow_links).noting(unread.skipped, unread.notes)
+
+
+def from_file(name: str, path: Path, follow_links: bool) -> Items:
+    """The items of one file: a manifest, an array, an archive, or the only item."""
+    ending = ending_of(path.name)
+    if ending == ".parquet":
+        return from_parquet(path, follow_links)
     if ending in MANIFEST_ENDINGS:
-        return from_manifest(path)
-    if ending in {".npy", ".npz"}:
+        return from_manifest(path, follow_links)
+    if ending in ARRAY_ENDINGS:
         return from_array_file(path)
+    if ending == ".zip":
+        return from_zip(path)
     if ending in ENDINGS:
         return group_by_stem(name, [path.name], [Blob(str(path))])
-    raise UserError(
-        f"{name}: files ending in '{path.suffix}' cannot be labelled; give a folder, a .csv/.jsonl/.parquet manifest, "
-        "an .npy/.npz array or .tar shards."
-    )
+    if ending in ARCHIVE_ENDINGS:
+        raise UserError(f"{name}: archives ending in '{path.suffix}' are not read; unpack it, or {REMEDY}.")
+    reason = reason_not_read(ending) or f"files ending in '{path.suffix}' cannot be labelled"
+    raise UserError(f"{name}: {reason}; {REMEDY}.")

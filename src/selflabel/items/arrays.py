@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from selflabel.base.errors import UserError
+from selflabel.base.files import open_regular
+from selflabel.base.memory import free_host_memory
+from selflabel.base.text import printable, shortened
+from selflabel.items.endings import ending_of
 from selflabel.items.table import Items
+
+CHANNELS = (1, 3, 4)
+MAX_SHARE = 0.8  # of the free memory that an array may fill
 
 
 def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -> Items:
     """The items of an array; features with a NaN or an infinite value and pictures without a finite one are skipped.
 
     Args:
-        array: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) images, which keep their type; or (N, D) features.
+        array: (N, H, W), (N, H, W, C) or (N, C, H, W) images of C = 1, 3 or 4 channels; or (N, D) features, real numbers.
         source: what errors name.
         truth: (N,) class names.
 
@@ -22,20 +32,29 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
         UserError: another shape, another type, or nothing that can be used.
     """
     shape = "x".join(map(str, array.shape))
-    if array.ndim not in (2, 3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3, 4)):
-        raise UserError(f"{source}: an array of shape {shape} is neither images (N,H,W or N,H,W,C) nor features (N,D).")
+    notes = []
+    if array.ndim == 4 and array.shape[3] not in CHANNELS and array.shape[1] in CHANNELS:
+        array = np.moveaxis(array, 1, 3)
+        notes.append(f"{source}: of the shape {shape} the second number is taken for the channels, as in (N, C, H, W)")
+    if array.ndim not in (2, 3, 4) or (array.ndim == 4 and array.shape[3] not in CHANNELS):
+        raise UserError(
+            f"{source}: an array of shape {shape} is neither images (N,H,W, or N,H,W,C or N,C,H,W with 1, 3 or 4 channels) nor "
+            "features (N,D); choose channels, or save one array of another shape."
+        )
     if len(array) == 0 or 0 in array.shape:
         raise UserError(f"{source}: the array is empty (shape {shape}); it needs at least one item.")
     paths = [f"row:{i:06d}" for i in range(len(array))]
     if array.dtype.kind not in "buif":
         raise UserError(f"{source}: {'images' if array.ndim > 2 else 'features'} must be real numbers, not {array.dtype}.")
     if array.ndim > 2:
-        return with_finite_pictures(Items(source, paths, array=array, truth=truth))
-    bad = np.flatnonzero(~np.isfinite(np.asarray(array, np.float32)).all(axis=1))
+        return with_finite_pictures(Items(source, paths, array=array, truth=truth, notes=notes))
+    with np.errstate(over="ignore"):  # what is too large for float32 counts as infinite
+        array = array.astype(np.float32, copy=False)
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad) == len(array):
         raise UserError(f"{source}: every row has a NaN or an infinite value; mend the features first.")
     good = np.setdiff1d(np.arange(len(array)), bad).tolist()
-    table = Items(source, paths, array=array.astype(np.float32, copy=False), truth=truth)
+    table = Items(source, paths, array=array, truth=truth)
     return table.take(good, [(paths[i], "a value is NaN or infinite") for i in bad])
 
 
@@ -55,20 +74,89 @@ def with_finite_pictures(items: Items) -> Items:
     return items.take(good, [(items.paths[i], "no pixel has a finite value") for i in bad])
 
 
-def from_array_file(path: Path) -> Items:
+def array_key(name: str) -> tuple[str, str]:
+    """(file, key) of a name that chooses an array of an .npz file; the key is "" in any other name.
+
+    Example:
+        >>> array_key("set.npz:x_train"), array_key("set.npz")
+        (('set.npz', 'x_train'), ('set.npz', ''))
+    """
+    file, _, key = name.rpartition(":")
+    return (file, key) if ending_of(file) == ".npz" and not Path(name).exists() else (name, "")
+
+
+def from_array_file(path: Path, key: str = "") -> Items:
     """An .npy file, or an .npz file with one array of items and perhaps one of labels. Pickles are never loaded.
 
+    Args:
+        path: the file.
+        key: which array of an .npz file holds the items; "" where there is only one.
+
     Raises:
-        UserError: it cannot be loaded without running code, or does not hold exactly one array of items.
+        UserError: it cannot be loaded without running code, does not hold exactly one array of items, or is too large.
     """
     try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path}: cannot be loaded as an array without running code ({error}).") from error
-    candidates = [a for a in arrays.values() if a.ndim >= 2]
-    if len(candidates) != 1:
-        raise UserError(f"{path}: needs exactly one array of 2 to 4 axes, found {len(candidates)} among {', '.join(arrays)}.")
-    items = candidates[0]
-    labels = [a for a in arrays.values() if a.ndim == 1 and len(a) == len(items) and a.dtype.kind in "iuUSb"]
-    return from_array(items, str(path), [str(v) for v in labels[0]] if labels else None)
+        if ending_of(path.name) == ".npz":
+            return from_npz(path, key)
+        with open_regular(path):  # a named pipe would wait for ever
+            pass
+        return from_array(np.load(path, allow_pickle=False, mmap_mode="r"), str(path))
+    except UserError:
+        raise
+    except Exception as error:  # numpy and zipfile raise any exception on damaged headers
+        reason = printable(shortened(str(error), 200))
+        raise UserError(f"{path}: cannot be loaded as an array without running code ({reason}).") from error
+
+
+def from_npz(path: Path, key: str) -> Items:
+    """The items of an .npz file. Only the arrays that are used are unpacked."""
+    with open_regular(path) as file:
+        shapes = npz_shapes(file)
+        candidates = [name for name, (shape, _) in shapes.items() if len(shape) >= 2]
+        if key and key not in shapes:
+            raise UserError(f"{path}: has no array {key!r}; it has {', '.join(shapes)}.")
+        if not key and len(candidates) != 1:
+            found = ", ".join(f"{name} ({'x'.join(map(str, shape))})" for name, (shape, _) in shapes.items())
+            remedy = f"; choose one, as {path}:{candidates[0]}" if candidates else ""
+            raise UserError(f"{path}: needs exactly one array of 2 to 4 axes, found {len(candidates)} among {found}{remedy}.")
+        name = key or candidates[0]
+        labels = npz_labels(name, shapes)
+        arrays = np.load(file, allow_pickle=False)
+        for each in filter(None, (name, labels)):
+            check_fits(path, each, *shapes[each])
+        truth = [str(value) for value in arrays[labels]] if labels else None
+        return from_array(arrays[name], f"{path}:{key}" if key else str(path), truth)
+
+
+def npz_shapes(file: BinaryIO) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Name to (shape, type) of every array, by their headers only."""
+    found = {}
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if not member.filename.endswith(".npy"):
+                continue
+            with archive.open(member) as head:
+                major, _ = np.lib.format.read_magic(head)
+                read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(head)
+            found[member.filename.removesuffix(".npy")] = (shape, dtype)
+    file.seek(0)
+    return found
+
+
+def npz_labels(name: str, shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> str | None:
+    """The array of classes that belongs to an array of items: y_train to x_train, else the only one of the right length."""
+    n = shapes[name][0][0] if shapes[name][0] else 0
+    able = [k for k, (shape, dtype) in shapes.items() if shape in ((n,), (n, 1)) and k != name and dtype.kind in "iuUSb"]
+    _, part, rest = name.rpartition("_") if "_" in name else (name, "", "")
+    same = [k for k in able if part and k.rpartition("_")[2] == rest]
+    train = [k for k in same if k[0].lower() == "y" or "label" in k.lower() or "target" in k.lower()]
+    return next(iter(train or same or able), None)
+
+
+def check_fits(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise UserError where an array would not fit into memory when it is unpacked."""
+    needed, free = math.prod(shape) * dtype.itemsize, free_host_memory()
+    if needed > MAX_SHARE * free:
+        sizes = f"{needed / 1e9:,.1f} GB of memory, of which {free / 1e9:,.1f} GB are free"
+        raise UserError(f"{path}: its array {name} needs {sizes}; save it as .npy, which is read in place.")

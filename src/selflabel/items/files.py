@@ -10,12 +10,13 @@ class OutsideFolder(Exception):
     """A relative name leads out of its folder, by '..' or through a link."""
 
 
-def file_below(root: Path, name: str) -> Path:
+def file_below(root: Path, name: str, follow_links: bool = False) -> Path:
     """The file of that name in a folder, its links resolved.
 
     Args:
         root: the folder, resolved.
         name: relative to it.
+        follow_links: whether links may lead out of it; '..' never does.
 
     Raises:
         OutsideFolder: it lies elsewhere.
@@ -24,7 +25,8 @@ def file_below(root: Path, name: str) -> Path:
     """
     try:
         file = Path(os.path.realpath(root / name))
-        is_inside = file.is_relative_to(root)
+        leads_up = Path(name).is_absolute() or ".." in Path(name).parts
+        is_inside = file.is_relative_to(root) or (follow_links and not leads_up)
         is_there = is_inside and file.is_file()
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name}: is the name of no file") from error

@@ -26,7 +26,7 @@ def modalities_of(group: Mapping[str, T]) -> dict[str, T]:
     return {m: files[m] for m in MODALITIES if m in files}
 
 
-def group_by_stem(source: str, names: list[str], files: Sequence[Blob]) -> Items:
+def group_by_stem(source: str, names: list[str], files: Sequence[Blob], stems: Sequence[str] | None = None) -> Items:
     """Make the table of a source's files; those of several kinds that share a stem are one item.
 
     All items have the modalities that most have; an item that has none of these is skipped. Time and memory are linear.
@@ -35,11 +35,12 @@ def group_by_stem(source: str, names: list[str], files: Sequence[Blob]) -> Items
         source: what was opened.
         names: (M,) of the files, with endings of media; folders are divided by "/".
         files: (M,) their blobs.
+        stems: (M,) what they are grouped by; None is their names without ending.
 
     Returns:
         Items in the order of their first files.
     """
-    by_kind = rows_by_kind(names)
+    by_kind = rows_by_kind(names, stems)
     rows = modalities_of(by_kind)
     rows["audio"] = np.where(by_kind["audio"] >= 0, by_kind["audio"], by_kind["video"])
     wanted = commonest_modalities(rows)
@@ -54,7 +55,7 @@ def group_by_stem(source: str, names: list[str], files: Sequence[Blob]) -> Items
     )
 
 
-def rows_by_kind(names: list[str]) -> dict[str, np.ndarray]:
+def rows_by_kind(names: list[str], stems: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Kind to (N,) which of the names is the item's file of that kind, -1 for none.
 
     The n-th file of a stem and kind belongs to the n-th item of that stem, so that a.jpg and a.png are two items.
@@ -62,11 +63,10 @@ def rows_by_kind(names: list[str]) -> dict[str, np.ndarray]:
     number = {kind: i for i, kind in enumerate(KINDS)}
     kinds = np.fromiter((number[ENDINGS[ending_of(name)]] for name in names), np.int64, len(names))
     numbers_of_stems: dict[str, int] = {}
-    stems = np.fromiter(
-        (numbers_of_stems.setdefault(stem_of(name), len(numbers_of_stems)) for name in names), np.int64, len(names)
-    )
-    repeats = earlier_equals(stems * len(KINDS) + kinds)
-    items = numbered_by_first(stems * len(names) + repeats)
+    texts = map(stem_of, names) if stems is None else stems
+    codes = np.fromiter((numbers_of_stems.setdefault(text, len(numbers_of_stems)) for text in texts), np.int64, len(names))
+    repeats = earlier_equals(codes * len(KINDS) + kinds)
+    items = numbered_by_first(codes * len(names) + repeats)
     rows = np.full((len(KINDS), items.max(initial=-1) + 1), -1, np.int32)
     rows[kinds, items] = np.arange(len(names))
     return {kind: rows[i] for kind, i in number.items()}

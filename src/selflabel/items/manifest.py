@@ -1,60 +1,114 @@
-"""Items of a manifest: a .csv, .jsonl or .parquet table with a column of paths."""
+"""Items of a manifest: a .csv, .tsv, .jsonl, .json or .parquet table with a column of paths."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from selflabel.base.errors import UserError
-from selflabel.items.endings import ENDINGS, KINDS, MODALITIES
+from selflabel.base.text import as_utf8, is_utf8, printable, shortened
+from selflabel.items.endings import ENDINGS, MODALITIES, ending_of
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.grouping import modalities_of
+from selflabel.items.rows import PATH_COLUMNS, TRUTH_COLUMNS, Rows
 from selflabel.items.table import Blob, Items
+from selflabel.items.unread import NOT_UTF8
 
-PATH_COLUMNS = ("path", *KINDS)
-TRUTH_COLUMNS = ("truth", "label", "class")
+MAX_NAME = 4096  # characters of a path
+NO_CLASS = frozenset({"", "nan", "null"})  # what tables write for a missing value
+OWN_COLUMNS = frozenset({"path", "label", "confidence"})  # of the tables of labels that selflabel writes
 
 
-def from_manifest(file: Path) -> Items:
+def from_manifest(file: Path, follow_links: bool = False) -> Items:
     """The items of a manifest: relative paths may not leave its folder, absolute ones are used as they are.
 
     Args:
         file: a table with a column `path`, or columns `image`, `video`, `audio`; `truth`, `label` or `class` is the truth.
+        follow_links: whether links may lead out of the manifest's folder.
 
     Raises:
         UserError: it cannot be read, has no such column, or names no file.
     """
-    rows = read_rows(file)
-    if not rows:
-        raise UserError(f"{file}: the manifest is empty; it needs a line per item and a 'path' column.")
-    columns = path_columns(rows)
-    if not columns:
-        raise UserError(f"{file}: the manifest has no 'path' column; it has: {', '.join(map(str, rows[0]))}.")
-    truth_column = next((c for c in TRUTH_COLUMNS if c in rows[0]), None)
-    root = file.parent.resolve()
-    paths: list[str] = []
-    truth: list[str] = []
-    skipped: list[tuple[str, str]] = []
-    table: dict[str, list[Blob | None]] = {m: [] for m in MODALITIES}
+    rows = Rows(file)
+    builder = ManifestItems(file.parent.resolve(), follow_links)
+    truth_column = None
     for row in rows:
-        path, blobs, reason = manifest_item(root, row, columns)
+        truth_column = truth_column or truth_column_of(rows, row)
+        builder.add(row, truth_column)
+    builder.skipped += rows.bad
+    check_manifest(file, rows, builder)
+    notes = list(rows.notes)
+    if truth_column is None and OWN_COLUMNS.issubset(rows.header):
+        notes.append(f"{file}: its column 'label' is what a run found, and is not taken for truth")
+    some = {m: blobs for m, blobs in builder.table.items() if any(blob is not None for blob in blobs)}
+    truth = builder.truth if truth_column else None
+    return Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes)
+
+
+def truth_column_of(rows: Rows, row: Mapping[str, Any]) -> str | None:
+    """The column that is the truth; the labels of a run are none."""
+    is_own = OWN_COLUMNS.issubset(rows.header)
+    return next((c for c in TRUTH_COLUMNS if c in row and not (is_own and c == "label")), None)
+
+
+def check_manifest(file: Path, rows: Rows, builder: ManifestItems) -> None:
+    """Raise UserError where a manifest names nothing that can be used."""
+    if builder.paths:
+        return
+    if rows.header and not set(PATH_COLUMNS).intersection(rows.header):
+        names = shortened(printable(", ".join(rows.header[:20])), 300) + (", ..." if len(rows.header) > 20 else "")
+        raise UserError(f"{file}: the manifest has no 'path' column; it has: {names}.")
+    if not builder.skipped:
+        raise UserError(f"{file}: the manifest is empty; it needs a line per item and a 'path' column.")
+    path, reason = builder.skipped[0]
+    count, first = len(builder.skipped), printable(shortened(path))
+    raise UserError(f"{file}: none of its {count:,} paths can be used; the first: {first!r} {reason}.")
+
+
+class ManifestItems:
+    """The items of a manifest, row by row.
+
+    Args:
+        root: the manifest's folder, resolved.
+        follow_links: whether links may lead out of it.
+    """
+
+    def __init__(self, root: Path, follow_links: bool):
+        self.root, self.follow_links = root, follow_links
+        self.paths: list[str] = []
+        self.truth: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.table: dict[str, list[Blob | None]] = {m: [] for m in MODALITIES}
+
+    def add(self, row: Mapping[str, Any], truth_column: str | None) -> None:
+        """Add the item of a row, or list why it is none."""
+        columns = [c for c in PATH_COLUMNS if c in row]
+        path, blobs, reason = manifest_item(self.root, row, columns, self.follow_links)
         if reason:
-            skipped.append((path, reason))
-            continue
-        paths.append(path)
-        truth.append(str(row.get(truth_column)))
-        for m in MODALITIES:
-            table[m].append(blobs.get(m))
-    if not paths:
-        raise UserError(f"{file}: none of its {len(rows)} paths can be used; the first: {skipped[0][0]!r} {skipped[0][1]}.")
-    some = {m: blobs for m, blobs in table.items() if any(blob is not None for blob in blobs)}
-    return Items(str(file), paths, some, truth=truth if truth_column else None, skipped=skipped)
+            self.skipped.append((path, reason))
+            return
+        self.paths.append(path)
+        self.truth.append(class_name(row.get(truth_column or "")))
+        for m, column in self.table.items():
+            column.append(blobs.get(m))
 
 
-def manifest_item(root: Path, row: Mapping[str, Any], columns: list[str]) -> tuple[str, dict[str, Blob], str]:
+def class_name(value: Any) -> str:
+    """The class in a cell of truth; "" for an empty one, which is no class.
+
+    Example:
+        >>> [class_name(value) for value in ("cat", 3, None, float("nan"), " NaN")]
+        ['cat', '3', '', '', '']
+    """
+    text = "" if value is None else as_utf8(str(value)).strip()
+    return "" if text.lower() in NO_CLASS else text
+
+
+def manifest_item(
+    root: Path, row: Mapping[str, Any], columns: Iterable[str], follow_links: bool = False
+) -> tuple[str, dict[str, Blob], str]:
     """(path as people see it, blob of every modality, reason it cannot be used or "") of a line."""
     texts = {c: str(row.get(c) or "") for c in columns}
     path = next((text for text in texts.values() if text), "")
@@ -62,9 +116,9 @@ def manifest_item(root: Path, row: Mapping[str, Any], columns: list[str]) -> tup
     for column, name in texts.items():
         if not name and column != "path":
             continue
-        reason, place = manifest_file(root, name)
+        reason, place = manifest_file(root, name, follow_links)
         if reason:
-            return name or path, {}, reason
+            return as_utf8(shortened(name or path, MAX_NAME if len(name) <= MAX_NAME else 80)), {}, reason
         group.setdefault(kind_of_column(column, name), Blob(str(place)))
     return (path, modalities_of(group), "") if group else (path, {}, "the path is empty")
 
@@ -76,41 +130,47 @@ def path_columns(rows: list[dict]) -> list[str]:
 
 def kind_of_column(column: str, name: str) -> str:
     """What a manifest's cell holds: columns other than `path` are named by it; of a path its ending tells, "image" if none."""
-    return column if column != "path" else ENDINGS.get(Path(name).suffix.lower(), "image")
+    return column if column != "path" else ENDINGS.get(ending_of(name), "image")
 
 
-def manifest_file(root: Path, name: str) -> tuple[str, Path]:
-    """(reason it cannot be used or "", file) of a name; `root` is the manifest's folder, resolved."""
-    if not name.strip() or "\0" in name:
-        return "the path is empty", root
+def manifest_file(root: Path, name: str, follow_links: bool = False) -> tuple[str, Path]:
+    """(reason it cannot be used or "", file) of a name; `root` is the manifest's folder, resolved.
+
+    Back-slashes divide folders, too, where no file has them in its name.
+    """
+    reason = unusable_name(name)
+    if reason:
+        return reason, root
+    reason, file = named_file(root, name, follow_links)
+    if reason and "\\" in name:
+        other, same = named_file(root, name.replace("\\", "/"), follow_links)
+        return (other, same) if not other or reason == "no such file" else (reason, file)
+    return reason, file
+
+
+def unusable_name(name: str) -> str:
+    """Why a text can be no path, or ""."""
+    if not name.strip():
+        return "the path is empty"
+    if name[:5].lower() == "data:":
+        return "holds the bytes themselves, as a data: URI, which is not read; write them to files"
+    if len(name) > MAX_NAME:
+        return f"is longer than the {MAX_NAME:,} characters that a path may have"
+    if "\0" in name:
+        return "holds a zero character, which no path does"
+    return "" if is_utf8(name) else NOT_UTF8
+
+
+def named_file(root: Path, name: str, follow_links: bool) -> tuple[str, Path]:
+    """(reason it cannot be used or "", file) of a name that is one."""
     file = Path(name)
     try:
         if file.is_absolute():
             return ("", file) if file.is_file() else ("no such file", file)
-        return "", file_below(root, name)
+        return "", file_below(root, name, follow_links)
     except OutsideFolder:
-        return "the path leaves the manifest's folder", file
+        leads_up = os.path.normpath(name).startswith("..")
+        remedy = "write it out in full" if leads_up else "its link is followed with --follow-links"
+        return f"the path leaves the manifest's folder; {remedy}", file
     except (OSError, ValueError):  # a name that is too long is an OSError, too
         return "no such file", file
-
-
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a .csv, .jsonl or .parquet table, a dict each.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet
-
-            return pyarrow.parquet.read_table(path).to_pylist()
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            return list(csv.DictReader(text.splitlines()))
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a {path.suffix} table ({error}).") from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise UserError(f'{path}: every line must be an object such as {{"path": "a.jpg"}}.')
-    return rows

@@ -6,13 +6,16 @@ A million items take 200 MB: every name is stored once, and a `Blob` is made whe
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import overload
 
 import numpy as np
 
 from selflabel.base.files import open_regular
+from selflabel.items.inside import read_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Blob:
         file: its name.
         offset: of the first byte.
         length: in bytes; None reads to the end of the file.
-        inside: names the bytes in a file that is not read by its span, such as a member of a .zip; "" otherwise.
+        inside: names the bytes in a file that is not read by its span, such as a member of a .zip; "" otherwise
+            (see `items.inside`).
     """
 
     file: str
@@ -40,8 +44,10 @@ class Blob:
         """The bytes.
 
         Raises:
-            OSError: the file cannot be read, or is no regular file.
+            OSError: the file cannot be read, is no regular file, or does not hold what `inside` names.
         """
+        if self.inside:
+            return read_inside(self.file, self.offset, self.length, self.inside)
         with open_regular(self.file) as f:
             f.seek(self.offset)
             return f.read() if self.length is None else f.read(self.length)
@@ -53,7 +59,22 @@ class Blob:
             OSError: the file is not there.
         """
         status = os.stat(self.file)  # noqa: PTH116
-        return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}"
+        inside = f"|{self.inside}" if self.inside else ""
+        return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}{inside}"
+
+
+class JoinedBlobs(Sequence[Blob | None]):
+    """Blobs of several sources, one after the other."""
+
+    def __init__(self, parts: Sequence[Sequence[Blob | None]]):
+        self.parts, self.ends = parts, list(accumulate(map(len, parts)))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __getitem__(self, row):  # a whole number, never a slice
+        part = bisect_right(self.ends, row)
+        return self.parts[part][int(row) - (self.ends[part - 1] if part else 0)]
 
 
 class Blobs(Sequence[Blob | None]):
@@ -102,6 +123,7 @@ class Items:
         array: (N, H, W[, C]) images of any real type or (N, D) float32 features; None for files.
         truth: (N,) class names where the source carries them. They are used for scores only.
         skipped: (path, reason) of what cannot be an item.
+        notes: sentences for the user: what was assumed, and what else the source holds that is not read.
     """
 
     source: str
@@ -110,6 +132,7 @@ class Items:
     array: np.ndarray | None = None
     truth: list[str] | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -139,7 +162,12 @@ class Items:
             None if self.array is None else self.array[rows],
             None if self.truth is None else [self.truth[i] for i in rows],
             [*self.skipped, *(skipped or [])],
+            self.notes,
         )
+
+    def noting(self, skipped: Iterable[tuple[str, str]], notes: Iterable[str]) -> Items:
+        """The table with these put before what was skipped, and with these sentences after its own."""
+        return replace(self, skipped=[*skipped, *self.skipped], notes=[*self.notes, *notes])
 
 
 def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:

@@ -207,10 +207,11 @@ def in_process(settings: Settings, folder: Path) -> str | None:
     Raises:
         Interrupted: the process was asked to stop, and saved its run.
     """
+    sources = [settings.source] if isinstance(settings.source, str) else settings.source
     with tempfile.TemporaryDirectory() as place:
         config = Path(place) / "settings.toml"
         write_text(config, as_toml({k: v for k, v in asdict(settings).items() if k != "source"}))
-        words = [sys.executable, "-m", "selflabel.cli", "label", settings.source, "--config", str(config), "--out", str(folder)]
+        words = [sys.executable, "-m", "selflabel.cli", "label", *sources, "--config", str(config), "--out", str(folder)]
         status, errors = run_process([*words, "--resume", "--json"])
     if status in (STOPPED, -signal.SIGINT, -signal.SIGTERM):
         raise Interrupted

@@ -75,7 +75,7 @@ def degrade(
     if modality not in model.modalities or model.takes_features:
         available = "features only" if model.takes_features else " and ".join(model.modalities)
         raise UserError(f"--degrade {modality}: {run.folder} has {available}.")
-    prepared = model.prepare(source or run.place, callbacks or Callbacks())
+    prepared = model.prepare(source or run.place, callbacks or Callbacks(), run.settings.get("follow_links", False))
     paths = prepared.items.paths
     rows = [i for i, path in enumerate(paths) if path in classes]
     if not rows:

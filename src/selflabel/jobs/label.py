@@ -170,6 +170,7 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
         seed=settings.seed,
         cache=settings.cache,
         workers=settings.workers,
+        follow_links=settings.follow_links,
         callbacks=callbacks,
     )
 

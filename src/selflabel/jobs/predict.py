@@ -105,26 +105,29 @@ class Model:
         return next(iter(self.modalities.values())).px == 0
 
     @torch.no_grad()
-    def predict(self, source: Any, callbacks: Callbacks | None = None) -> Predicted:
+    def predict(self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
         Args:
             source: whatever `open_items` takes.
             callbacks: progress.
+            follow_links: as in `open_items`.
 
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        prepared = self.prepare(source, callbacks or Callbacks())
+        prepared = self.prepare(source, callbacks or Callbacks(), follow_links)
         data = prepared.dataset(self.device, self.ranks, self.task.seed)
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
         pooled = torch.cat(list(features.values()), dim=1)
         return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped)
 
-    def prepare(self, source: Any, callbacks: Callbacks) -> Prepared:
+    def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False) -> Prepared:
         """The source's items, prepared as the run's were."""
-        items = open_items(source)
+        items = open_items(source, follow_links)
+        for note in items.notes:
+            callbacks.say(note)
         if items.are_features != self.takes_features or not set(self.modalities) & set(items.modalities):
             wanted = "features" if self.takes_features else " and ".join(NAMES.get(m, m) for m in self.modalities)
             raise UserError(f"{items.source}: this run was trained on {wanted}; give it {wanted}.")
@@ -265,6 +268,7 @@ def predict(
     cache: str | None = None,
     callbacks: Callbacks | None = None,
     raw: bool = False,
+    follow_links: bool = False,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -275,11 +279,12 @@ def predict(
         cache: folder for decoded items.
         callbacks: progress.
         raw: ignore edits.
+        follow_links: as in `open_items`.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks)
+    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links)
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

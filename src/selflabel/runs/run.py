@@ -8,7 +8,6 @@ reading.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selflabel.base.csv_writer import csv_writer
 from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, apply, read_edits
@@ -236,7 +236,7 @@ class Run:
 def csv_text(header: list[str], rows: Iterable[Iterable[Any]]) -> str:
     """A CSV table as text, with "\\n" at the end of every line."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv_writer(text)
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()

@@ -50,6 +50,7 @@ def prepare(
     seed: int = 0,
     cache: str | None = None,
     workers: int = 0,
+    follow_links: bool = False,
     callbacks: Callbacks | None = None,
 ) -> Prepared:
     """Make a source ready to train on.
@@ -59,14 +60,18 @@ def prepare(
         device: where a fixed backbone runs; a GPU gets larger networks and views.
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
-        modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers: see `base.settings.Settings`.
+        modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
+            `base.settings.Settings`.
         callbacks: progress and sentences for the user.
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    items = select_modalities(open_items(source), modality, max_modalities, method, callbacks)
+    opened = open_items(source, follow_links)
+    for note in opened.notes:
+        callbacks.say(note)
+    items = select_modalities(opened, modality, max_modalities, method, callbacks)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     infos = {m: with_rate(with_frames(inspect_items(items, m), preset, frames, fps), rate) for m in items.modalities}

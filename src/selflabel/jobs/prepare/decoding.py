@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from selflabel.base.errors import UserError
+from selflabel.base.text import printable
 from selflabel.decode.cache import DecodedItems, decoded_items, default_cache
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.scale import array_to_uint8
@@ -76,7 +77,8 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
         path, reason = skipped[0]
         raise UserError(f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}.")
     if skipped:
-        callbacks.say(f"skipped {len(skipped)} of {len(items)} items; the first, {skipped[0][0]}: {skipped[0][1]}")
+        first = printable(f"{skipped[0][0]}: {skipped[0][1]}")
+        callbacks.say(f"skipped {len(skipped)} of {len(items)} items; the first, {first}")
     decoded = {}
     for m, store in stores.items():
         lacking = int((~has[m][good]).sum())

@@ -1,0 +1,16 @@
+"""Free memory of the host, without importing torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+UNKNOWN = 4 << 30  # bytes assumed to be free where the system does not say
+
+
+def free_host_memory() -> int:
+    """Free bytes of the host."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii")
+        return int(lines.split("MemAvailable:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return UNKNOWN
