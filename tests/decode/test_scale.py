@@ -144,6 +144,13 @@ def test_one_bright_picture_does_not_darken_the_others(tmp_path):
     assert not info.scale.per_item and same_kinds(KMeans(3, n_init=5, random_state=0).fit_predict(pixels[rest]), KINDS[rest])
 
 
+def test_brightness_that_is_the_kind_is_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    flat = np.stack([rng.normal(100 * 3**k, 10 * 3**k, (48, 48)) for k in KINDS]).clip(0).astype(np.uint16)
+    info, pixels = decoded(flat, tmp_path)
+    assert not info.scale.per_item and same_kinds(KMeans(3, n_init=5, random_state=0).fit_predict(pixels), KINDS)
+
+
 def test_eight_bit_pictures_among_deep_ones_stay_as_they_are(tmp_path):
     folder = files_of(tmp_path / "deep", GREY[:20].astype(np.uint16) * 16, "png")
     for i in range(20, 30):

@@ -18,7 +18,10 @@ VALUES_PER_PICTURE = 65_536  # of a picture are looked at, evenly spread
 FEW_VALUES = 16  # a picture of fewer values has no extremes that could be left out
 NATURAL_RANGES = (1.0, 255.0, 65_535.0)
 FILLED = 1 / 3  # of a natural range is used by pictures that were made for it
-COMMON_RATIO = 8.0  # pictures whose ranges differ by more have no common scale
+COMMON_RATIO = 6.0  # pictures whose ranges differ by more have no common scale
+CONTRAST = (
+    0.6  # share of its largest value that the range of a picture is, unless it is flat: then its brightness is what it shows
+)
 MASK_TOP = 16  # 8-bit pictures without a larger value are masks or class numbers
 DEPTHS = (1.0, 255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
 
@@ -80,19 +83,24 @@ def scale_of_sample(pictures: Sequence[np.ndarray]) -> Scale | None:
     samples = [x for x in (sorted_values(p) for p in deep) if len(x)]
     if not samples:
         return None
-    spans = np.array([high - low for low, high in map(range_of_sorted, samples)])
+    ranges = np.array([range_of_sorted(x) for x in samples])
+    spans = ranges[:, 1] - ranges[:, 0]
     usual = float(np.median(spans[spans > 0])) if (spans > 0).any() else np.inf
     pool = np.sort(np.concatenate([without_extremes(x) for x, span in zip(samples, spans) if span <= COMMON_RATIO * usual]))
-    return Scale(*natural_range(*range_of_sorted(pool)), per_item=differ(spans))
+    return Scale(*natural_range(*range_of_sorted(pool)), per_item=differ(ranges))
 
 
-def differ(spans: np.ndarray) -> bool:
-    """Whether the ranges of the pictures have no common scale; blank pictures do not count."""
-    positive = spans[spans > 0]
-    if len(positive) < 2:
+def differ(ranges: np.ndarray) -> bool:
+    """Whether pictures of these ranges (n, 2) have no common scale; blank ones do not count.
+
+    Of pictures that go from a black to a white of their own, but of very different whites, most would be black in a common scale.
+    """
+    ranges = ranges[ranges[:, 1] > ranges[:, 0]]
+    if len(ranges) < 2:
         return False
-    narrow, wide = np.quantile(positive, [0.1, 0.9])
-    return bool(wide > COMMON_RATIO * narrow)
+    spans = ranges[:, 1] - ranges[:, 0]
+    narrow, wide = np.quantile(spans, [0.1, 0.9])
+    return bool(wide > COMMON_RATIO * narrow and np.median(spans / np.abs(ranges).max(axis=1)) > CONTRAST)
 
 
 def sorted_values(picture: np.ndarray) -> np.ndarray:
