@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class Interrupted(Exception):
     """The run was stopped (Ctrl-C or SIGTERM), has saved its state, and can be resumed."""
+
+
+class CannotWrite(UserError, OSError):
+    """A file or folder cannot be written: the disk is full, or may not be written. One sentence that names it and the remedy."""

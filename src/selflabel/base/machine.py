@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from selflabel.base.container import container_free_memory
+
 UNKNOWN = 4 << 30  # bytes assumed to be free where the system does not say
 
 
@@ -28,11 +30,12 @@ def peak_memory(device: torch.device) -> dict[str, int]:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes of the GPU, or of the host for any other device."""
+    """Free bytes of the GPU, or of the host for any other device, within the limit of a container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(lines.split("MemAvailable:")[1].split()[0]) * 1024
+        free = int(lines.split("MemAvailable:")[1].split()[0]) * 1024
     except (OSError, IndexError):
-        return UNKNOWN
+        free = UNKNOWN
+    return min([free, *container_free_memory()])

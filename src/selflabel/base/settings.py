@@ -47,7 +47,9 @@ class Settings:
     Attributes that change only speed or place:
         device: "auto", "cpu", "cuda" or "mps".
         cache: folder for decoded items.
-        workers: decoding processes; 0 is one for each core.
+        workers: decoding processes; 0 is one for each core that may be used.
+        item_seconds: that decoding one item may take; one that takes longer is skipped and listed.
+        item_gb: memory in GB that decoding one item may take (on Linux); one that needs more is skipped and listed.
     """
 
     source: str
@@ -69,10 +71,12 @@ class Settings:
     device: str = "auto"
     cache: str | None = None
     workers: int = 0
+    item_seconds: float = 30.0
+    item_gb: float = 1.0
 
 
 MODALITIES = ("image", "video", "audio")
-SPEED_ONLY = ("device", "cache", "workers")
+SPEED_ONLY = ("device", "cache", "workers", "item_seconds", "item_gb")
 
 
 def make_settings(**given: Any) -> Settings:
@@ -89,6 +93,9 @@ def make_settings(**given: Any) -> Settings:
         raise UserError(f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
     if settings.fps is not None and not settings.fps > 0:
         raise UserError(f"fps = {settings.fps}: must be more than 0.")
+    for name in ("item_seconds", "item_gb"):
+        if not getattr(settings, name) > 0:
+            raise UserError(f"{name} = {getattr(settings, name)}: must be more than 0.")
     for name, least in (("clusters", 1), ("epochs", 1), ("px", 1), ("frames", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from selflabel.decode.image import Undecodable, background_share, is_grey, open_image
+from selflabel.decode.image import background_share, is_grey, open_image
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.sound import RATE, rate_and_seconds
 from selflabel.decode.video import size_and_seconds
+from selflabel.decode.workers import inspect_blobs
 from selflabel.items import Blob, Items
 
 SAMPLE = 48  # items that are inspected, evenly spread over the set
@@ -41,12 +44,31 @@ class MediaInfo:
     frames: int = 0
 
 
-def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
-    """Inspect an even sample of the items; it takes milliseconds.
+@dataclass(frozen=True)
+class Look:
+    """How a sample is inspected: the limits of one item, and what is called with (step, done, total)."""
+
+    limits: Limits = DEFAULT_LIMITS
+    on_progress: Callable[[str, int, int], None] = lambda step, done, total: None
+
+    def __call__(self, inspect: Callable[[Blob], Any], blobs: Sequence[Blob | None]) -> list[Any]:
+        """inspect(blob) of each blob, in a process that can be killed; without None and without items that fail."""
+        return inspect_blobs(inspect, blobs, self.limits, lambda done, total: self.on_progress("inspecting", done, total))
+
+
+def inspect_items(
+    items: Items,
+    modality: str = "image",
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> MediaInfo:
+    """Inspect an even sample of the items; it takes milliseconds. An item that fails or exceeds its limits is not part of it.
 
     Args:
         items: the set.
         modality: one of its modalities.
+        limits: of one item.
+        on_progress: called with (name of the step, items done, items in all).
 
     Example:
         >>> from selflabel.items import open_items
@@ -55,34 +77,34 @@ def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
     """
     if items.are_features:
         return MediaInfo("features")
+    look = Look(limits, on_progress) if on_progress else Look(limits)
     if modality == "video":
-        return inspect_videos(items.blobs["video"])
+        return inspect_videos(items.blobs["video"], look)
     if modality == "audio":
-        return inspect_sounds(items.blobs["audio"])
-    return inspect_images(items)
+        return inspect_sounds(items.blobs["audio"], look)
+    return inspect_images(items, look)
 
 
-def inspect_images(items: Items) -> MediaInfo:
-    images = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
-    if not images:
+def inspect_images(items: Items, look: Look) -> MediaInfo:
+    known = inspect_pictures(items, SAMPLE, look) or inspect_pictures(items, LARGE_SAMPLE, look)
+    if not known:
         return MediaInfo("photo", 32, 3)
-    grey = np.mean([is_grey(p) for p in images]) > 0.9
-    glyph = grey and np.median([background_share(p) for p in images]) >= GLYPH_BACKGROUND
-    short = int(np.median([min(p.shape[:2]) for p in images]))
+    shorts, greys, backgrounds = zip(*known)
+    grey = np.mean(greys) > 0.9
+    glyph = grey and np.median(backgrounds) >= GLYPH_BACKGROUND
+    short = int(np.median(shorts))
     return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3)
 
 
-def inspect_videos(blobs: Sequence[Blob | None]) -> MediaInfo:
-    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    known = [x for x in (size_and_seconds(b) for b in sample if b is not None) if x is not None]
+def inspect_videos(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
+    known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)])
     if not known:
         return MediaInfo("video", 64, 3, 4.0)
     return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
 
 
-def inspect_sounds(blobs: Sequence[Blob | None]) -> MediaInfo:
-    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    known = [x for x in (rate_and_seconds(b) for b in sample if b is not None) if x is not None]
+def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
+    known = look(rate_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)])
     if not known:
         return MediaInfo("sound", 0, 1, 2.0, RATE)
     rate = min(RATE, int(np.median([rate for rate, _ in known])))
@@ -96,17 +118,19 @@ def spread(n: int, size: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, size)).astype(int).tolist()))
 
 
-def sample_pictures(items: Items, size: int) -> list[np.ndarray]:
-    """(H, W[, C]) images of the sample that can be decoded."""
-    images = (read_pixels(items, i) for i in spread(len(items), size))
-    return [p for p in images if p is not None]
-
-
-def read_pixels(items: Items, row: int) -> np.ndarray | None:
+def inspect_pictures(items: Items, size: int, look: Look) -> list[tuple[int, bool, float]]:
+    """(short side, whether it is grey, share of background) of each picture of the sample that can be decoded."""
+    rows = spread(len(items), size)
     if items.array is not None:
-        return np.asarray(items.array[row])
-    blob = items.blobs["image"][row]
-    try:
-        return None if blob is None else np.asarray(open_image(blob.read()))
-    except (Undecodable, OSError):
-        return None
+        return [describe_pixels(np.asarray(items.array[row])) for row in rows]
+    return look(describe_picture, [items.blobs["image"][row] for row in rows])
+
+
+def describe_picture(blob: Blob) -> tuple[int, bool, float]:
+    """See `describe_pixels`."""
+    return describe_pixels(np.asarray(open_image(blob.read())))
+
+
+def describe_pixels(pixels: np.ndarray) -> tuple[int, bool, float]:
+    """(short side, whether it is grey, share of background) of an (H, W[, C]) uint8 picture."""
+    return min(pixels.shape[:2]), is_grey(pixels), background_share(pixels)

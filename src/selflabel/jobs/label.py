@@ -15,6 +15,7 @@ import torch
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method
+from selflabel.decode.limits import Limits
 from selflabel.jobs.build import make_method, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
@@ -142,6 +143,7 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
         seed=settings.seed,
         cache=settings.cache,
         workers=settings.workers,
+        limits=Limits(settings.item_seconds, settings.item_gb),
         callbacks=callbacks,
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.contract import Features, Method, Task
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import MediaInfo, inspect_items
 from selflabel.edits import EditedLabels, apply_to_unseen
 from selflabel.items import Items, open_items
@@ -77,7 +78,7 @@ class Model:
         task: of the run.
         head: the reported head.
         device: where the networks are.
-        cache, workers: for decoding (see `base.settings.Settings`).
+        cache, workers, limits: for decoding (see `base.settings.Settings`).
     """
 
     method: Method
@@ -87,6 +88,7 @@ class Model:
     device: torch.device
     cache: str | None = None
     workers: int = 0
+    limits: Limits = DEFAULT_LIMITS
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -137,9 +139,9 @@ class Model:
         for m, modality in self.modalities.items():
             if m in items.modalities:
                 frozen = modality.backbone is not None and modality.info.kind not in SOUND_KINDS
-                info = replace(modality.info, short_px=inspect_items(items, m).short_px)
+                info = replace(modality.info, short_px=inspect_items(items, m, self.limits, callbacks.on_progress).short_px)
                 formats[m] = storage_format(modality.info, stored_px(modality.px, info, frozen))
-        kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks)
+        kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet
             ready[m] = replace(self.modalities[m], backbone=None, tensor=d.tensor, lengths=d.lengths, index=d.index)
@@ -199,7 +201,8 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
         restore_method(method, tensors | per_item, state["method"])
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
-    return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers)
+    limits = Limits(settings.item_seconds, settings.item_gb)
+    return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers, limits)
 
 
 def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Modality:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.base.container import usable_cores
 from selflabel.runs.pictures import encode_thumbnail
 from selflabel.runs.sources import Missing, Source
 
-WORKERS = max(2, min(8, os.cpu_count() or 2))
+WORKERS = max(2, min(8, usable_cores()))
 ENTRY = 16  # bytes of the index a row
 
 

@@ -11,6 +11,7 @@ import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import inspect_items
 from selflabel.encoders import FROZEN
 from selflabel.items import Items, open_items
@@ -48,6 +49,7 @@ def prepare(
     seed: int = 0,
     cache: str | None = None,
     workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
     callbacks: Callbacks | None = None,
 ) -> Prepared:
     """Make a source ready to train on.
@@ -58,6 +60,7 @@ def prepare(
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, seed, cache, workers: see `base.settings.Settings`.
+        limits: of time and memory, for decoding one item.
         callbacks: progress and sentences for the user.
 
     Raises:
@@ -67,7 +70,9 @@ def prepare(
     items = select_modalities(open_items(source), modality, max_modalities, method, callbacks)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
-    infos = {m: with_frames(inspect_items(items, m), preset, frames, fps) for m in items.modalities}
+    infos = {
+        m: with_frames(inspect_items(items, m, limits, callbacks.on_progress), preset, frames, fps) for m in items.modalities
+    }
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
         return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
@@ -76,7 +81,7 @@ def prepare(
         name, file = choose_encoder(requested[m], info, preset, device), value_for_modality(weights or "", m, first) or None
         plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
-    decodable, decoded = decode_items(items, formats, cache, workers, callbacks)
+    decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
         modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)
