@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import torch
 
-from selflabel.base import machine
-from selflabel.base.machine import UNKNOWN, free_memory, peak_memory
+from selflabel.base import memory
+from selflabel.base.machine import free_memory, peak_memory
+from selflabel.base.memory import UNKNOWN
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,7 @@ def test_the_peak_is_in_bytes_on_every_system(monkeypatch):
 def test_free_memory_is_what_the_system_says_or_a_guess(monkeypatch, tmp_path):
     lines = tmp_path / "meminfo"
     lines.write_text("MemTotal: 9 kB\nMemAvailable:   1234 kB\n")
-    monkeypatch.setattr(machine, "Path", lambda name: lines)
+    monkeypatch.setattr(memory, "Path", lambda name: lines)
     assert free_memory(CPU) == 1234 * 1024
     lines.write_text("MemTotal: 9 kB\n")
     assert free_memory(CPU) == UNKNOWN

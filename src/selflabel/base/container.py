@@ -13,11 +13,15 @@ CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 def usable_cores() -> int:
     """Cores that this process may use, 1 or more: by its affinity (`taskset`), and by the quota of a container."""
+    return max(1, min([allowed_cores(), *(math.ceil(quota) for quota in container_quotas())]))
+
+
+def allowed_cores() -> int:
+    """Cores that this process may run on, 1 or more."""
     try:
-        cores = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # only Linux has it
-        cores = os.cpu_count() or 1
-    return max(1, min([cores, *(math.ceil(quota) for quota in container_quotas())]))
+        return os.cpu_count() or 1
 
 
 def container_quotas() -> Iterator[float]:

@@ -86,10 +86,10 @@ def cannot_write(path: Path, error: Exception, remedy: str = "give another place
 
 
 def reserve(file: Path) -> None:
-    """Take room on the disk for all of a file that was made without its bytes, so that a memory map of it is never short of room.
+    """Take room on the disk for all of a new file, so that writing into a memory map of it never ends the process (SIGBUS).
 
     Args:
-        file: of its final size; the bytes that were not written are zeros.
+        file: of its final size, and empty but for a header in its first 4096 bytes.
 
     Raises:
         OSError: there is not enough room.

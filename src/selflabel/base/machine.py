@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-from selflabel.base.container import container_free_memory
-
-UNKNOWN = 4 << 30  # bytes assumed to be free where the system does not say
+from selflabel.base.memory import free_host_memory
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:
@@ -33,9 +29,4 @@ def free_memory(device: torch.device) -> int:
     """Free bytes of the GPU, or of the host for any other device, within the limit of a container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii")
-        free = int(lines.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        free = UNKNOWN
-    return min([free, *container_free_memory()])
+    return free_host_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from selflabel.decode.workers import inspect_blobs
 from selflabel.items import Blob, Items
 
 SAMPLE = 48  # items that are inspected, evenly spread over the set
+MAX_PIXELS = 1 << 22  # of an inspected picture that are looked at
 LARGE_SAMPLE = 20 * SAMPLE  # where none of the sample can be decoded
 GLYPH_BACKGROUND = 0.4  # share of background from which on a grey picture is a written sign
 LONGEST_SOUND_S = 10.0  # longer sounds are cut
@@ -56,19 +58,13 @@ class Look:
         return inspect_blobs(inspect, blobs, self.limits, lambda done, total: self.on_progress("inspecting", done, total))
 
 
-def inspect_items(
-    items: Items,
-    modality: str = "image",
-    limits: Limits = DEFAULT_LIMITS,
-    on_progress: Callable[[str, int, int], None] | None = None,
-) -> MediaInfo:
+def inspect_items(items: Items, modality: str = "image", look: Look = Look()) -> MediaInfo:
     """Inspect an even sample of the items; it takes milliseconds. An item that fails or exceeds its limits is not part of it.
 
     Args:
         items: the set.
         modality: one of its modalities.
-        limits: of one item.
-        on_progress: called with (name of the step, items done, items in all).
+        look: how they are inspected.
 
     Example:
         >>> from selflabel.items import open_items
@@ -77,7 +73,6 @@ def inspect_items(
     """
     if items.are_features:
         return MediaInfo("features")
-    look = Look(limits, on_progress) if on_progress else Look(limits)
     if modality == "video":
         return inspect_videos(items.blobs["video"], look)
     if modality == "audio":
@@ -86,13 +81,13 @@ def inspect_items(
 
 
 def inspect_images(items: Items, look: Look) -> MediaInfo:
-    known = inspect_pictures(items, SAMPLE, look) or inspect_pictures(items, LARGE_SAMPLE, look)
-    if not known:
+    sample = sample_pictures(items, SAMPLE, look) or sample_pictures(items, LARGE_SAMPLE, look)
+    if not sample:
         return MediaInfo("photo", 32, 3)
-    shorts, greys, backgrounds = zip(*known)
-    grey = np.mean(greys) > 0.9
-    glyph = grey and np.median(backgrounds) >= GLYPH_BACKGROUND
-    short = int(np.median(shorts))
+    images = [pixels for _, pixels in sample]
+    grey = np.mean([is_grey(p) for p in images]) > 0.9
+    glyph = grey and np.median([background_share(p) for p in images]) >= GLYPH_BACKGROUND
+    short = int(np.median([short_px for short_px, _ in sample]))
     return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3)
 
 
@@ -118,19 +113,20 @@ def spread(n: int, size: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, size)).astype(int).tolist()))
 
 
-def inspect_pictures(items: Items, size: int, look: Look) -> list[tuple[int, bool, float]]:
-    """(short side, whether it is grey, share of background) of each picture of the sample that can be decoded."""
+def sample_pictures(items: Items, size: int, look: Look) -> list[tuple[int, np.ndarray]]:
+    """(short side in pixels, (H, W[, C]) pixels) of each picture of the sample that can be decoded."""
     rows = spread(len(items), size)
     if items.array is not None:
-        return [describe_pixels(np.asarray(items.array[row])) for row in rows]
-    return look(describe_picture, [items.blobs["image"][row] for row in rows])
+        return [thinned(np.asarray(items.array[row])) for row in rows]
+    return look(read_pixels, [items.blobs["image"][row] for row in rows])
 
 
-def describe_picture(blob: Blob) -> tuple[int, bool, float]:
-    """See `describe_pixels`."""
-    return describe_pixels(np.asarray(open_image(blob.read())))
+def read_pixels(blob: Blob) -> tuple[int, np.ndarray]:
+    """See `sample_pictures`."""
+    return thinned(np.asarray(open_image(blob.read())))
 
 
-def describe_pixels(pixels: np.ndarray) -> tuple[int, bool, float]:
-    """(short side, whether it is grey, share of background) of an (H, W[, C]) uint8 picture."""
-    return min(pixels.shape[:2]), is_grey(pixels), background_share(pixels)
+def thinned(pixels: np.ndarray) -> tuple[int, np.ndarray]:
+    """(short side, the pixels), of a large picture only every second, third ... row and column."""
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / MAX_PIXELS)) or 1
+    return min(pixels.shape[:2]), np.ascontiguousarray(pixels[::step, ::step])

@@ -92,7 +92,7 @@ def cache_errors(cache: Path, nbytes: int = 0) -> Iterator[None]:
         raise
     except OSError as error:
         if not is_full(error):
-            raise cannot_write(cache, error, REMEDY) from error
+            raise cannot_write(cache, error, "name another folder with --cache or SELFLABEL_CACHE") from error
         raise CannotWrite(full_sentence(cache, nbytes)) from error
 
 

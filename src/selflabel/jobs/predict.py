@@ -14,7 +14,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.contract import Features, Method, Task
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
-from selflabel.decode.look import MediaInfo, inspect_items
+from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.edits import EditedLabels, apply_to_unseen
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import stored_options
@@ -139,7 +139,7 @@ class Model:
         for m, modality in self.modalities.items():
             if m in items.modalities:
                 frozen = modality.backbone is not None and modality.info.kind not in SOUND_KINDS
-                info = replace(modality.info, short_px=inspect_items(items, m, self.limits, callbacks.on_progress).short_px)
+                info = replace(modality.info, short_px=inspect_items(items, m, Look(self.limits, callbacks.on_progress)).short_px)
                 formats[m] = storage_format(modality.info, stored_px(modality.px, info, frozen))
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}

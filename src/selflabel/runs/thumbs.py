@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.base.container import usable_cores
+from selflabel.base.files import reserve
 from selflabel.runs.pictures import encode_thumbnail
 from selflabel.runs.sources import Missing, Source
 
@@ -33,6 +34,8 @@ class ThumbnailFile:
             index, fits = folder / "index.bin", has_index(folder, rows)
             self.tiles = os.open(folder / "tiles.bin", os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if fits else os.O_TRUNC), 0o644)
             self.index = np.memmap(index, np.uint64, "r+" if fits else "w+", shape=(rows, 2))
+            if not fits:
+                reserve(index)  # writing into a memory map on a full disk ends the process
             self.is_open = True
         except OSError:
             self.is_open = False
@@ -50,7 +53,8 @@ class ThumbnailFile:
             return
         try:
             with self.lock:
-                os.write(self.tiles, data)
+                if os.write(self.tiles, data) < len(data):
+                    raise OSError("the disk is full")
                 offset = os.lseek(self.tiles, 0, os.SEEK_CUR) - len(data)
                 self.index[row] = offset, len(data)
         except OSError:  # a full disk: the page goes on without keeping pictures

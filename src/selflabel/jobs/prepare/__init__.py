@@ -12,7 +12,7 @@ import torch
 from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
-from selflabel.decode.look import inspect_items
+from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN
 from selflabel.items import Items, open_items
 from selflabel.jobs.callbacks import Callbacks
@@ -71,7 +71,8 @@ def prepare(
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     infos = {
-        m: with_frames(inspect_items(items, m, limits, callbacks.on_progress), preset, frames, fps) for m in items.modalities
+        m: with_frames(inspect_items(items, m, Look(limits, callbacks.on_progress)), preset, frames, fps)
+        for m in items.modalities
     }
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
