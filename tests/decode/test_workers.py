@@ -239,6 +239,15 @@ def test_an_inspection_leaves_out_what_fails_or_hangs():
     assert inspect_blobs(size_of, blobs, Limits(1)) == [1, 4]
 
 
+@pytest.mark.slow
+def test_an_inspection_ends_after_some_items_that_hang_and_says_so():
+    lines = []
+    blobs = [Blob("1"), *[Blob("19")] * 40]
+    began = time.monotonic()
+    assert inspect_blobs(size_of, blobs, Limits(1), say=lines.append) in ([1], [])
+    assert time.monotonic() - began < 20 and len(lines) == 1 and "took more than 1 s" in lines[0]
+
+
 def test_processes_are_spawned_where_there_is_no_server_to_fork_them(monkeypatch):
     def no_server(methods=processes.multiprocessing.get_all_start_methods()):
         return [m for m in methods if m != "forkserver"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from selflabel.decode.image import background_share, is_grey, open_image
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.sound import RATE, rate_and_seconds
 from selflabel.decode.video import size_and_seconds
-from selflabel.decode.workers import inspect_blobs
+from selflabel.decode.workers import MEDIA_LIBRARIES, inspect_blobs
 from selflabel.items import Blob, Items
 
 SAMPLE = 48  # items that are inspected, evenly spread over the set
@@ -48,14 +49,17 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Look:
-    """How a sample is inspected: the limits of one item, and what is called with (step, done, total)."""
+    """How a sample is inspected: the limits of one item, and what is called with (step, done, total) and with sentences."""
 
     limits: Limits = DEFAULT_LIMITS
     on_progress: Callable[[str, int, int], None] = lambda step, done, total: None
+    say: Callable[[str], None] | None = None
 
-    def __call__(self, inspect: Callable[[Blob], Any], blobs: Sequence[Blob | None]) -> list[Any]:
+    def __call__(
+        self, inspect: Callable[[Blob], Any], blobs: Sequence[Blob | None], libraries: tuple[str, ...] = ()
+    ) -> list[Any]:
         """inspect(blob) of each blob, in a process that can be killed; without None and without items that fail."""
-        return inspect_blobs(inspect, blobs, self.limits, lambda done, total: self.on_progress("inspecting", done, total))
+        return inspect_blobs(inspect, blobs, self.limits, partial(self.on_progress, "inspecting"), self.say, libraries)
 
 
 def inspect_items(items: Items, modality: str = "image", look: Look = Look()) -> MediaInfo:
@@ -92,14 +96,14 @@ def inspect_images(items: Items, look: Look) -> MediaInfo:
 
 
 def inspect_videos(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
-    known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)])
+    known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)], MEDIA_LIBRARIES)
     if not known:
         return MediaInfo("video", 64, 3, 4.0)
     return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
 
 
 def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
-    known = look(rate_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)])
+    known = look(rate_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)], MEDIA_LIBRARIES)
     if not known:
         return MediaInfo("sound", 0, 1, 2.0, RATE)
     rate = min(RATE, int(np.median([rate for rate, _ in known])))

@@ -29,6 +29,7 @@ POLL_S = 0.1  # between looks at the workers' progress, and between calls of `ti
 START_S = 60.0  # that a worker may take to start
 LAST_S = 2.0  # that a process is given to end
 STARTS = 3  # workers in a row that may die before their first item
+PRELOADED = ("selflabel.decode.formats", "selflabel.decode.processes")  # by the server, so that its forks start in milliseconds
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 Task = list[tuple[int, Any]]  # rows and their items
@@ -40,17 +41,18 @@ def run_tasks(
     tasks: Iterable[Task],
     workers: int,
     limits: Limits,
-    tick: Callable[[int], None] = lambda done: None,
+    tick: Callable[[int], object] = lambda done: None,
     on_failure: Callable[[int, Failure], None] = lambda row, failure: None,
 ) -> dict[int, Any]:
     """Call work(row, item) for every item of the tasks, in worker processes.
 
     Args:
-        work: a function, or an object that can be called; it is pickled.
+        work: a function, or an object that can be called; it is pickled. Its attribute `libraries` names what workers will need.
         tasks: rows and items; a worker has one task at a time.
         workers: processes at most, 1 or more.
         limits: of one item.
-        tick: called several times a second with the number of finished items; what it raises ends the workers at once.
+        tick: called several times a second with the number of finished items. What it raises ends the workers at once; where it
+            returns true, they end, and what was done is returned.
         on_failure: called with the row of each item that failed, and why.
 
     Returns:
@@ -64,7 +66,8 @@ def run_tasks(
         while team.is_busy:
             team.give_out()
             team.wait()
-            tick(team.done)
+            if tick(team.done):
+                break
     finally:
         team.end()
     return team.results
@@ -199,7 +202,7 @@ def start(work: Work, limits: Limits) -> tuple[Any, Any, Any]:
     for method in [m for m in ("forkserver", "spawn") if m in multiprocessing.get_all_start_methods()]:
         context = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["selflabel.decode.formats", "selflabel.decode.processes"])
+            context.set_forkserver_preload([*PRELOADED, *getattr(work, "libraries", ())])
         try:
             ours, theirs = context.Pipe()
             at = context.RawValue(ctypes.c_int64, -1)

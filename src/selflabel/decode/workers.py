@@ -18,6 +18,8 @@ from selflabel.decode.processes import run_tasks
 from selflabel.items import Blob
 
 IMAGES_PER_TASK, MEDIA_PER_TASK = 64, 8  # images, and videos or sounds, that a worker decodes at a time
+MEDIA_LIBRARIES = ("av",)  # that are imported late, because pictures do without them
+SLOW_ENOUGH = 4  # items of a sample that take too long: then what was found is used
 FULL_BYTES = 1 << 22  # a disk with less room is full
 
 Progress = Callable[[int, int], None]
@@ -34,6 +36,7 @@ class Decode:
 
     def __init__(self, target: DecodedFormat, folder: Path):
         self.target, self.folder = target, folder
+        self.libraries = () if target.kind == "image" else MEDIA_LIBRARIES
 
     def __call__(self, row: int, blob: Blob) -> None:
         items, lengths = self.arrays
@@ -114,6 +117,8 @@ def inspect_blobs(
     blobs: Sequence[Blob | None],
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    say: Say | None = None,
+    libraries: tuple[str, ...] = (),
 ) -> list[Any]:
     """inspect(blob) of each blob in a worker; what it returns should be small.
 
@@ -122,23 +127,32 @@ def inspect_blobs(
         blobs: of a sample.
         limits: of one item.
         progress: called with (done, total) several times a second.
+        say: called with a sentence for the user, where items take too long.
+        libraries: that it needs and that are imported late.
 
     Returns:
-        What was returned, in the order of the blobs, without None and without items that failed.
+        What was returned, in the order of the blobs, without None and without items that failed. Some items that take too long
+        end the inspection.
     """
     rows = [(i, blob) for i, blob in enumerate(blobs) if blob is not None]
     count = max(1, min(usable_cores(), len(rows)))
     tasks = [rows[i::count] for i in range(count)]
-    tick = (lambda done: progress(done, len(rows))) if progress else (lambda done: None)
-    found = run_tasks(Inspect(inspect), tasks, count, limits, tick)
+    slow = SlowItems(blobs, limits, say)
+
+    def tick(done: int) -> bool:
+        if progress:
+            progress(done, len(rows))
+        return slow.count >= SLOW_ENOUGH
+
+    found = run_tasks(Inspect(inspect, libraries), tasks, count, limits, tick, slow.add)
     return [found[i] for i in sorted(found) if not isinstance(found[i], Failure)]
 
 
 class Inspect:
     """A function of a blob as a function of a row and a blob."""
 
-    def __init__(self, inspect: Callable[[Blob], Any]):
-        self.inspect = inspect
+    def __init__(self, inspect: Callable[[Blob], Any], libraries: tuple[str, ...]):
+        self.inspect, self.libraries = inspect, libraries
 
     def __call__(self, row: int, blob: Blob) -> Any:
         return self.inspect(blob)

@@ -139,7 +139,10 @@ class Model:
         for m, modality in self.modalities.items():
             if m in items.modalities:
                 frozen = modality.backbone is not None and modality.info.kind not in SOUND_KINDS
-                info = replace(modality.info, short_px=inspect_items(items, m, Look(self.limits, callbacks.on_progress)).short_px)
+                info = replace(
+                    modality.info,
+                    short_px=inspect_items(items, m, Look(self.limits, callbacks.on_progress, callbacks.say)).short_px,
+                )
                 formats[m] = storage_format(modality.info, stored_px(modality.px, info, frozen))
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}

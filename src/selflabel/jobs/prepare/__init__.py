@@ -71,7 +71,7 @@ def prepare(
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     infos = {
-        m: with_frames(inspect_items(items, m, Look(limits, callbacks.on_progress)), preset, frames, fps)
+        m: with_frames(inspect_items(items, m, Look(limits, callbacks.on_progress, callbacks.say)), preset, frames, fps)
         for m in items.modalities
     }
     if items.are_features:
