@@ -69,7 +69,7 @@ def test_without_a_home_that_can_be_written_a_temporary_folder_is_used_and_said(
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", nobody)
-    assert usable_cache(None, lines.append).is_dir() and "home directory" in lines[1]
+    assert usable_cache(None, lines.append).is_dir() and "no home folder" in lines[1]
     monkeypatch.setattr(room.tempfile, "mkdtemp", lambda **given: (_ for _ in ()).throw(FileNotFoundError("No usable folder")))
     with pytest.raises(UserError, match="name one with TMPDIR"):
         usable_cache(None, lines.append)

@@ -47,12 +47,16 @@ def is_gone(pid):
         return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_decoding_at_once_and_leaves_nothing(number, many_pictures, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],
+    ids=["kill", "group", "ctrl-c"],
+)
+def test_a_signal_ends_decoding_at_once_and_leaves_nothing(number, to_all, many_pictures, tmp_path):
     process, workers = start(many_pictures, tmp_path)
     began = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as Ctrl-C does
+    if to_all:
+        os.killpg(process.pid, number)
     else:
         process.send_signal(number)
     _, errors = process.communicate(timeout=60)

@@ -274,7 +274,7 @@ def settle_in() -> None:
 
 def end_with_parent() -> None:
     """End this process when its parent ends, in whatever way: a decoder that hangs never hears of it."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Linux; the parent is the server that forks, which ends, too
     threading.Thread(target=watch_parent, daemon=True).start()
 

@@ -29,11 +29,15 @@ def default_cache() -> Path:
     """The cache's folder: SELFLABEL_CACHE, or selflabel/ in the user's cache folder.
 
     Raises:
-        RuntimeError: the user has no home folder.
+        UserError: the user has no home folder.
     """
     named = os.environ.get("SELFLABEL_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(named) if named else Path(base) / "selflabel"
+    if named:
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selflabel"
+    except RuntimeError as error:
+        raise UserError("there is no home folder for the cache; name a folder with --cache or SELFLABEL_CACHE.") from error
 
 
 def usable_cache(named: str | None, say: Callable[[str], None]) -> Path:
@@ -57,7 +61,7 @@ def usable_cache(named: str | None, say: Callable[[str], None]) -> Path:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} may not be written")
         return folder
-    except (OSError, RuntimeError) as error:
+    except (OSError, UserError) as error:
         temporary = temporary_folder()
         text = "decoded items are kept in a temporary folder until this process ends"
         say(f"the cache cannot be written ({error}): {text}; --cache or SELFLABEL_CACHE names a lasting one.")
