@@ -11,6 +11,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from selflabel.base.environment import adapt
+
 __version__ = "0.2.0"
 
 _PUBLIC = {
@@ -61,5 +63,6 @@ _MOVED = {
     "compare": "jobs.compare",
 }
 
+adapt()
 for _old, _new in _MOVED.items():
     sys.modules[f"selflabel.{_old}"] = _Moved(_old, _new)

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -5,7 +6,8 @@ import sys
 import pytest
 
 from selflabel.base import files
-from selflabel.base.files import lock, locked_folder, remove_leftovers, write_atomically, write_text
+from selflabel.base.errors import CannotWrite, UserError
+from selflabel.base.files import lock, locked_folder, remove_leftovers, reserve, write_atomically, write_text
 
 
 def test_a_file_is_written_whole_with_its_suffix_and_readable_by_all(tmp_path):
@@ -27,6 +29,55 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a.txt", half)
     assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
+        OSError("4096 requested and 0 written"),  # numpy
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors
+    ],
+    ids=["disk", "limit", "numpy", "safetensors"],
+)
+def test_a_full_disk_is_one_sentence_whichever_library_writes(error, tmp_path):
+    def full(path):
+        raise error
+
+    with pytest.raises(
+        CannotWrite, match=r"a\.npy: cannot be written, because the disk is full; free some room, or .*--out\."
+    ) as raised:
+        write_atomically(tmp_path / "a.npy", full)
+    assert isinstance(raised.value, UserError) and isinstance(raised.value, OSError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        CannotWrite, match=r"file/a\.txt: cannot be written \((Not a directory|File exists)\); give another place"
+    ):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.parametrize("call", ["there", "missing", "unsupported"])
+def test_room_is_taken_for_all_of_a_new_file_also_where_the_system_cannot_reserve_it(call, tmp_path, monkeypatch):
+    def unsupported(*given):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if call == "missing":
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    elif call == "unsupported":
+        monkeypatch.setattr(os, "posix_fallocate", unsupported, raising=False)
+    file = tmp_path / "a"
+    with file.open("wb") as out:
+        out.write(b"header")
+        out.truncate(3_000_001)
+    assert file.stat().st_blocks * 512 < 1_000_000
+    reserve(file)
+    assert file.stat().st_blocks * 512 >= 3_000_000 and file.stat().st_size == 3_000_001
+    assert file.read_bytes() == b"header" + bytes(3_000_001 - 6)
 
 
 @pytest.mark.skipif(files.fcntl is None, reason="the system has no locks")

@@ -59,9 +59,9 @@ def test_toml_survives_a_round_trip_without_none(tmp_path):
 
 
 def test_only_settings_that_change_the_result_differ():
-    old = {"source": "x", "seed": 1, "device": "cuda", "workers": 3}
+    old = {"source": "x", "seed": 1, "device": "cuda", "workers": 3, "item_seconds": 60.0}
     changed = differences(old, make_settings(source="x", seed=2))
-    assert "seed: 1, now 2" in changed and not [c for c in changed if "device" in c or "workers" in c]
+    assert "seed: 1, now 2" in changed and not [c for c in changed if c.startswith(("device", "workers", "item_"))]
 
 
 def test_options_as_a_whole_need_a_table():
@@ -127,3 +127,11 @@ def test_a_setting_that_an_older_run_did_not_have_is_off_and_long_lists_are_shor
         "follow_links: False, now True",
         "source: a and 2 more, now a",
     ]
+
+
+@pytest.mark.parametrize("name", ["item_seconds", "item_gb"])
+def test_the_limits_of_an_item_are_more_than_zero(name):
+    assert getattr(make_settings(source="x", **{name: 0.5}), name) == 0.5
+    for value in (0, -1, float("nan")):
+        with pytest.raises(UserError, match=f"{name} = .*: must be more than 0"):
+            make_settings(source="x", **{name: value})

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 
@@ -5,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from selflabel.base.errors import UserError
 from selflabel.decode import cache as stores
 from selflabel.decode.formats import DecodedFormat
+from selflabel.decode.room import building_folder
 from selflabel.items import Blob, from_folder
 
 
@@ -100,25 +103,29 @@ def test_a_store_that_another_run_finished_first_is_used_and_a_failed_one_leaves
     folder, place = folder_of(tmp_path, 3), tmp_path / "cache"
     blobs, target = from_folder(folder).blobs["image"], DecodedFormat("image", (3, 8, 8))
     first = stores.decoded_items(blobs, target, place)
-    (place / ".building-x").mkdir()
-    stores.move_into_place(place / ".building-x", first.folder)
-    assert not (place / ".building-x").exists() and stores.decoded_items(blobs, target, place).n_decoded == 0
+    with building_folder(place) as building:
+        assert stores.move_into_place(building, first.folder, target).folder == first.folder
+    assert not building.exists() and stores.decoded_items(blobs, target, place).n_decoded == 0
 
     def full(*given):
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(stores, "decode_rows", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match=r"the disk is full \(decoded items need 384 bytes"):
         stores.decoded_items(blobs[1:], target, place)
     assert [p.name for p in place.iterdir()] == [first.folder.name]
 
 
-def test_a_store_left_by_a_killed_run_goes_after_a_day(tmp_path):
+def test_unfinished_stores_go_once_their_process_is_gone_and_without_a_lock_after_a_day(tmp_path):
     (tmp_path / ".building-old").mkdir()
     (tmp_path / ".building-new").mkdir()
     os.utime(tmp_path / ".building-old", (1, 1))
-    stores.make_room(tmp_path, 0)
-    assert [p.name for p in tmp_path.iterdir()] == [".building-new"]
+    (tmp_path / ".building-dead").mkdir()
+    (tmp_path / ".building-dead" / "lock").touch()
+    with building_folder(tmp_path) as mine:
+        stores.make_room(tmp_path, 0)
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted([".building-new", mine.name])
+    assert not mine.exists()
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.decode.look import MediaInfo, inspect_items, spread
+from selflabel.decode.look import MediaInfo, inspect_items, spread, thinned
 from selflabel.items import from_folder, open_items
 from tests.films import write_set
 
@@ -32,6 +32,13 @@ def test_one_good_picture_among_many_broken_ones_is_enough(tmp_path):
     assert inspect_items(open_items(tmp_path)) == MediaInfo("photo", 32, 3)
     Image.new("L", (40, 30)).save(tmp_path / "100.png")
     assert inspect_items(open_items(tmp_path)) == MediaInfo("glyph", 30, 1)
+
+
+def test_of_a_large_picture_some_rows_and_columns_are_looked_at_and_its_size_is_its_own(tmp_path):
+    Image.new("RGB", (5000, 3000), "red").save(tmp_path / "a.png", compress_level=1)
+    assert inspect_items(open_items(tmp_path)) == MediaInfo("photo", 3000, 3)
+    assert thinned(np.zeros((3000, 5000, 3), np.uint8))[1].shape == (1500, 2500, 3)
+    assert thinned(np.zeros((2000, 2000), np.uint8))[1].shape == (2000, 2000)
 
 
 def test_media_that_cannot_be_opened_get_common_values(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from selflabel.base import files
 from selflabel.base.errors import UserError
 from selflabel.decode.look import MediaInfo
 from selflabel.jobs.callbacks import Callbacks
@@ -108,3 +109,19 @@ def test_a_fixed_backbone_leaves_features_that_are_computed_once(signs, tmp_path
     stamp = file.stat().st_mtime_ns
     again = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path))
     assert file.stat().st_mtime_ns == stamp and np.array_equal(first.first.tensor, again.first.tensor)
+
+
+def test_damaged_features_are_computed_anew_and_those_that_cannot_be_kept_are_used(signs, tmp_path, monkeypatch):
+    x, _ = signs(20)
+    torch.manual_seed(0)
+    first = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path)).first.tensor
+    (file,) = tmp_path.glob("*/features-*.npy")
+    for content in (b"", file.read_bytes()[:300], b"junk"):
+        file.write_bytes(content)
+        assert np.array_equal(prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path)).first.tensor, first)
+    file.unlink()
+    file.mkdir()  # nothing can be written there
+    lines = []
+    monkeypatch.setattr(files, "FULL_WORDS", ("Is a directory",))
+    again = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path), callbacks=Callbacks(lines.append)).first.tensor
+    assert np.array_equal(again, first) and "not kept for the next run" in lines[-1] and "disk is full" in lines[-1]

@@ -85,3 +85,16 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_keep_nothing(digits, tm
     monkeypatch.setattr(thumbs_module.os, "write", full)
     assert thumbs.one(1).startswith(b"\x89PNG") and not thumbs.file.is_open
     assert thumbs.one(1).startswith(b"\x89PNG")
+
+
+def test_on_a_full_disk_pictures_are_shown_and_not_kept(digits, tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(thumbs_module, "reserve", full)
+    thumbs = Thumbs(tmp_path / "full", digits, 5)
+    assert not thumbs.file.is_open and thumbs.bundle([0, 1])[1]
+    monkeypatch.undo()
+    half = Thumbs(tmp_path / "half", digits, 5)
+    monkeypatch.setattr(thumbs_module.os, "write", lambda handle, data: len(data) // 2)  # a disk with room for half of it
+    assert half.one(0) and not half.file.is_open

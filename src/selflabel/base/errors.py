@@ -22,3 +22,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lower = {k.lower(): k for k in known}
     close = get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     return f"; did you mean {lower[close[0]]}?" if close else "."
+
+
+class CannotWrite(UserError, OSError):
+    """A file or folder cannot be written: the disk is full, or may not be written. One sentence that names it and the remedy."""

@@ -1,5 +1,6 @@
 """Atomic writes, and locks. A file is written under a temporary name beside its place and then renamed."""
 
+import errno
 import os
 import re
 import shutil
@@ -14,10 +15,17 @@ from pathlib import Path
 from platform import node
 from typing import BinaryIO
 
+from selflabel.base.errors import CannotWrite
+
 try:
     import fcntl
 except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
+
+FULL = {errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}  # the disk, a limit, a quota
+# what libraries say without an error number; numpy: "9 requested and 0 written"
+FULL_WORDS = ("No space left", "os error 28", "File too large", "quota exceeded", "requested and")
+ZEROS = bytes(1 << 20)
 
 
 # .labels.1f2e-4711-x8_k2a9b.parquet: the file, a digest of the machine, the process, random characters, the ending.
@@ -58,10 +66,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             format by it.
 
     Raises:
-        OSError: the folder or the file cannot be written.
+        CannotWrite: an OSError and a UserError: the folder cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.stem), suffix=path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.stem), suffix=path.suffix)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -70,6 +81,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(f.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except Exception as error:  # a library's own error may tell of the full disk
+        if is_full(error):
+            raise cannot_write(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -127,29 +142,72 @@ def is_running(process: int) -> bool:
     return True
 
 
+def is_full(error: Exception) -> bool:
+    """Whether an exception says that a disk or a quota is full."""
+    return getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS)
+
+
+def cannot_write(path: Path, error: Exception, remedy: str = "give another place with --out") -> CannotWrite:
+    """The error that a file or folder cannot be written, in one sentence."""
+    if is_full(error):
+        return CannotWrite(f"{path}: cannot be written, because the disk is full; free some room, or {remedy}.")
+    reason = getattr(error, "strerror", None) or str(error)
+    return CannotWrite(f"{path}: cannot be written ({reason}); {remedy}.")
+
+
+def reserve(file: Path) -> None:
+    """Take room on the disk for all of a new file, so that writing into a memory map of it never ends the process (SIGBUS).
+
+    Args:
+        file: of its final size, and empty but for a header in its first 4096 bytes.
+
+    Raises:
+        OSError: there is not enough room.
+    """
+    with file.open("r+b") as out:
+        size = os.fstat(out.fileno()).st_size
+        try:
+            os.posix_fallocate(out.fileno(), 0, size)
+            return
+        except AttributeError:  # macOS and Windows have no such call
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+        head = out.read(min(size, 4096))
+        out.seek(0)
+        out.write(head)
+        for start in range(len(head), size, len(ZEROS)):
+            out.write(ZEROS[: size - start])
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     write_atomically(path, lambda p: p.write_bytes(text.encode()))
 
 
-def lock(handle: int, wait: bool) -> None:
+def lock(handle: int, wait: bool) -> bool:
     """Lock an open file or folder for this process until it is closed; without effect where the file system has no locks.
 
     Args:
         handle: file descriptor.
         wait: wait for a process that holds the lock.
 
+    Returns:
+        Whether it is locked now.
+
     Raises:
         BlockingIOError: another process holds the lock, and `wait` is false.
     """
     if fcntl is None:
-        return
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError:
-        return
+        return False
+    return True
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def peak_memory(device: torch.device) -> dict[str, int]:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes of the GPU, or of the host for any other device."""
+    """Free bytes of the GPU, or of the host for any other device, within the limit of a container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return free_host_memory()

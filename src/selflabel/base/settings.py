@@ -54,7 +54,9 @@ class Settings:
     Attributes that change only speed or place:
         device: "auto", "cpu", "cuda" or "mps"; "auto" is a GPU where there is one.
         cache: folder for decoded items; None is ~/.cache/selflabel.
-        workers: decoding processes; 0 is one for each core.
+        workers: decoding processes; 0 is one for each core that may be used.
+        item_seconds: that decoding one item may take, above 0; one that takes longer is skipped and listed.
+        item_gb: memory in GB that decoding one item may take, above 0 (on Linux); one that needs more is skipped and listed.
     """
 
     source: str | list[str]
@@ -78,13 +80,15 @@ class Settings:
     device: str = "auto"
     cache: str | None = None
     workers: int = 0
+    item_seconds: float = 30.0
+    item_gb: float = 1.0
 
 
 MAX_RATE = 1_000_000  # Hz
 MODALITIES = ("image", "video", "audio")
 MAX_DOTS = 100  # of a key in a TOML file: the parser takes time by their square
-SPEED_ONLY = ("device", "cache", "workers")
 SETTINGS = tuple(f.name for f in fields(Settings))
+SPEED_ONLY = ("device", "cache", "workers", "item_seconds", "item_gb")
 
 
 def make_settings(**given: Any) -> Settings:
@@ -106,6 +110,9 @@ def make_settings(**given: Any) -> Settings:
         raise UserError(f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
     if settings.fps is not None and not settings.fps > 0:
         raise UserError(f"fps = {settings.fps}: must be more than 0.")
+    for name in ("item_seconds", "item_gb"):
+        if not getattr(settings, name) > 0:
+            raise UserError(f"{name} = {getattr(settings, name)}: must be more than 0.")
     for name, least in (("clusters", 1), ("epochs", 1), ("px", 1), ("frames", 1), ("rate", 1000)):
         value = getattr(settings, name)
         if value is not None and value < least:

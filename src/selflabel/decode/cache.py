@@ -1,34 +1,33 @@
 """The cache of decoded items: one memory-mapped array a set, reused by the next run.
 
-A store is a folder named by its format and its items' stamps (path, size, time). It holds `items.npy` (N, *shape),
-`lengths.npy` (N,), `stamps.npy` (a 16-byte digest an item) and `bad.json`. A set that shares files with an older one copies
-those rows from the older store, so nothing is decoded twice. The least recently used stores are deleted when the cap is passed.
+A store (see `decode.store`) is named by its format and its items' stamps (path, size, time). A set that shares files with an
+older one copies those rows from the older store, so nothing is decoded twice. The least recently used stores are deleted when the
+cap is passed, or the disk is full (see `decode.room`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from selflabel.base.cache_folder import default_cache as default_cache
+from selflabel.base.cache_folder import default_cache
+from selflabel.base.errors import CannotWrite
 from selflabel.decode.formats import DecodedFormat
-from selflabel.decode.workers import Progress, decode_rows
+from selflabel.decode.limits import DEFAULT_LIMITS, Failure, Limits
+from selflabel.decode.room import LOCK, building_folder, cache_errors, clear, make_room, stores, usable_cache
+from selflabel.decode.store import DIGEST, Store, make_arrays, read_store, remove, write_failures
+from selflabel.decode.workers import Progress, Say, decode_rows
 from selflabel.items import Blob
 
+__all__ = ["DecodedItems", "clear", "decoded_items", "default_cache", "make_room", "stores", "usable_cache"]
+
 VERSION = 3  # of what decoding does to the bytes: another one decodes everything anew
-DEFAULT_CAP_GB = 50.0
-ITEM_TIMEOUT_S = 60  # for one video or sound; its worker is then killed
-ABANDONED_S = 86_400  # a store still unfinished after a day was left by a killed run
-DIGEST = np.dtype("V16")
 COPY_BYTES = 1 << 24  # copied at a time from an older store
 
 
@@ -51,13 +50,31 @@ class DecodedItems:
     n_decoded: int
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How items are decoded; none of it changes the result.
+
+    Args:
+        workers: processes; 0 is one for each core that may be used.
+        limits: of one item.
+        progress: called with (done, total).
+        say: called with a sentence for the user.
+    """
+
+    workers: int = 0
+    limits: Limits = DEFAULT_LIMITS
+    progress: Progress | None = None
+    say: Say | None = None
+
+
 def decoded_items(
     blobs: Sequence[Blob | None],
     target: DecodedFormat,
     cache: Path,
     workers: int = 0,
     progress: Progress | None = None,
-    timeout_s: int = ITEM_TIMEOUT_S,
+    limits: Limits = DEFAULT_LIMITS,
+    say: Say | None = None,
 ) -> DecodedItems:
     """Decode all items of a set, or take them from the cache.
 
@@ -65,27 +82,39 @@ def decoded_items(
         blobs: (N,) files or spans of tars; None where an item lacks the modality.
         target: what to decode them to.
         cache: the folder of the stores.
-        workers: processes; 0 is one per core.
-        progress: called with (done, total).
-        timeout_s: seconds that one video or sound may take.
+        workers, progress, limits, say: see `Decoding`.
 
     Raises:
-        OSError: the cache cannot be written.
+        UserError: the cache cannot be written, or is full.
     """
+    how = Decoding(workers, limits, progress, say)
     stamps = stamps_of(blobs)
     prefix = hashlib.blake2b(f"{VERSION}|{target.stored_name}".encode(), digest_size=6).hexdigest()
     folder = cache / f"{prefix}-{hashlib.blake2b(stamps.tobytes(), digest_size=10).hexdigest()}"
-    n_decoded = 0
-    if (folder / "bad.json").exists():
-        os.utime(folder)  # the least recently used store is deleted first
+    store, n_decoded = read_store(folder, target), 0
+    if store is not None and store.stamps.tobytes() == stamps.tobytes():
+        with suppress(OSError):  # of a cache that may only be read
+            os.utime(folder)  # the least recently used store is deleted first
+        store, n_decoded = tried_again(store, blobs, target, how)
     else:
-        cache.mkdir(parents=True, exist_ok=True)
-        make_room(cache, len(blobs) * target.nbytes)
-        building, n_decoded = build_store(blobs, stamps, target, cache, prefix, workers, progress, timeout_s)
-        move_into_place(building, folder)
-    errors = {int(i): reason for i, reason in json.loads((folder / "bad.json").read_text()).items()}
-    items = np.load(folder / "items.npy", mmap_mode="r", allow_pickle=False)
-    return DecodedItems(folder, items, np.load(folder / "lengths.npy", allow_pickle=False), errors, n_decoded)
+        nbytes = len(blobs) * target.nbytes
+        with cache_errors(cache, nbytes):
+            cache.mkdir(parents=True, exist_ok=True)
+            make_room(cache, nbytes)
+            store, n_decoded = build_store(blobs, stamps, target, folder, prefix, how)
+    errors = {row: failure.reason for row, failure in store.failures.items()}
+    return DecodedItems(folder, store.items, store.lengths, errors, n_decoded)
+
+
+def tried_again(store: Store, blobs: Sequence[Blob | None], target: DecodedFormat, how: Decoding) -> tuple[Store, int]:
+    """(the store, rows decoded) after another try of the items that may pass under the present limits."""
+    rows = [row for row, failure in store.failures.items() if failure.may_pass(how.limits) and blobs[row] is not None]
+    if not rows or not os.access(store.folder, os.W_OK):
+        return store, 0
+    failures = decode_rows(blobs, rows, target, store.folder, how.workers, how.progress, how.limits, how.say)
+    with suppress(CannotWrite):  # then they are tried once more the next time
+        write_failures(store.folder, {row: f for row, f in store.failures.items() if row not in rows} | failures)
+    return read_store(store.folder, target) or store, len(rows)
 
 
 def stamps_of(blobs: Sequence[Blob | None]) -> np.ndarray:
@@ -104,62 +133,64 @@ def stamp_of(blob: Blob | None) -> str:
 
 
 def build_store(
-    blobs, stamps: np.ndarray, target: DecodedFormat, cache: Path, prefix: str, workers: int, progress, timeout_s: int
-) -> tuple[Path, int]:
-    """(a new store under a temporary name, how many items were decoded)."""
-    folder = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
-    try:
-        n = len(blobs)
-        items = np.lib.format.open_memmap(folder / "items.npy", mode="w+", dtype=target.dtype, shape=(n, *target.shape))
-        lengths = np.lib.format.open_memmap(folder / "lengths.npy", mode="w+", dtype=np.int32, shape=(n,))
-        missing, errors = copy_known_rows(items, lengths, stamps, cache, prefix)
+    blobs: Sequence[Blob | None], stamps: np.ndarray, target: DecodedFormat, folder: Path, prefix: str, how: Decoding
+) -> tuple[Store, int]:
+    """(a new store at its place, how many items were decoded)."""
+    cache = folder.parent
+    with building_folder(cache) as building:
+        items, lengths = make_arrays(building, len(blobs), target)
+        missing, failures = copy_known_rows(items, lengths, stamps, cache, prefix, target, how.limits)
         missing = [i for i in missing if blobs[i] is not None]
         items.flush()
         lengths.flush()
-        errors |= decode_rows(blobs, missing, target, folder, workers, progress, timeout_s)
-        np.save(folder / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
-        (folder / "bad.json").write_text(json.dumps(errors))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder, len(missing)
+        failures |= decode_rows(blobs, missing, target, building, how.workers, how.progress, how.limits, how.say)
+        np.save(building / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
+        write_failures(building, failures)
+        return move_into_place(building, folder, target), len(missing)
 
 
-def move_into_place(building: Path, folder: Path) -> None:
-    """Rename a finished store; another run may have been quicker, then theirs is used."""
-    try:
+def move_into_place(building: Path, folder: Path, target: DecodedFormat) -> Store:
+    """Rename a finished store and open it; another run may have been quicker, then theirs is used."""
+    for name in (LOCK, ".lock"):
+        (building / name).unlink(missing_ok=True)
+    theirs = read_store(folder, target)
+    if theirs is not None:
+        return theirs
+    remove(folder)  # what lies there is damaged
+    with suppress(OSError):
         building.rename(folder)
-    except OSError:
-        shutil.rmtree(building, ignore_errors=True)
+    store = read_store(folder, target)
+    if store is None:
+        raise OSError(f"the store {folder.name} cannot be read back")
+    return store
 
 
 def copy_known_rows(
-    items: np.ndarray, lengths: np.ndarray, stamps: np.ndarray, cache: Path, prefix: str
-) -> tuple[list[int], dict[int, str]]:
-    """Copy the rows that older stores of the same format have: (rows still missing, row to reason of known failures)."""
+    items: np.ndarray,
+    lengths: np.ndarray,
+    stamps: np.ndarray,
+    cache: Path,
+    prefix: str,
+    target: DecodedFormat,
+    limits: Limits,
+) -> tuple[list[int], dict[int, Failure]]:
+    """Copy the rows that older stores of the same format have: (rows still missing, row to known failures)."""
     older = sorted(cache.glob(f"{prefix}-*"))
     row_of = {stamp: i for i, stamp in enumerate(stamps.tolist())} if older else {}  # of equal stamps the last row
     is_missing = np.ones(len(stamps), bool)
-    errors: dict[int, str] = {}
-    for store in older:
-        try:
-            known = np.load(store / "stamps.npy", allow_pickle=False)
-            old_items = np.load(store / "items.npy", mmap_mode="r", allow_pickle=False)
-            old_lengths = np.load(store / "lengths.npy", allow_pickle=False)
-            old_errors = json.loads((store / "bad.json").read_text())
-        except (OSError, ValueError):
-            continue
+    failures: dict[int, Failure] = {}
+    for store in filter(None, (read_store(folder, target) for folder in older)):
         pairs: dict[int, int] = {}  # row here to row there
-        for j, stamp in enumerate(known.view(DIGEST).reshape(-1).tolist()):
+        for j, stamp in enumerate(store.stamps.tolist()):
             i = row_of.get(stamp)
-            if i is not None and is_missing[i]:
+            if i is not None and is_missing[i] and not (j in store.failures and store.failures[j].may_pass(limits)):
                 pairs.setdefault(i, j)
         here, there = np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)
         is_missing[here] = False
-        copy_rows(old_items, there, items, here)
-        lengths[here] = old_lengths[there]
-        errors |= {i: old_errors[str(j)] for i, j in pairs.items() if str(j) in old_errors}
-    return np.flatnonzero(is_missing).tolist(), errors
+        copy_rows(store.items, there, items, here)
+        lengths[here] = store.lengths[there]
+        failures |= {i: store.failures[j] for i, j in pairs.items() if j in store.failures}
+    return np.flatnonzero(is_missing).tolist(), failures
 
 
 def copy_rows(source: np.ndarray, there: np.ndarray, target: np.ndarray, here: np.ndarray) -> None:
@@ -167,31 +198,3 @@ def copy_rows(source: np.ndarray, there: np.ndarray, target: np.ndarray, here: n
     step = max(1, COPY_BYTES // max(1, target[:1].nbytes))
     for start in range(0, len(here), step):
         target[here[start : start + step]] = source[there[start : start + step]]
-
-
-# ------------------------------------------------------------------------------------------------------ size and room
-
-
-def stores(cache: Path) -> list[tuple[float, int, Path]]:
-    """(time of last use, bytes, folder) of every store, oldest first."""
-    folders = [folder for folder in cache.glob("[0-9a-f]*") if folder.is_dir()]
-    return sorted((folder.stat().st_mtime, sum(f.stat().st_size for f in folder.iterdir()), folder) for folder in folders)
-
-
-def make_room(cache: Path, nbytes: int) -> None:
-    """Delete the least recently used stores until `nbytes` more fit under SELFLABEL_CACHE_GB (50 unless set)."""
-    cap = float(os.environ.get("SELFLABEL_CACHE_GB", DEFAULT_CAP_GB)) * 1e9
-    for folder in cache.glob(".building-*"):
-        if time.time() - folder.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
-    remaining = stores(cache)
-    while remaining and sum(size for _, size, _ in remaining) + nbytes > cap:
-        shutil.rmtree(remaining.pop(0)[2], ignore_errors=True)
-
-
-def clear(cache: Path) -> int:
-    """Delete every store; returns the bytes freed."""
-    everything = stores(cache)
-    for folder in [*(folder for _, _, folder in everything), *cache.glob(".building-*")]:
-        shutil.rmtree(folder, ignore_errors=True)
-    return sum(size for _, size, _ in everything)

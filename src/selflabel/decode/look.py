@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from selflabel.decode.image import background_share, is_grey, open_values, peculiarity
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.scale import Scale, scale_of_sample, to_uint8
 from selflabel.decode.sound import RATE, rate_and_seconds, share_above
 from selflabel.decode.video import size_and_seconds
+from selflabel.decode.workers import MEDIA_LIBRARIES, inspect_blobs
 from selflabel.items import Blob, Items
 
-T = TypeVar("T")
 SAMPLE = 48  # items that are inspected, evenly spread over the set
+MAX_PIXELS = 1 << 22  # of an inspected picture that are looked at
 LARGE_SAMPLE = 20 * SAMPLE  # where none of the sample can be decoded
 GLYPH_BACKGROUND = 0.4  # share of background from which on a grey picture is a written sign
 LONGEST_SOUND_S = 10.0  # longer sounds are cut
@@ -50,12 +54,28 @@ class MediaInfo:
     notes: tuple[str, ...] = ()
 
 
-def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
-    """Inspect an even sample of the items; it takes milliseconds.
+@dataclass(frozen=True)
+class Look:
+    """How a sample is inspected: the limits of one item, and what is called with (step, done, total) and with sentences."""
+
+    limits: Limits = DEFAULT_LIMITS
+    on_progress: Callable[[str, int, int], None] = lambda step, done, total: None
+    say: Callable[[str], None] | None = None
+
+    def __call__(
+        self, inspect: Callable[[Blob], Any], blobs: Sequence[Blob | None], libraries: tuple[str, ...] = ()
+    ) -> list[Any]:
+        """inspect(blob) of each blob, in a process that can be killed; without None and without items that fail."""
+        return inspect_blobs(inspect, blobs, self.limits, partial(self.on_progress, "inspecting"), self.say, libraries)
+
+
+def inspect_items(items: Items, modality: str = "image", look: Look = Look()) -> MediaInfo:
+    """Inspect an even sample of the items; it takes milliseconds. An item that fails or exceeds its limits is not part of it.
 
     Args:
         items: the set.
         modality: one of its modalities.
+        look: how they are inspected.
 
     Example:
         >>> from selflabel.items import open_items
@@ -65,68 +85,60 @@ def inspect_items(items: Items, modality: str = "image") -> MediaInfo:
     if items.are_features:
         return MediaInfo("features")
     if modality == "video":
-        return inspect_videos(items.blobs["video"])
+        return inspect_videos(items.blobs["video"], look)
     if modality == "audio":
-        return inspect_sounds(items.blobs["audio"])
-    return inspect_images(items)
+        return inspect_sounds(items.blobs["audio"], look)
+    return inspect_images(items, look)
 
 
-def inspect_images(items: Items) -> MediaInfo:
-    images = sample_pictures(items, SAMPLE) or sample_pictures(items, LARGE_SAMPLE)
-    if not images:
+def inspect_images(items: Items, look: Look) -> MediaInfo:
+    sample = sample_pictures(items, SAMPLE, look) or sample_pictures(items, LARGE_SAMPLE, look)
+    if not sample:
         return MediaInfo("photo", 32, 3)
-    scale = scale_of_sample(images)
-    notes = (() if scale is None else (scale.describe(),)) + picture_notes(items)
-    images = [to_uint8(p, scale) for p in images]
+    scale = scale_of_sample([pixels for _, pixels in sample])
+    notes = (() if scale is None else (scale.describe(),)) + picture_notes(items, look)
+    images = [to_uint8(pixels, scale) for _, pixels in sample]
     grey = np.mean([is_grey(p) for p in images]) > 0.9
     glyph = grey and np.median([background_share(p) for p in images]) >= GLYPH_BACKGROUND
-    short = int(np.median([min(p.shape[:2]) for p in images]))
+    short = int(np.median([short_px for short_px, _ in sample]))
     return MediaInfo("glyph" if glyph else "photo", short, 1 if grey else 3, scale=scale, notes=notes)
 
 
-def inspect_videos(blobs: Sequence[Blob | None]) -> MediaInfo:
-    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    known = [x for x in (tried(size_and_seconds, b) for b in sample) if x is not None]
+def inspect_videos(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
+    known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)], MEDIA_LIBRARIES)
     if not known:
         return MediaInfo("video", 64, 3, 4.0)
     return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
 
 
-def inspect_sounds(blobs: Sequence[Blob | None]) -> MediaInfo:
+def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
     sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
-    known = [x for x in (tried(rate_and_seconds, b) for b in sample) if x is not None and x[0]]
+    known = [(rate, seconds) for rate, seconds in look(rate_and_seconds, sample, MEDIA_LIBRARIES) if rate]
     if not known:
         return MediaInfo("sound", 0, 1, 2.0, RATE)
     rate = min(RATE, max(LEAST_RATE, int(np.median([rate for rate, _ in known]))))
     lengths = [s for _, s in known]
     kind = "spoken" if np.median(lengths) <= SPOKEN_S else "sound"
-    notes = pitch_notes(sample, rate, int(np.median([rate for rate, _ in known])))
+    notes = pitch_notes(sample, rate, int(np.median([rate for rate, _ in known])), look)
     return MediaInfo(kind, 0, 1, min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95))), rate, notes=notes)
 
 
-def pitch_notes(sample: Sequence[Blob | None], rate: int, own_rate: int) -> tuple[str, ...]:
+def pitch_notes(sample: Sequence[Blob | None], rate: int, own_rate: int, look: Look) -> tuple[str, ...]:
     """A sentence where most of the energy of most sounds lies above the band that is kept, as of bats and insects.
 
     Args:
         sample: of the set.
         rate: that is kept, in Hz.
         own_rate: of most files.
+        look: how they are inspected.
     """
     if own_rate <= rate:
         return ()
     present = [blob for blob in sample if blob is not None][:: max(1, len(sample) // HEARD)]
-    shares = [x for x in (tried(lambda blob: share_above(blob, rate / 2), blob) for blob in present) if x is not None]
+    shares = look(partial(share_above, hertz=rate / 2), present, MEDIA_LIBRARIES)
     if not shares or np.median(shares) <= 0.5:
         return ()
     return (f"most of the sounds' energy lies above {rate // 2:,} Hz, which is left out; --set rate={own_rate} keeps it.",)
-
-
-def tried(look: Callable[[Blob], T], blob: Blob | None) -> T | None:
-    """What is found of an item; None where it lacks the modality or a decoder fails on it, which it says when it is decoded."""
-    try:
-        return None if blob is None else look(blob)
-    except Exception:  # decoders raise any exception on broken bytes
-        return None
 
 
 def spread(n: int, size: int) -> list[int]:
@@ -134,20 +146,33 @@ def spread(n: int, size: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, size)).astype(int).tolist()))
 
 
-def picture_notes(items: Items) -> tuple[str, ...]:
+def picture_notes(items: Items, look: Look) -> tuple[str, ...]:
     """What is left out of the sample's pictures: later pages and frames, and bands."""
-    blobs = [items.blobs["image"][i] for i in spread(len(items), SAMPLE)] if items.blobs else []
-    found = [x for x in (tried(lambda blob: peculiarity(blob.read()), blob) for blob in blobs) if x is not None]
+    if not items.blobs:
+        return ()
+    found = look(peculiarity_of, [items.blobs["image"][i] for i in spread(len(items), SAMPLE)])
     return tuple(f"{found.count(note)} of {len(found)} pictures that were looked at {note}." for note in sorted({*found} - {""}))
 
 
-def sample_pictures(items: Items, size: int) -> list[np.ndarray]:
-    """(H, W[, C]) images of the sample that can be decoded, with their values as they are."""
-    images = (read_pixels(items, i) for i in spread(len(items), size))
-    return [p for p in images if p is not None]
+def peculiarity_of(blob: Blob) -> str:
+    """See `image.peculiarity`."""
+    return peculiarity(blob.read())
 
 
-def read_pixels(items: Items, row: int) -> np.ndarray | None:
+def sample_pictures(items: Items, size: int, look: Look) -> list[tuple[int, np.ndarray]]:
+    """(short side in pixels, (H, W[, C]) values as they are) of each picture of the sample that can be decoded."""
+    rows = spread(len(items), size)
     if items.array is not None:
-        return np.asarray(items.array[row])
-    return tried(lambda blob: np.asarray(open_values(blob.read())), items.blobs["image"][row])
+        return [thinned(np.asarray(items.array[row])) for row in rows]
+    return look(read_pixels, [items.blobs["image"][row] for row in rows])
+
+
+def read_pixels(blob: Blob) -> tuple[int, np.ndarray]:
+    """See `sample_pictures`."""
+    return thinned(np.asarray(open_values(blob.read())))
+
+
+def thinned(pixels: np.ndarray) -> tuple[int, np.ndarray]:
+    """(short side, the pixels), of a large picture only every second, third ... row and column."""
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / MAX_PIXELS)) or 1
+    return min(pixels.shape[:2]), np.ascontiguousarray(pixels[::step, ::step])

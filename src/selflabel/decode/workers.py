@@ -1,28 +1,52 @@
-"""Decoding in worker processes: a worker that crashes or hangs costs only the item that it was decoding."""
+"""Decoding and inspecting items in worker processes. Imports no torch."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+import errno
+import shutil
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from selflabel.base.container import usable_cores
 from selflabel.decode.formats import DecodedFormat
-from selflabel.decode.image import Undecodable
+from selflabel.decode.limits import DEFAULT_LIMITS, Failure, Limits
+from selflabel.decode.processes import run_tasks
 from selflabel.items import Blob
 
 IMAGES_PER_TASK, MEDIA_PER_TASK = 64, 8  # images, and videos or sounds, that a worker decodes at a time
+MEDIA_LIBRARIES = ("av",)  # that are imported late, because pictures do without them
+SLOW_ENOUGH = 4  # items of a sample that take too long: then what was found is used
+FULL_BYTES = 1 << 22  # a disk with less room is full
 
-Task = list[tuple[int, Blob]]  # rows and their blobs
 Progress = Callable[[int, int], None]
+Say = Callable[[str], None]
+
+
+class Decode:
+    """Decodes an item into its row of a store.
+
+    Args:
+        target: what to decode to.
+        folder: of the store.
+    """
+
+    def __init__(self, target: DecodedFormat, folder: Path):
+        self.target, self.folder = target, folder
+        self.libraries = () if target.kind == "image" else MEDIA_LIBRARIES
+
+    def __call__(self, row: int, blob: Blob) -> None:
+        items, lengths = self.arrays
+        items[row], lengths[row] = self.target.decode(blob)
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        names = ("items.npy", "lengths.npy")
+        items, lengths = (np.load(self.folder / name, mmap_mode="r+", allow_pickle=False) for name in names)
+        return items, lengths
 
 
 def decode_rows(
@@ -32,8 +56,9 @@ def decode_rows(
     folder: Path,
     workers: int = 0,
     progress: Progress | None = None,
-    timeout_s: int = 0,
-) -> dict[int, str]:
+    limits: Limits = DEFAULT_LIMITS,
+    say: Say | None = None,
+) -> dict[int, Failure]:
     """Decode items into their rows of `items.npy` and `lengths.npy` in a folder.
 
     Args:
@@ -41,118 +66,93 @@ def decode_rows(
         rows: the rows to decode; none of their blobs is None.
         target: what to decode them to.
         folder: the store that is being built.
-        workers: processes; 0 is one per core. Images are decoded in this process where one worker is enough.
-        progress: called with (done, total).
-        timeout_s: seconds that an item may take in a worker; 0 is no limit.
+        workers: processes; 0 is one for each core that may be used.
+        progress: called with (done, total) several times a second; what it raises ends the workers.
+        limits: of one item.
+        say: called with a sentence for the user, where items take too long.
 
     Returns:
         The rows that could not be decoded, with the reason.
+
+    Raises:
+        OSError: the disk is full.
     """
     size = IMAGES_PER_TASK if target.kind == "image" else MEDIA_PER_TASK
     chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-    workers = min(workers or os.cpu_count() or 1, len(chunks))
     tasks = ([(i, blob) for i in chunk if (blob := blobs[i]) is not None] for chunk in chunks)
-    if workers <= 1 and target.kind == "image":
-        return decode_in_this_process(tasks, target, folder, len(rows), progress)
-    return decode_in_workers(list(tasks), target, folder, max(1, workers), len(rows), progress, timeout_s)
+    count = max(1, min(workers or usable_cores(), len(chunks)))
+    slow = SlowItems(blobs, limits, say)
+
+    def on_failure(row: int, failure: Failure) -> None:
+        if "SIGBUS" in failure.reason and shutil.disk_usage(folder).free < FULL_BYTES:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+        slow.add(row, failure)
+
+    tick = (lambda done: progress(done, len(rows))) if progress else (lambda done: None)
+    return run_tasks(Decode(target, folder), tasks, count, limits, tick, on_failure)
 
 
-def decode_in_this_process(tasks, target: DecodedFormat, folder: Path, total: int, progress: Progress | None) -> dict[int, str]:
-    errors: dict[int, str] = {}
-    done = 0
-    for task in tasks:
-        errors |= decode_task(task, target, str(folder), 0)
-        done += len(task)
-        if progress:
-            progress(done, total)
-    return errors
+class SlowItems:
+    """Says the first, the tenth, the hundredth ... time that an item took too long."""
+
+    def __init__(self, blobs: Sequence[Blob | None], limits: Limits, say: Say | None):
+        self.blobs, self.limits, self.say, self.count, self.next = blobs, limits, say, 0, 1
+
+    def add(self, row: int, failure: Failure) -> None:
+        """Count an item that failed."""
+        if not failure.reason.startswith("took more than"):
+            return
+        self.count += 1
+        if self.say and self.count == self.next:
+            self.next *= 10
+            blob = self.blobs[row]
+            items = "1 item" if self.count == 1 else f"{self.count} items"
+            hint = f"--set item_seconds={self.limits.seconds / 3:.2g} waits for less"
+            self.say(f"{items} took more than {self.limits.seconds:g} s each, and are skipped; the last, "
+                     f"{blob.file if blob else row}; {hint}")  # fmt: skip
 
 
-def decode_in_workers(
-    tasks: list[Task],
-    target: DecodedFormat,
-    folder: Path,
-    workers: int,
-    total: int,
-    progress: Progress | None,
-    timeout_s: int,
-) -> dict[int, str]:
-    errors: dict[int, str] = {}
-    done = 0
-    while tasks:
-        unfinished = []
-        with worker_pool(workers) as pool:
-            for task, future in [(task, pool.submit(decode_task, task, target, str(folder), timeout_s)) for task in tasks]:
-                try:
-                    errors |= future.result()
-                except BrokenProcessPool:
-                    unfinished.append(task)
-                    continue
-                done += len(task)
-                if progress:
-                    progress(done, total)
-        # the dead worker was at one of the first tasks that are left; the others only lost their pool
-        suspects, tasks = unfinished[:workers], unfinished[workers:]
-        for item in (item for task in suspects for item in task):
-            errors |= decode_in_own_process(item, target, folder, timeout_s)
-            done += 1
-    return errors
+def inspect_blobs(
+    inspect: Callable[[Blob], Any],
+    blobs: Sequence[Blob | None],
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+    say: Say | None = None,
+    libraries: tuple[str, ...] = (),
+) -> list[Any]:
+    """inspect(blob) of each blob in a worker; what it returns should be small.
 
+    Args:
+        inspect: a function of a module; it is pickled.
+        blobs: of a sample.
+        limits: of one item.
+        progress: called with (done, total) several times a second.
+        say: called with a sentence for the user, where items take too long.
+        libraries: that it needs and that are imported late.
 
-def decode_in_own_process(item: tuple[int, Blob], target: DecodedFormat, folder: Path, timeout_s: int) -> dict[int, str]:
-    """Decode one item in a process that nothing else needs, after its task killed a worker."""
-    with worker_pool(1) as pool:
-        try:
-            return pool.submit(decode_task, [item], target, str(folder), timeout_s).result()
-        except BrokenProcessPool:
-            return {item[0]: f"the decoder crashed on it, or took over {timeout_s} s"}
-
-
-@contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes that leave Ctrl-C to their parent."""
-    context = multiprocessing.get_context("spawn")
-    with without_main_script(), ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield pool
-
-
-@contextmanager
-def without_main_script() -> Iterator[None]:
-    """Keep fresh processes from running the caller's script: one that labels in its first lines would start over in each."""
-    main: dict[str, Any] = vars(sys.modules["__main__"])
-    hidden: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
-    try:
-        main["__spec__"] = None
-        main.pop("__file__", None)
-        yield
-    finally:
-        main.update(hidden)
-
-
-def decode_task(task: Task, target: DecodedFormat, folder: str, timeout_s: int) -> dict[int, str]:
-    """Decode items into their rows on disk; what a worker runs. Returns the rows that failed with the reason.
-
-    An item that takes longer than `timeout_s` seconds (0: never) kills the process by SIGALRM: a decoder that hangs in C
-    reacts to nothing else.
+    Returns:
+        What was returned, in the order of the blobs, without None and without items that failed. Some items that take too long
+        end the inspection.
     """
-    items = np.load(Path(folder) / "items.npy", mmap_mode="r+", allow_pickle=False)
-    lengths = np.load(Path(folder) / "lengths.npy", mmap_mode="r+", allow_pickle=False)
-    errors = {}
-    for row, blob in task:
-        if timeout_s:
-            set_alarm(timeout_s)
-        try:
-            items[row], lengths[row] = target.decode(blob)
-        except Undecodable as error:
-            errors[row] = str(error)
-        except OSError as error:
-            errors[row] = f"cannot be read ({error.strerror or error})"
-    if timeout_s:
-        set_alarm(0)
-    return errors
+    rows = [(i, blob) for i, blob in enumerate(blobs) if blob is not None]
+    count = max(1, min(usable_cores(), len(rows)))
+    tasks = [rows[i::count] for i in range(count)]
+    slow = SlowItems(blobs, limits, say)
+
+    def tick(done: int) -> bool:
+        if progress:
+            progress(done, len(rows))
+        return slow.count >= SLOW_ENOUGH
+
+    found = run_tasks(Inspect(inspect, libraries), tasks, count, limits, tick, slow.add)
+    return [found[i] for i in sorted(found) if not isinstance(found[i], Failure)]
 
 
-def set_alarm(seconds: int) -> None:
-    """SIGALRM after so many seconds, or never (0); Windows has none."""
-    if hasattr(signal, "alarm"):
-        signal.alarm(seconds)
+class Inspect:
+    """A function of a blob as a function of a row and a blob."""
+
+    def __init__(self, inspect: Callable[[Blob], Any], libraries: tuple[str, ...]):
+        self.inspect, self.libraries = inspect, libraries
+
+    def __call__(self, row: int, blob: Blob) -> Any:
+        return self.inspect(blob)

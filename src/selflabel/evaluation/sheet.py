@@ -13,6 +13,7 @@ TILE_PX = 48
 LABEL_PX = 72
 GAP_PX = 2
 STEP_PX = TILE_PX + GAP_PX
+GREY = (200, 200, 200)
 
 Picture = Callable[[int], np.ndarray]
 
@@ -29,7 +30,7 @@ def contact_sheet(
     Args:
         labels: (N,) cluster of every item; -1 for a rejected one.
         confidence: (N,) in [0, 1].
-        picture: row -> (H, W) or (H, W, 3) uint8.
+        picture: row -> (H, W) or (H, W, 3) uint8; where it raises an exception, the tile is grey.
         across: items in a row.
         names: of clusters that have one; others are shown by their number.
 
@@ -52,8 +53,15 @@ def contact_sheet(
 
 def paste_row(sheet: Image.Image, top: int, rows: np.ndarray, picture: Picture) -> None:
     for x, row in enumerate(rows):
-        tile = Image.fromarray(picture(int(row))).convert("RGB").resize((TILE_PX, TILE_PX), Image.Resampling.BILINEAR)
-        sheet.paste(tile, (LABEL_PX + x * STEP_PX, top))
+        sheet.paste(make_tile(picture, int(row)), (LABEL_PX + x * STEP_PX, top))
+
+
+def make_tile(picture: Picture, row: int) -> Image.Image:
+    """An item's tile; a grey one where its file is gone or is broken now, which may raise anything."""
+    try:
+        return Image.fromarray(picture(row)).convert("RGB").resize((TILE_PX, TILE_PX), Image.Resampling.BILINEAR)
+    except Exception:
+        return Image.new("RGB", (TILE_PX, TILE_PX), GREY)
 
 
 def fit_text(draw: ImageDraw.ImageDraw, name: str) -> str:

@@ -75,7 +75,9 @@ def image_size(content: Content) -> tuple[int, int]:
             file.seek(0)
             with Image.open(file) as image:
                 return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Missing:
+        raise
+    except Exception as error:  # Pillow's readers raise any exception on broken bytes
         raise Missing("cannot be read as a picture") from error
 
 

@@ -15,6 +15,7 @@ import torch
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method, Task
+from selflabel.decode.limits import Limits
 from selflabel.jobs.build import make_method, make_options, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
@@ -171,6 +172,7 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
         cache=settings.cache,
         workers=settings.workers,
         follow_links=settings.follow_links,
+        limits=Limits(settings.item_seconds, settings.item_gb),
         callbacks=callbacks,
     )
 

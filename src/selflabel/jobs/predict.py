@@ -13,7 +13,8 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
 from selflabel.contract import Features, Method, Task
-from selflabel.decode.look import MediaInfo, inspect_items
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
+from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen
 from selflabel.items import Items, open_items
@@ -81,7 +82,7 @@ class Model:
         task: of the run.
         head: the reported head.
         device: where the networks are.
-        cache, workers: for decoding (see `base.settings.Settings`).
+        cache, workers, limits: for decoding (see `base.settings.Settings`).
     """
 
     method: Method
@@ -91,6 +92,7 @@ class Model:
     device: torch.device
     cache: str | None = None
     workers: int = 0
+    limits: Limits = DEFAULT_LIMITS
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -144,12 +146,12 @@ class Model:
         for m, modality in self.modalities.items():
             if m in items.modalities:
                 frozen = modality.backbone is not None and modality.info.kind not in SOUND_KINDS
-                found = inspect_items(items, m)
+                found = inspect_items(items, m, Look(self.limits, callbacks.on_progress, callbacks.say))
                 shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
                 if note := scale_note(modality.info.scale, found.scale):
                     callbacks.say(note)
                 formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen))
-        kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks)
+        kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet
             ready[m] = replace(self.modalities[m], backbone=None, tensor=d.tensor, lengths=d.lengths, index=d.index)
@@ -203,7 +205,8 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
         restore_method(method, tensors | per_item, state["method"])
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
-    return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers)
+    limits = Limits(settings.item_seconds, settings.item_gb)
+    return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers, limits)
 
 
 def check_sizes(run: Run) -> None:

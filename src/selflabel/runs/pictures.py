@@ -45,6 +45,10 @@ def encode_thumbnail(source: Source, row: int) -> bytes:
         raise Missing(str(error)) from error
     except OSError as error:
         raise Missing(f"it cannot be read ({error.strerror or error})") from error
+    except Missing:
+        raise
+    except Exception as error:  # decoders raise any exception on broken bytes
+        raise Missing(f"it cannot be decoded ({type(error).__name__})") from error
     return encode(to_square(picture, min(THUMBNAIL_PX, *picture.size)))
 
 

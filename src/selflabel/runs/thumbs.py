@@ -16,13 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from selflabel.base.container import usable_cores
 from selflabel.base.errors import UserError
+from selflabel.base.files import reserve
 from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import encode_thumbnail
 from selflabel.runs.reading import file_in
 from selflabel.runs.sources import Source
 
-WORKERS = max(2, min(8, os.cpu_count() or 2))
+WORKERS = max(2, min(8, usable_cores()))
 ENTRY = 16  # bytes of the index a row
 MAX_PICTURE_BYTES = 1 << 20
 PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8")  # of PNG and JPEG
@@ -40,6 +42,8 @@ class ThumbnailFile:
             self.tiles = open_in_place(folder / "tiles.bin", os.O_APPEND | (0 if fits else os.O_TRUNC))
             with os.fdopen(open_in_place(folder / "index.bin", 0), "r+b") as index:
                 self.index = np.memmap(index, np.uint64, "r+" if fits else "w+", shape=(rows, 2))
+            if not fits:
+                reserve(folder / "index.bin")  # writing into a memory map on a full disk ends the process
             self.is_open = True
         except (OSError, UserError):
             self.is_open = False
@@ -60,7 +64,8 @@ class ThumbnailFile:
             return
         try:
             with self.lock:
-                os.write(self.tiles, data)
+                if os.write(self.tiles, data) < len(data):
+                    raise OSError("the disk is full")
                 offset = os.lseek(self.tiles, 0, os.SEEK_CUR) - len(data)
                 self.index[row] = offset, len(data)
         except OSError:  # a full disk: the page goes on without keeping pictures

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from selflabel.base.container import usable_cores
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -111,6 +113,8 @@ class GatherBatch(torch.autograd.Function):
 
 def join(device: torch.device) -> Ranks:
     """Join the processes that torchrun started; a single process where it started none."""
+    if usable_cores() < torch.get_num_threads() and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(usable_cores())  # torch knows nothing of the quota of a container
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks()

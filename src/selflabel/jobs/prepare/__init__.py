@@ -11,7 +11,8 @@ import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
-from selflabel.decode.look import inspect_items
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
+from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN
 from selflabel.items import Items, open_items
 from selflabel.jobs.callbacks import Callbacks
@@ -51,6 +52,7 @@ def prepare(
     cache: str | None = None,
     workers: int = 0,
     follow_links: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     callbacks: Callbacks | None = None,
 ) -> Prepared:
     """Make a source ready to train on.
@@ -62,6 +64,7 @@ def prepare(
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
             `base.settings.Settings`.
+        limits: of time and memory, for decoding one item.
         callbacks: progress and sentences for the user.
 
     Raises:
@@ -74,7 +77,8 @@ def prepare(
     items = select_modalities(opened, modality, max_modalities, method, callbacks)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
-    infos = {m: with_rate(with_frames(inspect_items(items, m), preset, frames, fps), rate) for m in items.modalities}
+    look = Look(limits, callbacks.on_progress, callbacks.say)
+    infos = {m: with_rate(with_frames(inspect_items(items, m, look), preset, frames, fps), rate) for m in items.modalities}
     for note in (note for info in infos.values() for note in info.notes):
         callbacks.say(note)
     if items.are_features:
@@ -85,7 +89,7 @@ def prepare(
         name, file = choose_encoder(requested[m], info, preset, device), value_for_modality(weights or "", m, first) or None
         plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
-    decodable, decoded = decode_items(items, formats, cache, workers, callbacks)
+    decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
         modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)

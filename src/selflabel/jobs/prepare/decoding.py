@@ -13,8 +13,9 @@ import torch.nn.functional as F
 
 from selflabel.base.errors import UserError
 from selflabel.base.text import printable
-from selflabel.decode.cache import DecodedItems, decoded_items, default_cache
+from selflabel.decode.cache import DecodedItems, decoded_items, usable_cache
 from selflabel.decode.formats import DecodedFormat
+from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.scale import array_to_uint8
 from selflabel.items import Items
 from selflabel.jobs.callbacks import Callbacks
@@ -38,7 +39,12 @@ class Decoded:
 
 
 def decode_items(
-    items: Items, formats: dict[str, DecodedFormat], cache: str | None, workers: int, callbacks: Callbacks
+    items: Items,
+    formats: dict[str, DecodedFormat],
+    cache: str | None,
+    workers: int,
+    callbacks: Callbacks,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Items, dict[str, Decoded]]:
     """Decode all items in all modalities.
 
@@ -46,16 +52,17 @@ def decode_items(
         items: the set.
         formats: modality to how it is stored.
         cache: folder for decoded items; None is the default one.
-        workers: decoding processes; 0 is one for each core.
+        workers: decoding processes; 0 is one for each core that may be used.
         callbacks: progress, and sentences about items that are skipped.
+        limits: of one item.
 
     Returns:
         (the items that decode in some modality, modality to its tensor).
 
     Raises:
-        UserError: no item can be decoded.
+        UserError: no item can be decoded, or the cache cannot be written.
     """
-    folder = Path(cache) if cache else default_cache()
+    folder = usable_cache(cache, callbacks.say)
     if items.array is not None:
         channels, px, _ = formats["image"].shape
         pixels = array_to_uint8(items.array, formats["image"].scale)
@@ -64,7 +71,8 @@ def decode_items(
     stores: dict[str, DecodedItems] = {}
     for m, target in formats.items():
         step = "decoding" if len(formats) == 1 else f"decoding {m}"
-        stores[m] = decoded_items(items.blobs[m], target, folder, workers, partial(callbacks.on_progress, step))
+        progress = partial(callbacks.on_progress, step)
+        stores[m] = decoded_items(items.blobs[m], target, folder, workers, progress, limits, callbacks.say)
     return keep_decoded(items, stores, callbacks)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from selflabel.base.errors import CannotWrite
 from selflabel.base.files import write_atomically
-from selflabel.decode.cache import make_room
+from selflabel.decode.room import make_room
 from selflabel.encoders import to_channels_last
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.training.data import ResidentData
@@ -35,18 +36,37 @@ def frozen_features(
     n = data.n_items
     key = hashlib.blake2b(f"{name}|{state_digest(backbone)}|{n}".encode(), digest_size=10).hexdigest()
     file = folder / f"features-{key}.npy"
-    if file.exists():
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-    features = np.empty((n, int(backbone.dim)), np.float32)  # type: ignore[arg-type]
+    shape = (n, int(backbone.dim))  # type: ignore[arg-type]
+    known = read_features(file, shape)
+    if known is not None:
+        return known
+    features = np.empty(shape, np.float32)
     to_channels_last(backbone)
     for rows in torch.arange(n).split(ENCODE_BATCH):
         with data.autocast():
             block = backbone(data.view(modality, rows, "centre", 0).pixels)
         features[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
         callbacks.on_progress("encoding", int(rows[-1]) + 1, n)
-    make_room(folder.parent, features.nbytes)
-    write_atomically(file, lambda p: np.save(p, features, allow_pickle=False))
+    keep_features(file, features, callbacks)
     return features
+
+
+def read_features(file: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """The features that a file keeps; None where there is no file, or a damaged one."""
+    try:
+        known = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError):
+        return None
+    return known if known.shape == shape and known.dtype == np.float32 else None
+
+
+def keep_features(file: Path, features: np.ndarray, callbacks: Callbacks) -> None:
+    """Write features for the next run; where they cannot be written, this run goes on with those in memory."""
+    try:
+        make_room(file.parents[1], features.nbytes, keep=file.parent)
+        write_atomically(file, lambda p: np.save(p, features, allow_pickle=False))
+    except CannotWrite as error:
+        callbacks.say(f"the features are not kept for the next run: {error}")
 
 
 def state_digest(module: nn.Module) -> str:

@@ -1,0 +1,105 @@
+"""A store on disk: the decoded items of one set in one format. Imports no torch.
+
+A folder with `items.npy` (N, *shape), `lengths.npy` (N,), `stamps.npy` (a 16-byte digest an item), `bad.json` (row to the reason
+of its failure) and, where an item failed under limits of time or memory, `retry.json` (row to these limits).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from selflabel.base.files import reserve, write_text
+from selflabel.decode.formats import DecodedFormat
+from selflabel.decode.limits import Failure, Limits
+
+DIGEST = np.dtype("V16")
+BAD, RETRY = "bad.json", "retry.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store.
+
+    Args:
+        folder: where it lies.
+        items: (N, *shape), a read-only memory map.
+        lengths: (N,) int32.
+        stamps: (N,) 16-byte digests.
+        failures: row to why it was not decoded.
+    """
+
+    folder: Path
+    items: np.ndarray
+    lengths: np.ndarray
+    stamps: np.ndarray
+    failures: dict[int, Failure]
+
+
+def read_store(folder: Path, target: DecodedFormat) -> Store | None:
+    """The store in a folder; None where there is none, or where it is damaged or of another shape."""
+    try:
+        if not stat.S_ISDIR(folder.lstat().st_mode) or any(not stat.S_ISREG(f.lstat().st_mode) for f in folder.iterdir()):
+            return None  # links may lead anywhere
+        items = np.load(folder / "items.npy", mmap_mode="r", allow_pickle=False)
+        lengths = np.load(folder / "lengths.npy", allow_pickle=False)
+        stamps = np.load(folder / "stamps.npy", allow_pickle=False)
+        failures = read_failures(folder)
+        n = len(lengths)
+        fits = items.shape == (n, *target.shape) and items.dtype == target.dtype and items.flags.c_contiguous
+        if not fits or lengths.shape != (n,) or lengths.dtype != np.int32 or any(not 0 <= row < n for row in failures):
+            return None
+        if stamps.shape != (n, 16) or stamps.dtype != np.uint8 or lengths.min(initial=0) < 0:
+            return None
+        return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, AttributeError, RecursionError, MemoryError):
+        return None
+
+
+def read_failures(folder: Path) -> dict[int, Failure]:
+    reasons = json.loads((folder / BAD).read_text(encoding="utf-8"))
+    limits = json.loads((folder / RETRY).read_text(encoding="utf-8")) if (folder / RETRY).exists() else {}
+    return {
+        int(row): Failure(str(reason), Limits(*map(float, limits[row][:2])) if row in limits else old_limits(reason))
+        for row, reason in reasons.items()
+    }
+
+
+def old_limits(reason: str) -> Limits | None:
+    """The limits of a failure that a version without `retry.json` wrote: what it killed or could not read is tried again."""
+    return Limits(0, 0) if reason.startswith(("the decoder crashed", "cannot be read")) else None
+
+
+def write_failures(folder: Path, failures: Mapping[int, Failure]) -> None:
+    """Write `retry.json` where it is needed, and then `bad.json`."""
+    limits = {row: [f.limits.seconds, f.limits.gb] for row, f in failures.items() if f.limits is not None}
+    if limits or (folder / RETRY).exists():
+        write_text(folder / RETRY, json.dumps(limits))
+    write_text(folder / BAD, json.dumps({row: f.reason for row, f in failures.items()}))
+
+
+def make_arrays(folder: Path, n: int, target: DecodedFormat) -> tuple[np.memmap, np.memmap]:
+    """`items.npy` and `lengths.npy` of zeros as memory maps, with room on the disk for all of them.
+
+    Raises:
+        OSError: there is not enough room.
+    """
+    items = np.lib.format.open_memmap(folder / "items.npy", mode="w+", dtype=target.dtype, shape=(n, *target.shape))
+    lengths = np.lib.format.open_memmap(folder / "lengths.npy", mode="w+", dtype=np.int32, shape=(n,))
+    for name in ("items", "lengths"):
+        reserve(folder / f"{name}.npy")
+    return items, lengths
+
+
+def remove(folder: Path) -> None:
+    """Delete what is at a store's place; of a link only the link."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
