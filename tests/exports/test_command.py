@@ -46,7 +46,7 @@ def test_an_export_made_of_links_can_be_labelled_and_exported_again(here, photos
     done = here("label", out, "-k", 2, "--epochs", 1, "--out", tmp_path / "again", "--device", "cpu", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["n_items"] == 40
     assert "none of its 40 items" in here("export", tmp_path / "again", "--to", "yolo").stderr
-    assert "40 items" in here("export", tmp_path / "again", "--to", "yolo", "--follow-links").stdout
+    assert "40 photos" in here("export", tmp_path / "again", "--to", "yolo", "--follow-links").stdout
 
 
 def test_help_names_every_format(here):

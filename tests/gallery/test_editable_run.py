@@ -5,10 +5,11 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.edits import LOG, LogReader, append, parse, read_edits
-from selflabel.gallery.editable_run import EditableRun, read_truth_columns
+from selflabel.gallery.editable_run import EditableRun, read_truth_classes, read_truth_columns
 from selflabel.gallery.summary import overview
 from selflabel.runs.run import Run, csv_text
 from tests.gallery.conftest import records_of
+from tests.run_folders import write_run
 
 
 def test_edits_show_at_once_and_those_of_another_process_too(editable):
@@ -127,3 +128,12 @@ def test_a_log_that_is_read_as_it_grows_equals_one_that_is_read_whole(tmp_path):
     append(tmp_path, parse({"do": "undo"}))
     file.unlink()
     assert reader.edits() == []
+
+
+def test_an_item_whose_cell_is_empty_has_no_class_on_the_page(tmp_path):
+    paths = [f"{i:02d}.png" for i in range(20)]
+    run = write_run(tmp_path / "run", tmp_path, paths, [i % 2 for i in range(20)], truth=["a", "", "b", "nan", " "] * 4)
+    classes, codes = read_truth_classes(run, run.paths, None)
+    assert classes == ["a", "b"] and codes.tolist() == [0, -1, 1, -1, -1] * 4
+    empty = write_run(tmp_path / "empty", tmp_path, paths, [i % 2 for i in range(20)], truth=[""] * 20)
+    assert read_truth_classes(empty, empty.paths, None) == ([], None)

@@ -83,7 +83,7 @@ def no_estimate(labels: np.ndarray, K: int, n_heads: int, collapsed: bool, has_v
     if n_heads < 2:
         return "this method has one head, and no others to agree with it"
     if found < 2:
-        return "one cluster is right whatever the items are"
+        return "one cluster is right whatever is in it"
     if collapsed:
         return "the labels say too little"
     fewest = max(MIN_ITEMS if has_views else MIN_FEATURES, MIN_A_LABEL * K)
