@@ -5,8 +5,9 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.edits import LOG, LogReader, append, parse, read_edits
-from selflabel.gallery.editable_run import EditableRun, read_truth_columns
+from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.summary import overview
+from selflabel.gallery.truth import read_truth_columns
 from selflabel.runs.run import Run, csv_text
 from tests.gallery.conftest import records_of
 

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from selflabel.base.cells import plain_cell
 from selflabel.exports.context import ExportContext, Item
 
 COLUMNS = ["id", "path", "label", "confidence", "name"]
@@ -21,4 +22,4 @@ def write(context: ExportContext, file: Path) -> None:
 
 def cells(item: Item) -> list[Any]:
     """An item's line, in the order of COLUMNS."""
-    return [item.row, item.path, item.category.cluster, f"{item.confidence:.4f}", item.category.name]
+    return [item.row, item.path, item.category.cluster, f"{item.confidence:.4f}", plain_cell(item.category.name)]
