@@ -46,8 +46,8 @@ def item_details(run: EditableRun, now: LabelState, source: Source, row: int) ->
 
 
 def top_clusters(run: EditableRun, now: LabelState, row: int) -> list[dict[str, Any]]:
-    """The clusters that the run finds most probable for an item, as they are after the edits: the parts of a merged one add up, and
-    one whose items were split or moved is where most of them are now. One that has no items is left out.
+    """The clusters that the run finds most probable for an item, as they are after the edits: merged ones add up, and one whose
+    items were split or moved is where most of them are now. One that has no items is left out.
     """
     current, shares = current_clusters(run, now), dict[int, float]()
     for cluster, share in zip(run.top_labels[row].tolist(), run.top_probs[row].tolist()):

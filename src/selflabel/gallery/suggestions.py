@@ -150,12 +150,12 @@ def likely_clusters(run: EditableRun, now: LabelState, rows: np.ndarray) -> dict
 
 
 def suggest_splits(run: EditableRun, now: LabelState, modes_cache: dict[bytes, Modes]) -> list[dict[str, Any]]:
-    """Clusters with two modes, the deepest valley first, each with its `valley`, the `share` of the smaller half, and typical `rows`
-    of the larger half and of the smaller.
+    """Clusters with two modes, the deepest valley first, each with its `valley`, the `share` of the smaller half, and typical
+    `rows` of the larger half and of the smaller.
     """
     modes = modes_of_largest(run, now, modes_cache)
     min_gap = MIN_GAP * median_nearest_distance(np.stack([m.centre for m in modes.values()])) if modes else 0
-    suggestions = [
+    suggestions: list[dict[str, Any]] = [
         {"cluster": c, "valley": round(m.valley, 3), "share": round(m.share, 3), "rows": typical_rows(now, c, m)}
         for c, m in modes.items()
         if m.valley <= MAX_VALLEY and m.gap >= min_gap

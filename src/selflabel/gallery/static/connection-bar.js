@@ -13,20 +13,18 @@ let slowTimer = null;
 // unsent: the edits that are not saved.
 export function drawConnectionBar(unsent) {
   const bar = document.getElementById("connection");
-  if (isCalm(unsent)) {
-    clearTimeout(slowTimer);
-    slowTimer = null;
-    bar.replaceChildren();
-    return;
-  }
-  if (connection.state === CONNECTED && !unsent.refusal) {
-    slowTimer ??= setTimeout(() => bar.replaceChildren(el("p", { text: `Saving … ${count(unsent)} not saved yet.` })), SLOW_MS);
-    return;
-  }
-  bar.replaceChildren(...(unsent.refusal ? refusalParts(unsent) : lostParts(unsent)));
+  if (unsent.refusal) bar.replaceChildren(...refusalParts(unsent));
+  else if (connection.state !== CONNECTED) bar.replaceChildren(...lostParts(unsent));
+  else drawSaving(bar, unsent);
 }
 
-const isCalm = ({ edits, refusal }) => connection.state === CONNECTED && !refusal && !edits.length;
+// While all is well, only an edit that takes long is mentioned, and those that had to wait.
+function drawSaving(bar, unsent, isSlow = unsent.late.size > 0) {
+  clearTimeout(slowTimer);
+  const isMentioned = isSlow && unsent.edits.length;
+  bar.replaceChildren(...(isMentioned ? [el("p", { text: `Saving … ${count(unsent)} not saved yet.` })] : []));
+  if (unsent.edits.length && !isSlow) slowTimer = setTimeout(() => drawSaving(bar, unsent, true), SLOW_MS);
+}
 
 const count = ({ edits }) => `${plural(edits.length, "change")} ${edits.length === 1 ? "is" : "are"}`;
 

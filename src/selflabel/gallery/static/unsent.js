@@ -99,13 +99,12 @@ export class UnsentEdits {
   }
 
   discardRefused() {
-    this.edits = this.edits.filter((edit) => edit !== this.refusal?.edit);
+    if (this.refusal) this.remove(this.refusal.edit, false);
     return this.retry();
   }
 
   discardAll() {
-    for (const edit of this.edits) this.resolve(edit, false);
-    this.edits = [];
+    for (const edit of this.edits) this.remove(edit, false);
     return this.retry();
   }
 }
