@@ -21,6 +21,7 @@ from selflabel.gallery.projection import MAP_FILE
 MAX_POINTS = 50_000
 CELLS = 256  # along one side of the density image
 MAX_PLACES = 400  # clusters whose names are placed
+PLACE_CELLS = 12  # along one side of the grid on which the place is looked for
 PLACE_ITEMS = 1000  # most typical items of a cluster, at whose middle its name stands
 LASSO_CELLS = 1024  # along one side of the grid on which a lasso is tested
 Window = tuple[float, float, float, float]  # left, top, right, bottom, in the unit square of the map
@@ -100,7 +101,7 @@ def last_line(file: IO[bytes] | None) -> str:
 
 
 def cluster_places(positions: np.ndarray, now: LabelState) -> list[dict[str, Any]]:
-    """Where the names of clusters stand on the map: at the median of their most typical items, the largest cluster first.
+    """Where the names of clusters stand on the map: where most of their most typical items are, the largest cluster first.
 
     Args:
         positions: (N, 2) float32.
@@ -110,8 +111,22 @@ def cluster_places(positions: np.ndarray, now: LabelState) -> list[dict[str, Any
         Records of `id`, `x` and `y`, at most 400.
     """
     largest = np.argsort(-now.sizes, kind="stable")[:MAX_PLACES]
-    places = [(int(c), np.median(positions[now.members(int(c))[:PLACE_ITEMS]], axis=0)) for c in largest if now.sizes[c]]
+    places = [(int(c), densest_place(positions[now.members(int(c))[:PLACE_ITEMS]])) for c in largest if now.sizes[c]]
     return [{"id": c, "x": round(float(x), 5), "y": round(float(y), 5)} for c, (x, y) in places]
+
+
+def densest_place(points: np.ndarray) -> np.ndarray:
+    """(2,) the median of the points around the fullest cell of a grid: a cluster in two groups is named at one, not between.
+
+    Example:
+        >>> densest_place(np.array([[0.1, 0.1], [0.12, 0.1], [0.11, 0.1], [0.9, 0.9]])).tolist()
+        [0.11, 0.1]
+    """
+    cells = (points * PLACE_CELLS).astype(int)
+    numbers, counts = np.unique(cells, axis=0, return_counts=True)
+    middle = (numbers[counts.argmax()] + 0.5) / PLACE_CELLS
+    near = np.abs(points - middle).max(axis=1) <= 1 / PLACE_CELLS
+    return np.median(points[near], axis=0)
 
 
 def read_positions(file: Path, n_items: int) -> np.ndarray | None:
