@@ -74,7 +74,8 @@ class MapLayout:
         command = [sys.executable, "-m", "selflabel.gallery.projection", str(self.folder)]
         self.messages = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads would fill up and stop the process
         self.worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.messages)
-        threading.Thread(target=self.follow, args=[self.worker.stdout], daemon=True).start()
+        self.follower = threading.Thread(target=self.follow, args=[self.worker.stdout], daemon=True)
+        self.follower.start()
 
     def follow(self, lines: IO[bytes]) -> None:
         """Note each step that the process reports."""
@@ -122,7 +123,7 @@ def densest_place(points: np.ndarray) -> np.ndarray:
         >>> densest_place(np.array([[0.1, 0.1], [0.12, 0.1], [0.11, 0.1], [0.9, 0.9]])).tolist()
         [0.11, 0.1]
     """
-    cells = (points * PLACE_CELLS).astype(int)
+    cells = np.floor(points * PLACE_CELLS).astype(int)
     numbers, counts = np.unique(cells, axis=0, return_counts=True)
     middle = (numbers[counts.argmax()] + 0.5) / PLACE_CELLS
     near = np.abs(points - middle).max(axis=1) <= 1 / PLACE_CELLS
