@@ -101,6 +101,17 @@ def test_truth_from_a_file_counts_only_the_items_that_it_names(picture_run, tmp_
         EditableRun(run, tmp_path / "bad.csv")
 
 
+@pytest.mark.parametrize("name", ["folder.csv", "deep.jsonl", "x" * 300, "bytes.csv", "gone.csv"])
+def test_a_truth_file_that_cannot_be_read_is_one_sentence(picture_run, tmp_path, name):
+    run = picture_run(each=8)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    (tmp_path / "bytes.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError) as error:
+        EditableRun(run, tmp_path / name)
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("column", ["label", "truth", "class"])
 def test_the_column_of_classes_may_have_any_of_its_names(tmp_path, column):
     (tmp_path / "t.csv").write_text(f'{column},path\n"a, b",x.png\n1,"y\nz.png"\n')

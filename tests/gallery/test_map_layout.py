@@ -83,7 +83,7 @@ def test_a_cluster_is_named_where_most_of_its_items_are_and_not_between_its_grou
     positions = np.full((180, 2), 0.5, np.float32)
     positions[:18], positions[18:30] = (0.1, 0.2), (0.9, 0.2)  # cluster 0, in two groups
     places = {place["id"]: (place["x"], place["y"]) for place in cluster_places(positions, editable.state)}
-    assert places[0] == pytest.approx((0.1, 0.2), abs=1e-4) and places[5] == (0.5, 0.5) and list(places)[0] == 2
+    assert places[0] == pytest.approx((0.1, 0.2), abs=1e-4) and places[5] == (0.5, 0.5) and next(iter(places)) == 2
     editable.add_edit({"do": "merge", "clusters": [0, 1], "into": 1})
     assert 0 not in [place["id"] for place in cluster_places(positions, editable.state)]
 

@@ -202,13 +202,7 @@ class EditableRun:
     def fitted(self, values: dict[str, Any], before: LabelState, split: Split | None) -> tuple[Edit | None, Edit | None]:
         """The edit to append for a request, None where it is in the log, and the edit that it makes, undoes or redoes.
 
-        Args:
-            values: the request.
-            before: the state for which the split was made.
-            split: for a request of one.
-
-        Raises:
-            UserError: it does not fit the labels as they are now.
+        A `split` was made in the state `before`. An edit that does not fit the labels as they are now is a UserError.
         """
         now, known = self.state, self.known_edit(values)
         if known is not None:

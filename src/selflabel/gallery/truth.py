@@ -23,7 +23,11 @@ def read_truth_classes(run: Run, paths: Paths, truth: Path | None) -> tuple[list
     file = truth or run.folder / "truth.csv"
     if truth is None and not file.exists():
         return [], None
-    truth_paths, classes = read_truth_columns(file)
+    try:
+        truth_paths, classes = read_truth_columns(file)
+    except (OSError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"{file}: cannot be read as a table of paths and labels ({reason}); give a .csv file.") from error
     encoded = classes.dictionary_encode()
     rows = pc.index_in(pa.array(paths), truth_paths)
     if rows.null_count == len(rows):
