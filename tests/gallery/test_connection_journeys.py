@@ -28,7 +28,8 @@ def tab(chromium, served_run):
     with chromium.new_context(viewport={"width": 1280, "height": 800}) as context:
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("dialog", lambda dialog: dialog.accept())
+        page.dialogs = []
+        page.on("dialog", lambda dialog: (page.dialogs.append(dialog.type), dialog.accept()))
         page.goto(served_run.address)
         page.wait_for_selector(".card")
         yield page
@@ -83,9 +84,11 @@ def test_unsaved_edits_survive_a_reload_and_a_closed_tab(tab, served_run):
     wait_for_bar(tab, "Not connected.")
     name_cluster(tab, 1, "kept over a reload")
     wait_for_bar(tab, "1 change is not saved")
+    tab.click("#connection summary")  # browsers ask only those who have used the page
+    tab.route("**/api/edits", lambda route: route.abort())  # the server will be back, but edits do not get through yet
     served_run.start()
-    tab.route("**/api/edits", lambda route: route.abort())  # it is back, but edits do not get through yet
     tab.reload()
+    assert tab.dialogs == ["beforeunload"]
     wait_for_bar(tab, "1 change is not saved")
     name_cluster(tab, 2, "kept when the tab was closed")
     wait_for_bar(tab, "2 changes are not saved")

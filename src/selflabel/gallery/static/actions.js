@@ -115,11 +115,12 @@ export const restoreSelected = () => sendSelected({ do: "restore" });
 // --------------------------------------------------------------------------------------------------------------- export
 
 export async function exportLabels() {
-  const { formats } = await getJson("/api/exports");
+  const offered = await getJson("/api/exports").catch((error) => showToast(error.message, null, true));
+  if (!offered) return;
   const write = (format) => postJson("/api/exports", { format });
   const readProgress = async () => {
     const { progress } = await getJson("/api/exports").catch(() => ({ progress: [0, 0] }));
     return progress;
   };
-  return showExportDialog(formats, { write, readProgress });
+  await showExportDialog(offered.formats, { write, readProgress });
 }

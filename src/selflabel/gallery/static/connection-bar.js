@@ -77,5 +77,6 @@ function listed(unsent) {
   const more = unsent.edits.length - lines.length;
   if (more > 0) lines.push(el("li", { text: `and ${plural(more, "other")}` }));
   const discard = button("Discard them", "They will not be sent", () => unsent.discardAll());
-  return el("details", {}, el("summary", { text: "Which?" }), el("ul", {}, lines), discard);
+  const open = Boolean(document.querySelector("#connection details")?.open);
+  return el("details", { open }, el("summary", { text: "Which?" }), el("ul", {}, lines), discard);
 }
