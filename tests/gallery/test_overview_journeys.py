@@ -251,8 +251,8 @@ def test_tiles_worth_a_look_carry_the_name_of_their_cluster(visit, picture_run):
 def test_a_suggested_split_shows_both_halves(visit, picture_run):
     run = picture_run(each=60)
     page = visit(run)
-    line = page.locator(".hints li:has-text('may be two')").first
-    assert line.locator("canvas").count() == 2
+    page.wait_for_selector(".hints li:has-text('may be two')")
+    assert page.locator(".hints li:has-text('may be two')").first.locator("canvas").count() == 2
     halves = page.evaluate("fetch('/api/hints').then((r) => r.json()).then((h) => h.splits.find((s) => s.cluster === 0).rows)")
     assert len({row % 2 for row in halves[0]}) == len({row % 2 for row in halves[1]}) == 1
     assert halves[0][0] % 2 != halves[1][0] % 2 and all(row < 60 for half in halves for row in half)

@@ -4,7 +4,9 @@ import asyncio
 import json
 import random
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import numpy as np
@@ -72,6 +74,12 @@ async def ask(app, method, path, query=b"", body=(), headers=()):
     return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:])
 
 
+def complete(coroutine):
+    """Its result. In a thread of its own, because playwright keeps an event loop in that of the tests."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 @pytest.fixture
 def page(picture_run):
     """A page of 48 images whose map is there."""
@@ -115,7 +123,7 @@ def test_no_request_is_answered_with_an_error_of_the_server(page, capsys):
                 assert status in (403, 416) or b"\0" in path.encode() or json.loads(data)["error"], request
             statuses.add(status)
 
-    asyncio.run(ask_all())
+    complete(ask_all())
     assert {200, 400, 404, 409, 422} <= statuses
     assert capsys.readouterr().err == ""
 
@@ -163,7 +171,7 @@ def test_true_is_no_number_and_rows_of_no_item_are_not_there(client):
 
 def test_the_program_says_when_it_is_at_fault_itself_in_one_line_and_answers(page, capsys):
     page.editable.neighbours = None
-    status, data = asyncio.run(ask(make_app(page, TOKEN), "GET", "/api/items/3"))
+    status, data = complete(ask(make_app(page, TOKEN), "GET", "/api/items/3"))
     assert status == 500 and json.loads(data)["error"].startswith("The page could not do this")
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and "/api/items/3" in line and "AttributeError" in line and "typical.py" in line
@@ -175,7 +183,7 @@ def test_the_program_says_when_it_is_at_fault_itself_in_one_line_and_answers(pag
 def test_a_body_that_is_too_long_is_refused_with_a_length_and_without(page):
     pieces, headers = [b" " * 65_536] * 200, [(b"content-type", b"application/json")]
     for more in ([], [(b"content-length", b"13107200")]):
-        status, data = asyncio.run(ask(make_app(page, TOKEN), "POST", "/api/edits", b"", pieces, headers + more))
+        status, data = complete(ask(make_app(page, TOKEN), "POST", "/api/edits", b"", pieces, headers + more))
         assert status == 413 and "8 MB" in json.loads(data)["error"]
     with served_page(page) as address:
         client = Client(address)
@@ -198,8 +206,6 @@ def test_json_is_read_as_it_is_written_and_nothing_else_is():
 @pytest.fixture
 def impatient(page, monkeypatch):
     """The address of the page on a server as `browse` starts it, which waits for a second instead of ten."""
-    import threading
-
     monkeypatch.setattr(patience, "HEADER_SECONDS", 1.0)
     monkeypatch.setattr(patience, "REQUEST_SECONDS", 1.0)
     with open_listener(0) as listener:
