@@ -66,9 +66,10 @@ def test_a_log_is_split_into_edits_in_effect_and_edits_that_redo_brings_back(don
 
 def test_a_split_and_a_merge_hold_for_unseen_items_and_moves_and_rejects_do_not():
     split = Split(cluster=0, parts=[0, 7], centres=[[0.0], [10.0]])
-    log = [Move(items=[0], to=9), Reject(items=[0]), split, Merge(clusters=[1, 9], into=9)]
+    log = [Move(items=[0], to=9, name="new"), Reject(items=[0]), split, Merge(clusters=[1, 9], into=9)]
     after = edits.apply_to_unseen(np.array([0, 0, 1, 2]), np.array([[1.0], [9.0], [0.0], [0.0]]), log, [0, 1, 2, 3])
     assert after.labels.tolist() == [0, 7, 9, 2] and after.clusters == [0, 2, 3, 7, 9]
+    assert after.names == {9: "new"}
 
 
 def test_numbers_that_were_ever_in_use_are_those_of_labels_moves_and_splits_also_of_undone_ones():

@@ -31,6 +31,8 @@ def test_each_kind_of_edit_does_what_it_says():
         ({"do": "merge", "clusters": [1, 99], "into": 1}, "no cluster 99"),
         ({"do": "split", "cluster": 1, "parts": [1, 2], "centres": [[0.0], [1.0]]}, "number of another"),
         ({"do": "move", "items": [N], "to": 1}, "rows are 0 to 23"),
+        ({"do": "move", "items": [0], "to": 1, "name": "x"}, "number of another"),
+        ({"do": "move", "items": [0], "to": 9, "name": "a\nb"}, "cannot be shown"),
         ({"do": "reject", "items": [0, 99]}, "no item 99"),
     ],
 )
@@ -70,6 +72,7 @@ def test_what_is_no_edit_is_refused_in_one_sentence(values):
         '{"id":"0","at":"x","do":"merge","clusters":[1,2],"into":2}',
         '{"id":"0","at":"x","do":"split","cluster":1,"parts":[1,9],"centres":[[0.5],[1.0]]}',
         '{"id":"0","at":"x","items":[3,4],"do":"move","to":1}',
+        '{"id":"0","at":"x","items":[3],"do":"move","to":9,"name":"new"}',
         '{"id":"0","at":"x","items":[3],"do":"reject"}',
         '{"id":"0","at":"x","items":[3],"do":"restore"}',
         '{"id":"0","at":"x","do":"undo"}',

@@ -98,3 +98,46 @@ def test_a_reader_parses_only_what_is_new_and_starts_over_with_another_log(tmp_p
     assert reader.edits() == [other]
     (tmp_path / edits.LOG).unlink()
     assert reader.edits() == []
+
+
+def test_an_edit_that_is_made_under_the_lock_sees_every_line_before_it(tmp_path):
+    edits.append(tmp_path, Undo())
+    made = edits.append_made(tmp_path, lambda: Name(cluster=len(edits.read_edits(tmp_path)), name="x"))
+    assert made.cluster == 1 and edits.read_edits(tmp_path)[1:] == [made]
+
+
+def test_making_none_or_failing_leaves_the_log_as_it_was(tmp_path):
+    edits.append(tmp_path, Undo())
+    before = (tmp_path / edits.LOG).read_bytes()
+    assert edits.append_made(tmp_path, lambda: None) is None
+
+    def refuse():
+        raise UserError("it does not fit")
+
+    with pytest.raises(UserError, match="does not fit"):
+        edits.append_made(tmp_path, refuse)
+    assert (tmp_path / edits.LOG).read_bytes() == before
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from selflabel.base.errors import UserError
+from selflabel.edits import Name, Reject, append, read_edits
+folder = Path(sys.argv[1])
+append(folder, Name(cluster=1, name="x"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    append(folder, Reject(items=list(range(5000))))
+except UserError as error:
+    print(error)
+assert len(read_edits(folder)) == 1
+append(folder, Name(cluster=1, name="y"))
+assert len(read_edits(folder)) == 2
+"""
+
+
+def test_an_edit_for_which_there_is_no_room_is_one_sentence_and_leaves_no_half_line(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "the edit cannot be written" in done.stdout and done.stdout.count("\n") == 1

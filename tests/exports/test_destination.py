@@ -1,6 +1,8 @@
 """Where an export is written: nothing overwritten unasked, and nothing left of one that fails."""
 
 import errno
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,3 +94,42 @@ def test_a_folder_is_renamed_when_it_is_complete_and_takes_the_place_of_an_older
         (folder / "x.txt").write_text("three")
         raise KeyError
     assert (out / "x.txt").read_text() == "two" and [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from selflabel.base.errors import UserError
+from selflabel.exports import EXPORTS, export
+from selflabel.gallery.export_job import ExportJob
+from selflabel.runs.run import Run
+run, out = Run.open(Path(sys.argv[1])), Path(sys.argv[2])
+paths = run.paths
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+for name in sys.argv[3:]:
+    for write in (lambda: export(run, name, out / name), lambda: ExportJob(run, paths, None, False).write(name)):
+        try:
+            write()
+        except UserError as error:
+            print(name, error)
+"""
+
+
+def test_a_full_disk_is_one_sentence_for_every_format_and_leaves_nothing(photos, tmp_path):
+    before = sorted(path.name for path in photos.folder.parent.iterdir())
+    command = [sys.executable, "-c", FULL_DISK, str(photos.folder), str(tmp_path / "out"), *EXPORTS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(" ")[0] for line in lines] == [name for name in EXPORTS for _ in range(2)]
+    assert all("cannot be written (" in line and "make room" in line for line in lines), lines
+    assert sorted(path.name for path in photos.folder.parent.iterdir()) == sorted({*before, "out"})
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("name", ["csv", "folders"])
+@pytest.mark.parametrize("place", ["/proc/nothing/x", "/dev/null/x", "x" * 300])
+def test_a_place_that_cannot_be_written_is_one_sentence(name, place, photos, tmp_path):
+    with pytest.raises(UserError, match="cannot be written") as error:
+        export(photos, name, tmp_path / place)
+    assert "\n" not in str(error.value)

@@ -55,3 +55,13 @@ def test_a_rejected_item_keeps_the_cluster_that_it_had(editable):
 def test_an_item_is_not_its_own_neighbour(editable):
     editable.neighbours = np.tile(np.array([4, 4, 9]), (180, 1))
     assert item_details(editable, editable.state, SourceOf([]), 4)["neighbours"] == [9]
+
+
+def test_what_the_run_took_it_for_is_said_in_the_clusters_that_there_are_now(editable):
+    before = item_details(editable, editable.state, SourceOf([]), 57)["top"]
+    editable.add_edit({"do": "merge", "clusters": [3, 5], "into": 5})
+    after = item_details(editable, editable.state, SourceOf([]), 57)["top"]
+    assert [top["cluster"] for top in after] == [2, 5] and after[1]["share"] == before[1]["share"]
+    editable.add_edit({"do": "merge", "clusters": [2, 5], "into": 5})
+    merged = item_details(editable, editable.state, SourceOf([]), 57)["top"]
+    assert [top["cluster"] for top in merged] == [5] and merged[0]["share"] == pytest.approx(1, abs=1e-3)

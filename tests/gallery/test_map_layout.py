@@ -1,11 +1,13 @@
 """The map's window and lasso against plain comparisons, and the computation of the map in a process of its own."""
 
 import numpy as np
+import pytest
 
 from selflabel.gallery.map_layout import (
     CELLS,
     MAX_POINTS,
     MapLayout,
+    cluster_places,
     encode_window,
     evenly_spaced,
     read_positions,
@@ -19,6 +21,8 @@ def test_the_map_is_computed_once_and_kept_in_the_run(picture_run):
     assert not layout.ready() and not layout.ready()  # the second call starts no second process
     assert layout.worker.wait(120) == 0
     assert layout.ready() and not layout.error
+    layout.follower.join(20)
+    assert layout.progress() == {"share": 0.05, "step": "finding neighbours"}  # so few items are not laid out by UMAP
     assert (np.load(run.folder / "map.npy") == layout.positions).all() and layout.positions.shape == (48, 2)
     again = MapLayout(run.folder, 48)
     assert again.ready() and again.worker is None
@@ -73,6 +77,15 @@ def test_a_crowded_window_shows_a_sample_of_points_and_the_density_of_all_items(
     light = light.reshape(CELLS, CELLS)
     assert inside == len(positions) and len(row) == MAX_POINTS == len(set(row)) and x.max() <= 0.5
     assert (light[:, : CELLS // 2] > 0).mean() > 0.8 and (light[:, CELLS // 2 + 1 :] == 0).all()
+
+
+def test_a_cluster_is_named_where_most_of_its_items_are_and_not_between_its_groups(editable):
+    positions = np.full((180, 2), 0.5, np.float32)
+    positions[:18], positions[18:30] = (0.1, 0.2), (0.9, 0.2)  # cluster 0, in two groups
+    places = {place["id"]: (place["x"], place["y"]) for place in cluster_places(positions, editable.state)}
+    assert places[0] == pytest.approx((0.1, 0.2), abs=1e-4) and places[5] == (0.5, 0.5) and next(iter(places)) == 2
+    editable.add_edit({"do": "merge", "clusters": [0, 1], "into": 1})
+    assert 0 not in [place["id"] for place in cluster_places(positions, editable.state)]
 
 
 def test_a_lasso_holds_the_items_inside_its_line():

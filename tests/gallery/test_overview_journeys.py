@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from selflabel.edits import append, parse, read_edits
 from selflabel.runs.run import Run
-from tests.gallery.browser import labels_of, names_of, open_cluster, until, wait_for
+from tests.gallery.browser import FOCUSED_ITEM, labels_of, names_of, open_cluster, until, wait_for
 from tests.gallery.conftest import cut_and_joined_clouds
 
 
@@ -213,3 +213,46 @@ def test_names_and_files_made_of_html_are_shown_as_they_are(visit, picture_run, 
     page.goto(f"{page.address}/#/map")
     page.wait_for_selector(".legend :text('<i>x')")
     assert page.evaluate("window.hacked") is None and page.query_selector("b:text-is('bold.png')") is None
+
+
+def test_clusters_of_one_name_are_told_apart_by_their_numbers_wherever_one_is_chosen(visit, picture_run):
+    run = picture_run()
+    for number in (1, 4):
+        append(run.folder, parse({"do": "name", "cluster": number, "name": "twin"}))
+    page = visit(run)
+    open_cluster(page, 2)
+    page.keyboard.press("m")
+    offers = page.locator("#offers li").all_inner_texts()
+    assert {("twin (1)", "no. 1 · 27 items"), ("twin (4)", "no. 4 · 30 items")} <= {tuple(o.split("\n")[-2:]) for o in offers}
+    page.keyboard.type("twin (4)")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast:has-text('merge of 2 clusters into twin (4)')")
+    assert (labels_of(run) == 4).sum() == 63
+
+
+def test_tiles_worth_a_look_carry_the_name_of_their_cluster(visit, picture_run):
+    run = picture_run()
+    append(run.folder, parse({"do": "name", "cluster": 5, "name": "by name"}))
+    page = visit(run)
+    page.keyboard.press("3")
+    until(page, f"{FOCUSED_ITEM}?.includes(', in Cluster 2')")  # the least sure of all are its three strays
+    shown = """() => {
+        const canvas = document.querySelector('.grid canvas'), g = canvas.getContext('2d');
+        return [...g.getImageData(14, 88, 60, 12).data].filter((v, i) => i % 4 === 0);
+    }"""
+    page.wait_for_timeout(500)
+    reds = page.evaluate(shown)
+    assert min(reds) < 90 and max(reds) > 200  # dark letters on a light ground
+    page.keyboard.press("End")
+    page.goto(f"{page.address}/#/search/0179")
+    until(page, f"{FOCUSED_ITEM}?.includes(', in by name')")
+
+
+def test_a_suggested_split_shows_both_halves(visit, picture_run):
+    run = picture_run(each=60)
+    page = visit(run)
+    page.wait_for_selector(".hints li:has-text('may be two')")
+    assert page.locator(".hints li:has-text('may be two')").first.locator("canvas").count() == 2
+    halves = page.evaluate("fetch('/api/hints').then((r) => r.json()).then((h) => h.splits.find((s) => s.cluster === 0).rows)")
+    assert len({row % 2 for row in halves[0]}) == len({row % 2 for row in halves[1]}) == 1
+    assert halves[0][0] % 2 != halves[1][0] % 2 and all(row < 60 for half in halves for row in half)

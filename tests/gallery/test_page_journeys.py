@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from selflabel.edits import read_edits
-from tests.gallery.browser import FOCUSED_ITEM, labels_of, names_of, until, wait_for, wait_for_items
+from selflabel.edits import append, parse, read_edits
+from tests.gallery.browser import FOCUSED_ITEM, labels_of, names_of, open_cluster, until, wait_for, wait_for_items
 
 LOADED = {
     "#/": "document.querySelector('.card') !== null",
@@ -184,6 +184,46 @@ def test_the_map_is_drawn_and_a_lasso_selects(visit, picture_run):
     page.keyboard.press("x")
     wait_for(page, lambda: (labels_of(run) == -1).sum() == 90)
     assert (labels_of(run)[:90] == -1).all()
+
+
+def test_the_map_names_its_clusters_and_only_the_larger_where_two_names_would_overlap(visit, picture_run):
+    run = picture_run()
+    centres = np.array([[0.2, 0.2], [0.8, 0.2], [0.5, 0.5], [0.2, 0.8], [0.8, 0.8], [0.5, 0.5]])
+    np.save(run.folder / "map.npy", np.repeat(centres, 30, axis=0).astype(np.float32))
+    append(run.folder, parse({"do": "name", "cluster": 3, "name": "named"}))
+    page = visit(run)
+    page.keyboard.press("2")
+    names = "document.querySelector('.mapbox > canvas')?.dataset.names"
+    until(page, f"{names}?.includes('named')")
+    assert sorted(page.evaluate(names).split(", ")) == ["Cluster 0", "Cluster 1", "Cluster 2", "Cluster 4", "named"]
+    append(run.folder, parse({"do": "merge", "clusters": [2, 4], "into": 4}))  # its items are in two places, most at the middle
+    until(page, f"!{names}.includes('Cluster 2')")
+    assert sorted(page.evaluate(names).split(", ")) == ["Cluster 0", "Cluster 1", "Cluster 4", "named"]
+
+
+def test_the_map_says_how_far_it_is(visit, picture_run):
+    page = visit(picture_run(each=8))
+    page.keyboard.press("2")
+    wait_for(page, lambda: re.search(r"once per run: .+, \d+%", page.inner_text(".mapnote")), "the progress")
+    until(page, "document.body.dataset.map === 'ready'")
+    assert page.inner_text(".mapnote") == ""
+
+
+def test_the_head_keeps_its_height_when_items_are_rejected(visit, picture_run):
+    run = picture_run()
+    page = visit(run)
+    open_cluster(page, 5)
+    heights = "[document.getElementById('top').offsetHeight, document.querySelector('.grid').getBoundingClientRect().top]"
+    before = page.evaluate(heights)
+    page.keyboard.press("x")
+    page.wait_for_selector("#top nav a:has-text('Rejected 1')")
+    assert page.evaluate(heights) == before and before[0] <= 53
+    assert page.evaluate("document.documentElement.scrollHeight") == 800
+
+
+def test_the_head_takes_little_of_a_narrow_screen(visit, picture_run):
+    page = visit(picture_run(each=8), width=400)
+    assert page.evaluate("document.getElementById('top').offsetHeight") < 90
 
 
 @pytest.mark.parametrize("width,height", [(1280, 800), (390, 844)])

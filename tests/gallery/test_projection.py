@@ -13,7 +13,10 @@ from tests.gallery.conftest import nearest
 @pytest.mark.slow
 def test_items_lie_near_their_neighbours_whether_umap_or_their_neighbours_placed_them(blobs):
     features, truth = blobs(n=600, k=4, d=10)
-    positions = project(features.astype(np.float16), sample=400)
+    reports = []
+    positions = project(features.astype(np.float16), sample=400, report=lambda share, step: reports.append((share, step)))
+    assert [share for share, _ in reports] == sorted(share for share, _ in reports) and reports[-1][0] == 1
+    assert list(dict.fromkeys(step for _, step in reports))[-2:] == ["laying out", "placing the other items"]
     assert positions.shape == (600, 2) and positions.min() >= -0.1 and positions.max() <= 1.1
     near = nearest(positions, 5)
     assert (truth[near] == truth[:, None]).mean() > 0.97

@@ -35,6 +35,26 @@ def test_rows_come_as_whole_numbers_of_four_bytes(client):
     assert client.status("/api/rows/99") == 409 and client.status("/api/rows/5?order=best") == 422
 
 
+def test_a_list_that_mixes_clusters_comes_with_the_label_of_each_item_where_it_is_asked_for(client):
+    client.post("/api/edits", {"do": "reject", "items": [7]})
+    response, data = client.request("/api/rows/all?order=row&labels=true")
+    rows, labels = np.frombuffer(data, "<i4").reshape(2, -1)
+    assert response.headers["x-selflabel-labels"] == "1" and rows.tolist() == [*range(7), *range(8, 48)]
+    assert labels.tolist() == [int(i // 8) if i not in (13, 14, 15) else 2 for i in rows]
+
+
+def test_an_edit_for_another_run_is_refused(client):
+    stamp = client.request("/api/version")[0].headers["x-selflabel-run"]
+    edit = {"do": "name", "cluster": 0, "name": "x"}
+    response, data = client.post("/api/edits", edit, X_Selflabel_Run="0" * 12)
+    assert response.status == 409 and "another run" in json.loads(data)["error"]
+    assert client.post("/api/edits", edit, X_Selflabel_Run=stamp)[0].status == 200
+
+
+def test_names_on_the_map_wait_for_it(client):
+    assert client.status("/api/places") == 409
+
+
 def test_a_bundle_holds_lengths_and_then_pictures_and_is_cached_only_for_its_own_run(client):
     stamp = client.request("/")[1].decode().split('data-stamp="')[1].split('"')[0]
     response, data = client.request(f"/api/thumbs/{stamp}?rows=3,7")

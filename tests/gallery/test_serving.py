@@ -50,6 +50,23 @@ def test_browse_says_when_the_pictures_cannot_be_shown(picture_run, tmp_path):
     assert "pictures cannot be shown" in errors and "--source" in errors
 
 
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from selflabel.gallery import serving
+from selflabel.runs.run import Run
+serving.print = lambda *words, **options: os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C as soon as the address would be seen
+serving.browse(Run.open(Path(sys.argv[1])), 0, open_browser=False)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_the_very_start_ends_the_page_without_a_word(picture_run):
+    command = [sys.executable, "-W", "always", "-c", INTERRUPTED, str(picture_run(each=8).folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "never awaited" not in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def test_the_next_free_port_is_taken():
     with open_listener(0) as first:
         port = first.getsockname()[1]

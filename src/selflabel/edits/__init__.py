@@ -1,8 +1,8 @@
 """WHAT A PERSON CHANGED: an append-only log of edits beside the labels, applied whenever they are read.
 
 `edits.jsonl` in the run folder holds one JSON object a line: `id`, `at` (UTC), `do` and the fields of that kind of edit. The
-labels as the run wrote them stay as they are. An edit that no longer fits after those before it (another browser tab was quicker)
-changes nothing.
+labels as the run wrote them stay as they are. An edit that does not fit after those before it changes nothing; `append_made`
+checks an edit while nobody else writes.
 """
 
 from selflabel.edits.applying import (
@@ -16,7 +16,7 @@ from selflabel.edits.applying import (
     used_numbers,
 )
 from selflabel.edits.kinds import Edit, Merge, Move, Name, Redo, Reject, Restore, Split, Undo, parse
-from selflabel.edits.log import LOG, LogReader, append, read_edits
+from selflabel.edits.log import LOG, LogReader, append, append_made, read_edits
 from selflabel.edits.splitting import fresh_numbers, make_split
 from selflabel.edits.state import REJECTED, EditedLabels, unedited_labels
 
@@ -36,6 +36,7 @@ __all__ = [
     "Undo",
     "active_edits",
     "append",
+    "append_made",
     "apply",
     "apply_in_order",
     "apply_to_unseen",

@@ -87,7 +87,8 @@ def apply_to_unseen(
     labels = unedited_labels(labels_M, clusters)
     for edit in active_edits(edits):
         if isinstance(edit, Move):
-            labels.add_clusters([] if edit.to in labels.used_numbers else [edit.to])
+            if edit.to not in labels.used_numbers:
+                edit.add_cluster(labels)
         elif not isinstance(edit, ItemEdit) and not edit.problem(labels):
             edit.apply_to(labels, features_MD)
     return labels

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_serializer, model_validator
 
 from selflabel.base.errors import UserError
 from selflabel.edits.nearest import FeatureRows, nearest_centre
@@ -61,9 +61,7 @@ class Name(BaseEdit):
     name: str = Field(max_length=MAX_NAME)
 
     def problem(self, labels: EditedLabels) -> str:
-        if any(not c.isprintable() for c in self.name):
-            return f"the name {self.name!r} has a character in it that cannot be shown; leave it out."
-        return missing_cluster([self.cluster], labels)
+        return unprintable(self.name) or missing_cluster([self.cluster], labels)
 
     def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
         labels.names.pop(self.cluster, None)
@@ -171,22 +169,38 @@ class Move(ItemEdit):
 
     Attributes:
         to: the cluster's number.
+        name: of a new cluster, at most 200 characters; the line in the log has it only where it is given.
     """
 
     do: Literal["move"] = "move"
     to: Cluster
+    name: str = Field(default="", max_length=MAX_NAME)
+
+    @model_serializer(mode="wrap")
+    def without_empty_name(self, serialize: Callable[[Move], dict[str, Any]]) -> dict[str, Any]:
+        return {field: value for field, value in serialize(self).items() if field != "name" or value}
 
     def problem(self, labels: EditedLabels) -> str:
+        if self.name and self.to in labels.used_numbers:
+            return f"{self.to} is the number of another cluster; name that one by an edit of its own."
         was_merged = self.to in labels.used_numbers and self.to not in labels.clusters
-        return missing_cluster([self.to], labels) if was_merged else super().problem(labels)
+        wrong_cluster = missing_cluster([self.to], labels) if was_merged else ""
+        return unprintable(self.name) or wrong_cluster or super().problem(labels)
 
     def apply_to(self, labels: EditedLabels, features: FeatureRows | None) -> None:
         labels.item_clusters[self.items] = self.to
         labels.rejected[self.items] = False
+        self.add_cluster(labels)
+
+    def add_cluster(self, labels: EditedLabels) -> None:
+        """Add the cluster, with its name, where it is a new one."""
         labels.add_clusters([self.to])
+        if self.name.strip():
+            labels.names[self.to] = self.name.strip()
 
     def describe(self, cluster_name: Callable[[int], str]) -> str:
-        return f"move of {self.item_count} to {cluster_name(self.to)}"
+        target = f"new cluster “{self.name.strip()}”" if self.name.strip() else cluster_name(self.to)
+        return f"move of {self.item_count} to {target}"
 
 
 class Reject(ItemEdit):
@@ -227,6 +241,13 @@ class Redo(BaseEdit):
 
 Edit: TypeAlias = Name | Merge | Split | Move | Reject | Restore | Undo | Redo
 _EDIT: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="do")])
+
+
+def unprintable(name: str) -> str:
+    """What is wrong where a name has a character that cannot be shown; "" where it has none."""
+    if all(c.isprintable() for c in name):
+        return ""
+    return f"the name {name!r} has a character in it that cannot be shown; leave it out."
 
 
 def missing_cluster(clusters: Iterable[int], labels: EditedLabels) -> str:

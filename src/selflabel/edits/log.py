@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -94,18 +94,46 @@ def append(folder: Path, edit: Edit) -> Edit:
     Raises:
         UserError: the log cannot be written.
     """
+    written = append_made(folder, lambda: edit)
+    assert written is not None
+    return written
+
+
+def append_made(folder: Path, make: Callable[[], Edit | None]) -> Edit | None:
+    """Add an edit that is made while nobody else can write, so that it fits the labels that it is for.
+
+    Args:
+        folder: the run folder.
+        make: returns the edit, or None for none; what it raises leaves the log as it was.
+
+    Returns:
+        The edit, as `append`; None where there is none.
+
+    Raises:
+        UserError: the log cannot be written, or by `make`.
+    """
     file = Path(folder) / LOG
-    data = edit.model_dump_json().encode() + b"\n"
     try:
         with open_locked(file) as handle:
             end = remove_partial_line(handle)
-            if os.write(handle, data) != len(data):
-                os.ftruncate(handle, end)
-                raise OSError("the disk is full")
-            os.fsync(handle)
+            edit = make()
+            if edit is not None:
+                write_line(handle, end, edit)
     except OSError as error:
         raise UserError(f"{file}: the edit cannot be written ({error}); make room or change the folder's permissions.") from error
     return edit
+
+
+def write_line(handle: int, end: int, edit: Edit) -> None:
+    """Write an edit at the end of a log of `end` bytes, whole or not at all."""
+    data = edit.model_dump_json().encode() + b"\n"
+    try:
+        if os.write(handle, data) != len(data):
+            raise OSError("the disk is full")
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, end)
+        raise
 
 
 @contextmanager

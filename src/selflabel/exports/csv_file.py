@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from selflabel.base.cells import plain_cell
 from selflabel.base.csv_writer import csv_writer
 from selflabel.exports.context import ExportContext, Item
 
@@ -21,4 +22,4 @@ def write(context: ExportContext, file: Path) -> None:
 
 def cells(item: Item) -> list[Any]:
     """An item's line, in the order of COLUMNS."""
-    return [item.row, item.path, item.category.cluster, f"{item.confidence:.4f}", item.category.name]
+    return [item.row, item.path, item.category.cluster, f"{item.confidence:.4f}", plain_cell(item.category.name)]

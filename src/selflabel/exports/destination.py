@@ -64,23 +64,36 @@ def check_folder(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Say in one sentence that a path cannot be looked at or written: the disk is full or read-only, a folder is not ours, ...
+
+    Raises:
+        UserError: see above.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be written ({reason}); make room, or give another place with --out.") from error
+
+
+@contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path` that is renamed to it when the `with` ends; one that fails leaves nothing.
 
     Raises:
         UserError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(TEMPORARY)))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        old = folder.with_name(f"{folder.name}.old")
-        if path.exists():
-            path.rename(old)
-        folder.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); make room, or give another place.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(TEMPORARY)))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            old = folder.with_name(f"{folder.name}.old")
+            if path.exists():
+                path.rename(old)
+            folder.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

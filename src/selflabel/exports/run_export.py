@@ -13,7 +13,7 @@ import selflabel
 from selflabel.base.errors import UserError
 from selflabel.base.files import remove_leftovers, write_atomically, write_text
 from selflabel.exports.context import LEFT_OUT, ExportContext, Progress, SkippedItems, open_context
-from selflabel.exports.destination import RECORD, TEMPORARY, atomic_folder, check_destination, default_path
+from selflabel.exports.destination import RECORD, TEMPORARY, atomic_folder, check_destination, default_path, writable
 from selflabel.exports.fitting import check_fits
 from selflabel.exports.registry import Format, find_format
 from selflabel.runs.run import Run
@@ -80,14 +80,16 @@ def export(
     if how not in FILE_MODES or (how != "copy" and not export_format.can_link):
         raise UserError(f"--{how}: {to} writes files of its own; leave it out.")
     path = (out or default_path(run, to)).absolute()
-    check_destination(path, export_format.ending, overwrite)
+    with writable(path):
+        check_destination(path, export_format.ending, overwrite)
     remove_leftovers(path.parent, path.stem if export_format.ending else TEMPORARY)
     context = open_context(run, path.name, raw, how, source, follow_links, progress)
     check_fits(to, export_format, context)
     if not len(context.rows):
         raise UserError(f"{run.folder}: every item is rejected, so nothing is left to export; add --raw, or restore some.")
     if export_format.ending:
-        write_atomically(path, lambda p: export_format.write(context, p))
+        with writable(path):
+            write_atomically(path, lambda p: export_format.write(context, p))
         return result_of(path, context)
     with atomic_folder(path) as folder:
         result = write_folder(to, export_format, context, folder, path)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from selflabel.gallery.editable_run import EditableRun, LabelState
+from selflabel.gallery.suggestions import current_clusters
 from selflabel.runs.missing import Missing
 from selflabel.runs.sources import Source
 
@@ -38,17 +39,23 @@ def item_details(run: EditableRun, now: LabelState, source: Source, row: int) ->
         "agreement": round(float(now.agreement[row]) / 255, 4),
         "has_decision": bool(now.has_decision[row]),
         "class": run.classes[truth] if truth >= 0 else "",
-        "top": top_clusters(run, row),
+        "top": top_clusters(run, now, row),
         "neighbours": [n for n in dict.fromkeys(near) if n != row],
         "media": media,
         "missing": missing,
     }
 
 
-def top_clusters(run: EditableRun, row: int) -> list[dict[str, Any]]:
-    """The clusters that the run itself finds most probable for an item, before any edit."""
-    pairs = zip(run.top_labels[row].tolist(), run.top_probs[row].tolist())
-    return [{"cluster": c, "share": round(p, 4)} for c, p in pairs]
+def top_clusters(run: EditableRun, now: LabelState, row: int) -> list[dict[str, Any]]:
+    """The clusters that the run finds most probable for an item, as they are after the edits: merged ones add up, and one whose
+    items were split or moved is where most of them are now. One that has no items is left out.
+    """
+    current, shares = current_clusters(run, now), dict[int, float]()
+    for cluster, share in zip(run.top_labels[row].tolist(), run.top_probs[row].tolist()):
+        now_called = int(current[cluster]) if cluster >= 0 else -1
+        if now_called >= 0:
+            shares[now_called] = shares.get(now_called, 0) + share
+    return [{"cluster": c, "share": round(p, 4)} for c, p in sorted(shares.items(), key=lambda pair: -pair[1])]
 
 
 def available_media(source: Source, row: int) -> tuple[str, str]:

@@ -22,21 +22,24 @@ from selflabel.edits import (
     Edit,
     EditedLabels,
     LogReader,
-    append,
+    Redo,
+    Split,
+    Undo,
+    append_made,
     apply_in_order,
     check,
-    parse,
     resolve_undo,
     unedited_labels,
     used_numbers,
 )
 from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
+from selflabel.gallery.edit_requests import check_request, fit_edit, fit_split
+from selflabel.gallery.truth import read_truth_classes
 from selflabel.runs.reading import MAX_LABEL, damaged, read_table
-from selflabel.runs.run import Paths, Run, is_class, read_truth
+from selflabel.runs.run import Paths, Run
 
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
-MAX_SPLIT_PARTS = 100
 REQUIRED_FILES = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
 
@@ -166,38 +169,89 @@ class EditableRun:
 
     # ------------------------------------------------------------------------------------------------------- editing
 
-    def add_edit(self, values: dict) -> LabelState:
-        """Append one edit to the log.
+    def add_edit(self, values: Any) -> LabelState:
+        """Append one edit to the log, as `record_edit`; the state after it."""
+        return self.record_edit(values)[0]
+
+    def record_edit(self, values: Any) -> tuple[LabelState, Edit | None]:
+        """Append one edit to the log, if it fits the labels as they are then, after those of every other process.
 
         Args:
-            values: `do` and the fields of that kind of edit; for a split, `cluster` and the number of `parts`.
+            values: a request (see `edit_requests`). One whose `id` is in the log already is not appended again.
 
         Returns:
-            The state after it.
+            The state after it, and the edit that was made, undone or redone; None for an undo or redo that was there already.
 
         Raises:
             UserError: the edit does not fit the labels as they are now.
         """
-        now = self.state
-        if values.get("do") in ("undo", "redo") and getattr(now, values["do"]) is None:
-            raise UserError(f"there is nothing to {values['do']}.")
-        edit = self.make_split(now, values) if values.get("do") == "split" else parse(values)
-        check(edit, now.edited, len(self))
-        append(self.folder, edit)
-        return self.state
+        values = check_request(values)
+        before = self.state
+        known = self.known_edit(values)
+        split = self.make_split(before, values) if known is None and values.get("do") == "split" else None
+        edit, concerned = self.fitted(values, before, split)  # what does not fit is refused before the log is opened
 
-    def make_split(self, now: LabelState, values: dict) -> Edit:
-        cluster, parts = values.get("cluster"), values.get("parts", 2)
-        if not isinstance(cluster, int) or cluster not in now.edited.clusters:
-            raise UserError(f"there is no cluster {cluster} (it may have been merged); reload the page.")
-        if not isinstance(parts, int) or not 2 <= parts <= MAX_SPLIT_PARTS:
-            raise UserError(f"{parts} parts cannot be made; ask for 2 to {MAX_SPLIT_PARTS}.")
+        def make() -> Edit | None:
+            nonlocal concerned
+            edit, concerned = self.fitted(values, before, split)
+            return edit
+
+        if edit is not None:
+            append_made(self.folder, make)
+        return self.state, concerned
+
+    def fitted(self, values: dict[str, Any], before: LabelState, split: Split | None) -> tuple[Edit | None, Edit | None]:
+        """The edit to append for a request, None where it is in the log, and the edit that it makes, undoes or redoes.
+
+        A `split` was made in the state `before`. An edit that does not fit the labels as they are now is a UserError.
+        """
+        now, known = self.state, self.known_edit(values)
+        if known is not None:
+            return None, None if isinstance(known, Undo | Redo) else known
+        if split is None:
+            edit = fit_edit(values, self.used_numbers(now))
+        elif same_members(before, now, split.cluster):
+            edit = fit_split(split, values, self.used_numbers(now))
+        else:
+            raise UserError(f"another edit changed cluster {split.cluster} while it was split; look at it and split it again.")
+        return edit, self.check_fits(edit, now)
+
+    def known_edit(self, values: dict[str, Any]) -> Edit | None:
+        """The edit of the log that has the id of a request, or None."""
+        with self.lock:
+            known = next((edit for edit in self.log.edits() if edit.id == values.get("id")), None)
+        if known is not None and known.do != values.get("do"):
+            raise UserError(f"not an edit: id: {known.id} is the id of another edit; take a new one.")
+        return known
+
+    def check_fits(self, edit: Edit, now: LabelState) -> Edit:
+        """The edit that is made, undone or redone; an error where it does not fit the labels."""
+        if isinstance(edit, Undo | Redo):
+            concerned = now.undo if isinstance(edit, Undo) else now.redo
+            if concerned is None:
+                raise UserError(f"there is nothing to {edit.do}.")
+            return concerned
+        check(edit, now.edited, len(self))
+        return edit
+
+    def make_split(self, now: LabelState, values: dict[str, Any]) -> Split:
+        """The split that a request asks for."""
+        cluster, parts = values["cluster"], values.get("parts", 2)
+        if cluster not in now.edited.clusters:
+            raise UserError(f"there is no cluster {str(cluster)[:20]} (it may have been merged); reload the page.")
         with single_thread():
             return split_by_features(cluster, self.features, now.members(cluster), parts, self.used_numbers(now))
 
     def used_numbers(self, now: LabelState) -> set[int]:
         """Every number that a cluster has or had, in undone edits too."""
         return now.edited.used_numbers | now.undone_numbers
+
+
+def same_members(before: LabelState, now: LabelState, cluster: int) -> bool:
+    """Whether a cluster has the same items in two states."""
+    if before is now:
+        return True
+    return cluster in now.edited.clusters and np.array_equal(np.sort(before.members(cluster)), np.sort(now.members(cluster)))
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -234,65 +288,6 @@ def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
     ):
         raise damaged(file, "does not have as many labels for each item, or has impossible ones")
     return labels.reshape(n, -1).astype(np.int32), probs.reshape(n, -1).astype(np.float16)
-
-
-def read_truth_classes(run: Run, paths: Paths, truth: Path | None) -> tuple[list[str], np.ndarray | None]:
-    """Names of the true classes and (N,) each item's class index, -1 where it is unknown; None without any truth.
-
-    Raises:
-        UserError: the file has no truth of this run.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    file = truth or run.folder / "truth.csv"
-    if truth is None and not file.exists():
-        return [], None
-    truth_paths, classes = read_truth_columns(file)
-    encoded = classes.dictionary_encode()
-    are_classes = pa.array([c is not None and is_class(c) for c in encoded.dictionary.to_pylist()], pa.bool_())
-    known = pc.fill_null(are_classes.take(encoded.indices), False)
-    truth_paths, encoded = truth_paths.filter(known), classes.filter(known).dictionary_encode()
-    if not len(truth_paths) and truth is None:  # the source has a column of classes, and all its cells are empty
-        return [], None
-    rows = pc.index_in(pa.array(paths), truth_paths)
-    if rows.null_count == len(rows):
-        raise UserError(f"{file}: none of its paths is in {run.folder}; the run's first is {paths[0]}.")
-    codes = encoded.indices.take(rows).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return [str(c) for c in encoded.dictionary.to_pylist()], codes
-
-
-def read_truth_columns(file: Path) -> tuple[Any, Any]:
-    """Paths and classes as pyarrow arrays; a million lines as Python strings would take half a gigabyte."""
-    import pyarrow as pa
-
-    if file.suffix.lower() == ".csv" and file.exists():
-        try:
-            columns = read_csv_columns(file)
-        except pa.ArrowInvalid:
-            columns = None  # read_truth raises an error that says what is wrong with the file
-        if columns:
-            return columns
-    by_path = read_truth(file)
-    return pa.array(list(by_path), pa.string()), pa.array(list(by_path.values()), pa.string())
-
-
-def read_csv_columns(file: Path) -> tuple[Any, Any] | None:
-    """The columns of paths and of classes; None where the CSV lacks one."""
-    import pyarrow as pa
-    import pyarrow.csv
-
-    from selflabel.items import TRUTH_COLUMNS
-
-    parse_options = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    header = pyarrow.csv.open_csv(file, parse_options=parse_options).schema.names
-    column = next((c for c in TRUTH_COLUMNS if c in header), None)
-    if "path" not in header or column is None:
-        return None
-    text = {"path": pa.string(), column: pa.string()}
-    options = pyarrow.csv.ConvertOptions(column_types=text, include_columns=["path", column])
-    table = pyarrow.csv.read_csv(file, parse_options=parse_options, convert_options=options)
-    return table["path"].combine_chunks(), table[column].combine_chunks()
 
 
 @contextmanager

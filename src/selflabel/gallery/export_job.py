@@ -40,7 +40,7 @@ class ExportJob:
         names.sort(key=lambda name: FIRST_FORMATS.index(name) if name in FIRST_FORMATS else len(FIRST_FORMATS))
         return [{"name": name, "what": EXPORTS[name].description} for name in names]
 
-    def write(self, name: str) -> dict[str, Any]:
+    def write(self, name: Any) -> dict[str, Any]:
         """Write one export.
 
         Args:
@@ -54,12 +54,13 @@ class ExportJob:
         """
         from selflabel.exports import EXPORTS, default_path, export
 
+        if not isinstance(name, str) or name not in EXPORTS:
+            raise UserError(f"{str(name)[:40]}: there is no such format; there are {', '.join(EXPORTS)}.")
         if not self.lock.acquire(blocking=False):
             raise UserError("another export is being written; wait for it.")
         try:
             self.progress = (0, 0)
-            ending = EXPORTS[name].ending if name in EXPORTS else ""
-            path = unused_path(default_path(self.run, name), ending)
+            path = unused_path(default_path(self.run, name), EXPORTS[name].ending)
             return export(self.run, name, path, progress=self.on_progress, **self.options).as_dict()
         finally:
             self.lock.release()

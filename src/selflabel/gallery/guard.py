@@ -50,8 +50,10 @@ class Guard:
         await (response or self.app)(scope, receive, with_security_headers(send))
 
     def refusal(self, scope: Scope) -> Response | None:
-        """The 403 response, or None where the request is allowed."""
+        """The response to a request that is not passed on, or None where it is allowed."""
         headers = Headers(scope=scope)
+        if "\0" in scope["path"]:
+            return PlainTextResponse("404: there is nothing at this address.\n", 404)  # no file system takes such a name
         why = origin_error(headers, scope["method"])
         if not why and not self.has_token(scope, headers):
             why = "the address lacks its token; open the page with the whole address that `selflabel browse` printed"

@@ -10,6 +10,7 @@ from selflabel.base.errors import UserError
 from selflabel.gallery.editable_run import EditableRun, LabelState
 
 MAX_SEARCH_RESULTS = 100_000
+MAX_DIGITS = 12  # of a cluster's number; Python refuses to convert thousands
 
 Order = Literal["typical", "unsure", "row"]
 
@@ -38,7 +39,8 @@ def list_rows(run: EditableRun, now: LabelState, view: str, order: Order, query:
     elif view == "search":
         rows = search_paths(run, query)
     else:
-        if not view.isdecimal() or int(view) not in now.edited.clusters:
+        is_number = view.isascii() and view.isdecimal() and len(view) < MAX_DIGITS
+        if not is_number or int(view) not in now.edited.clusters:
             raise UserError(f"there is no cluster {view[:20]} (it may have been merged); reload the page.")
         rows = now.members(int(view))
     if view in ("all", "search") and order != "row":

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from selflabel.base.errors import UserError
+from selflabel.gallery.editable_run import LabelState
 from selflabel.gallery.projection import MAP_FILE
 from selflabel.runs.reading import file_in, read_array
 
 MAX_POINTS = 50_000
 CELLS = 256  # along one side of the density image
+MAX_PLACES = 400  # clusters whose names are placed
+PLACE_CELLS = 12  # along one side of the grid on which the place is looked for
+PLACE_ITEMS = 1000  # most typical items of a cluster, at whose middle its name stands
 LASSO_CELLS = 1024  # along one side of the grid on which a lasso is tested
 Window = tuple[float, float, float, float]  # left, top, right, bottom, in the unit square of the map
 
@@ -33,13 +39,21 @@ class MapLayout:
     Attributes:
         positions: (N, 2) float32, or None until they are ready.
         error: why they could not be computed, or "".
+        share: of the computation that is done, 0 to 1.
+        step: what it is doing, or "".
     """
 
     def __init__(self, folder: Path, n_items: int):
         self.folder, self.n_items, self.lock = folder, n_items, threading.Lock()
         self.positions: np.ndarray | None = None
         self.worker: subprocess.Popen | None = None
-        self.error = ""
+        self.messages: IO[bytes] | None = None  # what the process writes to its stderr
+        self.error = self.step = ""
+        self.share = 0.0
+
+    def progress(self) -> dict[str, Any]:
+        """The `share` that is done and the current `step`; nothing before the first."""
+        return {"share": self.share, "step": self.step} if self.step else {}
 
     def ready(self) -> bool:
         """Whether the positions are there; the first call that finds none starts the computation."""
@@ -52,11 +66,26 @@ class MapLayout:
             if self.positions is not None:
                 return True
             if self.worker is None:
-                command = [sys.executable, "-m", "selflabel.gallery.projection", str(self.folder)]
-                self.worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                self.start()
             else:
-                self.error = last_error_line(self.worker) or "the map could not be worked out"
+                self.error = last_line(self.messages) or "the map could not be worked out"
             return False
+
+    def start(self) -> None:
+        """Start the computation in a process of its own."""
+        command = [sys.executable, "-m", "selflabel.gallery.projection", str(self.folder)]
+        self.messages = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads would fill up and stop the process
+        self.worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.messages)
+        self.follower = threading.Thread(target=self.follow, args=[self.worker.stdout], daemon=True)
+        self.follower.start()
+
+    def follow(self, lines: IO[bytes]) -> None:
+        """Note each step that the process reports."""
+        with lines:
+            for line in lines:
+                share, _, step = line.decode(errors="replace").strip().partition(" ")
+                if step:
+                    self.share, self.step = float(share), step
 
     def close(self) -> None:
         """End a computation that is still running."""
@@ -65,9 +94,42 @@ class MapLayout:
             self.worker.wait()
 
 
-def last_error_line(process: subprocess.Popen) -> str:
-    text = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+def last_line(file: IO[bytes] | None) -> str:
+    """The last line that was written to a file, or ""."""
+    if file is None:
+        return ""
+    file.seek(0)
+    text = file.read().decode(errors="replace").strip()
     return text.splitlines()[-1] if text else ""
+
+
+def cluster_places(positions: np.ndarray, now: LabelState) -> list[dict[str, Any]]:
+    """Where the names of clusters stand on the map: where most of their most typical items are, the largest cluster first.
+
+    Args:
+        positions: (N, 2) float32.
+        now: the labels.
+
+    Returns:
+        Records of `id`, `x` and `y`, at most 400.
+    """
+    largest = np.argsort(-now.sizes, kind="stable")[:MAX_PLACES]
+    places = [(int(c), densest_place(positions[now.members(int(c))[:PLACE_ITEMS]])) for c in largest if now.sizes[c]]
+    return [{"id": c, "x": round(float(x), 5), "y": round(float(y), 5)} for c, (x, y) in places]
+
+
+def densest_place(points: np.ndarray) -> np.ndarray:
+    """(2,) the median of the points around the fullest cell of a grid: a cluster in two groups is named at one, not between.
+
+    Example:
+        >>> densest_place(np.array([[0.1, 0.1], [0.12, 0.1], [0.11, 0.1], [0.9, 0.9]])).tolist()
+        [0.11, 0.1]
+    """
+    cells = np.floor(points * PLACE_CELLS).astype(int)
+    numbers, counts = np.unique(cells, axis=0, return_counts=True)
+    middle = (numbers[counts.argmax()] + 0.5) / PLACE_CELLS
+    near = np.abs(points - middle).max(axis=1) <= 1 / PLACE_CELLS
+    return np.median(points[near], axis=0)
 
 
 def read_positions(file: Path, n_items: int) -> np.ndarray | None:

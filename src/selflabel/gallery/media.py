@@ -6,7 +6,6 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from selflabel.base.files import open_regular
 from selflabel.items import Blob
+from selflabel.runs.missing import Missing
 
 BLOCK_BYTES = 262_144
 MEDIA_TYPES = {  # an ending that is not here is sent as bytes, which a browser offers to save
@@ -60,14 +60,14 @@ def media_response(blob: Blob, name: str, range_header: str | None) -> Response:
 
     Returns:
         Status 200 with everything, 206 with the range, or 416 where the range cannot be served.
+
+    Raises:
+        Missing: the file cannot be opened.
     """
-    file: BinaryIO
-    if blob.inside:
-        blob, file = replace(blob, offset=0), io.BytesIO(blob.read())
-        size = file.getbuffer().nbytes
-    else:
-        file = open_regular(blob.file)  # opened at once: a file that is deleted from here on is still sent whole
-        size = os.fstat(file.fileno()).st_size if blob.length is None else blob.length
+    try:
+        file, offset, size = open_bytes(blob)
+    except OSError as error:
+        raise Missing(f"it cannot be read ({error.strerror or error})") from error
     headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
     byte_range = parse_range(range_header, size)
     if byte_range is None:
@@ -77,8 +77,17 @@ def media_response(blob: Blob, name: str, range_header: str | None) -> Response:
     headers["content-length"] = str(last - first + 1)
     if range_header:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
-    body = read_bytes(file, blob.offset + first, last - first + 1)
+    body = read_bytes(file, offset + first, last - first + 1)
     return StreamingResponse(body, 206 if range_header else 200, headers, media_type(name))
+
+
+def open_bytes(blob: Blob) -> tuple[BinaryIO, int, int]:
+    """An open file, and where in it a blob begins and how long it is, in bytes. Raises OSError."""
+    if blob.inside:
+        data = blob.read()
+        return io.BytesIO(data), 0, len(data)
+    file = open_regular(blob.file)  # opened at once: a file that is deleted from here on is still sent whole
+    return file, blob.offset, os.fstat(file.fileno()).st_size if blob.length is None else blob.length
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -90,7 +99,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """
     if not header:
         return 0, size - 1
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
     if match is None or match.groups() == ("", ""):
         return None
     start, end = match.groups()

@@ -5,12 +5,15 @@ among its nearest items of the sample. This runs in a process of its own, becaus
 and delay its responses.
 
     python -m selflabel.gallery.projection RUN
+
+prints a line for each step, and whenever one gets on: the share that is done, 0 to 1, and what is being done.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,29 +28,37 @@ PLACING_NEIGHBOURS = 5  # items of the sample that place one of the others
 DIRECTIONS = 50
 BLOCK = 16_384  # items that are placed together
 SEED = 0
+EPOCHS = 200
+LAYOUT_FROM, LAYOUT_TO = 0.15, 0.7  # share of the work that is done when UMAP begins to lay out, and when it ends
+
+Report = Callable[[float, str], None]  # (share done, step)
 
 
-def project(features_ND: np.ndarray, sample: int = SAMPLE) -> np.ndarray:
+def project(features_ND: np.ndarray, sample: int = SAMPLE, report: Report = lambda share, step: None) -> np.ndarray:
     """Lay out all items in the plane.
 
     Args:
         features_ND: floats; may be memory-mapped.
         sample: number of items that UMAP lays out.
+        report: called at each step, and as it gets on.
 
     Returns:
         (N, 2) float32 positions, in [0, 1] apart from rare outliers.
     """
+    report(0, "reading the features")
     N = len(features_ND)
     rows = np.sort(np.random.default_rng(SEED).permutation(N)[:sample])
     mean, directions = principal_directions(np.asarray(features_ND[rows], np.float32))
     base = reduce_features(features_ND[rows], mean, directions)
-    base_layout = umap_layout(base)
+    report(0.05, "finding neighbours")
+    base_layout = umap_layout(base, report)
     positions = np.empty((N, 2), np.float32)
     positions[rows] = base_layout
     rest = np.setdiff1d(np.arange(N), rows)
     for start in range(0, len(rest), BLOCK):
         block = rest[start : start + BLOCK]
         positions[block] = place_among(reduce_features(features_ND[block], mean, directions), base, base_layout)
+        report(LAYOUT_TO + (1 - LAYOUT_TO) * (start + len(block)) / len(rest), "placing the other items")
     return to_unit_square(positions)
 
 
@@ -65,19 +76,36 @@ def reduce_features(x: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> 
     return np.ascontiguousarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9))
 
 
-def umap_layout(x: np.ndarray) -> np.ndarray:
+def umap_layout(x: np.ndarray, report: Report = lambda share, step: None) -> np.ndarray:
     """(n, 2) by UMAP; the two leading directions where there are too few items for it."""
     if len(x) < MIN_UMAP_ITEMS:
         return np.pad(x[:, :2], ((0, 0), (0, max(0, 2 - x.shape[1]))))
     near, distances = nearest(x, x, UMAP_NEIGHBOURS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        report(0.1, "starting UMAP")
         import umap
 
+        bar = {"disable": False, "file": EpochReport(report), "bar_format": "{n}", "mininterval": 0.3}
         reducer = umap.UMAP(
-            n_neighbors=UMAP_NEIGHBOURS, init="pca", random_state=SEED, n_epochs=200, precomputed_knn=(near, distances, None)
+            n_neighbors=UMAP_NEIGHBOURS, init="pca", random_state=SEED, n_epochs=EPOCHS, precomputed_knn=(near, distances, None),
+            tqdm_kwds=bar,
         )  # fmt: skip
         return reducer.fit_transform(x)
+
+
+class EpochReport:
+    """A file for UMAP's progress bar, which writes the number of epochs done into it."""
+
+    def __init__(self, report: Report):
+        self.report = report
+
+    def write(self, text: str) -> None:
+        if text.strip().isdecimal():
+            self.report(LAYOUT_FROM + (LAYOUT_TO - LAYOUT_FROM) * min(1, int(text) / EPOCHS), "laying out")
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 def place_among(x: np.ndarray, base: np.ndarray, base_layout: np.ndarray) -> np.ndarray:
@@ -107,7 +135,8 @@ def to_unit_square(positions: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Compute the map of the run folder in the first argument and write it whole."""
     folder = Path(sys.argv[1])
-    positions = project(np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False))
+    features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+    positions = project(features, report=lambda share, step: print(f"{share:.2f} {step}", flush=True))
     write_atomically(folder / MAP_FILE, lambda path: np.save(path, positions, allow_pickle=False))
 
 

@@ -6,25 +6,27 @@ import hashlib
 import io
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import Body, FastAPI, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from PIL.Image import Image
 
 from selflabel.base.errors import UserError
+from selflabel.gallery.bodies import BadRequest, body_limit, field, polygon, read_json, row_list
 from selflabel.gallery.details import item_details
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.export_job import ExportJob
+from selflabel.gallery.failures import LogFailures, add_failure_handlers
 from selflabel.gallery.guard import Guard
 from selflabel.gallery.listing import Order, list_rows
-from selflabel.gallery.map_layout import MapLayout, encode_window, rows_in_polygon
+from selflabel.gallery.map_layout import MapLayout, cluster_places, encode_window, rows_in_polygon
 from selflabel.gallery.media import media_response
 from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
 from selflabel.gallery.summary import describe_edit, overview
@@ -37,7 +39,9 @@ from selflabel.runs.thumbs import Thumbs
 
 HERE = Path(__file__).parent
 MAX_BUNDLE = 256  # thumbnails in one response
+MAX_LASSO_POINTS = 10_000
 ARRAY_PX = 512  # an item of an array is enlarged to about this for its details
+Edge = Annotated[float, Query(ge=-1e6, le=1e6, allow_inf_nan=False)]  # of a window of the map
 NOT_MODULES = ("main", "theme", "thumbs-worker")  # scripts that are loaded in another way than by an import
 
 
@@ -97,15 +101,14 @@ def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
-    app.exception_handler(UserError)(lambda _, error: JSONResponse({"error": str(error)}, 409))
-    app.exception_handler(Missing)(lambda _, error: JSONResponse({"error": str(error)}, 404))
+    add_failure_handlers(app)
     add_shell_routes(app, page)
     add_cluster_routes(app, page)
     add_item_routes(app, page)
     add_media_routes(app, page)
     add_map_routes(app, page)
     add_export_routes(app, page)
-    return Guard(app, token, cookie)
+    return Guard(LogFailures(app), token, cookie)
 
 
 def add_shell_routes(app: FastAPI, page: Page) -> None:
@@ -114,13 +117,14 @@ def add_shell_routes(app: FastAPI, page: Page) -> None:
 
     @app.get("/", response_class=HTMLResponse)
     def shell(request: Request) -> Response:
-        values = {"name": page.run.folder.resolve().name, "stamp": page.stamp, "modules": modules}
+        name = page.run.folder.resolve().name.encode(errors="replace").decode()
+        values = {"name": name, "stamp": page.stamp, "modules": modules}
         return templates.TemplateResponse(request, "page.html", values)
 
     @app.get("/api/about")
-    def about() -> dict[str, Any]:
+    def about() -> Response:
         report = page.run.report
-        return {
+        values = {
             "folder": str(page.run.folder.resolve()),
             "source": str(page.editable.settings.get("source", "")),
             "source_error": page.source_error,
@@ -129,12 +133,17 @@ def add_shell_routes(app: FastAPI, page: Page) -> None:
             "truth": page.editable.truth is not None,
             "modalities": list(page.run.modalities),
         }
+        return json_response(values)
 
 
 def add_cluster_routes(app: FastAPI, page: Page) -> None:
+    body = Depends(json_of(page))
+
     @app.get("/api/version")
-    def version() -> dict[str, int]:
-        return {"version": page.editable.state.version}
+    def version() -> Response:
+        response = json_response({"version": page.editable.state.version})
+        response.headers["x-selflabel-run"] = page.stamp  # a tab that was left open may be of another run
+        return response
 
     @app.get("/api/overview")
     def show_overview() -> Response:
@@ -145,34 +154,42 @@ def add_cluster_routes(app: FastAPI, page: Page) -> None:
         return page.suggestions()
 
     @app.post("/api/edits")
-    def edit(values: Annotated[dict[str, Any], Body()]) -> Response:
-        before = page.editable.state
-        now = page.editable.add_edit(values)
-        latest = before.undo if values.get("do") == "undo" else now.undo
-        return json_response(overview(page.editable, now) | {"edit": describe_edit(latest, now.edited.names)})
+    def edit(values: Any = body, x_selflabel_run: str = Header("")) -> Response:
+        if x_selflabel_run not in ("", page.stamp):
+            raise UserError("this tab shows another run than the server; reload the page.")
+        now, concerned = page.editable.record_edit(values)
+        return json_response(overview(page.editable, now) | {"edit": describe_edit(concerned, now.edited.names)})
 
 
 def add_item_routes(app: FastAPI, page: Page) -> None:
+    body = Depends(json_of(page))
+
     @app.get("/api/rows/{view}")
-    def rows(view: str, order: Order = "typical", q: str = "") -> Response:
-        listed = list_rows(page.editable, page.editable.state, view, order, q)
-        return bytes_response(listed.astype("<i4").tobytes())
+    def rows(view: str, order: Order = "typical", q: str = "", labels: bool = False) -> Response:
+        now = page.editable.state
+        listed = list_rows(page.editable, now, view, order, q).astype("<i4")
+        if not labels:
+            return bytes_response(listed.tobytes())
+        response = bytes_response(listed.tobytes() + now.labels[listed].astype("<i4").tobytes())
+        response.headers["x-selflabel-labels"] = "1"  # as many numbers again: each row's label
+        return response
 
     @app.get("/api/items/{row}")
-    def item(row: int) -> dict[str, Any]:
-        return item_details(page.editable, page.editable.state, page.source, check_row(page, row))
+    def item(row: int) -> Response:
+        return json_response(item_details(page.editable, page.editable.state, page.source, check_row(page, row)))
 
     @app.post("/api/likely")
-    def likely(items: Annotated[list[int], Body(embed=True, min_length=1)]) -> dict[str, Any]:
-        return likely_clusters(page.editable, page.editable.state, np.array([check_row(page, row) for row in items]))
+    def likely(values: Any = body) -> dict[str, Any]:
+        rows = row_list(field(values, "items"), len(page.editable))
+        return likely_clusters(page.editable, page.editable.state, np.array(rows))
 
 
 def add_media_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/thumbs/{stamp}")
-    def thumbs(stamp: str, rows: Annotated[str, Query(pattern=r"^\d+(,\d+)*$")]) -> Response:
+    def thumbs(stamp: str, rows: Annotated[str, Query(pattern=r"^[0-9]{1,12}(,[0-9]{1,12})*$")]) -> Response:
         requested_rows = [check_row(page, int(r)) for r in rows.split(",")]
         if len(requested_rows) > MAX_BUNDLE:
-            raise HTTPException(422, f"at most {MAX_BUNDLE} pictures at a time")
+            raise BadRequest(422, f"at most {MAX_BUNDLE} pictures at a time")
         data, is_complete = page.thumbs.bundle(requested_rows)
         is_cacheable = is_complete and stamp == page.stamp
         return bytes_response(data, "private, max-age=86400, immutable" if is_cacheable else "no-store")
@@ -193,15 +210,25 @@ def add_media_routes(app: FastAPI, page: Page) -> None:
 
 
 def add_map_routes(app: FastAPI, page: Page) -> None:
+    body = Depends(json_of(page))
+
     @app.get("/api/map")
-    def window(left: float = 0, top: float = 0, right: float = 1, bottom: float = 1) -> Response:
+    def window(left: Edge = 0, top: Edge = 0, right: Edge = 1, bottom: Edge = 1) -> Response:
         if not page.map.ready():
-            return JSONResponse({"error": page.map.error}, 202)
+            return json_response({"error": page.map.error, **page.map.progress()}, 202)
         assert page.map.positions is not None
         return bytes_response(encode_window(page.map.positions, page.editable.state.labels, (left, top, right, bottom)))
 
+    @app.get("/api/places")
+    def places() -> Response:
+        if page.map.positions is None:
+            raise UserError("the map is not there yet; wait for it.")
+        now = page.editable.state
+        return json_response({"version": now.version, "places": cluster_places(page.map.positions, now)})
+
     @app.post("/api/lasso")
-    def lasso(line: Annotated[list[tuple[float, float]], Body(min_length=3, max_length=10_000)]) -> Response:
+    def lasso(values: Any = body) -> Response:
+        line = polygon(values, MAX_LASSO_POINTS)
         if page.map.positions is None:
             raise UserError("the map is not there yet; wait for it.")
         rows = rows_in_polygon(page.map.positions, line)
@@ -209,13 +236,15 @@ def add_map_routes(app: FastAPI, page: Page) -> None:
 
 
 def add_export_routes(app: FastAPI, page: Page) -> None:
+    body = Depends(json_of(page))
+
     @app.get("/api/exports")
     def formats() -> dict[str, Any]:
         return {"formats": page.export_job.formats(), "progress": page.export_job.progress}
 
     @app.post("/api/exports")
-    def export(format: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
-        return page.export_job.write(format)
+    def export(values: Any = body) -> Response:
+        return json_response(page.export_job.write(field(values, "format")))
 
 
 # ---------------------------------------------------------------------------------------------------- shared by the routes
@@ -223,13 +252,24 @@ def add_export_routes(app: FastAPI, page: Page) -> None:
 
 def check_row(page: Page, row: int) -> int:
     if not 0 <= row < len(page.editable):
-        raise HTTPException(404, f"there is no item {row}")
+        raise BadRequest(404, f"there is no item {str(row)[:20]}")
     return row
 
 
-def json_response(values: dict[str, Any]) -> Response:
+def json_of(page: Page) -> Callable[[Request], Awaitable[Any]]:
+    """What a route depends on to get the JSON of its request."""
+    limit = body_limit(len(page.editable))
+
+    async def values(request: Request) -> Any:
+        return await read_json(request, limit)
+
+    return values
+
+
+def json_response(values: dict[str, Any], status: int = 200) -> Response:
     """JSON of plain values; FastAPI's own encoder inspects every value, which takes longest where there are many clusters."""
-    return Response(json.dumps(values, ensure_ascii=False, separators=(",", ":")), media_type="application/json")
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode(errors="replace"), status, media_type="application/json")  # a folder's name may be no Unicode
 
 
 def bytes_response(data: bytes, cache_control: str = "no-store") -> Response:

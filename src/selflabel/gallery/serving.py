@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from selflabel.base.errors import UserError
+from selflabel.gallery.patience import TimedProtocol
 from selflabel.gallery.server import Page, make_app
 from selflabel.runs.run import Run
 
 HOST = "127.0.0.1"
 PORT = 8765
 PORTS_TO_TRY = 20  # from the requested one on; then any free one
+MAX_CONNECTIONS = 256  # at a time; a browser opens six for each of its tabs, and further ones are answered with 503
 
 
 def browse(
@@ -52,19 +57,37 @@ def browse(
         server = make_server(make_app(page, token, f"selflabel-{bound_port}"))
         if page.source_error:
             print(f"selflabel: pictures cannot be shown: {page.source_error}.", file=sys.stderr)
-        print(f"{address}\nCtrl-C ends the page; every change is already on disk.", flush=True)
-        if open_browser and has_display():
-            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), early_interrupts(server):
+            print(f"{address}\nCtrl-C ends the page; every change is already on disk.", flush=True)
+            if open_browser and has_display():
+                threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
             server.run(sockets=[listener])
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """A server that logs errors only, and not those of requests that its own end cuts off."""
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, ws="none")
+    """A server that logs errors only, and not those of requests that its own end cuts off; bounded in connections and time."""
+    limits: dict[str, Any] = {"limit_concurrency": MAX_CONNECTIONS, "timeout_graceful_shutdown": 1}
+    config = uvicorn.Config(app, http=TimedProtocol, ws="none", log_level="error", access_log=False, **limits)
     server = uvicorn.Server(config)
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
     return server
+
+
+@contextmanager
+def early_interrupts(server: uvicorn.Server) -> Iterator[None]:
+    """Let a Ctrl-C that comes before the server handles it itself end the server as soon as it runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def open_listener(port: int) -> socket.socket:

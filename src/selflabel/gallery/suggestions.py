@@ -29,6 +29,7 @@ MIN_SPLIT_ITEMS = 40
 MAX_VALLEY = 0.4  # height of the valley over the lower mode, up to which a split is suggested
 MIN_GAP = 0.9  # distance between the halves over the usual distance between clusters, from which a split is suggested
 DIRECTIONS = 16
+SHOWN_OF_HALF = 4  # typical items of each half
 BINS = 18
 
 
@@ -41,12 +42,14 @@ class Modes:
         share: of the items in the smaller half, 0 to 0.5.
         gap: distance between the halves' centres.
         centre: (D,) of the whole cluster.
+        typical: places, among the items that were tested, of those nearest to the middle of the larger half, and of the smaller.
     """
 
     valley: float
     share: float
     gap: float
     centre: np.ndarray
+    typical: tuple[np.ndarray, np.ndarray]
 
 
 def suggest_edits(run: EditableRun, now: LabelState, modes_cache: dict[bytes, Modes]) -> dict[str, Any]:
@@ -105,11 +108,11 @@ def count_confusion(run: EditableRun, now: LabelState) -> tuple[np.ndarray, np.n
 
 def current_clusters(run: EditableRun, now: LabelState) -> np.ndarray:
     """For each of the run's original clusters, the cluster where most of its items are now; -1 where it was empty."""
-    current = np.full(int(run.top_labels.max(initial=0)) + 1, -1, np.int32)
     raw = run.raw_labels
+    current = np.full(max(int(run.top_labels.max(initial=0)), int(raw.max(initial=0))) + 1, -1, np.int32)
+    has_items = np.flatnonzero(np.bincount(raw[raw >= 0], minlength=len(current)))
+    current[has_items] = has_items
     changed_clusters = np.unique(raw[raw != now.labels])
-    unchanged = np.setdiff1d(np.unique(raw), changed_clusters)
-    current[unchanged[unchanged >= 0]] = unchanged[unchanged >= 0]
     for c in changed_clusters[changed_clusters >= 0]:
         numbers, counts = np.unique(now.labels[raw == c], return_counts=True)
         current[c] = numbers[counts.argmax()]
@@ -147,11 +150,13 @@ def likely_clusters(run: EditableRun, now: LabelState, rows: np.ndarray) -> dict
 
 
 def suggest_splits(run: EditableRun, now: LabelState, modes_cache: dict[bytes, Modes]) -> list[dict[str, Any]]:
-    """Clusters with two modes, the deepest valley first, each with its `valley` and the `share` of the smaller half."""
+    """Clusters with two modes, the deepest valley first, each with its `valley`, the `share` of the smaller half, and typical
+    `rows` of the larger half and of the smaller.
+    """
     modes = modes_of_largest(run, now, modes_cache)
     min_gap = MIN_GAP * median_nearest_distance(np.stack([m.centre for m in modes.values()])) if modes else 0
-    suggestions = [
-        {"cluster": c, "valley": round(m.valley, 3), "share": round(m.share, 3)}
+    suggestions: list[dict[str, Any]] = [
+        {"cluster": c, "valley": round(m.valley, 3), "share": round(m.share, 3), "rows": typical_rows(now, c, m)}
         for c, m in modes.items()
         if m.valley <= MAX_VALLEY and m.gap >= min_gap
     ]
@@ -164,13 +169,24 @@ def modes_of_largest(run: EditableRun, now: LabelState, modes_cache: dict[bytes,
     modes = {}
     with single_thread():
         for c in order[now.sizes[order] >= MIN_SPLIT_ITEMS].tolist():
-            rows = np.sort(now.members(c))
-            rows = rows[:: -(-len(rows) // SPLIT_SAMPLE)]
+            rows = tested_rows(now, c)
             key = rows.tobytes()
             if key not in modes_cache:
                 modes_cache[key] = two_modes(np.asarray(run.features[rows], np.float32))
             modes[c] = modes_cache[key]
     return modes
+
+
+def tested_rows(now: LabelState, cluster: int) -> np.ndarray:
+    """Rows of a cluster, evenly spaced where there are many."""
+    rows = np.sort(now.members(cluster))
+    return rows[:: -(-len(rows) // SPLIT_SAMPLE)]
+
+
+def typical_rows(now: LabelState, cluster: int, modes: Modes) -> list[list[int]]:
+    """Rows of a few typical items of each half, those of the larger half first."""
+    rows = tested_rows(now, cluster)
+    return [rows[places].tolist() for places in modes.typical]
 
 
 def median_nearest_distance(centres: np.ndarray) -> float:
@@ -191,7 +207,8 @@ def median_nearest_distance(centres: np.ndarray) -> float:
 def two_modes(x: np.ndarray) -> Modes:
     """Divide the (n, D) features of a cluster in two, and measure on held-out items how clearly the halves are separate."""
     centre = x.mean(axis=0)
-    x = np.random.default_rng(0).permutation(x - centre)  # items of two kinds may alternate, as left and right stereo images do
+    order = np.random.default_rng(0).permutation(len(x))  # items of two kinds may alternate, as left and right stereo images do
+    x = x[order] - centre
     fit, test = x[::2], x[1::2]
     vectors = np.linalg.eigh(fit @ fit.T)[1][:, -DIRECTIONS:]  # the n x n Gram matrix: there are fewer items than features
     directions = fit.T @ vectors[:, ::-1]
@@ -200,12 +217,22 @@ def two_modes(x: np.ndarray) -> Modes:
     centres = two_means(fit)
     line = centres[1] - centres[0]
     along, gap = test @ line, float(np.linalg.norm(line))
+    typical = typical_of_halves(x @ directions, centres, order)
     ends = np.quantile(along, [0.01, 0.99])
     if ends[1] <= ends[0]:
-        return Modes(1.0, 0.0, gap, centre)
+        return Modes(1.0, 0.0, gap, centre, typical)
     counts = np.histogram(along, BINS, ends)[0].astype(float)
     smooth = np.convolve(np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")
-    return Modes(*deepest_valley(smooth), gap, centre)
+    return Modes(*deepest_valley(smooth), gap, centre, typical)
+
+
+def typical_of_halves(x: np.ndarray, centres: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of `order` for the rows of x nearest to each of two centres, the centre of more rows first."""
+    squares = np.square(x[:, None] - centres).sum(axis=2)
+    nearer = squares.argmin(axis=1)
+    halves = [np.flatnonzero(nearer == i) for i in (0, 1)]
+    a, b = (order[half[np.argsort(squares[half, i], kind="stable")[:SHOWN_OF_HALF]]] for i, half in enumerate(halves))
+    return (a, b) if len(halves[0]) >= len(halves[1]) else (b, a)
 
 
 def deepest_valley(height: np.ndarray) -> tuple[float, float]:

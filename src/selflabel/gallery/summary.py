@@ -157,4 +157,12 @@ def describe_edit(edit: Edit | None, names: dict[int, str]) -> str:
         >>> describe_edit(Move(items=[7, 8], to=9), {9: "seven"}), describe_edit(Move(items=[7], to=2), {9: "seven"})
         ('move of 2 items to seven', 'move of 1 item to cluster 2')
     """
-    return "" if edit is None else edit.describe(lambda cluster: names.get(cluster) or f"cluster {cluster}")
+    return "" if edit is None else edit.describe(lambda cluster: cluster_title(cluster, names))
+
+
+def cluster_title(cluster: int, names: dict[int, str]) -> str:
+    """A cluster's name, with its number where another one has the same name; or else its number."""
+    name = names.get(cluster)
+    if not name:
+        return f"cluster {cluster}"
+    return f"{name} ({cluster})" if list(names.values()).count(name) > 1 else name

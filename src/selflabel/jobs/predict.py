@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selflabel.base.cells import plain_cell
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
@@ -305,5 +306,5 @@ def predictions_dict(predicted: Predicted) -> dict[str, Any]:
 def predictions_csv(predicted: Predicted) -> str:
     """CSV text with the columns path, label, confidence, name."""
     confidence = [f"{c:.4f}" for c in predicted.confidence]
-    rows = zip(predicted.paths, predicted.labels.tolist(), confidence, predicted.names)
+    rows = zip(predicted.paths, predicted.labels.tolist(), confidence, map(plain_cell, predicted.names))
     return csv_text(["path", "label", "confidence", "name"], rows)

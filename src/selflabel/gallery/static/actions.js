@@ -1,36 +1,47 @@
 // What a person can do to the labels: name, merge, split, move, reject, restore, undo, redo, export.
-// Every edit goes to the server's log first; the page then shows the labels that come back.
+// Every edit goes to the server's log first; the page then shows the labels that come back. Where the server is away, it waits.
 
 import { getJson, postJson } from "./api.js";
 import { chooseCluster } from "./cluster-chooser.js";
+import { drawConnectionBar } from "./connection-bar.js";
+import { onConnection } from "./connection.js";
 import { askParts } from "./dialogs.js";
 import { showExportDialog } from "./export-dialog.js";
+import { plural } from "./format.js";
 import { selection } from "./selection.js";
 import { clusterTitle, refresh, setOverview, store } from "./store.js";
 import { showToast } from "./toast.js";
+import { UnsentEdits } from "./unsent.js";
 
 // ---------------------------------------------------------------------------------------------------------------- edits
 
-// Edits are sent one after the other, so that their order is that of the user's actions.
-let lastEdit = Promise.resolve();
+const unsent = new UnsentEdits({
+  post: postEdit,
+  onchange: () => drawConnectionBar(unsent),
+  onlate: (n) => showToast(`Saved now: ${plural(n, "change")} that had to wait for the server.`),
+});
+onConnection(() => drawConnectionBar(unsent));
 
-// Resolves to whether the server accepted the edit.
-function sendEdit(values) {
-  lastEdit = lastEdit.then(() => postEdit(values));
-  return lastEdit;
-}
+// Resolves to true where the server accepted the edit, false where it refused it, and null where it waits for the server.
+const sendEdit = (values) => unsent.add(values);
 
-async function postEdit(values) {
+export const openUnsent = () => unsent.open();
+export const sendUnsent = () => unsent.send();
+export const hasUnsent = () => unsent.edits.length > 0;
+
+// See UnsentEdits.
+async function postEdit(edit, isLate) {
   try {
-    const result = await postJson("/api/edits", values);
+    const result = await postJson("/api/edits", edit);
     setOverview(result);
-    announce(values, result);
-    return true;
+    if (!isLate) announce(edit, result);
+    return null;
   } catch (error) {
-    showToast(error.message, null, true);
+    if (!error.isRefusal) return undefined;
+    if (!isLate) showToast(error.message, null, true);
     // The usual reason for a refusal is an edit from another tab: show it.
     await refresh().catch(() => {});
-    return false;
+    return { reason: error.message };
   }
 }
 
@@ -42,7 +53,7 @@ function announce(values, { clusters, edit }) {
     return showToast(`${namesakes.length} clusters are called “${values.name}”.`, merge);
   }
   const prefix = { undo: "Undone: ", redo: "Redone: " }[values.do];
-  showToast((prefix || "Done: ") + edit, prefix ? null : ["Undo", undo]);
+  if (edit) showToast((prefix || "Done: ") + edit, prefix ? null : ["Undo", undo]);
 }
 
 export const undo = () => sendEdit({ do: "undo" });
@@ -85,17 +96,18 @@ export async function splitCluster(cluster) {
 async function sendSelected(values) {
   const items = [...selection.rows].sort((a, b) => a - b);
   selection.clear();
-  if (await sendEdit({ ...values, items })) return true;
-  selection.set(items);
-  return false;
+  if ((await sendEdit({ ...values, items })) === false) selection.set(items);
 }
 
 export async function moveSelected() {
   // Without a response, the clusters are offered in their usual order.
   const likely = postJson("/api/likely", { items: [...selection.rows] }).catch(() => ({ clusters: [], within: null }));
   const to = await chooseCluster(`Move ${selection.description} to`, { allowNew: true, likely });
-  if (to && (await sendSelected({ do: "move", to: to.id })) && to.isNew && to.name) await nameCluster(to.id, to.name);
+  if (to) await sendSelected({ do: "move", ...(to.isNew ? newCluster(to.name) : { to: to.id }) });
 }
+
+// The server gives it its number.
+const newCluster = (name) => ({ to: null, ...(name ? { name } : {}) });
 
 export const rejectSelected = () => sendSelected({ do: "reject" });
 export const restoreSelected = () => sendSelected({ do: "restore" });
@@ -103,11 +115,12 @@ export const restoreSelected = () => sendSelected({ do: "restore" });
 // --------------------------------------------------------------------------------------------------------------- export
 
 export async function exportLabels() {
-  const { formats } = await getJson("/api/exports");
+  const offered = await getJson("/api/exports").catch((error) => showToast(error.message, null, true));
+  if (!offered) return;
   const write = (format) => postJson("/api/exports", { format });
   const readProgress = async () => {
     const { progress } = await getJson("/api/exports").catch(() => ({ progress: [0, 0] }));
     return progress;
   };
-  return showExportDialog(formats, { write, readProgress });
+  await showExportDialog(offered.formats, { write, readProgress });
 }

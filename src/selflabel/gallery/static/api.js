@@ -1,16 +1,33 @@
 // Requests to the page's server. Every failure is a RequestError whose message is a sentence for the user.
 
-export class RequestError extends Error {}
+import { AWAY, OTHER_RUN, RESTARTED, setConnection } from "./connection.js";
+
+const POLL_TIMEOUT_MS = 10_000,
+  NO_ANSWER = [502, 503, 504]; // from a server that has too much to do, or from what stands before it
+const stamp = document.body.dataset.stamp;
+
+// isRefusal: the server has answered, and the same request would be answered the same way.
+export class RequestError extends Error {
+  constructor(message, isRefusal = false) {
+    super(message);
+    this.isRefusal = isRefusal;
+  }
+}
 
 async function request(path, options) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    // A request that the page itself has given up says nothing about the server; one that took too long does.
+    if (error.name !== "AbortError") setConnection(AWAY);
     throw new RequestError("The page has lost its server; start it again with `selflabel browse`.");
   }
-  if (!response.ok) throw new RequestError(errorMessage(response.status, await response.text()));
-  return response;
+  if (response.ok) return response;
+  const message = errorMessage(response.status, await response.text().catch(() => ""));
+  if (NO_ANSWER.includes(response.status)) setConnection(AWAY);
+  if (response.status === 403) setConnection(RESTARTED);
+  throw new RequestError(message, ![403, ...NO_ANSWER].includes(response.status));
 }
 
 // The server's own sentence: in JSON, or as plain text where the request did not get past its access control.
@@ -18,21 +35,40 @@ function errorMessage(status, text) {
   try {
     return JSON.parse(text).error || `The server could not answer (${status}).`;
   } catch {
-    return text;
+    return text || `The server could not answer (${status}).`;
   }
 }
 
 const jsonRequest = (values) => ({
   method: "POST",
-  headers: { "content-type": "application/json" },
+  headers: { "content-type": "application/json", "x-selflabel-run": stamp },
   body: JSON.stringify(values),
 });
 const toRows = async (response) => new Int32Array(await response.arrayBuffer());
 
 export const getJson = async (path) => (await request(path)).json();
-export const getRows = async (path) => toRows(await request(path));
 export const postJson = async (path, values) => (await request(path, jsonRequest(values))).json();
 export const postForRows = async (path, values) => toRows(await request(path, jsonRequest(values)));
+
+// The rows of a list, and where it mixes clusters each item's label too: { rows, labels or null }.
+export async function getRows(path) {
+  const response = await request(path);
+  const numbers = await toRows(response);
+  if (!response.headers.has("x-selflabel-labels")) return { rows: numbers, labels: null };
+  const n = numbers.length / 2;
+  return { rows: numbers.subarray(0, n), labels: numbers.subarray(n) };
+}
+
+// The version of the edit log. Fails where the server does not answer soon, or shows another run than this tab.
+export async function getVersion() {
+  const response = await request("/api/version", { signal: AbortSignal.timeout(POLL_TIMEOUT_MS) });
+  const run = response.headers.get("x-selflabel-run");
+  if (run && run !== stamp) {
+    setConnection(OTHER_RUN);
+    throw new RequestError("The server now shows another run.");
+  }
+  return (await response.json()).version;
+}
 
 // For what the server may still be computing: { data }, or { pending } until it is there.
 export async function getWhenReady(path, signal) {

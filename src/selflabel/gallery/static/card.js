@@ -41,12 +41,12 @@ export class Card {
   // cluster: its record in the overview.
   update(cluster, isPicked) {
     this.setPicked(isPicked);
+    this.name.update(); // a name that was typed and refused is shown no longer
     const content = JSON.stringify(cluster);
     if (content === this.content) return;
     this.content = content;
     this.rows = cluster.rows;
     const title = clusterTitle(cluster.id);
-    this.name.update();
     this.node.setAttribute("aria-label", `${title}, ${plural(cluster.size, "item")}`);
     this.link.title = `Open ${title}`;
     this.link.setAttribute("aria-label", this.link.title);

@@ -3,7 +3,7 @@
 import { clusterColour } from "./colours.js";
 import { ask } from "./dialogs.js";
 import { el, scaledContext } from "./dom.js";
-import { formatNumber } from "./format.js";
+import { plural } from "./format.js";
 import { clusterTitle, store } from "./store.js";
 import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
 
@@ -19,6 +19,9 @@ const MAX_OFFERS = 200,
 export function chooseCluster(heading, options = {}) {
   return ask(heading, (done) => new ClusterChooser(heading, options, done).node);
 }
+
+// Its number too where its title does not have it.
+const sizeText = ({ id, name, size }) => `${name ? `no. ${id} · ` : ""}${plural(size, "item")}`;
 
 class ClusterChooser {
   offers = [];
@@ -85,7 +88,7 @@ class ClusterChooser {
       .filter((c) => clusterTitle(c.id).toLowerCase().includes(query) || String(c.id) === query)
       .sort((a, b) => byRank(a, b) || hasName(b) - hasName(a) || a.id - b.id)
       .slice(0, MAX_OFFERS);
-    const isTaken = this.clusters.some((c) => clusterTitle(c.id).toLowerCase() === query);
+    const isTaken = this.clusters.some((c) => [c.name, clusterTitle(c.id)].some((title) => title.toLowerCase() === query));
     if (this.allowNew && (!query || !isTaken))
       offers.push({ id: store.overview.next_number, isNew: true, name: typed, rows: [] });
     return offers;
@@ -112,7 +115,7 @@ class ClusterChooser {
       offer.isNew ? el("span", { class: "strip plus", text: "+" }) : this.makeStrip(offer),
       swatch,
       el("span", { class: "what", text: title }),
-      offer.isNew ? null : el("span", { class: "muted", text: formatNumber(offer.size) }),
+      offer.isNew ? null : el("span", { class: "muted", text: sizeText(offer) }),
     );
   }
 

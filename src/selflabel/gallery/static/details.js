@@ -5,7 +5,7 @@ import { clusterColour } from "./colours.js";
 import { el, scaledContext } from "./dom.js";
 import { percent } from "./format.js";
 import { mediaPreview } from "./media-preview.js";
-import { clusterTitle, store } from "./store.js";
+import { clusterTitle } from "./store.js";
 import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
 
 const DELAY_MS = 80,
@@ -97,11 +97,10 @@ function probabilityBar({ cluster, share }) {
   const fill = el("span", { class: "fill" });
   fill.style.width = `${Math.max(1, 100 * share)}%`;
   fill.style.background = clusterColour(cluster);
-  const exists = store.clustersById.has(cluster);
   return el(
     "li",
-    { title: exists ? clusterTitle(cluster) : "It has no items any more" },
-    el("span", { class: exists ? "what" : "what gone", text: clusterTitle(cluster) }),
+    { title: clusterTitle(cluster) },
+    el("span", { class: "what", text: clusterTitle(cluster) }),
     el("span", { class: "track" }, fill),
     el("span", { class: "muted", text: percent(share) }),
   );

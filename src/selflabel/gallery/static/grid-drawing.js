@@ -2,6 +2,40 @@
 
 import { themeColour } from "./colours.js";
 
+const LABEL_HEIGHT = 18,
+  LABEL_PADDING = 5;
+const fittedTexts = new Map(); // width and text -> as much of it as fits; measuring is slow
+
+// The name of a tile's cluster along its foot, with a line in the cluster's colour.
+export function drawTileLabel(g, text, colour, x, y, side) {
+  const top = y + side - LABEL_HEIGHT;
+  g.globalAlpha = 0.9;
+  g.fillStyle = themeColour("surface");
+  g.fillRect(x, top, side, LABEL_HEIGHT);
+  g.globalAlpha = 1;
+  g.fillStyle = colour;
+  g.fillRect(x, top, side, 2);
+  g.fillStyle = themeColour("ink");
+  g.font = "12px system-ui, sans-serif";
+  g.textAlign = "left";
+  g.textBaseline = "middle";
+  g.fillText(fitted(g, text, side - 2 * LABEL_PADDING), x + LABEL_PADDING, top + LABEL_HEIGHT / 2 + 1);
+}
+
+function fitted(g, text, width) {
+  const key = `${width}|${text}`;
+  if (fittedTexts.size > 2000) fittedTexts.clear();
+  if (!fittedTexts.has(key)) fittedTexts.set(key, shortened(g, text, width));
+  return fittedTexts.get(key);
+}
+
+function shortened(g, text, width) {
+  if (g.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length > 1 && g.measureText(`${letters.join("")}…`).width > width) letters.pop();
+  return `${letters.join("")}…`;
+}
+
 // A frame inside the tile, with a tick.
 export function drawSelectionMark(g, x, y, side) {
   g.strokeStyle = g.fillStyle = themeColour("accent");

@@ -1,12 +1,14 @@
 // A grid of any number of items on one canvas: only what is in the window is drawn. Items are selected by click, Shift and click, a
 // rectangle drawn with the mouse, or the keyboard. Videos play while the pointer rests on them.
 
+import { clusterColour } from "./colours.js";
 import { el, scaledContext } from "./dom.js";
 import { formatNumber } from "./format.js";
-import { drawFocusRing, drawRectangle, drawSelectionMark } from "./grid-drawing.js";
+import { drawFocusRing, drawRectangle, drawSelectionMark, drawTileLabel } from "./grid-drawing.js";
 import { GridLayout } from "./grid-layout.js";
 import { GridPointer } from "./grid-pointer.js";
 import { selection } from "./selection.js";
+import { clusterTitle } from "./store.js";
 import { TilePlayer } from "./tile-player.js";
 import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
 
@@ -62,10 +64,11 @@ export class ItemGrid {
     this.pointer.stopPlaying();
   }
 
-  // keepPlace: the items are nearly the same as before, so that the focus and the scroll position stay.
-  setRows(rows, keepPlace = false) {
+  // keepPlace: the items are nearly the same as before, so that the focus and the scroll position stay. labels: each item's cluster,
+  // for its tile to name; null where all are in one.
+  setRows(rows, keepPlace = false, labels = null) {
     const focusedRow = this.rows[this.focus];
-    this.rows = rows;
+    Object.assign(this, { rows, labels });
     this.focus = keepPlace ? this.nearIndex(focusedRow) : 0;
     this.anchor = this.focus;
     if (!keepPlace) this.box.scrollTop = 0;
@@ -119,6 +122,7 @@ export class ItemGrid {
   drawItem(g, index) {
     const { x, y, side } = this.layout.place(index);
     drawTile(g, this.rows[index], x, y, side);
+    if (this.labels) drawTileLabel(g, clusterTitle(this.labels[index]), clusterColour(this.labels[index]), x, y, side);
     if (selection.has(this.rows[index])) drawSelectionMark(g, x, y, side);
     if (index === this.focus && this.box.matches(":focus-visible")) drawFocusRing(g, x, y, side);
   }
@@ -200,7 +204,8 @@ export class ItemGrid {
   announceFocus() {
     const row = this.rows[this.focus],
       count = formatNumber(this.rows.length);
-    this.option.textContent = row === undefined ? "no items" : `item ${row}, ${formatNumber(this.focus + 1)} of ${count}`;
+    const cluster = this.labels && row !== undefined ? `, in ${clusterTitle(this.labels[this.focus])}` : "";
+    this.option.textContent = row === undefined ? "no items" : `item ${row}, ${formatNumber(this.focus + 1)} of ${count}${cluster}`;
     this.option.setAttribute("aria-selected", String(selection.has(row)));
     this.onfocus(row);
   }

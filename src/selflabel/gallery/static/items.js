@@ -78,10 +78,11 @@ class Items {
   // ------------------------------------------------------------------------------------------------------------ loading
 
   async load(keepPlace) {
-    const query = new URLSearchParams({ order: this.order, ...(this.query ? { q: this.query } : {}) });
+    const isMixed = this.cluster === null && this.list !== "rejected"; // of several clusters, which the tiles then name
+    const query = new URLSearchParams({ order: this.order, ...(this.query && { q: this.query }), ...(isMixed && { labels: "true" }) });
     try {
-      const rows = await getRows(`/api/rows/${this.list}?${query}`);
-      this.grid.setRows(rows, keepPlace);
+      const { rows, labels } = await getRows(`/api/rows/${this.list}?${query}`);
+      this.grid.setRows(rows, keepPlace, labels);
       this.header.setCount(rows.length);
       this.showEmpty(rows.length === 0);
     } catch (error) {

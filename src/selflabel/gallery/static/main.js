@@ -1,6 +1,6 @@
 // The page: opens the run, shows the view that the address after # names, and sets the keys that work everywhere.
 
-import { exportLabels, redo, undo } from "./actions.js";
+import { exportLabels, hasUnsent, openUnsent, redo, undo } from "./actions.js";
 import { getJson } from "./api.js";
 import { showHelp } from "./dialogs.js";
 import { el } from "./dom.js";
@@ -68,15 +68,19 @@ async function start() {
   showSourceError();
   addEventListener("hashchange", showView);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
+  addEventListener("beforeunload", (event) => {
+    if (hasUnsent()) event.preventDefault();
+  });
   showView();
   startPolling();
+  await openUnsent();
 }
 
 function showSourceError() {
   const { source_error: error } = store.about;
   if (!error) return;
-  const banner = el("p", { class: "banner", role: "alert", text: `Pictures cannot be shown: ${error}.` });
-  document.body.insertBefore(banner, main);
+  const text = `Pictures cannot be shown: ${error.replace(/\.$/, "")}.`;
+  document.getElementById("notices").append(el("p", { class: "banner", role: "alert", text }));
 }
 
 start();

@@ -4,10 +4,11 @@ import { moveSelected, rejectSelected } from "./actions.js";
 import { RequestError, getWhenReady, postForRows } from "./api.js";
 import { clusterColour } from "./colours.js";
 import { button, el, scaledContext } from "./dom.js";
-import { formatNumber } from "./format.js";
+import { formatNumber, percent } from "./format.js";
 import { key, setViewKeys } from "./keys.js";
 import { decodeWindow, nearestPoint } from "./map-data.js";
 import { densityPicture, drawDensity, drawFocusFrame, drawLasso, drawPoints } from "./map-drawing.js";
+import { MapLabels } from "./map-labels.js";
 import { MapPointer } from "./map-pointer.js";
 import { MapSide } from "./map-side.js";
 import { MapTooltip } from "./map-tooltip.js";
@@ -34,8 +35,14 @@ export function showMap(main) {
   };
 }
 
+function drawingNote(share, step) {
+  const text = `Drawing the map, once per run: ${step}, ${percent(share)}. The other views are ready.`;
+  return [el("progress", { max: "1", value: share, "aria-label": "The map" }), text];
+}
+
 class MapView {
   points = null; // until the map is there
+  labels = new MapLabels();
   isLassoOn = false;
 
   constructor(main) {
@@ -108,16 +115,15 @@ class MapView {
       if (pending) return this.wait(pending);
       this.note.textContent = "";
       this.setData(decodeWindow(data), window);
+      if ((await this.labels.load()) && !this.isClosed) this.redraw();
     } catch (error) {
       // A request that a later one has aborted is no error.
       if (error instanceof RequestError && !request.signal.aborted) this.note.textContent = error.message;
     }
   }
 
-  wait({ error }) {
-    this.note.textContent = error
-      ? `There is no map: ${error}`
-      : "Drawing the map; this is needed once per run, and takes seconds to a few minutes. The other views are ready.";
+  wait({ error, share = 0, step = "starting" }) {
+    this.note.replaceChildren(...(error ? [`There is no map: ${error}`] : drawingNote(share, step)));
     if (!error) this.timer = setTimeout(() => this.load(), RETRY_MS);
   }
 
@@ -165,6 +171,7 @@ class MapView {
       view = { left, top, scale, width, height };
     if (this.density) drawDensity(g, this.densityPicture(), this.density.window, view);
     drawPoints(g, this.points, view, this.side.onlyCluster);
+    this.canvas.dataset.names = this.labels.draw(g, view, this.side.onlyCluster).join(", "); // for tests
     if (this.pointer.line) drawLasso(g, this.pointer.line, view);
     if (this.canvas.matches(":focus-visible")) drawFocusFrame(g, view);
   }

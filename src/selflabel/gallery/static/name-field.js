@@ -16,13 +16,20 @@ export function nameField(id, className = "name") {
     spellcheck: "false",
     "aria-label": `Name of cluster ${id}`,
   });
-  let valueBefore = "";
+  let valueBefore = "",
+    isSending = false; // what was typed stays until the server has answered
   field.update = () => {
-    if (document.activeElement !== field) field.value = currentName();
+    if (document.activeElement !== field && !isSending) field.value = currentName();
     field.placeholder = currentName() ? "" : `Name cluster ${id}`;
   };
   field.cancel = () => {
     field.value = valueBefore;
+  };
+  const send = async (name) => {
+    isSending = true;
+    const outcome = await nameCluster(id, name);
+    isSending = false;
+    if (outcome !== null) field.update();
   };
   field.addEventListener("focus", () => {
     valueBefore = field.value;
@@ -30,7 +37,7 @@ export function nameField(id, className = "name") {
   field.addEventListener("blur", () => {
     const name = field.value.trim();
     if (name === valueBefore.trim() || !store.clustersById.has(id)) field.update();
-    else nameCluster(id, name);
+    else send(name);
   });
   field.update();
   return field;

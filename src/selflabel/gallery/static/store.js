@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 
-export const store = { about: null, overview: null, clustersById: new Map() };
+export const store = { about: null, overview: null, clustersById: new Map(), nameCounts: new Map() };
 const listeners = new Set();
 
 // Calls listener(overview) after every change; returns a function that ends this.
@@ -14,6 +14,7 @@ export function onChange(listener) {
 export function setOverview(overview) {
   store.overview = overview;
   store.clustersById = new Map(overview.clusters.map((c) => [c.id, c]));
+  store.nameCounts = countNames(overview.clusters);
   for (const listener of [...listeners]) listener(overview);
 }
 
@@ -21,7 +22,19 @@ export async function refresh() {
   setOverview(await getJson("/api/overview"));
 }
 
-export const clusterTitle = (id) => (id < 0 ? "Rejected" : store.clustersById.get(id)?.name || `Cluster ${id}`);
+function countNames(clusters) {
+  const counts = new Map();
+  for (const { name } of clusters) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+// What a cluster is called: by its name, with its number where another one has the same name; or else by its number.
+export function clusterTitle(id) {
+  if (id < 0) return "Rejected";
+  const { name } = store.clustersById.get(id) ?? {};
+  if (!name) return `Cluster ${id}`;
+  return store.nameCounts.get(name) > 1 ? `${name} (${id})` : name;
+}
 
 // The modality that an item is shown as in a grid: "image", "video" or "audio".
 export const mainModality = () => ["video", "image", "audio"].find((m) => store.about.modalities.includes(m)) ?? "image";

@@ -76,29 +76,29 @@ export class Suggestions {
       meaning = "Of the smaller one's neighbours and doubt, the share that the other has";
     const note = el("span", { class: "muted", text: ` · ${percent(share)} shared`, title: meaning });
     const text = el("p", {}, clusterLink(a), " and ", clusterLink(b), " may be one", note);
-    const pair = el("div", { class: "pair" }, this.makeStrip(a, tiles), this.makeStrip(b, tiles));
+    const pair = el("div", { class: "pair" }, this.makeStrip(rowsOf(a), tiles), this.makeStrip(rowsOf(b), tiles));
     const merge = button("Merge", "", () => this.onmerge([a, b]));
     return el("li", {}, pair, text, merge);
   }
 
-  splitLine({ cluster, share }) {
-    const tiles = isNarrow() ? 2 : 4,
+  splitLine({ cluster, share, rows: [larger, smaller] }) {
+    const tiles = isNarrow() ? 1 : 2,
       meaning = "Its items show two modes with a valley between; the smaller holds this share";
     const note = el("span", { class: "muted", text: ` · ${percent(share)} in the smaller`, title: meaning });
     const text = el("p", {}, clusterLink(cluster), " may be two", note);
-    const strip = el("div", { class: "pair" }, this.makeStrip(cluster, tiles));
+    const pair = el("div", { class: "pair" }, this.makeStrip(larger, tiles), this.makeStrip(smaller, tiles));
     return el(
       "li",
       {},
-      strip,
+      pair,
       text,
       button("Split in two", "", () => splitInTwo(cluster)),
     );
   }
 
-  makeStrip(id, n) {
+  makeStrip(rows, n) {
     const canvas = el("canvas", { class: "strip", "aria-hidden": "true" });
-    this.strips.push([canvas, store.clustersById.get(id)?.rows.slice(0, n) || []]);
+    this.strips.push([canvas, rows.slice(0, n)]);
     return canvas;
   }
 
@@ -111,5 +111,7 @@ export class Suggestions {
     }
   }
 }
+
+const rowsOf = (id) => store.clustersById.get(id)?.rows ?? [];
 
 const clusterLink = (id) => el("a", { href: `#/cluster/${id}`, text: clusterTitle(id) });

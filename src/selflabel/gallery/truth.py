@@ -1,0 +1,82 @@
+"""What is known of the items' true classes, read for the page: from a table of paths and classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selflabel.base.errors import UserError
+from selflabel.runs.run import Paths, Run, is_class, read_truth
+
+
+def read_truth_classes(run: Run, paths: Paths, truth: Path | None) -> tuple[list[str], np.ndarray | None]:
+    """Names of the true classes and (N,) each item's class index, -1 where it is unknown; None without any truth.
+
+    Raises:
+        UserError: the file has no truth of this run.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    file = truth or run.file("truth.csv")
+    if truth is None and not file.exists():
+        return [], None
+    try:
+        truth_paths, classes = read_truth_columns(file)
+    except (OSError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"{file}: cannot be read as a table of paths and labels ({reason}); give a .csv file.") from error
+    truth_paths, encoded = with_class(truth_paths, classes)
+    if not len(truth_paths) and truth is None:  # the source has a column of classes, and all its cells are empty
+        return [], None
+    rows = pc.index_in(pa.array(paths), truth_paths)
+    if rows.null_count == len(rows):
+        raise UserError(f"{file}: none of its paths is in {run.folder}; the run's first is {paths[0]}.")
+    codes = encoded.indices.take(rows).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return [str(c) for c in encoded.dictionary.to_pylist()], codes
+
+
+def with_class(paths: Any, classes: Any) -> tuple[Any, Any]:
+    """The paths that have a class, and their classes as a pyarrow dictionary: an empty cell is no class."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = classes.dictionary_encode()
+    are_classes = pa.array([c is not None and is_class(c) for c in encoded.dictionary.to_pylist()], pa.bool_())
+    known = pc.fill_null(are_classes.take(encoded.indices), False)
+    return paths.filter(known), classes.filter(known).dictionary_encode()
+
+
+def read_truth_columns(file: Path) -> tuple[Any, Any]:
+    """Paths and classes as pyarrow arrays; a million lines as Python strings would take half a gigabyte."""
+    import pyarrow as pa
+
+    if file.suffix.lower() == ".csv" and file.exists():
+        try:
+            columns = read_csv_columns(file)
+        except pa.ArrowInvalid:
+            columns = None  # read_truth raises an error that says what is wrong with the file
+        if columns:
+            return columns
+    by_path = read_truth(file)
+    return pa.array(list(by_path), pa.string()), pa.array(list(by_path.values()), pa.string())
+
+
+def read_csv_columns(file: Path) -> tuple[Any, Any] | None:
+    """The columns of paths and of classes; None where the CSV lacks one."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    from selflabel.items import TRUTH_COLUMNS
+
+    parse_options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    header = pyarrow.csv.open_csv(file, parse_options=parse_options).schema.names
+    column = next((c for c in TRUTH_COLUMNS if c in header), None)
+    if "path" not in header or column is None:
+        return None
+    text = {"path": pa.string(), column: pa.string()}
+    options = pyarrow.csv.ConvertOptions(column_types=text, include_columns=["path", column])
+    table = pyarrow.csv.read_csv(file, parse_options=parse_options, convert_options=options)
+    return table["path"].combine_chunks(), table[column].combine_chunks()
