@@ -159,6 +159,23 @@ def numbers_table() -> str:
     return markdown(["set", "method", "accuracy, median", "worst seed", "NMI", "seeds", "seconds"], rows)
 
 
+def small_sets_table() -> str:
+    """Every small set: sela-nn beside k-means; the last row has the median over sets."""
+    sets, methods = read("small_sets")["sets"], ("sela-nn", "kmeans", "k-means of scikit-learn")
+    rows, medians = [], {m: list[float]() for m in methods}
+    for of in sets.values():
+        cells = []
+        for m in methods:
+            accuracy = of["methods"][m]["summary"]["accuracy"]
+            medians[m].append(accuracy["median"])
+            cells.append(f"{accuracy['median']:.3f} ({accuracy['worst']:.3f})")
+        found = " or ".join(map(str, dict.fromkeys(of["found_classes"])))
+        rows.append([of["data"], "yes" if of["chosen_on"] else "", *cells, str(of["classes"]), found])
+    rows.append([f"median of {len(sets)} sets", "", *(f"{median(medians[m]):.3f}" for m in methods), "", ""])
+    rows.append([f"mean of {len(sets)} sets", "", *(f"{mean(medians[m]):.3f}" for m in methods), "", ""])
+    return markdown(["set", "chosen on", "`sela-nn`", "`kmeans`", "k-means of scikit-learn", "K", "K found"], rows)
+
+
 def overview_table() -> str:
     """Mean accuracy of every method on every set of the comparison; the best of a set is bold."""
     sets = field()
@@ -283,7 +300,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
     methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
     return {
         "README.md": [highlights_table],
-        "docs/numbers.md": [numbers_table, overview_table],
+        "docs/numbers.md": [numbers_table, small_sets_table, overview_table],
         "docs/field.md": [field_tables],
         **methods,
         "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],

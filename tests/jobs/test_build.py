@@ -25,12 +25,18 @@ def test_a_task_describes_the_first_modality(signs, blobs):
 
 
 def test_views_that_mirror_are_not_for_sounds():
-    check_views("auto", "audio", "video")
-    check_views("video=photo,audio=sound", "audio", "video")
+    check_views("auto", "audio", "video", "sound")
+    check_views("video=photo,audio=sound", "audio", "video", "sound")
     with pytest.raises(UserError, match="mirrors views"):
-        check_views("photo", "audio", "audio")
+        check_views("photo", "audio", "audio", "sound")
     with pytest.raises(UserError, match="no preset"):
-        check_views("magic", "image", "image")
+        check_views("magic", "image", "image", "photo")
+
+
+def test_views_of_features_are_not_for_pictures():
+    check_views("dropout", "image", "image", "features")
+    with pytest.raises(UserError, match="changes features only"):
+        check_views("dropout", "image", "image", "photo")
 
 
 def test_fixed_labels_keep_small_numbers_and_number_names(tmp_path):

@@ -32,7 +32,8 @@ def kmeans(
     x = np.ascontiguousarray(features_ND.detach().float().cpu().numpy())
     if len(x) <= K:  # faiss refuses more centres than items
         centres = np.concatenate([x, np.repeat(x[-1:], K - len(x), axis=0)])
-        return torch.from_numpy(centres), torch.arange(len(x))
+        _, first, same = np.unique(x, axis=0, return_index=True, return_inverse=True)  # equal items share a label
+        return torch.from_numpy(centres), torch.from_numpy(first[same.reshape(-1)].astype(np.int64))
     options = {"niter": max_iter, "nredo": n_init, "seed": seed % (1 << 31), "spherical": spherical}
     limits = {"min_points_per_centroid": 1, "max_points_per_centroid": MAX_POINTS_PER_CENTRE}
     clustering = faiss.Kmeans(x.shape[1], K, **limits, **options)

@@ -31,8 +31,8 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
     n, first = len(prepared.items), prepared.first
     if settings.clusters is not None and settings.clusters > n:
         raise UserError(f"--clusters {settings.clusters}: there are only {n} items; ask for at most as many clusters.")
-    for m in prepared.modalities:
-        check_views(settings.views, m, next(iter(prepared.modalities)))
+    for m, modality in prepared.modalities.items():
+        check_views(settings.views, m, next(iter(prepared.modalities)), modality.kind)
     labels, clusters = None, settings.clusters
     if settings.labels is not None:
         labels = read_fixed_labels(Path(settings.labels), prepared.items)
@@ -55,8 +55,8 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
     )
 
 
-def check_views(views: str, modality: str, first: str) -> None:
-    """Raise UserError where there is no such preset, or where it would mirror a sound."""
+def check_views(views: str, modality: str, first: str, kind: str) -> None:
+    """Raise UserError where there is no such preset, where it would mirror a sound, or where it changes features only."""
     name = value_for_modality(views, modality, first) or "auto"
     if name != "auto" and name not in PRESETS:
         raise UserError(
@@ -64,6 +64,8 @@ def check_views(views: str, modality: str, first: str) -> None:
         )
     if name != "auto" and modality == "audio" and PRESETS[name].flip:
         raise UserError(f"--views {name}: mirrors views, and a mirrored sound is another one; use sound or spoken.")
+    if name == "dropout" and kind != "features":
+        raise UserError("--views dropout: changes features only, and these items are files; leave it out or name another preset.")
 
 
 def read_fixed_labels(file: Path, items: Items) -> Tensor:

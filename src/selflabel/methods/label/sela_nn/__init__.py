@@ -18,6 +18,8 @@ Items with picture and sound have one label: each modality has its encoder and i
 over its modalities. Some of its neighbours are found in each modality, and at the end in the one whose neighbours agree best with
 the labels.
 
+Small sets are another matter (`small`): a network that has seen few items knows no more than first features do.
+
 First neighbours are found in first features (`views.first`). On a GPU photographs without pretrained features first learn a
 pretext (SimCLR). With `clusters` unknown, K is where merging the over-clustering heads starts to cost. The settings for each kind
 of data are in `plans`, the choice of the head is in `assignment.merit`.

@@ -26,6 +26,7 @@ from selflabel.assignment.neighbours import (
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
 from selflabel.heads import LinearHeads, MLPHeads
+from selflabel.methods.label.sela_nn import small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
 from selflabel.pretexts import make_pretext
@@ -66,6 +67,7 @@ class SeLaNN(Method):
         self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
         self.head_sizes = [self.clusters] * self.n_main + self.fine_sizes()
         self.turn = 0
+        self.is_small = False  # set when the phase begins: half-trained runs of older versions go on as they began
         self.knows_k = task.clusters is not None
         self.merits = [0.0] * self.n_main
 
@@ -166,20 +168,42 @@ class SeLaNN(Method):
         """Find neighbours, and give first labels: k-means of smoothed features. On given features the heads of K labels start
         from k-means of walk directions, because fixed features get no better neighbours later.
         """
-        pooled = {m: self.initial_features(data, m) for m in self.task.modalities}
-        self.mine_neighbours(Features(pooled, data.present))
+        first = {m: self.initial_features(data, m) for m in self.task.modalities}
+        pooled = {m: F.normalize(x, dim=1) for m, x in first.items()}
+        if small.is_small(self.task.n_items, self.clusters):
+            self.start_small(next(iter(first.values())) if len(first) == 1 else concatenate_modalities(pooled, data.present))
+        else:
+            self.mine_neighbours(Features(pooled, data.present))
         smooth = coarse = self.smooth(concatenate_modalities(pooled, data.present))
         if self.task.kind == "features":
             coarse = spectral_embedding(self.neighbours_Nk, self.clusters, self.task.seed)
         for h, k in enumerate(self.head_sizes):
             x = coarse if h < self.n_main else smooth
-            self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
+            if h != self.anchor:
+                self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
 
     def initial_features(self, data: Data, modality: str) -> Tensor:
-        """(N, D) at unit length: of the encoder where it knows something already, else first features."""
+        """(N, D): of the encoder where it knows something already, else first features."""
         pretrained = modality == self.task.modality and (self.pretext_epochs() > 0 or self.task.pretrained)
         layer = "pooled" if pretrained or self.task.kind_of(modality) == "features" else "input"
-        return F.normalize(data.features(modality, layer=layer), dim=1)
+        return data.features(modality, layer=layer)
+
+    def start_small(self, x_ND: Tensor) -> None:
+        """Find K if it is unknown, the neighbours, and the labels that the last head keeps."""
+        self.is_small = True
+        if not self.knows_k:
+            self.clusters, self.knows_k = small.number_of_clusters(x_ND, self.task.seed), True
+            self.resize_heads()
+        most = self.options.neighbours or small.neighbours_within_class(self.task.n_items, self.clusters, self.plan.neighbours)
+        self.neighbours_Nk = small.nearest_by_distance(x_ND, most).to(self.neighbours_Nk)
+        if self.anchor is not None:
+            self.labels_HN[self.anchor] = small.best_kmeans(x_ND, self.clusters, self.task.seed).to(self.labels_HN)
+
+    @property
+    def anchor(self) -> int | None:
+        """The head of a small set that keeps the labels of k-means; None where there is none, or where sizes were asked for."""
+        has_one = self.is_small and self.n_main > 1 and self.task.mass not in marginals.TITLES
+        return self.n_main - 1 if has_one else None
 
     # ------------------------------------------------------------------------------------------------ the label turn
 
@@ -190,18 +214,19 @@ class SeLaNN(Method):
             return Relabelling(self.current_labels())
         features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
         remine = self.plan.remine if self.options.remine is None else self.options.remine
-        if remine and self.turn % remine == 0 and self.task.kind != "features":
+        if remine and self.turn % remine == 0 and self.task.kind != "features" and not self.is_small:
             self.mine_neighbours(features)
         log_posteriors, relax = [self.log_smooth(p) for p in self.posteriors(features)], self.relaxations()
         solutions = [self.solve(log_p, h, relax[h]) for h, log_p in enumerate(log_posteriors)]
         for h, solution in enumerate(solutions):
-            self.labels_HN[h] = solution.labels.to(self.labels_HN)
+            if h != self.anchor:
+                self.labels_HN[h] = solution.labels.to(self.labels_HN)
         self.judge_heads()
         turns = len(self.phases()[-1].relabel_at)
         if not self.knows_k and self.turn >= CHOOSE_K_FROM * turns:
             self.choose_n_clusters()
         if EXCHANGE_AFTER < self.turn < EXCHANGE_UNTIL * turns:
-            for swap in swaps(self.merits, self.proposals()):
+            for swap in swaps(self.merits[: self.anchor], self.proposals()):
                 self.replace_labels(*swap)
         self.turn += 1
         worst = max(solutions, key=lambda a: a.error)
@@ -310,7 +335,7 @@ class SeLaNN(Method):
         with freer masses, unless the user asked for some: features that were learned need no balance.
         """
         features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
-        if self.task.kind != "features":
+        if self.task.kind != "features" and not self.is_small:
             self.mine_neighbours(features, self.leading_modality(features))
         posteriors = self.posteriors(features)[: self.n_main]
         ends = random_walk_ends(self.neighbours_Nk, WALK_STEPS, generator).to(self.neighbours_Nk)
@@ -321,19 +346,27 @@ class SeLaNN(Method):
         scores = [score_head(p, ends, a.labels, r > 0) for p, a, r in zip(posteriors, solutions, trained)]
         head = best_head(scores, min_labels=self.task.clusters or 0)  # where K was asked for, no label is lost
         self.merits = [score.merit for score in scores]
+        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores]}
+        labels = [a.labels for a in solutions]
+        if self.anchor is not None:
+            labels[self.anchor] = self.labels_HN[self.anchor].long()
+            head = small.best_labelling(labels, self.neighbours_Nk.long(), self.clusters, self.anchor)
+        if head == self.anchor:  # its labels were not solved
+            rows = (self.smooth(posteriors[head]) + F.one_hot(labels[head], self.clusters)) / 2
+            return Outcome(labels, head, rows.half(), {"mass": "as found"} | notes)
         log_p = self.log_smooth(posteriors[head])
         rows = torch.softmax(log_p + solutions[head].potentials.to(log_p), dim=1).half()
-        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores]}
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
-        return Outcome([a.labels for a in solutions], head, rows, mass.notes(solutions[head]) | notes)
+        return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
 
     def extra_state(self) -> dict:
-        return {"turn": self.turn, "clusters": self.clusters, "chosen": self.knows_k, "merits": self.merits}
+        state = {"turn": self.turn, "clusters": self.clusters, "chosen": self.knows_k, "merits": self.merits}
+        return state | ({"small": True} if self.is_small else {})
 
     def load_extra_state(self, state: dict) -> None:
         self.turn, self.clusters, self.knows_k = state["turn"], state["clusters"], state["chosen"]
-        self.merits = state["merits"]
+        self.merits, self.is_small = state["merits"], state.get("small", False)
         self.resize_heads()
