@@ -15,7 +15,7 @@ LABELS = np.arange(N) % 4
 
 
 def photo(rng, i):
-    """A picture of its own size and colour, so that it can be told from all others."""
+    """A picture of its own size and colour, so that it differs from all others."""
     pixels = np.full((20 + i % 3, 30 + i % 5, 3), (6 * i, 250 - 6 * i, 40), np.uint8)
     pixels[::4, :, 2] = rng.integers(0, 255)
     return Image.fromarray(pixels)

@@ -21,7 +21,7 @@ with open_listener(int(port)) as listener:
 
 
 class ServerProcess:
-    """A server that keeps its port and, unless it is told otherwise, its token."""
+    """A server that keeps its port and, unless another is given, its token."""
 
     def __init__(self, run, token="a-token-for-tests"):
         self.run, self.token, self.port = run, token, free_port()

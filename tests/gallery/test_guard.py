@@ -1,4 +1,4 @@
-"""Access control: only this machine's own page is answered, and browsers are told how to confine what it shows."""
+"""Access control: only this machine's own page is answered, and browsers get rules that confine what it shows."""
 
 import json
 import re

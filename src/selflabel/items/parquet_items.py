@@ -30,7 +30,7 @@ SIGNATURES = (
     (0, b"ID3", ".mp3"), (0, b"\xff\xfb", ".mp3"), (4, b"ftypM4A", ".m4a"), (4, b"ftypavif", ".avif"), (4, b"ftyp", ".mp4"),
     (0, b"\x1a\x45\xdf\xa3", ".mkv"), (8, b"AVI ", ".avi"),
 )  # fmt: skip
-SNIFFED_ROWS = 8  # at the beginning of a column, by which is told what it holds
+SNIFFED_ROWS = 8  # at the beginning of a column, that show what it holds
 
 
 @dataclass(frozen=True)

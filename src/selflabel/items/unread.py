@@ -17,7 +17,7 @@ SYSTEM_FOLDERS = frozenset(
     | {"__macosx", "lost+found", "__pycache__"}
 )
 NAMED = 3  # names that a line gives as examples
-REASONS = 6  # that are told apart in lines
+REASONS = 6  # that have lines of their own
 
 
 class Unread:

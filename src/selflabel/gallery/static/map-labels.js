@@ -49,7 +49,7 @@ const inside = (x, half, width) => Math.max(half, Math.min(width - half, x));
 
 const overlap = ([l, t, r, b], [left, top, right, bottom]) => l < right && r > left && t < bottom && b > top;
 
-// With a rim in the colour of the ground, so that it is told from the points below it.
+// With a rim in the colour of the ground, so that it stands out from the points below it.
 function drawText(g, text, x, y) {
   g.strokeStyle = themeColour("ground");
   g.strokeText(text, x, y);
