@@ -10,11 +10,14 @@ import pytest
 
 from selflabel.base.settings import make_settings, read_toml
 from selflabel.cli import app
+from selflabel.decode.scale import Scale
+from selflabel.decode.store import BAD, RETRY
 from selflabel.edits import append, parse
 from selflabel.edits.kinds import Merge, Move, Name, Redo, Reject, Restore, Split, Undo
 from selflabel.exports import export
 from selflabel.gallery.projection import MAP_FILE
 from selflabel.items import EMBEDDED, ENDINGS, KINDS, MANIFEST_ENDINGS, TRUTH_COLUMNS, open_items
+from selflabel.items.endings import HEIC_ENDINGS
 from selflabel.items.manifest import PATH_COLUMNS
 from selflabel.jobs import compare as comparing
 from selflabel.jobs.degrade import Row, write_degraded
@@ -102,13 +105,27 @@ def test_types_of_the_columns_are_those_on_the_page(run):
 def test_every_key_of_report_and_run_toml_is_named(run, trained):
     for finished in (run, trained):
         report = finished.report
-        keys = [*report, *report["signs"], *report["estimated_accuracy"], *report["seconds"], *report["peak_bytes"]]
+        keys = [*report, *report["signs"], *(report["estimated_accuracy"] or ()), *report["seconds"], *report["peak_bytes"]]
         assert missing(keys, "report.json") == []
         recorded = read_toml(finished.folder / "run.toml")
         keys = [key for name, part in recorded.items() if name != "settings" for key in part if name != "worked_out"]
         keys += [key for part in recorded["worked_out"].values() for key in part]
         assert set(keys) - {"kinds"} <= names_in(section("run.toml"))
         assert [name for name in recorded if f"[{name}" not in section("run.toml")] == []
+
+
+def test_keys_that_only_some_runs_have_are_named():
+    assert missing(["value", "low", "high", "no_estimate"], "report.json") == []
+    assert set(Scale(0, 1, per_item=True, eight_bit=True).as_record()) <= names_in(section("run.toml"))
+    assert missing([BAD, RETRY], "The cache") == []
+
+
+def test_where_the_items_are_is_named(tmp_path):
+    folder, file = tmp_path / "run", tmp_path / "features.npy"
+    np.save(file, np.random.default_rng(0).normal(size=(30, 4)))
+    label(make_settings(source=str(file), clusters=2, method="kmeans", device="cpu"), folder)
+    assert missing(pq.read_schema(folder / "sources.parquet").names, "sources.parquet") == []
+    assert missing(json.loads((folder / "origin.json").read_text()), "origin.json") == []
 
 
 def test_every_key_of_the_metrics_is_named(trained):
@@ -148,7 +165,7 @@ def test_every_ending_and_column_of_a_source_is_named():
     folder = names_in(section("A folder"))
     for kind, endings in KINDS.items():
         (row,) = re.findall(rf"^\| {'sound' if kind == 'audio' else kind} \|.*$", section("A folder"), re.M)
-        assert names_in(row) == endings
+        assert names_in(row) == endings | (HEIC_ENDINGS | {".avif"} if kind == "image" else set())  # extras are named, too
     assert set(ENDINGS) <= folder
     assert missing([*PATH_COLUMNS, *TRUTH_COLUMNS], "A manifest") == []
     assert missing([*EMBEDDED, *MANIFEST_ENDINGS, ".tar", ".npy", ".npz"], "What SOURCE may be") == []

@@ -67,7 +67,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         """Label X. `y` is ignored.
 
         Args:
-            X: a path or a list of paths, images (N, H, W[, C]) uint8, or features (N, D).
+            X: a path or a list of paths, images (N, H, W[, C]) of any real type, or features (N, D).
 
         Returns:
             The estimator itself.

@@ -111,7 +111,7 @@ class Run:
 
     @property
     def modalities(self) -> dict[str, dict[str, Any]]:
-        """Modality to how its items were prepared: encoder, px, channels, kind, seconds, rate, frames."""
+        """Modality to how its items were prepared: encoder, px, channels, kind, seconds, rate, frames, scale of deep ones."""
         return self.recorded.get(MODALITIES, {})
 
     # ---------------------------------------------------------------------------------------------- what it gave
