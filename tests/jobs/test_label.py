@@ -45,7 +45,7 @@ def test_run_toml_records_settings_task_modalities_machine_and_versions(run):
     assert recorded["worked_out"]["image"] == {
         "encoder": "conv4", "px": 16, "channels": 1, "kind": "glyph", "seconds": 0.0, "rate": 0, "frames": 0
     }  # fmt: skip
-    assert recorded["versions"]["selflabel"] == "0.2.0"
+    assert recorded["versions"]["selflabel"] == "0.3.0"
 
 
 def test_the_report_has_sizes_signs_and_seconds(run):
