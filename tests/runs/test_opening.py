@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -276,3 +277,11 @@ def test_a_run_that_followed_links_follows_them_when_its_items_are_shown(tmp_pat
     text = (run.folder / "run.toml").read_text()
     (run.folder / "run.toml").write_text(text.replace("[settings]\n", "[settings]\nfollow_links = true\n"))
     assert export(run, "folders", tmp_path / "out").n_items == 6
+
+
+def test_a_table_of_pictures_that_was_moved_is_read_where_the_user_says(tmp_path):
+    cells = [file.read_bytes() for file in sorted(pictures(tmp_path / "photos").iterdir())]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "set.parquet")
+    run = run_of(tmp_path / "run", [str(tmp_path / "set.parquet")])
+    (tmp_path / "set.parquet").rename(tmp_path / "moved.parquet")
+    assert export(run, "folders", tmp_path / "out", source=str(tmp_path / "moved.parquet")).n_items == 6

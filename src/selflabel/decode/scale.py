@@ -92,7 +92,7 @@ def scale_of_sample(pictures: Sequence[np.ndarray]) -> Scale | None:
 
 
 def stand_apart(middles: np.ndarray, distance: float) -> np.ndarray:
-    """(n,) whether the middle of a picture's range is farther than `distance` from those of most: a frame that is all white, say."""
+    """(n,) whether the middle of a picture's range is farther than `distance` from those of most: a white frame, say."""
     low, high = np.quantile(middles, [0.1, 0.9])
     return (middles < low - distance) | (middles > high + distance)
 

@@ -86,6 +86,16 @@ def from_parquet(file: Path, follow_links: bool = False) -> Items:
         raise UserError(f"{file}: cannot be read as a .parquet table ({str(error)[:200]}).") from error
 
 
+def holds_media(file: Path) -> bool:
+    """Whether a .parquet table holds the bytes of its items; False where it cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        return bool(media_columns(file, pq.read_schema(file)))
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError):
+        return False
+
+
 def media_columns(file: Path, schema: Any) -> list[Column]:
     """The columns that hold bytes of media; of equal kinds the first is the one that is used."""
     import pyarrow as pa

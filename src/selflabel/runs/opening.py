@@ -14,6 +14,7 @@ from typing import NamedTuple
 from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
 from selflabel.items.expand import exists, expand
+from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.reading import file_in
 from selflabel.runs.recorded import (
@@ -138,6 +139,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
         return FolderSource(Path(place), paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
+        if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
+            return TableSource(place, paths)
         return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
     return TableSource(place, paths)
 
