@@ -17,6 +17,7 @@ IMAGE_ENDINGS = {
 VIDEO_ENDINGS = {
     ".mp4", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".flv", ".f4v", ".m4v", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v",
     ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".rm", ".rmvb", ".dv", ".y4m", ".mjpeg",
+    ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".ogm",
 }  # fmt: skip
 SOUND_ENDINGS = {
     ".wav", ".wave", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".aif", ".aiff",

@@ -108,6 +108,7 @@ def media_columns(file: Path, schema: Any) -> list[Column]:
             names = f"{field.name}.path" if field.type.get_field_index("path") >= 0 else ""
         else:
             leaf, kind = field.name, field.type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or "." in field.name or not is_utf8(leaf):
             continue
         ending = first_ending(file, leaf)
