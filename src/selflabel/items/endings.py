@@ -17,7 +17,6 @@ IMAGE_ENDINGS = {
 VIDEO_ENDINGS = {
     ".mp4", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".flv", ".f4v", ".m4v", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v",
     ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".rm", ".rmvb", ".dv", ".y4m", ".mjpeg",
-    ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".ogm",
 }  # fmt: skip
 SOUND_ENDINGS = {
     ".wav", ".wave", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".aif", ".aiff",
@@ -36,7 +35,7 @@ MEDIA_THAT_IS_NOT_READ = {
     ".jxl", ".jxr", ".hdp", ".wdp", ".svg", ".svgz", ".eps", ".ai", ".wmf", ".emf", ".exr", ".hdr", ".xcf", ".kra", ".pdf",
     ".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".x3f", ".3fr", ".iiq", ".dcm", ".nii", ".fit", ".svs", ".czi", ".nd2", ".lif", ".insp", ".insv", ".swf", ".mid", ".midi",
-    ".djvu", ".mod", ".xm", ".dsf", ".dff", ".ra", ".braw", ".r3d",
+    ".djvu", ".mod", ".xm", ".dsf", ".dff", ".ra", ".braw", ".r3d", ".h264", ".264", ".h265", ".265", ".hevc",
 }  # fmt: skip
 
 
