@@ -91,7 +91,7 @@ def open_items(source: Source, follow_links: bool = False) -> Items:
 def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
     """The names of one source or of several. Raises UserError where there is none."""
     names = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if not names or "" in map(os.fspath, names):  # an unset variable of a shell is no name of the current folder
+    if not names or any(os.fspath(name) == "" for name in names):  # an unset variable of a shell is no name of the current folder
         raise UserError(f"no source was given; {REMEDY}.")
     return [os.fspath(name) for name in names]
 
