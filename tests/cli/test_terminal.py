@@ -9,7 +9,7 @@ from rich.console import Console
 
 from selflabel.base.errors import Interrupted
 from selflabel.base.schedules import constant
-from selflabel.cli.terminal import Terminal
+from selflabel.cli.terminal import Terminal, live
 from selflabel.contract import Phase, Recipe
 from selflabel.training.loop import LoopState
 
@@ -86,3 +86,11 @@ def test_a_signal_asks_the_loop_to_stop_and_ends_decoding(capsys):
         assert callbacks.loop.should_stop() and "being saved" in capsys.readouterr().err
         with pytest.raises(Interrupted):
             callbacks.on_progress("decoding", 1, 2)
+
+
+def test_what_predict_and_score_say_stands_in_a_log_too(capsys):
+    with live(False) as terminal:
+        terminal.callbacks().say("the pictures are nearly all black.")
+    with live(True) as terminal:
+        terminal.callbacks().say("this is not printed")
+    assert capsys.readouterr().err == "the pictures are nearly all black.\n"

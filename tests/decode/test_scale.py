@@ -186,3 +186,12 @@ def test_what_predict_says_of_a_scale():
     assert scale_note(run, None) == scale_note(None, None) == scale_note(run, Scale(100, 3000)) == ""
     assert "0 to 1, the run's had 0 to 4095" in scale_note(run, Scale(0, 1))
     assert scale_note(None, run) == run.describe()
+
+
+def test_one_saturated_frame_does_not_make_the_others_black():
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(60, 120, (32, 32)).astype(np.uint16) for _ in range(20)]
+    frame = np.full((32, 32), 60_000, np.uint16)
+    for white in (frame, frame + rng.integers(0, 30, (32, 32)).astype(np.uint16)):
+        scale = scale_of_sample([*pictures, white])
+        assert np.ptp(to_uint8(pictures[0], scale)) > 200 and to_uint8(white, scale).min() == 255

@@ -105,3 +105,9 @@ def test_a_table_that_is_no_more_the_same_is_an_error_of_its_item(tmp_path):
         blob.read()
     with pytest.raises(UserError, match=r"cannot be read as a \.parquet table"):
         open_items(file)
+
+
+def test_pictures_that_are_kept_in_a_dictionary_are_read_in_place(tmp_path):
+    cells = [png(i) for i in range(3)]
+    pq.write_table(pa.table({"image": pa.array(cells).dictionary_encode()}), tmp_path / "a.parquet")
+    assert [blob.read() for blob in open_items(tmp_path / "a.parquet").blobs["image"]] == cells

@@ -29,7 +29,7 @@ def opened(place, name, data):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
 @pytest.mark.parametrize("before", ["", "sep={}\r\n"])
 def test_csv_of_every_delimiter_and_encoding(place, delimiter, encoding, before):
     text = before.format(delimiter) + delimiter.join(["id", "path", "label"]) + "\r\n"

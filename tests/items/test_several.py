@@ -71,3 +71,12 @@ def test_what_is_missing_or_cannot_be_joined_is_a_sentence(place):
         open_items(["x.npy", "x.npy", "list.csv"])
     with pytest.raises(UserError, match=r"\*.jpg: there is no such file"):
         open_items("*.jpg")
+
+
+def test_an_empty_name_is_no_source_and_an_embedded_set_stands_alone(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(0))
+    for names in ("", ["", str(tmp_path)]):
+        with pytest.raises(UserError, match="no source was given"):
+            open_items(names)
+    with pytest.raises(UserError, match="digits: an embedded set cannot be joined"):
+        open_items(["digits", str(tmp_path)])

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -240,3 +241,47 @@ def test_a_forged_index_shows_no_other_bytes(own, entry):
     np.array([entry] + [(0, 0)] * 5, np.uint64).tofile(own.folder / "thumbs/index.bin")
     assert ThumbnailFile(own.folder / "thumbs", 6).get(0) is None
     assert thumbnail_reader(own.folder / "thumbs", own.source().source, 6)(0).startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------------------------------------------ several sources
+
+
+def run_of(folder, names, follow_links=False):
+    """A run of this user over several sources."""
+    items = open_items(names, follow_links)
+    run = write_run(folder, names[0], items.paths, np.arange(len(items)) % 2)
+    record_source(run.folder, items, names)
+    return run
+
+
+def test_items_of_several_folders_files_and_patterns_are_found_again(tmp_path):
+    for name in ("a", "b", "c"):
+        pictures(tmp_path / name, 2)
+    names = [str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "c" / "*.png")]
+    run = run_of(tmp_path / "run", names)
+    assert export(run, "folders", tmp_path / "out").n_items == 6
+    (tmp_path / "secret.png").write_bytes((tmp_path / "b/0.png").read_bytes())
+    (tmp_path / "b/0.png").unlink()
+    (tmp_path / "b/0.png").symlink_to(tmp_path / "secret.png")
+    assert "outside the source" in reason(run, list(run.paths).index("b/0.png"))
+    shutil.rmtree(tmp_path / "a")
+    assert export(run, "folders", tmp_path / "rest").n_items == 3
+
+
+def test_a_run_that_followed_links_follows_them_when_its_items_are_shown(tmp_path):
+    pictures(tmp_path / "there")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/link").symlink_to(tmp_path / "there")
+    run = run_of(tmp_path / "run", [str(tmp_path / "photos")], follow_links=True)
+    assert "outside the source" in reason(run)
+    text = (run.folder / "run.toml").read_text()
+    (run.folder / "run.toml").write_text(text.replace("[settings]\n", "[settings]\nfollow_links = true\n"))
+    assert export(run, "folders", tmp_path / "out").n_items == 6
+
+
+def test_a_table_of_pictures_that_was_moved_is_read_where_the_user_says(tmp_path):
+    cells = [file.read_bytes() for file in sorted(pictures(tmp_path / "photos").iterdir())]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "set.parquet")
+    run = run_of(tmp_path / "run", [str(tmp_path / "set.parquet")])
+    (tmp_path / "set.parquet").rename(tmp_path / "moved.parquet")
+    assert export(run, "folders", tmp_path / "out", source=str(tmp_path / "moved.parquet")).n_items == 6

@@ -30,8 +30,8 @@ FIRST_LINE_S = 60.0  # a step that lasts so long has a line in a log; the next l
 
 @contextmanager
 def live(quiet: bool) -> Iterator[Terminal]:
-    """Progress on a terminal only, which ends with the `with`; a log gets nothing."""
-    with Terminal(quiet or not sys.stderr.isatty()) as terminal:
+    """Progress that ends with the `with`; a log gets the sentences, and a line for a step that takes long."""
+    with Terminal(quiet) as terminal:
         terminal.on_progress("starting")  # torch takes seconds to import
         yield terminal
 

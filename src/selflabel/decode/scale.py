@@ -86,8 +86,15 @@ def scale_of_sample(pictures: Sequence[np.ndarray]) -> Scale | None:
     ranges = np.array([range_of_sorted(x) for x in samples])
     spans = ranges[:, 1] - ranges[:, 0]
     usual = float(np.median(spans[spans > 0])) if (spans > 0).any() else np.inf
-    pool = np.sort(np.concatenate([without_extremes(x) for x, span in zip(samples, spans) if span <= COMMON_RATIO * usual]))
+    is_usual = (spans <= COMMON_RATIO * usual) & ~stand_apart(ranges.mean(axis=1), COMMON_RATIO * usual)
+    pool = np.sort(np.concatenate([without_extremes(x) for x, use in zip(samples, is_usual) if use]))
     return Scale(*natural_range(*range_of_sorted(pool)), per_item=differ(ranges))
+
+
+def stand_apart(middles: np.ndarray, distance: float) -> np.ndarray:
+    """(n,) whether the middle of a picture's range is farther than `distance` from those of most: a white frame, say."""
+    low, high = np.quantile(middles, [0.1, 0.9])
+    return (middles < low - distance) | (middles > high + distance)
 
 
 def differ(ranges: np.ndarray) -> bool:

@@ -91,7 +91,7 @@ def open_items(source: Source, follow_links: bool = False) -> Items:
 def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
     """The names of one source or of several. Raises UserError where there is none."""
     names = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if not names:
+    if not names or any(os.fspath(name) == "" for name in names):  # an unset variable of a shell is no name of the current folder
         raise UserError(f"no source was given; {REMEDY}.")
     return [os.fspath(name) for name in names]
 
@@ -108,6 +108,8 @@ def open_names(names: list[str], follow_links: bool) -> Items:
         check_names(found)
         return open_one(found[0], follow_links)
     missing = next((name for name in found if not is_listed(name)), None if found else names[0])
+    if missing is not None and missing in EMBEDDED:
+        raise UserError(f"{missing}: an embedded set cannot be joined with other sources; label it by itself.")
     if missing is not None:
         raise no_such(missing)
     return from_several(found, partial(open_one, follow_links=follow_links), follow_links)

@@ -35,7 +35,7 @@ MEDIA_THAT_IS_NOT_READ = {
     ".jxl", ".jxr", ".hdp", ".wdp", ".svg", ".svgz", ".eps", ".ai", ".wmf", ".emf", ".exr", ".hdr", ".xcf", ".kra", ".pdf",
     ".raw", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".x3f", ".3fr", ".iiq", ".dcm", ".nii", ".fit", ".svs", ".czi", ".nd2", ".lif", ".insp", ".insv", ".swf", ".mid", ".midi",
-    ".djvu", ".mod", ".xm", ".dsf", ".dff", ".ra", ".braw", ".r3d",
+    ".djvu", ".mod", ".xm", ".dsf", ".dff", ".ra", ".braw", ".r3d", ".h264", ".264", ".h265", ".265", ".hevc",
 }  # fmt: skip
 
 

@@ -86,6 +86,16 @@ def from_parquet(file: Path, follow_links: bool = False) -> Items:
         raise UserError(f"{file}: cannot be read as a .parquet table ({str(error)[:200]}).") from error
 
 
+def holds_media(file: Path) -> bool:
+    """Whether a .parquet table holds the bytes of its items; False where it cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        return bool(media_columns(file, pq.read_schema(file)))
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError):
+        return False
+
+
 def media_columns(file: Path, schema: Any) -> list[Column]:
     """The columns that hold bytes of media; of equal kinds the first is the one that is used."""
     import pyarrow as pa
@@ -98,6 +108,7 @@ def media_columns(file: Path, schema: Any) -> list[Column]:
             names = f"{field.name}.path" if field.type.get_field_index("path") >= 0 else ""
         else:
             leaf, kind = field.name, field.type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or "." in field.name or not is_utf8(leaf):
             continue
         ending = first_ending(file, leaf)

@@ -164,6 +164,8 @@ def encoding_of(file: Path) -> str:
     """The encoding of a text: by its mark, or UTF-8, or Latin-1 with what Windows adds, where not all is UTF-8."""
     with open_regular(file) as f:
         head = f.read(HEAD)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if head.count(b"\0") > len(head) / 4:  # ASCII in UTF-16 without its mark
@@ -264,7 +266,7 @@ def python_values(column: Any) -> list[Any]:
     """The cells of a column, cut."""
     if not hasattr(column, "dictionary"):
         return [cut(value) if not isinstance(value, bytes) else None for value in column.to_pylist()]
-    texts = [cut(value) for value in column.dictionary.to_pylist()]
+    texts = [cut(value) if not isinstance(value, bytes) else None for value in column.dictionary.to_pylist()]
     return [None if i is None else texts[i] for i in column.indices.to_pylist()]
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
+from selflabel.items.expand import exists, expand
+from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.reading import file_in
 from selflabel.runs.recorded import (
@@ -70,6 +72,7 @@ def open_source(
     with_sound: bool = True,
     follow: bool = False,
     moved_to: str | None = None,
+    followed: bool = False,
 ) -> OpenedSource:
     """Open the source of a run.
 
@@ -81,14 +84,17 @@ def open_source(
         with_sound: whether a sound file beside an item in a folder belongs to it.
         follow: whether links in a folder may lead out of it.
         moved_to: where the items are now, as the user says.
+        followed: whether links were followed when the items were labelled; it counts only where this user labelled them.
     """
     try:
-        return OpenedSource(find_source(folder, name, paths, with_sound, follow, moved_to), "")
+        return OpenedSource(find_source(folder, name, paths, with_sound, follow, moved_to, followed), "")
     except UserError as error:
         return OpenedSource(LostSource(str(error)), str(error))
 
 
-def find_source(folder: Path, name: str, paths: Sequence[str], with_sound: bool, follow: bool, moved_to: str | None) -> Source:
+def find_source(
+    folder: Path, name: str, paths: Sequence[str], with_sound: bool, follow: bool, moved_to: str | None, followed: bool
+) -> Source:
     """See `open_source`. Raises UserError."""
     origin = read_origin(folder)
     record = Record(file_in(folder, RECORD)) if origin and origin.is_recorded else None
@@ -100,13 +106,15 @@ def find_source(folder: Path, name: str, paths: Sequence[str], with_sound: bool,
         if record is not None:
             check_array(record, place)
         return SameSizes(source, record) if record else source
-    place = (origin.places if origin else (name,))[0]
-    if not is_there(place):
-        raise lost(place)
+    places = origin.places if origin else (name,)
+    if not any(map(is_there, places)):
+        raise lost(places[0])
     if record.lines(ARRAY_ID):
-        check_array(record, place)
-        return TableSource(place, paths)
-    return RecordedSource(record, None if follow or not Path(place).is_dir() else Path(place))
+        check_array(record, places[0])
+        return TableSource(places[0], paths)
+    files = [file for place in places for file in expand(place)]
+    folders = [] if follow or followed else [Path(file) for file in files if Path(file).is_dir()]
+    return RecordedSource(record, folders, files)
 
 
 def place_by_name(folder: Path, name: str, origin: Origin | None) -> str:
@@ -131,6 +139,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
         return FolderSource(Path(place), paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
+        if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
+            return TableSource(place, paths)
         return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
     return TableSource(place, paths)
 
@@ -151,7 +161,7 @@ def lost(place: str) -> UserError:
 def is_there(place: str) -> bool:
     """Whether a source is there: a file, a folder, or tar shards."""
     try:
-        return place in EMBEDDED or Path(place).exists() or bool(array_file(place) or tar_shards(place))
+        return place in EMBEDDED or bool(array_file(place) or tar_shards(place)) or any(map(exists, expand(place)))
     except (UserError, OSError, ValueError):
         return False
 

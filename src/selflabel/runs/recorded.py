@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
@@ -123,14 +123,15 @@ class RecordedSource:
 
     Args:
         record: the run's.
-        root: the folder that was labelled, where links out of it are not followed; None follows them.
+        roots: the folders that were labelled, where links out of them are not followed; none of them follows links.
+        named: (absolute) files that were labelled by their own names.
 
     Attributes:
         changed: path of each file, seen so far, that has another time than when it was labelled; copies change it.
     """
 
-    def __init__(self, record: Record, root: Path | None):
-        self.record, self.root = record, root.resolve() if root else None
+    def __init__(self, record: Record, roots: Sequence[Path] = (), named: Collection[str] = ()):
+        self.record, self.roots, self.named = record, [root.resolve() for root in roots], frozenset(named)
         self.changed: set[str] = set()
 
     def blobs(self, row: int) -> dict[str, Blob]:
@@ -146,12 +147,17 @@ class RecordedSource:
         size, time_ns = size_and_time(line["file"])
         if size < 0:
             raise Missing("there is no such file any more")
-        if self.root and not Path(os.path.realpath(line["file"])).is_relative_to(self.root):
+        if self.roots and not self.is_inside(line["file"]):
             raise Missing("it lies outside the source, perhaps through a link (--follow-links reads it)")
         if size != line["size"]:
             raise Missing(another_size(size, line["size"]))
         if time_ns != line["time_ns"]:
             self.changed.add(line["file"])
+
+    def is_inside(self, file: str) -> bool:
+        """Whether a file was named itself, or lies in one of the folders."""
+        place = Path(os.path.realpath(file))
+        return file in self.named or any(place.is_relative_to(root) for root in self.roots)
 
     def values(self, row: int) -> np.ndarray:
         raise Missing("is no row of an array")

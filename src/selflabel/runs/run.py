@@ -198,8 +198,9 @@ class Run:
         Raises:
             UserError: run.toml cannot be read.
         """
-        name, paths = str(self.settings.get("source", "")), self.paths if paths is None else paths
-        opened = open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to)
+        settings, paths = self.settings, self.paths if paths is None else paths
+        name, followed = str(settings.get("source", "")), settings.get("follow_links") is True
+        opened = open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to, followed)
         return opened if opened.error else OpenedSource(ShownSource.of(opened.source, self.modalities), "")
 
     @property

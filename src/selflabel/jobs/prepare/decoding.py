@@ -101,7 +101,8 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
 def failure_reason(stores: dict[str, DecodedItems], row: int) -> str:
     """Why an item is in no modality's store."""
     reasons = (store.errors[row] for store in stores.values() if row in store.errors)
-    return next(reasons, f"has no {' or '.join(stores)}")
+    silent = ", or a silent one" if "audio" in stores else ""
+    return next(reasons, f"has no {' or '.join(stores)}{silent}")
 
 
 def square_images(array: np.ndarray, px: int, channels: int) -> np.ndarray:
