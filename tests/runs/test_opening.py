@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -240,3 +241,20 @@ def test_a_forged_index_shows_no_other_bytes(own, entry):
     np.array([entry] + [(0, 0)] * 5, np.uint64).tofile(own.folder / "thumbs/index.bin")
     assert ThumbnailFile(own.folder / "thumbs", 6).get(0) is None
     assert thumbnail_reader(own.folder / "thumbs", own.source().source, 6)(0).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("damage", ["pipe", "endless", "noise", "other columns"])
+def test_a_record_that_is_none_neither_hangs_nor_ends_in_a_traceback(own, tmp_path, damage):
+    record = own.folder / "sources.parquet"
+    if damage == "endless":
+        os.truncate(record, 1 << 40)
+    elif damage == "noise":
+        record.write_bytes(b"noise" * 99)
+    elif damage == "other columns":
+        pq.write_table(pa.table({"id": [0], "file": ["/etc/passwd"]}), record)
+    else:
+        record.unlink()
+        os.mkfifo(record)
+    assert "made elsewhere" in own.source().error
+    with pytest.raises(UserError, match=r"sources\.parquet"):
+        check_same_items(own.folder, open_items(str(tmp_path / "photos")))
