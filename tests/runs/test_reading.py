@@ -67,6 +67,13 @@ def test_files_of_another_number_of_items_are_a_sentence(run):
         EditableRun(run)
 
 
+@pytest.mark.parametrize("labels", [["a"] * 30, [1] * 30, [["a"]] * 30])
+def test_best_labels_of_another_type_are_a_sentence(run, labels):
+    pq.write_table(pa.table({"labels": labels, "probabilities": [[1.0]] * 30}), run.folder / "top.parquet")
+    with pytest.raises(UserError, match=r"top\.parquet: holds no best labels"):
+        EditableRun(run)
+
+
 @pytest.mark.parametrize("lists", [[[0]] * 29 + [[0, 1]], [[2**40]] * 30, [[-7]] * 30])
 def test_best_labels_that_cannot_be_are_a_sentence(run, lists):
     probabilities = [[0.5] * len(labels) for labels in lists]
@@ -137,7 +144,7 @@ LONG = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["x" * 1_000_000
 NO_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")])
 
 
-@pytest.mark.parametrize(("paths", "confidence"), [(LONG, 0.5), (NO_TEXT, 0.5), (["a"], float("nan"))])
+@pytest.mark.parametrize(("paths", "confidence"), [(LONG, 0.5), (NO_TEXT, 0.5), (["a"], float("nan")), ([], 0)])
 def test_labels_that_take_all_memory_or_are_none_are_a_sentence(tmp_path, paths, confidence):
     n, file = len(paths), tmp_path / "labels.parquet"
     columns = {"id": range(n), "path": paths, "label": [0] * n, "confidence": np.full(n, confidence, np.float32)}

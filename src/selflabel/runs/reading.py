@@ -150,6 +150,8 @@ def read_labels_table(file: Path) -> pa.Table:
     import pyarrow.compute as pc
 
     table = read_table(file, list(LABELS_COLUMNS))
+    if not len(table):
+        raise damaged(file, "has no rows")
     try:
         table.validate(full=True)  # a text may be no UTF-8
     except pa.ArrowInvalid as error:
@@ -160,7 +162,7 @@ def read_labels_table(file: Path) -> pa.Table:
     if not pc.all(pc.is_finite(table["confidence"]), min_count=0).as_py():
         raise damaged(file, "has confidences that are no numbers")
     lowest, highest = pc.min_max(table["label"]).as_py().values()
-    if len(table) and not (lowest >= 0 and highest <= MAX_LABEL):
+    if not (lowest >= 0 and highest <= MAX_LABEL):
         raise damaged(file, f"has labels from {lowest} to {highest}, outside 0 to {MAX_LABEL:,}")
     return table
 
