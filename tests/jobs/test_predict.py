@@ -77,3 +77,15 @@ def test_sizes_that_no_run_has_are_refused_before_anything_is_made_of_them(run, 
     file.write_text(re.sub(rf"(?<=\[task\]\n)((?:.*\n)*?){key} = .*", rf"\1{change}", file.read_text(), count=1))
     with pytest.raises(UserError, match=r"run\.toml: says"):
         load_model(run[0], "cpu")
+
+
+@pytest.mark.parametrize("state", [[], {}, {"head": 99}, {"head": "x"}, {"method": None}])
+def test_a_model_whose_state_cannot_be_is_a_sentence(run, state):
+    from selflabel.base.tensor_files import read_tensors, write_tensors
+
+    finished, rows, _ = run
+    file = finished.folder / "model.safetensors"
+    tensors, known = read_tensors(file, "")
+    write_tensors(file, tensors, known | state if state and "method" not in state else state)
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        predict(finished, rows, "cpu")

@@ -285,3 +285,20 @@ def test_a_table_of_pictures_that_was_moved_is_read_where_the_user_says(tmp_path
     run = run_of(tmp_path / "run", [str(tmp_path / "set.parquet")])
     (tmp_path / "set.parquet").rename(tmp_path / "moved.parquet")
     assert export(run, "folders", tmp_path / "out", source=str(tmp_path / "moved.parquet")).n_items == 6
+
+
+@pytest.mark.parametrize("damage", ["pipe", "endless", "noise", "other columns"])
+def test_a_record_that_is_none_neither_hangs_nor_ends_in_a_traceback(own, tmp_path, damage):
+    record = own.folder / "sources.parquet"
+    if damage == "endless":
+        os.truncate(record, 1 << 40)
+    elif damage == "noise":
+        record.write_bytes(b"noise" * 99)
+    elif damage == "other columns":
+        pq.write_table(pa.table({"id": [0], "file": ["/etc/passwd"]}), record)
+    else:
+        record.unlink()
+        os.mkfifo(record)
+    assert "made elsewhere" in own.source().error
+    with pytest.raises(UserError, match=r"sources\.parquet"):
+        check_same_items(own.folder, open_items(str(tmp_path / "photos")))

@@ -7,6 +7,7 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.gallery.editable_run import EditableRun
+from selflabel.runs.reading import read_labels_table
 from selflabel.runs.run import Run
 from tests.run_folders import write_run
 
@@ -63,6 +64,13 @@ def test_labels_that_cannot_be_are_a_sentence(run, table, what):
 def test_files_of_another_number_of_items_are_a_sentence(run):
     pq.write_table(pa.table({"labels": [[0]] * 5, "probabilities": [[1.0]] * 5}), run.folder / "top.parquet")
     with pytest.raises(UserError, match=r"top\.parquet: says that it has 5 rows, and the run has 30"):
+        EditableRun(run)
+
+
+@pytest.mark.parametrize("labels", [["a"] * 30, [1] * 30, [["a"]] * 30])
+def test_best_labels_of_another_type_are_a_sentence(run, labels):
+    pq.write_table(pa.table({"labels": labels, "probabilities": [[1.0]] * 30}), run.folder / "top.parquet")
+    with pytest.raises(UserError, match=r"top\.parquet: holds no best labels"):
         EditableRun(run)
 
 
@@ -130,3 +138,23 @@ def test_edits_that_cannot_be_are_a_sentence_or_have_no_effect(run, line):
         assert "edit" in str(error) or "split" in str(error)
     else:
         assert set(labels.tolist()) <= {-1, 0, 1, 2, 7}
+
+
+LONG = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["x" * 1_000_000])
+NO_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")])
+
+
+@pytest.mark.parametrize(("paths", "confidence"), [(LONG, 0.5), (NO_TEXT, 0.5), (["a"], float("nan")), ([], 0)])
+def test_labels_that_take_all_memory_or_are_none_are_a_sentence(tmp_path, paths, confidence):
+    n, file = len(paths), tmp_path / "labels.parquet"
+    columns = {"id": range(n), "path": paths, "label": [0] * n, "confidence": np.full(n, confidence, np.float32)}
+    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False)
+    with pytest.raises(UserError, match=r"labels\.parquet"):
+        read_labels_table(file)
+
+
+@pytest.mark.parametrize("text", ["[[settings]]", "task = 1", "[worked_out]\nimage = 1", "[worked_out.audio]\nrate = 'x'"])
+def test_a_run_toml_of_other_sections_is_a_sentence(tmp_path, text):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(UserError, match=r"run\.toml"):
+        _ = Run(tmp_path).modalities

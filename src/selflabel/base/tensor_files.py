@@ -50,7 +50,7 @@ def read_tensors(file: Path, remedy: str) -> tuple[Tensors, dict[str, Any]]:
         with open_regular(file, follow=False), safe_open(file, "pt") as f:
             tensors, metadata = {k: f.get_tensor(k) for k in f.keys()}, f.metadata()  # noqa: SIM118
         state = json.loads(metadata["state"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, MemoryError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error}); {remedy}.") from error
     if metadata.get("digest") not in (None, digest_of(tensors, metadata["state"])):
         raise UserError(f"{file}: is damaged, its checksum does not fit its bytes; {remedy}.")

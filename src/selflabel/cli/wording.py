@@ -59,7 +59,9 @@ def more(report: dict[str, Any]) -> str:
 
 def kind_of(report: dict[str, Any]) -> str:
     """The kind of the main modality; "" where the report does not say."""
-    return next(iter(report.get("modalities", {}).values()), "")
+    kinds = report.get("modalities")
+    kind = next(iter(kinds.values()), "") if isinstance(kinds, dict) else ""
+    return kind if isinstance(kind, str) else ""  # a stranger's report may say anything
 
 
 def count(n: int, report: dict[str, Any]) -> str:

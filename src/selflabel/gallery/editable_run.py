@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from selflabel.gallery.edit_requests import check_request, fit_edit, fit_split
 from selflabel.gallery.truth import read_truth_classes
 from selflabel.runs.reading import MAX_LABEL, damaged, read_table
 from selflabel.runs.run import Paths, Run
+
+if TYPE_CHECKING:  # takes long to import
+    import pyarrow as pa
 
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
 REQUIRED_FILES = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
@@ -280,6 +283,8 @@ def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
     """(N, <= 5) best labels, int32, and their probabilities, float16. Raises UserError where they are damaged."""
     file = run.file("top.parquet")
     table = read_table(file, ["labels", "probabilities"], rows=n)
+    if not all(is_list_of_numbers(column.type) for column in table.columns):
+        raise damaged(file, "holds no best labels")
     labels, probs = (table[c].combine_chunks().flatten().to_numpy(zero_copy_only=False) for c in table.column_names)
     if (
         len(labels) != len(probs)
@@ -288,6 +293,12 @@ def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
     ):
         raise damaged(file, "does not have as many labels for each item, or has impossible ones")
     return labels.reshape(n, -1).astype(np.int32), probs.reshape(n, -1).astype(np.float16)
+
+
+def is_list_of_numbers(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
 
 
 @contextmanager

@@ -30,7 +30,9 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
     """
     n, first = len(prepared.items), prepared.first
     if settings.clusters is not None and settings.clusters > n:
-        raise UserError(f"--clusters {settings.clusters}: there are only {n} items; ask for at most as many clusters.")
+        raise UserError(
+            f"--clusters {settings.clusters}: the source has only {n} item{'s' * (n > 1)}; ask for at most as many clusters."
+        )
     for m, modality in prepared.modalities.items():
         check_views(settings.views, m, next(iter(prepared.modalities)), modality.kind)
     labels, clusters = None, settings.clusters

@@ -33,7 +33,9 @@ from selflabel.training.distributed import Ranks, pick_device
 from selflabel.views.clip import FRAMES
 
 BATCH = 256
-LARGEST = {"px": 8192, "channels": 4, "seconds": 86_400, "rate": 1_000_000, "frames": 4096}  # that run.toml can say
+MOST_VALUES = 1 << 24  # of an item: channels, pixels and frames that run.toml can say
+MAX_HEADS = 10_000
+WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError, RuntimeError)
 BARELY = 1 / 16  # of the run's range: unseen pictures that use no more are black
 NAMES = {"image": "images", "video": "videos", "audio": "sounds"}
 
@@ -174,7 +176,10 @@ class Model:
         parts = []
         for rows in torch.arange(len(next(iter(features.values())))).split(BATCH):
             block = [{m: x[m][rows.to(x[m].device)].to(self.device) for m in features} for x in (features, present)]
-            parts.append(self.method.predict(Features(*block)).log_probs[self.head].float().cpu())
+            heads = self.method.predict(Features(*block)).log_probs
+            if self.head >= len(heads):
+                raise UserError(f"{MODEL}: says head {self.head}, and there are {len(heads)}; copy the run folder again.")
+            parts.append(heads[self.head].float().cpu())
         return torch.cat(parts)
 
 
@@ -189,6 +194,17 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     Raises:
         UserError: the model file is missing, damaged, or not of this run.
     """
+    try:
+        return read_model(run, device, cache)
+    except torch.OutOfMemoryError:
+        raise
+    except WRONG as error:  # another's run.toml and model can say anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise damaged(run.file(MODEL), f"does not fit run.toml ({reason})") from error
+
+
+def read_model(run: Run, device: str, cache: str | None) -> Model:
+    """See `load_model`; what does not fit is any exception."""
     recorded, file = run.recorded, run.file(MODEL)
     tensors, state = read_tensors(file, "copy the run folder again, or label the source again")
     check_sizes(run)
@@ -207,7 +223,8 @@ def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Mode
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     limits = Limits(settings.item_seconds, settings.item_gb)
-    return Model(method.to(where).eval(), modalities, task, state["head"], where, cache, settings.workers, limits)
+    head = range(MAX_HEADS)[state["head"]]  # `log_probs` sees whether the method has it
+    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits)
 
 
 def check_sizes(run: Run) -> None:
@@ -219,11 +236,12 @@ def check_sizes(run: Run) -> None:
     task, sections = recorded["task"], recorded["worked_out"].values()
     if task.get("n_items") != len(run.raw_labels):
         raise damaged(file, "says another number of items than labels.parquet has")
-    largest = LARGEST | {"clusters": run.file(MODEL).stat().st_size}  # every cluster has a weight at least
-    values = [("clusters", task.get("clusters", 1)), *((key, part.get(key, 0)) for part in sections for key in LARGEST)]
-    for key, value in values:
-        if not isinstance(value, (int, float)) or not 0 <= value <= largest[key]:
-            raise damaged(file, f"says {key} = {value}, which no run has")
+    clusters = task.get("clusters", 1)
+    if not isinstance(clusters, int) or not 0 <= clusters <= run.file(MODEL).stat().st_size:  # each has a weight at least
+        raise damaged(file, f"says clusters = {clusters}, which no run has")
+    for part in sections:
+        if part.get("px", 0) ** 2 * part.get("channels", 1) * max(1, part.get("frames", 1)) > MOST_VALUES:
+            raise damaged(file, f"says px = {part['px']}, which no run has")
 
 
 def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Modality:

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selflabel.base.errors import UserError
-from selflabel.base.files import write_text
-from selflabel.runs.reading import file_in, read_bounded, read_object
+from selflabel.base.files import open_regular, write_text
+from selflabel.runs.reading import damaged, file_in, read_bounded, read_object
 
 NAME, RECORD = "origin.json", "sources.parquet"
 KEY_BYTES = 32
+MAX_RECORD_BYTES = 1 << 30  # a million items take 5 MB; a stranger's sparse file would be read for hours
 PURPOSE = b"selflabel origin 1\n"  # of what is signed, so that a signature made for anything else does not fit
 
 
@@ -105,8 +106,12 @@ def signature(folder: Path, origin: Origin, key: bytes) -> str:
 
 
 def file_digest(file: Path) -> str:
+    """The SHA-256 of a regular file. Raises OSError, and UserError where it is larger than any record is."""
     digest = hashlib.sha256()
-    with file.open("rb") as f:
+    with open_regular(file, follow=False) as f:
+        if f.seek(0, 2) > MAX_RECORD_BYTES:
+            raise damaged(file, f"has more than {MAX_RECORD_BYTES:,} bytes")
+        f.seek(0)
         while block := f.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:  # takes long to import
 
 MAX_TEXT_BYTES = 64_000_000  # of report.json and other small files
 MAX_LABEL = 10_000_000  # a larger label would take memory for every label below it
+MAX_VALUES_A_ROW = 64  # of a column of lists; the best labels of an item are five
+LEAST_ROOM, MAX_GROWTH = 1 << 26, 200  # bytes that any table may take in memory, and how many times its file's size
+LABELS_COLUMNS = ("id", "path", "label", "confidence")
+LARGEST = {"px": 8192, "channels": 4, "seconds": 86_400, "rate": 1_000_000, "frames": 4096}  # that run.toml can say
 
 
 def file_in(folder: Path, name: str) -> Path:
@@ -103,9 +108,40 @@ def read_table(file: Path, columns: list[str] | None = None, rows: int | None = 
             missing = set(columns or []) - set(table.schema_arrow.names)
             if missing:
                 raise damaged(file, f"lacks the column {min(missing)}")
-            return table.read(columns)
+            if len(set(table.schema_arrow.names)) < len(table.schema_arrow.names):
+                raise damaged(file, "has two columns of the same name")
+            check_room(file, table.metadata, columns, LEAST_ROOM + MAX_GROWTH * size)
+            texts = sorted({"path"}.intersection(columns or table.schema_arrow.names))
+            read = pq.ParquetFile(f, read_dictionary=texts).read(columns)
+            return with_plain_paths(file, read, LEAST_ROOM + MAX_GROWTH * size)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(file, f"cannot be read as a table ({error})") from error
+
+
+def check_room(file: Path, metadata: Any, columns: list[str] | None, most: int) -> None:
+    """Raise UserError where the columns of a parquet table would take far more memory than the file has bytes."""
+    n_bytes = 0
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for column in map(group.column, range(group.num_columns)):
+            if columns is None or column.path_in_schema.split(".")[0] in columns:
+                n_bytes += column.total_uncompressed_size
+                if n_bytes > most or column.num_values > MAX_VALUES_A_ROW * group.num_rows:
+                    raise damaged(file, "says that it holds more than any run does")
+
+
+def with_plain_paths(file: Path, table: pa.Table, most: int) -> pa.Table:
+    """A table whose paths were read as a dictionary, which may say one long text for every row, with paths as texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table["path"] if "path" in table.column_names else None
+    if column is None or not pa.types.is_dictionary(column.type):
+        return table
+    sizes = (pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() or 0 for c in column.chunks)
+    if sum(sizes) > most:
+        raise damaged(file, "holds longer paths than any run does")
+    return table.set_column(table.schema.get_field_index("path"), "path", column.cast(column.type.value_type))
 
 
 def read_labels_table(file: Path) -> pa.Table:
@@ -113,12 +149,20 @@ def read_labels_table(file: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = read_table(file)
+    table = read_table(file, list(LABELS_COLUMNS))
+    if not len(table):
+        raise damaged(file, "has no rows")
+    try:
+        table.validate(full=True)  # a text may be no UTF-8
+    except pa.ArrowInvalid as error:
+        raise damaged(file, f"cannot be read as a table ({error})") from error
     for name, is_right in (("path", pa.types.is_string), ("label", pa.types.is_integer), ("confidence", pa.types.is_floating)):
         if name not in table.column_names or not is_right(table[name].type) or table[name].null_count:
             raise damaged(file, f"its column {name} is missing or of the wrong type")
+    if not pc.all(pc.is_finite(table["confidence"]), min_count=0).as_py():
+        raise damaged(file, "has confidences that are no numbers")
     lowest, highest = pc.min_max(table["label"]).as_py().values()
-    if len(table) and not (lowest >= 0 and highest <= MAX_LABEL):
+    if not (lowest >= 0 and highest <= MAX_LABEL):
         raise damaged(file, f"has labels from {lowest} to {highest}, outside 0 to {MAX_LABEL:,}")
     return table
 
@@ -143,3 +187,22 @@ def read_array(file: Path, rows: int | None = None) -> np.ndarray:
     if rows is not None and len(array) != rows:
         raise damaged(file, f"has {len(array):,} rows, and the run has {rows:,}")
     return array
+
+
+def check_sections(file: Path, recorded: dict[str, Any]) -> None:
+    """Raise UserError where sections of run.toml are of another kind, or say sizes that no run has.
+
+    Args:
+        file: run.toml.
+        recorded: what it holds.
+    """
+    for name in ("settings", "task", "worked_out"):
+        if not isinstance(recorded.get(name, {}), dict):
+            raise damaged(file, f"{name} is no section")
+    for name, part in recorded.get("worked_out", {}).items():
+        if not isinstance(part, dict):
+            raise damaged(file, f"worked_out.{name} is no section")
+        for key in (*LARGEST, "low", "high"):
+            value, most = part.get(key, 0), LARGEST.get(key, math.inf)
+            if not isinstance(value, int | float) or not (math.isfinite(value) and (key not in LARGEST or 0 <= value <= most)):
+                raise damaged(file, f"says {key} = {value}, which no run has")

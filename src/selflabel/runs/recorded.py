@@ -13,14 +13,18 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selflabel.base.files import write_atomically
+from selflabel.base.files import open_regular, write_atomically
 from selflabel.items import Blob, Items
 from selflabel.items.grouping import modalities_of
 from selflabel.runs.missing import Missing
+from selflabel.runs.reading import damaged
+
+if TYPE_CHECKING:  # takes long to import
+    import pyarrow as pa
 
 ROWS_PER_GROUP = 65_536  # items whose lines are written and read together
 GROUPS_KEPT = 8  # row groups in memory
@@ -38,16 +42,23 @@ def write_record(file: Path, items: Items) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = (pa.int64(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.int64(), pa.int64())
-    schema = pa.schema(list(zip(COLUMNS, kinds)))
+    schema = record_schema()
 
     def write(path: Path) -> None:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for lines in record_lines(items):
-                columns = [pa.array(list(column), kind) for column, kind in zip(zip(*lines), kinds)]
+                columns = [pa.array(list(column), kind) for column, kind in zip(zip(*lines), schema.types)]
                 writer.write_table(pa.table(columns, schema=schema))
 
     write_atomically(file, write)
+
+
+def record_schema() -> pa.Schema:
+    """The columns of sources.parquet with their types."""
+    import pyarrow as pa
+
+    kinds = (pa.int64(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.int64(), pa.int64())
+    return pa.schema(list(zip(COLUMNS, kinds)))
 
 
 def record_lines(items: Items) -> Iterator[list[tuple[Any, ...]]]:
@@ -88,13 +99,23 @@ class Record:
 
     Args:
         file: of a run folder.
+
+    Raises:
+        UserError: it is not as a run writes it.
     """
 
     def __init__(self, file: Path):
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.file, self.lock = pq.ParquetFile(file), threading.Lock()
+        self.name, self.lock = file, threading.Lock()
+        try:
+            self.file = pq.ParquetFile(open_regular(file, follow=False))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise damaged(file, f"cannot be read as a table ({error})") from error
         groups = [self.file.metadata.row_group(i).column(0).statistics for i in range(self.file.num_row_groups)]
+        if not self.file.schema_arrow.equals(record_schema()) or any(statistics is None for statistics in groups):
+            raise damaged(file, "lacks columns")
         self.last_ids = np.array([statistics.max for statistics in groups], np.int64)
         self.group = lru_cache(GROUPS_KEPT)(self.read_group)
 
@@ -114,8 +135,13 @@ class Record:
         return table.slice(first, end - first).to_pylist()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch in self.file.iter_batches():
-            yield from batch.to_pylist()
+        import pyarrow as pa
+
+        try:
+            for batch in self.file.iter_batches():
+                yield from batch.to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise damaged(self.name, f"cannot be read as a table ({error})") from error
 
 
 class RecordedSource:

@@ -23,7 +23,16 @@ from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, read_rows
 from selflabel.runs.opening import OpenedSource, open_source, place_of
-from selflabel.runs.reading import damaged, file_in, read_array, read_bounded, read_labels_table, read_object, read_table
+from selflabel.runs.reading import (
+    check_sections,
+    damaged,
+    file_in,
+    read_array,
+    read_bounded,
+    read_labels_table,
+    read_object,
+    read_table,
+)
 from selflabel.runs.shown import ShownSource
 
 if TYPE_CHECKING:  # outside packages that take long to import
@@ -102,7 +111,9 @@ class Run:
         """run.toml as sections: settings, task, versions. Raises UserError where it cannot be read."""
         file = self.file("run.toml")
         read_bounded(file)
-        return read_toml(file)
+        recorded = read_toml(file)
+        check_sections(file, recorded)
+        return recorded
 
     @property
     def settings(self) -> dict[str, Any]:

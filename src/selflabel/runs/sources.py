@@ -141,7 +141,7 @@ class TableSource:
             except UserError as error:
                 raise Missing(str(error)) from error
         path = self.paths[row]
-        i = rows.get(path, -1) if rows is not None else int(path.removeprefix("row:"))
+        i = rows.get(path, -1) if rows is not None else row_number(path)
         if not 0 <= i < len(items):
             raise Missing(f"{self.name} does not hold it any more")
         return items, i
@@ -156,6 +156,12 @@ class TableSource:
         if items.array is None:
             raise Missing("is no row of an array")
         return np.asarray(items.array[i])
+
+
+def row_number(path: str) -> int:
+    """The row of an array that a path such as "row:000012" names; -1 where it names none."""
+    number = path.removeprefix("row:")
+    return int(number) if number.isdecimal() and len(number) < 19 else -1
 
 
 def kind_of(name: str) -> str:
