@@ -90,7 +90,7 @@ def test_every_command_prints_its_own_lines_only(selflabel, tmp_path, make, more
 @pytest.mark.slow
 def test_methods_that_stand_on_chatty_libraries_are_quiet_too(selflabel, tmp_path, blobs):
     np.save(tmp_path / "x.npy", blobs()[0])
-    methods = "kmeans,umap-kmeans,umap-hdbscan,gaussian-mixture"
+    methods = "umap-hdbscan,gaussian-mixture"
     assert_own_lines(selflabel("compare", tmp_path / "x.npy", "-k", 3, "--methods", methods, "--out", tmp_path / "out"))
 
 
