@@ -47,7 +47,7 @@ def test_browse_says_when_the_pictures_cannot_be_shown(picture_run, tmp_path):
         assert page.status == 200
     process.send_signal(2)
     _, errors = process.communicate(timeout=60)
-    assert "pictures cannot be shown" in errors and "--source" in errors
+    assert "own files cannot be shown" in errors and "--source" in errors
 
 
 INTERRUPTED = """

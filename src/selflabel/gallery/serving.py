@@ -56,7 +56,7 @@ def browse(
         address = f"http://{HOST}:{bound_port}/?token={token}"
         server = make_server(make_app(page, token, f"selflabel-{bound_port}"))
         if page.source_error:
-            print(f"selflabel: pictures cannot be shown: {page.source_error}.", file=sys.stderr)
+            print(f"selflabel: the items' own files cannot be shown: {page.source_error}.", file=sys.stderr)
         with suppress(KeyboardInterrupt), early_interrupts(server):
             print(f"{address}\nCtrl-C ends the page; every change is already on disk.", flush=True)
             if open_browser and has_display():

@@ -79,7 +79,7 @@ async function start() {
 function showSourceError() {
   const { source_error: error } = store.about;
   if (!error) return;
-  const text = `Pictures cannot be shown: ${error.replace(/\.$/, "")}.`;
+  const text = `The items’ own files cannot be shown: ${error.replace(/\.$/, "")}.`;
   document.getElementById("notices").append(el("p", { class: "banner", role: "alert", text }));
 }
 
