@@ -192,7 +192,8 @@ class Decoding:
 
 def workers_of(pid):
     """Processes that serve this one's decoding: the children of its fork server, or its own children that were spawned."""
-    lines = subprocess.run(["ps", "-e", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    command = ["ps", "-e", "-ww", "-o", "pid=,ppid=,args="]  # in full width, wherever the columns end
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     rows = [(int(p), int(parent), words) for p, parent, words in (line.split(None, 2) for line in lines)]
     servers = {p for p, parent, words in rows if parent == pid and "forkserver" in words}
     return [p for p, parent, words in rows if parent in servers or (parent == pid and "spawn_main" in words)]
