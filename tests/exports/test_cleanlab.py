@@ -60,7 +60,8 @@ def test_rows_add_up_to_one_and_keep_the_order_of_what_was_found(K, seed):
     rng = np.random.default_rng(seed)
     T = min(5, K)
     classes = np.stack([rng.permutation(K)[:T] for _ in range(6)])
-    probabilities = np.sort(rng.dirichlet(np.ones(K + 1), 6), axis=1)[:, ::-1][:, :T]
+    whole = rng.dirichlet(np.ones(max(K, T + 1)), 6)  # what is not among the best belongs to as many other classes
+    probabilities = np.sort(whole, axis=1)[:, ::-1][:, :T]
     rows = ours.spread(classes, probabilities, K)
     assert np.allclose(rows.sum(axis=1), 1)
     assert (rows.argmax(axis=1)[:, None] == classes).any(axis=1).all()
