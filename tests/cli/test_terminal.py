@@ -83,7 +83,7 @@ def test_a_signal_asks_the_loop_to_stop_and_ends_decoding(capsys):
         callbacks = terminal.callbacks()
         assert not callbacks.loop.should_stop()
         terminal.stop(signal.SIGTERM, None)
-        assert callbacks.loop.should_stop() and "being saved" in capsys.readouterr().err
+        assert callbacks.loop.should_stop() and "stopping ..." in capsys.readouterr().err
         with pytest.raises(Interrupted):
             callbacks.on_progress("decoding", 1, 2)
 

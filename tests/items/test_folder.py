@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from selflabel.items import from_folder, open_items
-from selflabel.items.folder import FolderFiles, media_below, path_order
+from selflabel.items.folder import FolderFiles, list_folder, path_order
 from tests.films import bars, tone, write_film
 from tests.items.pictures import png
 
@@ -33,7 +33,7 @@ def test_names_come_in_the_order_of_their_paths_and_blobs_are_the_files(tmp_path
     assert [blob.file for blob in items.blobs["image"]] == [str(tmp_path / path) for path in items.paths]
     monkeypatch.chdir(tmp_path)
     assert [blob.file for blob in from_folder(Path()).blobs["image"]] == items.paths
-    assert media_below(Path("a")) == ["b/c.png", "z.png"] and FolderFiles(Path("/"), ["a.png"])[0].file == "/a.png"
+    assert list_folder(Path("a"))[0] == ["b/c.png", "z.png"] and FolderFiles(Path("/"), ["a.png"])[0].file == "/a.png"
 
 
 @given(st.lists(st.lists(PARTS, min_size=1, max_size=3).map("/".join), max_size=8))

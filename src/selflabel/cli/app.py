@@ -81,7 +81,7 @@ def options_of_all(
 ) -> None:
     """Label unlabelled images, videos and sounds: self-labelling by balanced optimal transport.
 
-    Exit codes: 0 done; 1 an error of the program; 2 a wrong word, file or setting, in one sentence; 130 stopped, what was done is
+    Exit codes: 0 done; 1 an error of the program; 2 a wrong word, file or setting, in one sentence; 130 stopped, training is
     saved.
     """
 
@@ -109,7 +109,7 @@ def main() -> None:
     except UserError as error:
         stop(str(error), 2)
     except Interrupted:
-        stop("stopped and saved; the same command with --resume continues.", 130)
+        stop("stopped; the same command with --resume continues from what was saved, or begins again.", 130)
     except (KeyboardInterrupt, typer.Abort):
         stop("stopped.", 130)
     except Exception as error:

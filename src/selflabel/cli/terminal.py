@@ -75,7 +75,7 @@ class Terminal:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.stopping = True
-        print("\nstopping: the run is being saved ...", file=sys.stderr)
+        print("\nstopping ...", file=sys.stderr)
 
     def callbacks(self) -> Callbacks:
         """The callbacks of a job that show its progress here."""

@@ -50,11 +50,6 @@ class NoMedia(UserError):
         self.unread = unread
 
 
-def media_below(root: Path) -> list[str]:
-    """Names of media files below `root`, folders divided by "/", in the order of their paths; hidden files are left out."""
-    return list_folder(root)[0]
-
-
 def list_folder(root: Path, follow_links: bool = False) -> tuple[list[str], Unread]:
     """(names of media files below `root` in the order of their paths, what else is there).
 
