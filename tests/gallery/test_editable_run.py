@@ -190,11 +190,22 @@ def test_a_split_is_made_with_free_numbers_where_another_one_took_those_that_it_
     assert now.sizes[0] + now.sizes[7] == 30 and now.sizes[1] + now.sizes[6] == 27
 
 
+class Waiting(EditableRun):
+    """A run that writes no split before every other run has computed its own."""
+
+    def make_split(self, now, values):
+        split = super().make_split(now, values)
+        self.all_computed.wait()
+        return split
+
+
 def at_once(folder, requests):
-    """Make each request from a thread with a run of its own; those that were accepted."""
-    runs, accepted, start = [EditableRun(Run.open(folder)) for _ in requests], [], threading.Barrier(len(requests))
+    """Make each request from a thread with a run of its own, splits from the same state; those that were accepted."""
+    runs, accepted = [Waiting(Run.open(folder)) for _ in requests], []
+    start, all_computed = threading.Barrier(len(requests)), threading.Barrier(len(requests))
 
     def make(run, request):
+        run.all_computed = all_computed
         start.wait()
         try:
             run.add_edit(request)
