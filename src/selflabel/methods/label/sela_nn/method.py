@@ -26,7 +26,7 @@ from selflabel.assignment.neighbours import (
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
 from selflabel.heads import LinearHeads, MLPHeads
-from selflabel.methods.label.sela_nn import small
+from selflabel.methods.label.sela_nn import candidates, small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
 from selflabel.pretexts import make_pretext
@@ -45,6 +45,7 @@ WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
 BLOCK = 4096  # items whose posteriors are computed at a time
 DEFAULT_CLUSTERS = 10  # until K is found
+RUNNERS_UP = 3  # numbers of clusters that are reported beside the one found
 
 
 class SeLaNN(Method):
@@ -53,8 +54,9 @@ class SeLaNN(Method):
     max_modalities = 2
     chooses_k = True
     options_type = Options
-    per_item = ("labels_HN", "neighbours_Nk")
+    per_item = ("labels_HN", "neighbours_Nk", "starts_SN")
     labels_HN: Tensor
+    starts_SN: Tensor
     neighbours_Nk: Tensor
     mass_HK: Tensor
     potentials_HK: Tensor
@@ -70,10 +72,12 @@ class SeLaNN(Method):
         self.is_small = False  # set when the phase begins: half-trained runs of older versions go on as they began
         self.knows_k = task.clusters is not None
         self.merits = [0.0] * self.n_main
+        self.ranked_numbers: list[tuple[int, float]] = []  # of clusters, with their merits, where K was found
+        self.judges_labellings = False  # set when the phase begins, as above
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        widest = max(*self.head_sizes, *FINE_IF_UNKNOWN)
+        widest = max(*self.head_sizes, *FINE_IF_UNKNOWN, candidates.MOST_CLUSTERS if self.on_features else 0)
         max_sizes = self.head_sizes if self.knows_k else [widest] * len(self.head_sizes)
         self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes) for m in self.task.modalities})
         n, H, m = self.task.n_items, len(self.head_sizes), self.task.modality
@@ -81,6 +85,8 @@ class SeLaNN(Method):
             self.pretext = make_pretext(self.options.pretext or "simclr", encoders[m], n, self.options.temperature)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.n_neighbours(), dtype=torch.int32))
+        if self.on_features:
+            self.register_buffer("starts_SN", torch.zeros(candidates.N_STARTS, n, dtype=torch.int32))
         self.register_buffer("potentials_HK", torch.zeros(H, max(max_sizes)))
         self.register_buffer("mass_HK", torch.ones(H, max(max_sizes)))
 
@@ -89,6 +95,21 @@ class SeLaNN(Method):
             return LinearHeads(self.dim(modality), self.head_sizes, max_sizes)
         return MLPHeads(self.dim(modality), self.head_sizes, max_sizes=max_sizes)
 
+    def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
+        """Load a state; older ones have no labellings to start from, and without K narrower heads."""
+        if self.on_features and "starts_SN" not in state_dict:
+            state_dict = {**state_dict, "starts_SN": self.starts_SN}
+        stored, own = state_dict["mass_HK"].shape[1], max(heads.widest for heads in self.heads.values())
+        if stored != own:
+            max_sizes, device = [stored] * len(self.head_sizes), self.mass_HK.device
+            self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes).to(device) for m in self.task.modalities})
+        return super().load_state_dict(state_dict, strict, assign)
+
+    @property
+    def on_features(self) -> bool:
+        """Whether the items are given or frozen features, which stay as they are."""
+        return self.task.kind == "features"
+
     # -------------------------------------------------------------------------------------------- sizes and strengths
 
     def fine_sizes(self) -> list[int]:
@@ -96,15 +117,18 @@ class SeLaNN(Method):
         multiples = self.options.fine if self.options.fine is not None else self.plan.fine
         known = self.task.clusters is not None
         sizes = [round(f * self.clusters) for f in multiples] if known else list(FINE_IF_UNKNOWN)
-        limit = min(MAX_FINE, self.task.n_items // 5)
-        return [s for s in (min(s, limit) for s in sizes) if s > self.clusters]
+        return [s for s in (min(s, self.finest()) for s in sizes) if s > self.clusters]
+
+    def finest(self) -> int:
+        """Labels of an over-clustering head, at most."""
+        return min(MAX_FINE, self.task.n_items // 5)
 
     def n_neighbours(self) -> int:
         """Neighbours of an item; in given features at most an eighth of an average class."""
         if self.options.neighbours is not None:
             return self.options.neighbours
         n = self.task.n_items
-        limit = max(MIN_NEIGHBOURS, n // (8 * self.clusters)) if self.task.kind == "features" else n
+        limit = max(MIN_NEIGHBOURS, n // (8 * self.clusters)) if self.on_features else n
         return min(self.plan.neighbours, limit)
 
     def relaxations(self) -> list[float]:
@@ -145,7 +169,7 @@ class SeLaNN(Method):
             recipe=replace(p.recipe, lr=p.recipe.lr * self.options.lr_scale),
             loss=self.loss,
             batch_size=min(p.batch_size, max(16, n // 8)),  # a small set needs steps, too
-            relabel_at=label_turns(epochs, n, p.longest_gap, every_epoch=self.task.kind == "features"),
+            relabel_at=label_turns(epochs, n, p.longest_gap, every_epoch=self.on_features),
             learns=("encoders", "heads"),
             start=self.first_labels,
         )
@@ -174,13 +198,28 @@ class SeLaNN(Method):
             self.start_small(next(iter(first.values())) if len(first) == 1 else concatenate_modalities(pooled, data.present))
         else:
             self.mine_neighbours(Features(pooled, data.present))
-        smooth = coarse = self.smooth(concatenate_modalities(pooled, data.present))
-        if self.task.kind == "features":
+            self.judges_labellings = self.on_features and self.task.mass not in marginals.TITLES
+        x = concatenate_modalities(pooled, data.present)
+        if self.judges_labellings and not self.knows_k:
+            self.ranked_numbers = candidates.rank_numbers_of_clusters(self.neighbours_Nk, self.task.seed)
+            self.set_n_clusters(self.ranked_numbers[0][0])
+        smooth = coarse = self.smooth(x)
+        if self.on_features:
             coarse = spectral_embedding(self.neighbours_Nk, self.clusters, self.task.seed)
         for h, k in enumerate(self.head_sizes):
-            x = coarse if h < self.n_main else smooth
+            start = coarse if h < self.n_main else smooth
             if h != self.anchor:
-                self.labels_HN[h] = kmeans(x, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
+                self.labels_HN[h] = kmeans(start, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
+        if self.judges_labellings:
+            self.start_relaxed_heads(x)
+
+    def start_relaxed_heads(self, x_ND: Tensor) -> None:
+        """Let the heads with relaxed masses start from labellings of any sizes, each with those sizes as its target."""
+        starts = candidates.start_labellings(x_ND, self.neighbours_Nk, self.clusters, self.task.seed)
+        self.starts_SN = torch.stack(starts).to(self.starts_SN)
+        relaxed = [h for h, relax in enumerate(self.relaxations()[: self.n_main]) if relax > 0]
+        for i, h in enumerate(relaxed):
+            self.replace_labels(h, 0.0, starts[i % len(starts)])
 
     def initial_features(self, data: Data, modality: str) -> Tensor:
         """(N, D): of the encoder where it knows something already, else first features."""
@@ -192,8 +231,7 @@ class SeLaNN(Method):
         """Find K if it is unknown, the neighbours, and the labels that the last head keeps."""
         self.is_small = True
         if not self.knows_k:
-            self.clusters, self.knows_k = small.number_of_clusters(x_ND, self.task.seed), True
-            self.resize_heads()
+            self.set_n_clusters(small.number_of_clusters(x_ND, self.task.seed))
         most = self.options.neighbours or small.neighbours_within_class(self.task.n_items, self.clusters, self.plan.neighbours)
         self.neighbours_Nk = small.nearest_by_distance(x_ND, most).to(self.neighbours_Nk)
         if self.anchor is not None:
@@ -214,7 +252,7 @@ class SeLaNN(Method):
             return Relabelling(self.current_labels())
         features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
         remine = self.plan.remine if self.options.remine is None else self.options.remine
-        if remine and self.turn % remine == 0 and self.task.kind != "features" and not self.is_small:
+        if remine and self.turn % remine == 0 and not self.on_features and not self.is_small:
             self.mine_neighbours(features)
         log_posteriors, relax = [self.log_smooth(p) for p in self.posteriors(features)], self.relaxations()
         solutions = [self.solve(log_p, h, relax[h]) for h, log_p in enumerate(log_posteriors)]
@@ -314,14 +352,21 @@ class SeLaNN(Method):
     def choose_n_clusters(self) -> None:
         """Find K, and give every main head K labels merged from an over-clustering head."""
         sizes = self.head_sizes[self.n_main :]
-        self.clusters = find_n_clusters(self.fine_labels(), self.neighbours_Nk.long(), sizes, self.clusters)
-        self.knows_k = True
-        self.resize_heads()
+        self.set_n_clusters(find_n_clusters(self.fine_labels(), self.neighbours_Nk.long(), sizes, self.clusters))
         for h, (merit, labels) in zip(range(self.n_main), self.proposals() * self.n_main):
             self.replace_labels(h, merit, labels)
 
+    def set_n_clusters(self, K: int) -> None:
+        """Go on with K labels in each main head."""
+        self.clusters, self.knows_k = K, True
+        self.resize_heads()
+
     def resize_heads(self) -> None:
+        """Give the main heads K labels each and, where K was found before training, the over-clustering heads more."""
         self.head_sizes[: self.n_main] = [self.clusters] * self.n_main
+        if self.ranked_numbers:
+            finer = [max(self.clusters, min(round(f * self.clusters), self.finest())) for f in self.plan.fine]
+            self.head_sizes[self.n_main :] = finer
         for heads in self.heads.values():
             heads.head_sizes = list(self.head_sizes)  # type: ignore[assignment]
 
@@ -335,7 +380,7 @@ class SeLaNN(Method):
         with freer masses, unless the user asked for some: features that were learned need no balance.
         """
         features = Features({m: data.features(m) for m in self.task.modalities}, data.present)
-        if self.task.kind != "features" and not self.is_small:
+        if not self.on_features and not self.is_small:
             self.mine_neighbours(features, self.leading_modality(features))
         posteriors = self.posteriors(features)[: self.n_main]
         ends = random_walk_ends(self.neighbours_Nk, WALK_STEPS, generator).to(self.neighbours_Nk)
@@ -344,14 +389,18 @@ class SeLaNN(Method):
             relax = [max(r, FINAL_RELAX) if r else NEARLY_EQUAL for r in relax]
         solutions = [self.solve(self.log_smooth(p), h, relax[h]) for h, p in enumerate(posteriors)]
         scores = [score_head(p, ends, a.labels, r > 0) for p, a, r in zip(posteriors, solutions, trained)]
-        head = best_head(scores, min_labels=self.task.clusters or 0)  # where K was asked for, no label is lost
-        self.merits = [score.merit for score in scores]
-        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores]}
         labels = [a.labels for a in solutions]
+        if self.judges_labellings:
+            head, is_solved = self.judge_labellings(features, posteriors, labels)
+        else:  # where K was asked for, no label is lost
+            head, is_solved = best_head(scores, min_labels=self.task.clusters or 0), True
+        self.merits = [score.merit for score in scores]
+        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores], **self.numbers_note()}
         if self.anchor is not None:
             labels[self.anchor] = self.labels_HN[self.anchor].long()
             head = small.best_labelling(labels, self.neighbours_Nk.long(), self.clusters, self.anchor)
-        if head == self.anchor:  # its labels were not solved
+            is_solved = head != self.anchor
+        if not is_solved:
             rows = (self.smooth(posteriors[head]) + F.one_hot(labels[head], self.clusters)) / 2
             return Outcome(labels, head, rows.half(), {"mass": "as found"} | notes)
         log_p = self.log_smooth(posteriors[head])
@@ -359,14 +408,51 @@ class SeLaNN(Method):
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
         return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
+    def judge_labellings(self, features: Features, posteriors: list[Tensor], labels: list[Tensor]) -> tuple[int, bool]:
+        """Choose among the heads' labels, those that heads started from, and what heads agree on.
+
+        Args:
+            features: of all items.
+            posteriors: (N, K) of each main head.
+            labels: (N,) of each main head. Where another labelling is better, it takes the place of the most similar head, which
+                is trained on it.
+
+        Returns:
+            The head, and whether its labels are those of the transport solve.
+        """
+        K, rows = self.clusters, self.neighbours_Nk
+        walks = candidates.judge_walks(rows)
+        consensus = candidates.consensus_labellings(posteriors, rows, K, self.task.seed)
+        proposals = [*labels, *consensus, *self.starts_SN.long()]
+        merits = [candidates.labelling_merit(x, walks, K) for x in proposals]
+        best = max(range(len(proposals)), key=lambda i: merits[i])
+        if best < len(labels):
+            return best, True
+        head, matched = candidates.match_head(proposals[best].to(rows.device), labels, K)
+        labels[head] = matched
+        for m, x in features.pooled.items():
+            candidates.fit_linear_head(*self.heads[m].weight_and_bias(head), x, matched)
+        return head, False
+
+    def numbers_note(self) -> dict:
+        """What the report says of the number of clusters, where it was found among several."""
+        if not self.ranked_numbers:
+            return {}
+        told = [[number, round(merit, 4)] for number, merit in self.ranked_numbers[: RUNNERS_UP + 1]]
+        return {"n_clusters": {"found": self.clusters, "candidates": told}}
+
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
 
     def extra_state(self) -> dict:
         state = {"turn": self.turn, "clusters": self.clusters, "chosen": self.knows_k, "merits": self.merits}
-        return state | ({"small": True} if self.is_small else {})
+        numbers = {"ranked_numbers": [list(pair) for pair in self.ranked_numbers]} if self.ranked_numbers else {}
+        flags = {"small": self.is_small, "judges": self.judges_labellings}
+        return state | numbers | {name: True for name, is_set in flags.items() if is_set}
 
     def load_extra_state(self, state: dict) -> None:
         self.turn, self.clusters, self.knows_k = state["turn"], state["clusters"], state["chosen"]
         self.merits, self.is_small = state["merits"], state.get("small", False)
+        self.judges_labellings = state.get("judges", False)
+        self.ranked_numbers = [(number, merit) for number, merit in state.get("ranked_numbers", [])]
         self.resize_heads()

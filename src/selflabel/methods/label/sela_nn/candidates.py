@@ -1,0 +1,202 @@
+"""Labellings of given features that compete to be reported, and the judge that chooses among them.
+
+Heads that are trained with balanced labels cut large classes in two where classes are uneven. So families of labellings that do
+not assume equal sizes are asked, too: spectral clustering of the neighbour graph, and average and Ward linkage of features that
+are smoothed over neighbours. Heads start from them, with their sizes as target masses.
+
+What all heads agree on is better than any one of them (ICCE, 2025). The consensus is a neighbour graph in which an edge weighs as
+much as heads agree that its two items share a label; it is cut by spectral clustering.
+
+The judge is the merit I (I / H)^2 of `assignment.merit` at the ends of short random walks, for all labellings alike, and for all
+numbers of labels where K is to be found.
+
+Axes: N items, D features, H heads, K labels, k neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selflabel.assignment.alignment import contingency, hungarian
+from selflabel.assignment.kmeans import kmeans
+from selflabel.assignment.merit import joint_merit, neighbour_joint
+from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
+from selflabel.assignment.spectral import labels_by_qr, neighbour_graph, spectral_directions, spectral_labels
+
+GRAPH_NEIGHBOURS = 10  # of the graph that is cut and of the judge's walks
+WIDER_NEIGHBOURS = 20  # of a second graph to start from
+JUDGE_STEPS = 5  # of the judge's walks
+SMOOTHED = 2  # times that features are averaged with their neighbours' before linkage
+MOST_LINKED = 5_000  # items whose distances are all computed; others get the label of the nearest of so many
+FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
+ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
+N_STARTS = 4
+BLOCK_ROWS = 4096
+FIT_ITERATIONS, FIT_DECAY = 30, 1e-3  # of L-BFGS, and the squared weights' factor in its loss
+
+
+# ----------------------------------------------------------------------------------------------------------- the judge
+
+
+def judge_walks(neighbours_Nk: Tensor) -> Tensor:
+    """(N, 10) int64 ends of the random walks by which labellings are judged; the same for the same neighbours."""
+    return random_walk_ends(neighbours_Nk[:, :GRAPH_NEIGHBOURS], JUDGE_STEPS, torch.Generator().manual_seed(0))
+
+
+def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
+    """The merit of a labelling into at most K labels, comparable between labellings and between numbers of labels."""
+    return joint_merit(neighbour_joint(labels_N.cpu().long(), walks_Nk, K))
+
+
+# ------------------------------------------------------------------------------------------------------------- starts
+
+
+def start_labellings(x_ND: Tensor, neighbours_Nk: Tensor, K: int, seed: int) -> list[Tensor]:
+    """Labellings for heads to start from, of families that do not assume equal sizes.
+
+    Args:
+        x_ND: (N, D) features of unit length.
+        neighbours_Nk: (N, k) int32 rows, nearest first.
+        K: number of labels.
+        seed: of the subspace iteration.
+
+    Returns:
+        (N,) int64 labels of each.
+    """
+    near, wider = (neighbours_Nk[:, :k].contiguous() for k in (GRAPH_NEIGHBOURS, WIDER_NEIGHBOURS))
+    smooth = project(smooth_over_neighbours(x_ND.float() - x_ND.float().mean(dim=0), near, SMOOTHED), 64).cpu().numpy()
+    return [
+        spectral_labels(neighbour_graph(near), K, seed),
+        linkage_labels(smooth, K, "average"),
+        spectral_labels(neighbour_graph(wider), K, seed),
+        linkage_labels(smooth, K, "ward"),
+    ]
+
+
+def linkage_labels(x_ND: np.ndarray, K: int, linkage: str) -> Tensor:
+    """(N,) int64 labels of agglomerative clustering of at most 5,000 items; others get the label of the nearest one.
+
+    Args:
+        x_ND: (N, D).
+        K: number of labels; fewer where there are fewer items.
+        linkage: "average" or "ward".
+    """
+    from sklearn.cluster import AgglomerativeClustering
+
+    N = len(x_ND)
+    sample = np.linspace(0, N - 1, min(N, MOST_LINKED)).astype(np.int64)
+    labels = AgglomerativeClustering(min(K, len(sample)), linkage=linkage).fit_predict(x_ND[sample])
+    if len(sample) == N:
+        return torch.from_numpy(labels).long()
+    base = torch.from_numpy(x_ND[sample])
+    offset = base.square().sum(dim=1) / 2
+    nearest = [(block @ base.T - offset).argmax(dim=1) for block in torch.from_numpy(x_ND).split(BLOCK_ROWS)]
+    return torch.from_numpy(labels).long()[torch.cat(nearest)]
+
+
+# ---------------------------------------------------------------------------------------------------------- consensus
+
+
+def consensus_labellings(posteriors: Sequence[Tensor], neighbours_Nk: Tensor, K: int, seed: int) -> list[Tensor]:
+    """Labellings of the graph of neighbours on which heads agree.
+
+    Args:
+        posteriors: (N, K_h) of each head, rows summing to 1; the heads may differ in their numbers of labels.
+        neighbours_Nk: (N, k) int32 rows, nearest first.
+        K: number of labels.
+        seed: of the subspace iteration and of k-means.
+
+    Returns:
+        (N,) int64 labels of the same eigenvectors by QR, by Ward linkage and by k-means.
+    """
+    near = neighbours_Nk[:, :GRAPH_NEIGHBOURS]
+    directions = spectral_directions(neighbour_graph(near, agreement(posteriors, near)), K, seed)
+    unit = F.normalize(torch.from_numpy(directions), dim=1)
+    return [labels_by_qr(directions), linkage_labels(unit.numpy(), K, "ward"), kmeans(unit, K, seed=seed)[1].long()]
+
+
+def agreement(posteriors: Sequence[Tensor], neighbours_Nk: Tensor) -> Tensor:
+    """(N, k) how much heads agree that an item and its neighbour share a label, 0 to 1: the mean cosine of their posteriors."""
+    total = torch.zeros(neighbours_Nk.shape)
+    for posterior_NK in posteriors:
+        unit_NK = F.normalize(posterior_NK.float(), dim=1)
+        blocks = zip(unit_NK.split(BLOCK_ROWS), neighbours_Nk.long().split(BLOCK_ROWS))
+        total += torch.cat([torch.einsum("bk,bjk->bj", own, unit_NK[rows]) for own, rows in blocks]).cpu()
+    return total / len(posteriors)
+
+
+def match_head(labels_N: Tensor, head_labels: Sequence[Tensor], K: int) -> tuple[int, Tensor]:
+    """The head that is most similar to a labelling, and the labelling with that head's label numbers.
+
+    Args:
+        labels_N: (N,) int64, 0 to K - 1.
+        head_labels: (N,) int64 of each head.
+        K: number of labels.
+    """
+    tables = [contingency(labels_N.cpu().numpy(), own.cpu().numpy(), K, K) for own in head_labels]
+    matches = [hungarian(table) for table in tables]
+    shared = [table[rows, columns].sum() for table, (rows, columns) in zip(tables, matches)]
+    head = int(np.argmax(shared))
+    number = torch.empty(K, dtype=torch.int64)
+    number[torch.from_numpy(matches[head][0])] = torch.from_numpy(matches[head][1])
+    return head, number.to(labels_N.device)[labels_N]
+
+
+def fit_linear_head(weight_KD: Tensor, bias_K: Tensor, x_ND: Tensor, labels_N: Tensor) -> None:
+    """Fit a linear head to labels in place, by L-BFGS from where it is: logistic regression with weight decay.
+
+    Args:
+        weight_KD, bias_K: parameters, or views of them.
+        x_ND: (N, D) features.
+        labels_N: (N,) int64.
+    """
+    with torch.enable_grad():
+        weight, bias = (p.detach().clone().requires_grad_() for p in (weight_KD, bias_K))
+        optimiser = torch.optim.LBFGS([weight, bias], max_iter=FIT_ITERATIONS, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimiser.zero_grad()
+            value = F.cross_entropy(F.linear(x_ND.float(), weight, bias), labels_N) + FIT_DECAY * weight.square().sum()
+            value.backward()
+            return value
+
+        optimiser.step(loss)
+    with torch.no_grad():
+        weight_KD.copy_(weight)
+        bias_K.copy_(bias)
+
+
+# ------------------------------------------------------------------------------------------------- the number of labels
+
+
+def rank_numbers_of_clusters(neighbours_Nk: Tensor, seed: int) -> list[tuple[int, float]]:
+    """Numbers of labels with the merit of a spectral clustering into so many, the best first; at least one.
+
+    Args:
+        neighbours_Nk: (N, k) int32 rows, nearest first.
+        seed: of the subspace iteration.
+    """
+    near = neighbours_Nk[:, :GRAPH_NEIGHBOURS]
+    numbers, walks = numbers_to_try(len(near)), judge_walks(near)
+    directions = spectral_directions(neighbour_graph(near), numbers[-1], seed)
+    merits = [labelling_merit(labels_by_qr(directions[:, :K]), walks, K) for K in numbers]
+    return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
+
+
+def numbers_to_try(n_items: int) -> list[int]:
+    """Numbers of labels, ascending: all up to 14, then each an eighth more than the last, up to 256 or an eighth of the items.
+
+    Example:
+        >>> numbers_to_try(200)
+        [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 22, 25]
+    """
+    most = max(2, min(MOST_CLUSTERS, n_items // ITEMS_PER_LABEL))
+    numbers = list(range(2, min(FINEST_GRID, most) + 1))
+    while numbers[-1] < most:
+        numbers.append(min(most, round(numbers[-1] * GRID_GROWTH)))
+    return numbers
