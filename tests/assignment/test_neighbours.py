@@ -14,7 +14,6 @@ from selflabel.assignment.neighbours import (
     project,
     random_walk_ends,
     smooth_over_neighbours,
-    spectral_embedding,
 )
 from tests.assignment.problems import random_scores
 
@@ -100,16 +99,6 @@ def test_smoothing_averages_each_row_with_its_neighbours():
     chain, ends = torch.tensor([[1], [2], [2]], dtype=torch.int32), torch.tensor([[0.0], [0.0], [4.0]])
     assert smooth_over_neighbours(ends, chain, 2)[:, 0].tolist() == [1, 3, 4]
     assert smooth_over_neighbours(ends, chain, 0) is ends
-
-
-def test_items_that_walks_do_not_leave_have_one_direction_in_common():
-    x = spectral_embedding(TRIANGLES.int(), 2, seed=0)
-    similarity = (x @ x.T).abs()
-    assert torch.allclose(x.norm(dim=1), torch.ones(6), atol=1e-5)
-    assert float(similarity[:3, :3].min()) > 0.99 > 0.05 > float(similarity[:3, 3:].max())
-
-
-# ------------------------------------------------------------------------------------------------ several modalities
 
 
 def test_neighbours_by_several_modalities_are_some_by_each_and_an_item_that_lacks_one_has_others():

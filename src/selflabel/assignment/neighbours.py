@@ -199,34 +199,6 @@ def smooth_over_neighbours(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tens
     return x
 
 
-def spectral_embedding(neighbours_Nk: Tensor, K: int, seed: int, n_iter: int = 40) -> Tensor:
-    """Embed items by the K leading eigenvectors of the random walk among neighbours, found by subspace iteration.
-
-    Items that walks seldom leave have one direction in common, however unequal in size such classes are.
-
-    Args:
-        neighbours_Nk: (N, k) int32.
-        K: dimensions.
-        seed: of the iteration's start.
-        n_iter: iterations.
-
-    Returns:
-        (N, K) rows of unit length, on the device of the neighbours.
-
-    Example:
-        >>> pairs = torch.tensor([[1], [0], [3], [2]], dtype=torch.int32)
-        >>> x = spectral_embedding(pairs, 2, 0)
-        >>> (x @ x.T).abs().round().int().tolist()
-        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
-
-    Source: spectral clustering (Ng, Jordan & Weiss, 2002).
-    """
-    x = torch.randn(len(neighbours_Nk), K, generator=torch.Generator().manual_seed(seed)).to(neighbours_Nk.device)
-    for _ in range(n_iter):
-        x = torch.linalg.qr(smooth_over_neighbours(x, neighbours_Nk, 1)).Q
-    return F.normalize(x, dim=1)
-
-
 # ------------------------------------------------------------------------------------------------ several modalities
 
 

@@ -10,6 +10,8 @@ Axes: N items, K labels, k neighbours.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
@@ -64,8 +66,10 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
 def as_torch(matrix: sp.spmatrix) -> Tensor:
     """The matrix as a sparse CSR tensor, whose products use all threads."""
     csr = matrix.tocsr().astype(np.float32)
-    parts = (torch.from_numpy(x.astype(np.int64)) for x in (csr.indptr, csr.indices))
-    return torch.sparse_csr_tensor(*parts, torch.from_numpy(csr.data), size=csr.shape)
+    starts, columns, values = (torch.from_numpy(x) for x in (csr.indptr, csr.indices, csr.data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch says once that such tensors are new
+        return torch.sparse_csr_tensor(starts, columns, values, size=csr.shape, check_invariants=False)
 
 
 def labels_by_qr(directions_NK: np.ndarray) -> Tensor:

@@ -31,7 +31,7 @@ from selflabel.assignment.spectral import labels_by_qr, neighbour_graph, spectra
 GRAPH_NEIGHBOURS = 10  # of the graph that is cut and of the judge's walks
 WIDER_NEIGHBOURS = 20  # of a second graph to start from
 JUDGE_STEPS = 5  # of the judge's walks
-SMOOTHED = 2  # times that features are averaged with their neighbours' before linkage
+SMOOTHED, LINKED_DIMS = 2, 64  # times that features are averaged with their neighbours' before linkage, and dimensions kept
 MOST_LINKED = 5_000  # items whose distances are all computed; others get the label of the nearest of so many
 FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
 ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
@@ -56,24 +56,36 @@ def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
 # ------------------------------------------------------------------------------------------------------------- starts
 
 
-def start_labellings(x_ND: Tensor, neighbours_Nk: Tensor, K: int, seed: int) -> list[Tensor]:
+def graph_directions(neighbours_Nk: Tensor, count: int, seed: int) -> np.ndarray:
+    """(N, count) float32 leading eigenvectors of the graph of nearest neighbours.
+
+    Args:
+        neighbours_Nk: (N, k) int32 rows, nearest first.
+        count: eigenvectors; fewer where there are fewer items.
+        seed: of the subspace iteration.
+    """
+    graph = neighbour_graph(neighbours_Nk[:, :GRAPH_NEIGHBOURS])
+    return spectral_directions(graph, min(count, graph.shape[0]), seed)
+
+
+def start_labellings(x_ND: Tensor, neighbours_Nk: Tensor, directions_NK: np.ndarray, seed: int) -> list[Tensor]:
     """Labellings for heads to start from, of families that do not assume equal sizes.
 
     Args:
         x_ND: (N, D) features of unit length.
         neighbours_Nk: (N, k) int32 rows, nearest first.
-        K: number of labels.
+        directions_NK: (N, K) from `graph_directions`, for K labels.
         seed: of the subspace iteration.
 
     Returns:
-        (N,) int64 labels of each.
+        (N,) int64 labels of each, `N_STARTS` in all.
     """
-    near, wider = (neighbours_Nk[:, :k].contiguous() for k in (GRAPH_NEIGHBOURS, WIDER_NEIGHBOURS))
-    smooth = project(smooth_over_neighbours(x_ND.float() - x_ND.float().mean(dim=0), near, SMOOTHED), 64).cpu().numpy()
+    K, near = directions_NK.shape[1], neighbours_Nk[:, :GRAPH_NEIGHBOURS].contiguous()
+    smooth = project(smooth_over_neighbours(x_ND.float() - x_ND.float().mean(dim=0), near, SMOOTHED), LINKED_DIMS).cpu().numpy()
     return [
-        spectral_labels(neighbour_graph(near), K, seed),
+        labels_by_qr(directions_NK),
         linkage_labels(smooth, K, "average"),
-        spectral_labels(neighbour_graph(wider), K, seed),
+        spectral_labels(neighbour_graph(neighbours_Nk[:, :WIDER_NEIGHBOURS]), K, seed),
         linkage_labels(smooth, K, "ward"),
     ]
 
@@ -174,17 +186,16 @@ def fit_linear_head(weight_KD: Tensor, bias_K: Tensor, x_ND: Tensor, labels_N: T
 # ------------------------------------------------------------------------------------------------- the number of labels
 
 
-def rank_numbers_of_clusters(neighbours_Nk: Tensor, seed: int) -> list[tuple[int, float]]:
+def rank_numbers_of_clusters(neighbours_Nk: Tensor, directions_NK: np.ndarray) -> list[tuple[int, float]]:
     """Numbers of labels with the merit of a spectral clustering into so many, the best first; at least one.
 
     Args:
         neighbours_Nk: (N, k) int32 rows, nearest first.
-        seed: of the subspace iteration.
+        directions_NK: (N, most) from `graph_directions`, for the last of `numbers_to_try`.
     """
-    near = neighbours_Nk[:, :GRAPH_NEIGHBOURS]
-    numbers, walks = numbers_to_try(len(near)), judge_walks(near)
-    directions = spectral_directions(neighbour_graph(near), numbers[-1], seed)
-    merits = [labelling_merit(labels_by_qr(directions[:, :K]), walks, K) for K in numbers]
+    walks = judge_walks(neighbours_Nk)
+    numbers = numbers_to_try(len(neighbours_Nk))
+    merits = [labelling_merit(labels_by_qr(directions_NK[:, :K]), walks, K) for K in numbers]
     return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
 
 

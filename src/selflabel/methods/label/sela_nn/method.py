@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +22,6 @@ from selflabel.assignment.neighbours import (
     nearest,
     random_walk_ends,
     smooth_over_neighbours,
-    spectral_embedding,
 )
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
@@ -99,7 +99,7 @@ class SeLaNN(Method):
         """Load a state; older ones have no labellings to start from, and without K narrower heads."""
         if self.on_features and "starts_SN" not in state_dict:
             state_dict = {**state_dict, "starts_SN": self.starts_SN}
-        stored, own = state_dict["mass_HK"].shape[1], max(heads.widest for heads in self.heads.values())
+        stored, own = state_dict["mass_HK"].shape[1], max(heads.widest for heads in self.heads.values())  # type: ignore[type-var]
         if stored != own:
             max_sizes, device = [stored] * len(self.head_sizes), self.mass_HK.device
             self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes).to(device) for m in self.task.modalities})
@@ -200,22 +200,30 @@ class SeLaNN(Method):
             self.mine_neighbours(Features(pooled, data.present))
             self.judges_labellings = self.on_features and self.task.mass not in marginals.TITLES
         x = concatenate_modalities(pooled, data.present)
-        if self.judges_labellings and not self.knows_k:
-            self.ranked_numbers = candidates.rank_numbers_of_clusters(self.neighbours_Nk, self.task.seed)
-            self.set_n_clusters(self.ranked_numbers[0][0])
         smooth = coarse = self.smooth(x)
         if self.on_features:
-            coarse = spectral_embedding(self.neighbours_Nk, self.clusters, self.task.seed)
+            directions = self.find_directions()
+            coarse = F.normalize(torch.from_numpy(directions), dim=1).to(smooth)
         for h, k in enumerate(self.head_sizes):
             start = coarse if h < self.n_main else smooth
             if h != self.anchor:
                 self.labels_HN[h] = kmeans(start, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
         if self.judges_labellings:
-            self.start_relaxed_heads(x)
+            self.start_relaxed_heads(x, directions)
 
-    def start_relaxed_heads(self, x_ND: Tensor) -> None:
+    def find_directions(self) -> np.ndarray:
+        """(N, K) leading eigenvectors of the neighbour graph; where K is unknown, it is found by them."""
+        if self.knows_k or not self.judges_labellings:
+            return candidates.graph_directions(self.neighbours_Nk, self.clusters, self.task.seed)
+        most = candidates.numbers_to_try(self.task.n_items)[-1]
+        directions = candidates.graph_directions(self.neighbours_Nk, most, self.task.seed)
+        self.ranked_numbers = candidates.rank_numbers_of_clusters(self.neighbours_Nk, directions)
+        self.set_n_clusters(self.ranked_numbers[0][0])
+        return directions[:, : self.clusters]
+
+    def start_relaxed_heads(self, x_ND: Tensor, directions_NK: np.ndarray) -> None:
         """Let the heads with relaxed masses start from labellings of any sizes, each with those sizes as its target."""
-        starts = candidates.start_labellings(x_ND, self.neighbours_Nk, self.clusters, self.task.seed)
+        starts = candidates.start_labellings(x_ND, self.neighbours_Nk, directions_NK, self.task.seed)
         self.starts_SN = torch.stack(starts).to(self.starts_SN)
         relaxed = [h for h, relax in enumerate(self.relaxations()[: self.n_main]) if relax > 0]
         for i, h in enumerate(relaxed):
@@ -431,15 +439,16 @@ class SeLaNN(Method):
         head, matched = candidates.match_head(proposals[best].to(rows.device), labels, K)
         labels[head] = matched
         for m, x in features.pooled.items():
-            candidates.fit_linear_head(*self.heads[m].weight_and_bias(head), x, matched)
+            weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
+            candidates.fit_linear_head(weight_KD, bias_K, x, matched)
         return head, False
 
     def numbers_note(self) -> dict:
         """What the report says of the number of clusters, where it was found among several."""
         if not self.ranked_numbers:
             return {}
-        told = [[number, round(merit, 4)] for number, merit in self.ranked_numbers[: RUNNERS_UP + 1]]
-        return {"n_clusters": {"found": self.clusters, "candidates": told}}
+        near = [[number, round(merit, 4)] for number, merit in self.ranked_numbers[: RUNNERS_UP + 1]]
+        return {"n_clusters": {"found": self.clusters, "candidates": near}}
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]

@@ -96,7 +96,7 @@ PHOTO = Plan(
     max_epochs=40,
 )
 FEATURES = Plan(
-    heads=16,
+    heads=8,
     fine=(2, 3, 5),
     neighbours=40,
     recipe=Recipe(2e-2, one_cycle, "adamw", 1e-4),

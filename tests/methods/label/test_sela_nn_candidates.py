@@ -1,0 +1,109 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from selflabel.assignment.neighbours import nearest
+from selflabel.contract import Task
+from selflabel.evaluation.metrics import accuracy
+from selflabel.methods.label.sela_nn import Options, SeLaNN, candidates
+from tests.assignment.test_spectral import uneven_blobs
+from tests.methods.label.helpers import identity_encoders
+from tests.methods.label.test_sela_nn import labelled
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    x, truth = uneven_blobs([260, 90, 40, 20], distance=5.0)
+    return x, truth, nearest(x, 20).rows.int()
+
+
+def test_the_judge_prefers_classes_to_labels_that_cut_or_merge_them(uneven):
+    _, truth, rows = uneven
+    true, walks = torch.from_numpy(truth), candidates.judge_walks(rows)
+    cut = torch.where((true == 0) & (torch.arange(len(true)) % 2 == 0), 4, true)
+    merged = true.clamp(max=2)
+    merits = [candidates.labelling_merit(labels, walks, 5) for labels in (true, cut, merged, torch.zeros_like(true))]
+    assert merits[0] > max(merits[1:3]) and merits[3] == 0
+
+
+def test_every_family_of_starts_finds_classes_of_uneven_sizes(uneven):
+    x, truth, rows = uneven
+    starts = candidates.start_labellings(F.normalize(x, dim=1), rows, candidates.graph_directions(rows, 4, 0), 0)
+    assert len(starts) == candidates.N_STARTS
+    assert min(accuracy(truth, labels.numpy()) for labels in starts) > 0.95
+
+
+def test_items_beyond_those_that_are_linked_get_the_label_of_the_nearest(uneven, monkeypatch):
+    x, truth, _ = uneven
+    monkeypatch.setattr(candidates, "MOST_LINKED", 100)
+    labels = candidates.linkage_labels(x.numpy(), 4, "ward").numpy()
+    assert len(labels) == len(truth) and accuracy(truth, labels) > 0.95
+
+
+def test_agreement_is_the_mean_cosine_of_the_heads_posteriors(uneven):
+    rows = uneven[2][:, :3]
+    posteriors = [torch.rand(len(rows), k, generator=torch.Generator().manual_seed(k)).softmax(dim=1) for k in (3, 7)]
+    plain = [[sum(F.cosine_similarity(p[i], p[j], dim=0) for p in posteriors) / 2 for j in rows[i]] for i in range(5)]
+    assert torch.allclose(candidates.agreement(posteriors, rows)[:5], torch.tensor(plain), atol=1e-5)
+
+
+def test_the_consensus_mends_a_cut_that_heads_make_in_different_places(uneven):
+    x, truth, rows = uneven
+    generator = torch.Generator().manual_seed(0)
+    heads = []
+    for _ in range(8):  # each head cuts the large class elsewhere, and merges the two smallest
+        side = (x @ torch.randn(x.shape[1], generator=generator)) > 0
+        labels = torch.where((torch.from_numpy(truth) == 0) & side, 3, torch.from_numpy(truth).clamp(max=2))
+        heads.append(F.one_hot(labels, 4).float())
+    own = [accuracy(truth, p.argmax(dim=1).numpy()) for p in heads]
+    assert accuracy(truth, candidates.consensus_labellings(heads, rows, 4, 0)[0].numpy()) > max(own)
+
+
+def test_numbers_of_clusters_are_ranked_and_the_true_one_is_first():
+    x, _ = uneven_blobs([120, 90, 70, 60, 40, 30], distance=5.0)
+    rows = nearest(x, 10).rows.int()
+    ranked = candidates.rank_numbers_of_clusters(rows, candidates.graph_directions(rows, 51, 0))
+    assert ranked[0][0] == 6 and [m for _, m in ranked] == sorted((m for _, m in ranked), reverse=True)
+
+
+def test_numbers_to_try_rise_and_end_where_clusters_would_be_tiny():
+    for n in (16, 250, 3000, 100_000):
+        numbers = candidates.numbers_to_try(n)
+        assert numbers == sorted(set(numbers)) and numbers[0] == 2 and numbers[-1] <= max(2, n // 8)
+
+
+def test_a_labelling_takes_the_place_of_the_most_similar_head_and_its_numbers():
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    head, matched = candidates.match_head(labels, [torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([2, 2, 0, 0, 1, 0])], 3)
+    assert head == 1 and matched.tolist() == [2, 2, 0, 0, 1, 1]
+
+
+def test_a_head_is_fitted_in_place(uneven):
+    x, truth, _ = uneven
+    linear = torch.nn.Linear(4, 12)
+    other = linear.weight[:4].detach().clone()
+    candidates.fit_linear_head(linear.weight[4:8], linear.bias[4:8], x, torch.from_numpy(truth))
+    assert accuracy(truth, linear(x)[:, 4:8].argmax(dim=1).numpy()) > 0.98
+    assert torch.equal(linear.weight[:4], other)
+
+
+def test_a_state_of_an_older_run_with_narrower_heads_is_loaded():
+    task = Task(300, None, "features", 0, 4)
+    old, new = (SeLaNN(task, Options()) for _ in range(2))
+    for method in (old, new):
+        method.build(identity_encoders(4))
+    old.heads = torch.nn.ModuleDict({task.modality: old.make_heads(task.modality, [80] * len(old.head_sizes))})
+    old.mass_HK, old.potentials_HK = old.mass_HK[:, :80], old.potentials_HK[:, :80]
+    state = {name: value for name, value in old.state_dict().items() if name != "starts_SN"}
+    new.mass_HK, new.potentials_HK = old.mass_HK.clone(), old.potentials_HK.clone()
+    new.load_state_dict(state)
+    assert torch.equal(new.heads[task.modality].linear.weight, old.heads[task.modality].linear.weight)
+
+
+@pytest.mark.slow
+def test_uneven_classes_are_labelled_and_predicted_and_their_number_is_found(uneven):
+    x, truth, _ = uneven
+    given, found = labelled(x.numpy(), 4), labelled(x.numpy())
+    assert accuracy(truth, given["labelling"].labels) > 0.97
+    assert found["n_clusters"] == 4 and found.report["number_of_clusters"]["candidates"][0][0] == 4
+    assert accuracy(truth, found["labelling"].labels) > 0.97
