@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
-ITERATIONS = 60
+ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
 SELF_WEIGHT = 1e-3  # of an item's edge to itself: an item whose edges all have weight 0 has a direction all the same
 
 
@@ -47,7 +47,7 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
         graph: (N, N) symmetric, no row all zero.
         count: eigenvectors, at most N.
         seed: of the iteration's start.
-        n_iter: iterations.
+        n_iter: iterations, in multiples of 4.
 
     Returns:
         (N, count) float32, in the order of falling eigenvalues.
@@ -57,8 +57,10 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
     walk = as_torch(sp.diags(scale_N) @ graph @ sp.diags(scale_N))
     width = min(N, count + SPARE_DIRECTIONS)
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((N, width), np.float32))
-    for _ in range(n_iter):
-        x = torch.linalg.qr(walk @ x + x).Q  # of (walk + 1) / 2, whose eigenvalues are not negative
+    for _ in range(n_iter // BETWEEN_QR):
+        for _ in range(BETWEEN_QR):
+            x = walk @ x + x  # walk + 1 has no negative eigenvalues
+        x = torch.linalg.qr(x).Q
     _, turn = torch.linalg.eigh(x.T @ (walk @ x))
     return (x @ turn.flip(1))[:, :count].numpy() * scale_N[:, None]
 
