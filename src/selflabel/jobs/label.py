@@ -85,7 +85,9 @@ def label(
     make = find_method(settings.method).make
     make_options(make, settings.method, settings.options)  # a wrong one is refused before anything is decoded
     ranks, run = join(device), Run(Path(out)) if out is not None else None
-    with claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext():
+    lock = claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext()
+    with lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
         ranks.barrier()
         if run is not None and run.is_finished:
             callbacks.say(f"{run.folder} is finished; nothing to do.")
@@ -118,8 +120,7 @@ def label_into(
     timer.stop("train")
     method.eval()
     callbacks.on_progress("solving the final labels", 0, 0)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
+    with torch.no_grad():
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         callbacks.on_progress("describing the labels", 0, 0)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
