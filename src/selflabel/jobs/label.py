@@ -16,7 +16,7 @@ from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method, Task
 from selflabel.decode.limits import Limits
-from selflabel.jobs.build import make_method, make_options, make_task
+from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.report import describe, make_report
@@ -109,7 +109,8 @@ def label_into(
     prepared = prepare_for(make, settings, device, callbacks, data)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
-    task = make_task(settings, prepared, device)
+    begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
+    task = with_clusters(make_task(settings, prepared, device), make, begun)
     method = make_method(make, settings.method, settings.options, task, prepared, device)
     dataset = prepared.dataset(device, ranks, settings.seed)
     dataset.encoders = method.encoders

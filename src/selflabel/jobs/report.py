@@ -19,6 +19,7 @@ from selflabel.runs.writing import Labelling
 from selflabel.training.data import ResidentData
 
 BEST_LABELS = 5  # of each item, with their probabilities
+NOTES = {"n_clusters": "number_of_clusters"}  # notes of a method that have another name in the report
 RUN_NEIGHBOURS = 10  # of each item in the run folder
 
 
@@ -92,6 +93,7 @@ def make_report(
     """
     K = int(outcome.probabilities.shape[1])
     sizes = np.bincount(labelling.labels, minlength=K)
+    found = int((sizes > 0).sum())
     has_views = any(modality.kind != "features" for modality in prepared.modalities.values())
     features_equal = are_equal(labelling.features)
     collapsed = K > 1 and (features_equal or is_collapsed(labelling.labels, K, labelling.neighbours))
@@ -100,14 +102,15 @@ def make_report(
         "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},
         "n_items": len(labelling.paths),
         "n_skipped": len(labelling.skipped),
-        "n_clusters": K,
-        "clusters_found": int((sizes > 0).sum()),
+        "n_clusters": found,
+        "clusters_found": found,
+        "clusters_requested": clusters,
         "clusters_chosen_by": choice_of_k(method, clusters),
         "sizes": sizes.tolist(),
         "method": name,
         "encoder": ", ".join(modality.encoder for modality in prepared.modalities.values()),
         "head": outcome.head,
-        **outcome.notes,
+        **{NOTES.get(key, key): value for key, value in outcome.notes.items()},
         "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
         "median_confidence": round(float(np.median(labelling.top_probs[:, 0])), 4),
         "confidence_histogram": histogram(labelling.top_probs[:, 0]),
