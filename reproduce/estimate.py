@@ -40,7 +40,8 @@ NAME = "estimated-accuracy"
 MODELS = ROOT / "src/selflabel/evaluation/accuracy_models.py"
 DEFAULT = "sela-nn"
 # Chosen by hand: where they are picked anew from the kinds that are there, bands on kinds left out hold less often.
-INDICATORS = {DEFAULT: ("support", "confidence"), "others": ("support", "stability")}
+INDICATORS = {"sela-nn, features": ("support", "confidence")}  # of other groups SUPPORT_AND_STABILITY
+SUPPORT_AND_STABILITY = ("support", "stability")
 HOLDS, WIDE = 0.85, 1.5  # a group whose band holds less often on kinds left out, or is wider (log-odds), gets no model
 
 # ---------------------------------------------------------------------------------------------------- runs on features
@@ -214,7 +215,7 @@ def odds_by(indicators: tuple[str, ...]) -> Callable[[list[dict], list[dict]], n
 
 def fit_model(rows: list[dict]) -> AccuracyModel:
     """The model of a group of runs: weights by all of them, the band by kinds left out of the weights."""
-    names = INDICATORS[rows[0]["group"].split(",")[0]]
+    names = INDICATORS.get(rows[0]["group"], SUPPORT_AND_STABILITY)
     errors = log_odds(truth(rows)) - left_out(rows, odds_by(names))
     return AccuracyModel(
         names,
@@ -285,7 +286,7 @@ def model_text(name: str, model: AccuracyModel) -> str:
 
 def old_rows() -> list[dict]:
     """The runs on features that results/ has."""
-    return [r for r in read_results(NAME)["rows"] if r.get("n") not in (None, FROZEN_ROWS)]
+    return [r for r in read_results(NAME)["rows"] if r["group"].endswith("features") and r["n"] != FROZEN_ROWS]
 
 
 def main() -> None:
