@@ -9,11 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean, median
 
-from selflabel.evaluation.diagnostics import Diagnostics, estimated_accuracy
+from selflabel.evaluation.accuracy_models import model_of
+from selflabel.evaluation.diagnostics import Diagnostics
+from selflabel.evaluation.estimate import estimated_accuracy
 from selflabel.methods import BASELINES, METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -208,16 +210,24 @@ def comparison(content: dict) -> str:
         s, seeds = values["summary"], values["rows"]
         probes = [[r["probe"]["knn"] for r in seeds], [r["probe"]["linear"] for r in seeds]]
         probes += [[r["probe"]["few"]["5"] for r in seeds]]
-        cells = [method, spread(s, "accuracy"), spread(s, "nmi"), estimate(content, seeds), *(f"{mean(p):.3f}" for p in probes)]
+        cells = [
+            method,
+            spread(s, "accuracy"),
+            spread(s, "nmi"),
+            estimate(content, method, seeds),
+            *(f"{mean(p):.3f}" for p in probes),
+        ]
         rows.append(cells + [f"{mean(r[column] for r in seeds):.0f}" for column in ("epochs", "seconds", "MB")])
     return markdown([*header, "epochs", "seconds", "MB"], rows)
 
 
-def estimate(content: dict, rows: list[dict]) -> str:
-    """The accuracy estimated without truth, by the present formula; empty for methods with one head."""
-    signs = [Diagnostics(**r["signs"]) for r in rows if r["estimated accuracy"] is not None]
-    values = [estimated_accuracy(s, "frozen" not in content["data"])["value"] for s in signs]
-    return f"{mean(values):.2f}" if values else ""
+def estimate(content: dict, method: str, rows: list[dict]) -> str:
+    """The accuracy estimated without truth, by the present model; empty for methods that have none."""
+    model = model_of(method, "frozen" not in content["data"])
+    if model is None or any(r["estimated accuracy"] is None for r in rows):
+        return ""
+    values = [estimated_accuracy(Diagnostics(**r["signs"]), model, round(r["clusters"])) for r in rows]
+    return f"{mean(v['value'] for v in values):.2f}"
 
 
 def imbalanced(content: dict) -> str:
@@ -283,16 +293,30 @@ def suggestions_table() -> str:
 
 
 def estimate_table() -> str:
-    """What was true where an accuracy was estimated: of runs of the default method, and of all methods."""
-    known = read("estimated-accuracy")["rows"]
+    """What was true where an accuracy was estimated: of runs of groups that have a model, kinds of data left out."""
+    content = read("estimated-accuracy")
+    groups = [name for name, of in content["groups"].items() if of["has_model"]]
     rows = []
-    for low, high in pairwise(ESTIMATES):
-        cells = [f"{low:.1f} to {high:.1f}"]
-        for runs in ([r for r in known if r["how"] == "sela-nn"], known):
-            true = [r["accuracy"] for r in runs if low <= r["estimated"] < high or r["estimated"] == high == 1]
-            cells += [str(len(true)), f"{median(true):.2f}", f"{min(true):.2f} to {max(true):.2f}"]
-        rows.append(cells)
-    return markdown(["estimated", *("runs", "median of the true", "range"), *("all methods: runs", "median", "range")], rows)
+    for name, (low, high) in product(groups, pairwise(ESTIMATES)):
+        runs = [r for r in content["rows"] if r["group"] == name and low <= r["estimated"] < high]
+        true = [r["accuracy"] for r in runs]
+        cells = (
+            [f"{median(true):.2f}", f"{min(true):.2f} to {max(true):.2f}", f"{mean(r['holds'] for r in runs):.0%}"]
+            if runs
+            else []
+        )
+        rows.append([name.split(", ")[1], f"{low:.1f} to {high:.1f}", str(len(true)), *cells, *[""] * (3 - len(cells))])
+    return markdown(["trained on", "estimated", "runs", "median of the true", "range", "in the band"], rows)
+
+
+def held_table() -> str:
+    """How often the band holds on kinds of data that were left out, by group of runs."""
+    rows = []
+    for name, of in read("estimated-accuracy")["groups"].items():
+        kinds = ", ".join(f"{kind} {held:.2f}" for kind, held in of["band_holds_by_kind"].items())
+        cells = [f"{of['band_holds']:.2f}", f"{of['mean_width']:.2f}", f"{of['median_error']:.3f}"]
+        rows.append([name, str(of["runs"]), *cells, kinds, "yes" if of["has_model"] else "no"])
+    return markdown(["group", "runs", "band holds", "mean width", "median error", "by kind", "shown"], rows)
 
 
 def pages() -> dict[str, list[Callable[[], str]]]:
@@ -307,6 +331,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         "docs/methods/selavi.md": [videos_table],
         "docs/compare.md": [ranking_table],
         "docs/results.md": [estimate_table],
+        "docs/decisions/estimated-accuracy.md": [held_table],
         "docs/page.md": [suggestions_table],
     }
 

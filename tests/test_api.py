@@ -23,7 +23,7 @@ def test_images_fit_predict_and_transform(signs):
     assert accuracy(truth[:120], model.labels_) > 0.95
     assert accuracy(truth[120:], model.predict(x[120:])) > 0.85
     assert model.predict_proba(x[120:]).sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
-    assert model.transform(x[120:]).shape[0] == 40 and model.report_["n_clusters"] == 2
+    assert model.transform(x[120:]).shape[0] == 40 and model.n_clusters_ == model.report_["n_clusters"] == 2
 
 
 def test_a_path_is_labelled_too(sign_folder):

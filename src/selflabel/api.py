@@ -28,7 +28,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         labels_: (N,) int64 labels.
-        report_: dict, as in report.json; "clusters_found" is how many clusters have items.
+        n_clusters_: how many clusters have items.
+        report_: dict, as in report.json.
         n_features_in_: length of the features, for feature input.
 
     Example:
@@ -103,8 +104,9 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self._model = as_model(labelled, settings)
         self.labels_ = labelled.labelling.labels.astype(np.int64)
         self.report_ = dict(labelled)
+        self.n_clusters_ = int(labelled["n_clusters"])
         if labelled["collapsed"]:
-            found = f"{labelled['clusters_found']} of {labelled['n_clusters']} clusters found"
+            found = f"{self.n_clusters_} of {len(labelled['sizes'])} clusters found"
             warnings.warn(f"{found}: the labels have collapsed; see report_.", ConvergenceWarning, stacklevel=2)
         self._n_features_out = labelled.labelling.features.shape[1]
         return self

@@ -226,7 +226,8 @@ class Outcome:
         labels: (N,) int labels of each head.
         head: the reported head, chosen without truth.
         probabilities: (N, K) float16 of the reported head.
-        notes: further entries of report.json.
+        notes: further entries of report.json. "n_clusters", of a method that looked for the number of clusters, is
+            {"found": number, "candidates": [[number, merit], ...] best first}; the report calls it `number_of_clusters`.
     """
 
     labels: list[Tensor]
@@ -254,7 +255,8 @@ class Task:
 
     Attributes:
         n_items: items of the set.
-        clusters: K, from 1 on. None: the method's default; sela-nn estimates it.
+        clusters: K, from 1 on. None: the method's default; sela-nn estimates it. Runs of 0.3.0 and before have None where 128 was
+            the default.
         kind: kind of the first modality, one of those below.
         px: side of a view of the first modality, in pixels; 0 for features.
         channels: channels of such a view.
@@ -335,6 +337,7 @@ class Method(nn.Module, ABC):
     Attributes:
         max_modalities: how many modalities it uses.
         chooses_k: whether it estimates the number of clusters where the user gave none; others then have a default.
+        most_clusters: the default of a method of many clusters, on many items (see `jobs.build.with_clusters`); None for others.
         takes_given_labels: whether it can train on labels that the user gave (`Task.given_labels`).
         options_type: checked dataclass of its `--set` options.
         per_item: buffers with a row or column for each item: kept in checkpoints, left out of the finished model.
@@ -343,6 +346,7 @@ class Method(nn.Module, ABC):
 
     max_modalities: int = 1
     chooses_k: ClassVar[bool] = False
+    most_clusters: ClassVar[int | None] = None
     takes_given_labels: ClassVar[bool] = False
     options_type: type = NoOptions
     per_item: tuple[str, ...] = ()

@@ -88,6 +88,15 @@ def test_relaxation_goes_from_fixed_to_free():
     assert sizes[-1] == pytest.approx(float(torch.softmax(scores / 0.5, 1)[:, 0].mean()), abs=1e-4)
 
 
+@pytest.mark.parametrize("relax", [0.1, 0.2, 0.3, 0.45, 0.6, 0.9])
+def test_potentials_of_fixed_masses_are_no_bad_start_for_relaxed_ones_and_lost_labels_are_no_error(relax):
+    x, w = random_scores(400, 16, 1, 3.0), random_scores(60, 16, 2)
+    scores = (torch.softmax(x @ w.T, dim=1) + 1e-8).log()  # most labels are the best of no item
+    fixed = sinkhorn(scores, 0.2, tol=5e-2, max_iter=200)
+    warm = sinkhorn(scores, 0.2, relax=relax, tol=5e-2, max_iter=60, warm_start=fixed.potentials)
+    assert warm.converged and (plan(scores, warm) - plan(scores, sinkhorn(scores, 0.2, relax=relax))).abs().max() < 0.1
+
+
 # ------------------------------------------------------------------------------------------------------------ input
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selflabel.cli.wording import browse_line, degraded_lines, estimate_line, probe_lines, report_lines, score_lines
+from selflabel.cli.wording import browse_line, degraded_lines, probe_lines, report_lines, score_lines
 from selflabel.jobs.degrade import Row
 
 REPORT = {
@@ -24,7 +24,7 @@ REPORT = {
 
 def test_the_summary_says_sizes_in_words_and_the_next_commands(tmp_path):
     text = report_lines(REPORT, tmp_path)
-    assert "cluster sizes:  free" in text and "1,200" in text and "500, 400, 300" in text
+    assert "size target:    none, sizes were free" in text and "1,200" in text and "500, 400, 300" in text
     assert "0.90 (0.80 to 1.00), estimated without truth" in text and "skipped" not in text and "Warning" not in text
     assert f"selflabel browse {tmp_path}" in text and "--truth TRUTH.csv" in text
     (tmp_path / "truth.csv").write_text("path,label\n")
@@ -34,9 +34,8 @@ def test_the_summary_says_sizes_in_words_and_the_next_commands(tmp_path):
 def test_skipped_items_collapse_and_missing_estimates_are_said(tmp_path):
     text = report_lines(REPORT | {"n_skipped": 4, "collapsed": True, "estimated_accuracy": None}, tmp_path)
     assert "4 skipped, see skipped.csv" in text and "One cluster holds 42% of the items" in text and "--mass uniform" in text
-    assert "none: this method has one head" in text
-    assert report_lines(REPORT | {"sizes": list(range(1, 30))}, tmp_path).count(", ...") == 1
-    assert estimate_line(None).startswith("none")
+    assert "est. accuracy:  cannot be estimated, because this method has one head" in text
+    assert "18, and 17 of 17 to 1" in report_lines(REPORT | {"sizes": list(range(1, 30))}, tmp_path)
 
 
 COLLAPSED = REPORT | {"sizes": [60, 0, 0], "collapsed": True, "estimated_accuracy": None, "no_estimate": "all in one"}
@@ -44,7 +43,11 @@ COLLAPSED = REPORT | {"sizes": [60, 0, 0], "collapsed": True, "estimated_accurac
 
 def test_a_total_collapse_says_what_happened_and_what_to_try(tmp_path):
     text = report_lines(COLLAPSED | {"modalities": {"image": "photo"}}, tmp_path)
-    assert "clusters found: 1 of 3" in text and "est. accuracy:  none: all in one" in text and "head agreement" not in text
+    assert (
+        "clusters found: 1 of 3" in text
+        and "est. accuracy:  cannot be estimated, because all in one" in text
+        and "head agreement" not in text
+    )
     assert "Every photo got the same label" in text and "try more --epochs" in text
     text = report_lines(COLLAPSED | {"features_equal": True}, tmp_path)
     assert "The features of all items are equal" in text and "if they differ" in text
@@ -75,9 +78,13 @@ def test_items_without_truth_are_counted_and_how_to_give_it_is_said():
 
 def test_empty_clusters_are_counted_and_commands_are_quoted(tmp_path):
     text = report_lines(REPORT | {"sizes": [900, 300, 0]}, tmp_path / "my run")
-    assert "900, 300, 0; 1 of 3 clusters is empty" in text
+    assert "clusters found: 2 of 3" in text and "900, 300\n" in text
+    asked = report_lines(REPORT | {"sizes": [900, 300, 0], "clusters_requested": 3}, tmp_path)
+    assert "Only 2 of the 3 clusters asked for have items" in asked and "Only" not in text
     assert f"selflabel score '{tmp_path}/my run'" in text and f"selflabel predict '{tmp_path}/my run'" in text
-    assert "mass error of 0.2" in report_lines(REPORT | {"converged": False, "mass_error": 0.2}, tmp_path)
+    assert "mass error of 0.2, so sizes are not as asked for: ask for fewer" in report_lines(
+        REPORT | {"converged": False, "mass_error": 0.2}, tmp_path
+    )
     assert "head agreement" in text and "head agreement" not in report_lines(REPORT | {"estimated_accuracy": None}, tmp_path)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selflabel.evaluation.collapse import are_equal, is_collapsed, no_estimate
+from selflabel.evaluation.collapse import are_equal, is_collapsed
 
 
 def nearest(features, k=10):
@@ -60,24 +60,3 @@ def test_equal_features_are_known_up_to_rounding():
     x = np.random.default_rng(0).normal(size=(1, 16)).repeat(50, axis=0).astype(np.float32)
     assert are_equal(x) and are_equal(x.astype(np.float16)) and are_equal(np.zeros((4, 3), np.float32))
     assert not are_equal(x + 0.01 * np.arange(50, dtype=np.float32)[:, None])
-
-
-@pytest.mark.parametrize(
-    ("labels", "K", "heads", "collapsed", "has_views", "words"),
-    [
-        (np.arange(600) % 3, 3, 1, False, True, "one head"),
-        (np.zeros(600, int), 3, 4, True, True, "one cluster"),
-        (np.arange(600) % 3, 3, 4, True, True, "too little"),
-        (np.arange(100) % 3, 3, 4, False, True, "100 are too few for one; it takes 250"),
-        (np.arange(600) % 3, 3, 4, False, False, "600 are too few for one; it takes 1,000"),
-        (np.arange(600) % 40, 40, 4, False, True, "it takes 1,000"),
-        (np.arange(600) % 2, 3, 4, False, True, "only 2 of 3"),
-    ],
-)
-def test_outside_of_what_was_tried_there_is_no_estimate(labels, K, heads, collapsed, has_views, words):
-    assert words in no_estimate(labels, K, heads, collapsed, has_views)
-
-
-def test_within_it_there_is_one():
-    assert no_estimate(np.arange(600) % 3, 3, 4, False, True) is None
-    assert no_estimate(np.arange(2000) % 3, 3, 4, False, False) is None

@@ -18,6 +18,8 @@ def test_the_page_knows_its_run(client, tmp_path):
     about = client.json("/api/about")
     assert about["folder"] == str(tmp_path / "run") and about["source"] == str(tmp_path / "items")
     assert about["method"] == "sela-nn" and about["skipped"] == 0
+    assert about["estimated_accuracy"] is None and about["no_estimate"].startswith("this method has one head")
+    assert ["clusters", "6 of 6, chosen by the user"] in about["summary"] and len(about["summary"]) == 2
     assert about["truth"] is True and about["modalities"] == ["image"] and about["source_error"] == ""
 
 

@@ -6,8 +6,9 @@ import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
+from selflabel.contract import Task
 from selflabel.items import open_items
-from selflabel.jobs.build import check_views, make_method, make_options, make_task, read_fixed_labels
+from selflabel.jobs.build import check_views, make_method, make_options, make_task, read_fixed_labels, with_clusters
 from selflabel.jobs.prepare import prepare
 from selflabel.methods import METHODS
 
@@ -22,6 +23,18 @@ def test_a_task_describes_the_first_modality(signs, blobs):
     features = make_task(settings, prepare(blobs()[0], CPU), CPU)
     assert features.kind == "features" and features.px == 0 and not features.from_scratch
     assert features.view_preset("image") == features.view_preset("image", "-strong") == "dropout"
+
+
+@pytest.mark.parametrize("method", ["sela", "selavi", "deepcluster", "xdc"])
+def test_a_default_of_many_clusters_is_a_share_of_the_items_in_new_runs_only(method):
+    make = METHODS[method].make
+
+    def clusters(n, begun=None, asked=None):
+        return with_clusters(Task(n, asked, "photo", 32, 3), make, begun).clusters
+
+    assert [clusters(n) for n in (1, 12, 60, 900, 5000)] == [1, 2, 6, 90, 128] and clusters(60, asked=9) == 9
+    assert clusters(60, begun={"n_items": 60}) is None  # of 0.3.0: as many heads as it has
+    assert clusters(60, begun={"n_items": 60, "clusters": 6}) == 6
 
 
 def test_views_that_mirror_are_not_for_sounds():

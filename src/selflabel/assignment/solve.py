@@ -42,7 +42,8 @@ class Assignment:
     Attributes:
         labels: (N,) int64, `argmax_k (s_ik + v_k)`, or the exact rounding of it.
         potentials: (K,) float64, in the units of the scores.
-        error: largest relative error of a label's mass, max_k |mass_k / target_k - 1|, at these potentials, on all scores.
+        error: largest relative error of a label's mass, max_k |mass_k / target_k - 1|, at these potentials, on all scores; of a
+            relaxed label that should have less than a thousandth of its share, relative to that thousandth.
         n_iter: iterations: how often the potentials were moved.
         n_passes: how often all N x K scores were read or computed, rounded up; a subsample counts as the fraction that it is, and
             iterations on a store count nothing.

@@ -61,7 +61,7 @@ def label(
         typer.Option(
             "--clusters",
             "-k",
-            help="Number of clusters; left out, sela-nn estimates it, other methods have a default (10 or 128).",
+            help="Number of clusters; left out, sela-nn estimates it, other methods have a default (10, or up to 128).",
         ),
     ] = None,
     method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",

@@ -47,23 +47,31 @@ def predict(
     """
     with live(json) as terminal:
         from selflabel.base.files import write_text
-        from selflabel.base.text import printable
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predict import predictions_csv, predictions_dict
+        from selflabel.runs.run import csv_text
 
         opened = open_run(run)
         places = one_or_several(source)
         predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links)
     if out is not None:
         write_text(out, predictions_csv(predicted))
+        if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
+            write_text(skipped_file(out), csv_text(["path", "reason"], predicted.skipped))
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
     if out is not None:
-        print(f"{count(len(predicted.paths), opened.report)} labelled, {len(predicted.skipped):,} skipped: {out}")
+        print(f"{count(len(predicted.paths), opened.report)} labelled: {out}")
     else:
         print(predictions_csv(predicted), end="")
-    for path, reason in predicted.skipped:
-        print(printable(f"skipped {path}: {reason}"), file=sys.stderr)
+    if predicted.skipped:  # the terminal has said why, by kind of reason
+        place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"
+        print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
+
+
+def skipped_file(out: Path) -> Path:
+    """The list of what `predict` left out, beside its table: labels.csv has labels-skipped.csv."""
+    return out.with_name(f"{out.stem}-skipped.csv")
 
 
 @app.command()

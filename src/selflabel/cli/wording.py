@@ -6,8 +6,17 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from selflabel.runs.report_text import (
+    ONE_HEAD,
+    estimate_text,
+    found_text,
+    numbers_text,
+    other_number_text,
+    sizes_text,
+    target_text,
+)
+
 NOUNS = {"photo": "photo", "glyph": "picture", "video": "film", "sound": "sound", "spoken": "sound"}  # by kind
-ONE_HEAD = "this method has one head, and no others to agree with it"
 
 
 def report_lines(report: dict[str, Any], out: Path) -> str:
@@ -17,34 +26,40 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         report: as in report.json.
         out: the run folder.
     """
-    sizes = sorted(report["sizes"], reverse=True)
-    few = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
-    empty = sizes.count(0)
-    few += f"; {empty} of {len(sizes)} clusters {'is' if empty == 1 else 'are'} empty" if empty else ""
-    signs, reason = report["signs"], report.get("no_estimate", ONE_HEAD)
-    compared = report["estimated_accuracy"] or not (reason == ONE_HEAD or report["collapsed"])  # heads, and it says something
+    signs = report["signs"]
+    compared = report["estimated_accuracy"] or not (report.get("no_estimate", ONE_HEAD) == ONE_HEAD or report["collapsed"])
     skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
+    numbers = numbers_text(report)
     rows = [
         ("items", f"{count(report['n_items'], report)}{skipped}"),
-        ("clusters found", f"{len(sizes) - empty} of {report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
-        ("sizes", few),
-        ("cluster sizes", report["mass"]),
-        *([("head agreement", f"{signs['agreement']:.3f} NMI")] if compared else []),
+        ("clusters found", found_text(report)),
+        *([("other numbers", numbers)] if numbers else []),
+        ("sizes", sizes_text(report)),
+        ("size target", target_text(report)),
+        *([("head agreement", f"{signs['agreement']:.3f} NMI")] if compared else []),  # several heads, and they say something
         ("view stability", f"{signs['stability']:.3f}"),
         ("confidence", f"{report['median_confidence']:.3f} median"),
-        ("est. accuracy", estimate_line(report["estimated_accuracy"], reason)),
+        ("est. accuracy", estimate_text(report)),
         ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
         ("run folder", str(out)),
     ]
     lines = "\n".join(f"{name + ':':15} {value}" for name, value in rows)
-    warning = f"\n\n{collapse_text(report)}" if report["collapsed"] else ""
-    if report.get("converged") is False:
-        error = f"{report['mass_error']:.3g}"
-        warning += f"\nWarning: the last solve stopped at a mass error of {error}; cluster sizes are not as demanded."
+    notes = [collapse_text(report) if report["collapsed"] else other_number_text(report), unsolved_text(report)]
+    warning = "".join(f"\n{note}" for note in notes if note)
+    warning = f"\n{warning}" if warning else ""
     truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
     folder = shlex.quote(str(out))
     after = f"look at   {browse_line(out)}\nnext      selflabel score {folder}{truth}"
     return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} {more(report)}"
+
+
+def unsolved_text(report: dict[str, Any]) -> str:
+    """What to do where the last solve did not reach the sizes that were asked of it; "" where it did, or there was none."""
+    if report.get("converged") is not False:
+        return ""
+    error = f"{report['mass_error']:.3g}"
+    remedy = "ask for fewer clusters, or leave sizes free with --mass relaxed"
+    return f"The last solve stopped at a mass error of {error}, so sizes are not as asked for: {remedy}."
 
 
 def noun(report: dict[str, Any]) -> str:
@@ -86,13 +101,6 @@ def collapse_text(report: dict[str, Any]) -> str:
         return f"Every {one} got the same label: nothing was found that tells the {one}s apart; if they differ, {remedy}."
     share = max(sizes) / sum(sizes)
     return f"One cluster holds {share:.0%} of the {one}s, and the others hold no group of their own; {remedy}."
-
-
-def estimate_line(estimate: dict[str, float] | None, reason: str = ONE_HEAD) -> str:
-    """The estimated accuracy with its band, or why there is none."""
-    if estimate is None:
-        return f"none: {reason}"
-    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f}), estimated without truth"
 
 
 def browse_line(out: Path) -> str:

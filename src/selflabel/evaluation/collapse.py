@@ -1,4 +1,4 @@
-"""Whether a labelling has collapsed, and whether its accuracy can be estimated: judged once, of finished labels, without truth.
+"""Whether a labelling has collapsed: judged once, of finished labels, without truth.
 
 An uneven labelling is no collapse: a small group of its own has neighbours of its own label. What collapsed leaves labels with
 single items, or with items whose neighbours are all in the largest label.
@@ -13,8 +13,6 @@ import numpy as np
 SUPPORTED = 0.2  # of the way from chance to 1: neighbours that share the label of items outside the largest label
 NEARLY_ALL = 0.95  # share of the items; with half of the labels empty it is a collapse, however clear the rest is
 EQUAL = 1e-4  # spread of the features over their length
-MIN_ITEMS, MIN_FEATURES, MIN_A_LABEL = 250, 1000, 25  # estimates were fitted on no fewer items, and are far too low below
-USED = 0.9  # share of the labels with items; estimates were fitted where K is the number of classes
 
 
 def is_collapsed(labels: np.ndarray, K: int, neighbours: np.ndarray) -> bool:
@@ -63,32 +61,3 @@ def are_equal(features: np.ndarray) -> bool:
     """Whether the features (N, D) of all items are the same, up to rounding."""
     spread = np.linalg.norm(features.astype(np.float64) - features.mean(axis=0, dtype=np.float64), axis=1)
     return bool(spread.max() <= EQUAL * max(1e-12, float(np.linalg.norm(features.mean(axis=0, dtype=np.float64)))))
-
-
-def no_estimate(labels: np.ndarray, K: int, n_heads: int, collapsed: bool, has_views: bool) -> str | None:
-    """Why no accuracy is estimated, for people; None where one is.
-
-    Args:
-        labels: (N,) in 0 .. K - 1, of the reported head.
-        K: labels asked for.
-        n_heads: that can agree.
-        collapsed: see `is_collapsed`.
-        has_views: as in `diagnostics.estimated_accuracy`.
-
-    Example:
-        >>> no_estimate(np.arange(600) % 2, 3, 4, False, True)
-        'only 2 of 3 clusters have items'
-    """
-    found = len(np.unique(labels))
-    if n_heads < 2:
-        return "this method has one head, and no others to agree with it"
-    if found < 2:
-        return "one cluster is right whatever is in it"
-    if collapsed:
-        return "the labels say too little"
-    fewest = max(MIN_ITEMS if has_views else MIN_FEATURES, MIN_A_LABEL * K)
-    if len(labels) < fewest:
-        return f"{len(labels):,} are too few for one; it takes {fewest:,}"
-    if found < USED * K:
-        return f"only {found} of {K} clusters have items"
-    return None

@@ -32,6 +32,14 @@ from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
 from selflabel.gallery.summary import describe_edit, overview
 from selflabel.runs.missing import Missing
 from selflabel.runs.pictures import array_picture, feature_picture
+from selflabel.runs.report_text import (
+    estimate_of,
+    estimate_text,
+    found_text,
+    numbers_text,
+    other_number_text,
+    why_no_estimate,
+)
 from selflabel.runs.run import Run
 from selflabel.runs.shown import ShownSource
 from selflabel.runs.sources import Source
@@ -132,8 +140,25 @@ def add_shell_routes(app: FastAPI, page: Page) -> None:
             "skipped": report.get("n_skipped", 0),
             "truth": page.editable.truth is not None,
             "modalities": list(page.run.modalities),
+            **found(report),
         }
         return json_response(values)
+
+
+def found(report: dict[str, Any]) -> dict[str, Any]:
+    """What the report says about the labels: the estimated accuracy or why there is none, and lines for people."""
+    estimate = estimate_of(report)
+    rows = [
+        ("est. accuracy", estimate_text(report)),
+        ("clusters", found_text(report)),
+        ("other numbers", numbers_text(report)),
+        ("", other_number_text(report)),
+    ]
+    return {
+        "estimated_accuracy": estimate,
+        "no_estimate": None if estimate else why_no_estimate(report),
+        "summary": [row for row in rows if row[1]],
+    }
 
 
 def add_cluster_routes(app: FastAPI, page: Page) -> None:

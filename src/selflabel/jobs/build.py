@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from selflabel.items import Items, read_rows
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.views import PRESETS
 
+ITEMS_PER_CLUSTER = 10  # on average, where a method's default would be more clusters
 SPARSE = 10  # given label numbers are kept up to so many times the number of labels; above that they are numbered again
 
 RANGE_ERRORS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "too_short")
@@ -55,6 +57,24 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
         pretrained=bool(first.weights) or first.encoder.startswith("timm:"),
         kinds={m: modality.kind for m, modality in prepared.modalities.items()},
     )
+
+
+def with_clusters(task: Task, make: type[Method], begun: dict[str, Any] | None) -> Task:
+    """The task with a default of many clusters made definite: ten items to a cluster on average, at least two clusters.
+
+    Args:
+        task: what is known before training.
+        make: class of the method.
+        begun: section `task` of the run.toml that is resumed, or None. A run of 0.3.0 and before keeps the heads that it has.
+
+    Example:
+        >>> from selflabel.methods.label.sela import SeLa
+        >>> with_clusters(Task(60, None, "photo", 32, 3), SeLa, None).clusters
+        6
+    """
+    if task.clusters is not None or make.most_clusters is None or (begun is not None and "clusters" not in begun):
+        return task
+    return replace(task, clusters=min(make.most_clusters, task.n_items, max(2, task.n_items // ITEMS_PER_CLUSTER)))
 
 
 def check_views(views: str, modality: str, first: str, kind: str) -> None:

@@ -249,7 +249,7 @@ def row_of(name: str, result: Path) -> dict[str, Any]:
         row
         | {k: scores[k] for k in SCORES}
         | {"estimated accuracy": estimate and estimate["value"], **{k: report["signs"][k] for k in SIGNS}}
-        | {"clusters": report["n_clusters"], "epochs": report["epochs"]}
+        | {"clusters": report.get("clusters_found", report["n_clusters"]), "epochs": report["epochs"]}
         | {"seconds": round(report["seconds"]["train"] + report["seconds"]["label"], 1)}
         | {"MB": round(sum(report["peak_bytes"].values()) / 1e6)}
     )

@@ -16,7 +16,7 @@ from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method, Task
 from selflabel.decode.limits import Limits
-from selflabel.jobs.build import make_method, make_options, make_task
+from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.report import describe, make_report
@@ -85,7 +85,9 @@ def label(
     make = find_method(settings.method).make
     make_options(make, settings.method, settings.options)  # a wrong one is refused before anything is decoded
     ranks, run = join(device), Run(Path(out)) if out is not None else None
-    with claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext():
+    lock = claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext()
+    with lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
         ranks.barrier()
         if run is not None and run.is_finished:
             callbacks.say(f"{run.folder} is finished; nothing to do.")
@@ -107,7 +109,8 @@ def label_into(
     prepared = prepare_for(make, settings, device, callbacks, data)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
-    task = make_task(settings, prepared, device)
+    begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
+    task = with_clusters(make_task(settings, prepared, device), make, begun)
     method = make_method(make, settings.method, settings.options, task, prepared, device)
     dataset = prepared.dataset(device, ranks, settings.seed)
     dataset.encoders = method.encoders
@@ -118,8 +121,7 @@ def label_into(
     timer.stop("train")
     method.eval()
     callbacks.on_progress("solving the final labels", 0, 0)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
+    with torch.no_grad():
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         callbacks.on_progress("describing the labels", 0, 0)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)

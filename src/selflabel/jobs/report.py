@@ -11,14 +11,17 @@ from torch import Tensor
 
 from selflabel.assignment.neighbours import nearest
 from selflabel.contract import Features, Method, Outcome, Task
-from selflabel.evaluation.collapse import are_equal, is_collapsed, no_estimate
-from selflabel.evaluation.diagnostics import Diagnostics, diagnose, estimated_accuracy, histogram
+from selflabel.evaluation.accuracy_models import model_of
+from selflabel.evaluation.collapse import are_equal, is_collapsed
+from selflabel.evaluation.diagnostics import Diagnostics, diagnose, histogram
+from selflabel.evaluation.estimate import RunFacts, estimated_accuracy, no_estimate
 from selflabel.items import Items
 from selflabel.jobs.prepare import Prepared
 from selflabel.runs.writing import Labelling
 from selflabel.training.data import ResidentData
 
 BEST_LABELS = 5  # of each item, with their probabilities
+NOTES = {"n_clusters": "number_of_clusters"}  # notes of a method that have another name in the report
 RUN_NEIGHBOURS = 10  # of each item in the run folder
 
 
@@ -92,27 +95,31 @@ def make_report(
     """
     K = int(outcome.probabilities.shape[1])
     sizes = np.bincount(labelling.labels, minlength=K)
+    found = int((sizes > 0).sum())
     has_views = any(modality.kind != "features" for modality in prepared.modalities.values())
     features_equal = are_equal(labelling.features)
     collapsed = K > 1 and (features_equal or is_collapsed(labelling.labels, K, labelling.neighbours))
-    reason = no_estimate(labelling.labels, K, len(outcome.labels), collapsed, has_views)
+    epochs, shown = len(history) if method.phases() else None, outcome.notes.get("n_clusters", {}).get("found")
+    facts, model = RunFacts(labelling.labels, K, len(outcome.labels), collapsed, epochs, shown), model_of(name, has_views)
+    reason = no_estimate(signs, facts, model)
     return {
         "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},
         "n_items": len(labelling.paths),
         "n_skipped": len(labelling.skipped),
-        "n_clusters": K,
-        "clusters_found": int((sizes > 0).sum()),
+        "n_clusters": found,
+        "clusters_found": found,
+        "clusters_requested": clusters,
         "clusters_chosen_by": choice_of_k(method, clusters),
         "sizes": sizes.tolist(),
         "method": name,
         "encoder": ", ".join(modality.encoder for modality in prepared.modalities.values()),
         "head": outcome.head,
-        **outcome.notes,
+        **{NOTES.get(key, key): value for key, value in outcome.notes.items()},
         "signs": {k: round(v, 4) for k, v in asdict(signs).items()},
         "median_confidence": round(float(np.median(labelling.top_probs[:, 0])), 4),
         "confidence_histogram": histogram(labelling.top_probs[:, 0]),
-        "estimated_accuracy": estimated_accuracy(signs, has_views) if reason is None else None,
-        **({} if reason is None else {"no_estimate": reason}),
+        "estimated_accuracy": estimated_accuracy(signs, model, found) if model is not None and reason is None else None,
+        "no_estimate": reason,
         "collapsed": collapsed,
         "features_equal": features_equal,
         "epochs": len(history),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -215,8 +214,7 @@ class Loop:
         """The label turn, the same on every rank. The optimiser's state of parameters that were initialised again is dropped."""
         state, before = self.state, [x.clone() for x in self.method.current_labels()]
         self.method.eval()
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # whether a solve converged is in the metrics
+        with torch.no_grad():
             result = self.method.relabel(self.data, generator(self.seed, state.phase, 5, state.epoch, state.step))
         self.data.ranks.broadcast_state(self.method)
         if result is None:

@@ -7,6 +7,7 @@ import { ClusterPicks } from "./cluster-picks.js";
 import { el } from "./dom.js";
 import { key, setViewKeys } from "./keys.js";
 import { drawPlots } from "./plots.js";
+import { runSummary } from "./run-summary.js";
 import { onChange, store } from "./store.js";
 import { Suggestions } from "./suggestions.js";
 
@@ -60,7 +61,7 @@ class Overview {
     this.picks.removeGone();
     this.cards.removeGone();
     this.list();
-    this.side.replaceChildren(...drawPlots(store.overview));
+    this.side.replaceChildren(...drawPlots(store.overview), runSummary(store.about.summary));
     this.suggestions.load();
     this.picks.drawBar();
   }

@@ -73,6 +73,7 @@ class Options:
 class DeepCluster(Method):
     """See the module's docstring."""
 
+    most_clusters = DEFAULT_CLUSTERS
     options_type = Options
     per_item = ("clusters_HN",)
     clusters_HN: Tensor

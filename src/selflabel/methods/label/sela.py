@@ -126,13 +126,14 @@ LARGE = Published(
 )
 RETRAIN_EPOCHS, RETRAIN_DROP = 90, 30  # on fixed labels: a tenth every 30 epochs
 SHORT_EPOCHS = 30  # without --preset paper
-DEFAULT_CLUSTERS = 128  # also for fewer items, because stored runs have heads of that size
+DEFAULT_CLUSTERS = 128  # stored runs have heads of that size, also on fewer items; new ones say their number in `task.clusters`
 
 
 class SeLa(Method):
     """See the module's docstring."""
 
     takes_given_labels = True
+    most_clusters = DEFAULT_CLUSTERS
     options_type = Options
     per_item = ("labels_HN",)
     labels_HN: Tensor

@@ -46,7 +46,7 @@ LR, WARMUP = 0.01, 0.05  # learning rate for a batch of 16; share of the trainin
 MIN_GAIN = 0.05  # share of the items on which modalities must agree more for heads to be aligned again
 HIDDEN, DROPOUT = 512, 0.3  # of the paper's heads
 BLOCK = 4096  # items whose posteriors are computed at a time
-DEFAULT_CLUSTERS = 128  # also for fewer items, because stored runs have heads of that size
+DEFAULT_CLUSTERS = 128  # stored runs have heads of that size, also on fewer items; new ones say their number in `task.clusters`
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -118,6 +118,7 @@ class SeLaVi(Method):
     """See the module's docstring."""
 
     max_modalities = 2
+    most_clusters = DEFAULT_CLUSTERS
     options_type = Options
     per_item = ("labels_HN",)
     labels_HN: Tensor  # a row for each head, group after group

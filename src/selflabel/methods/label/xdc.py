@@ -94,6 +94,7 @@ class XDC(Method):
     """See the module's docstring."""
 
     max_modalities = 2
+    most_clusters = DEFAULT_CLUSTERS
     options_type = Options
     per_item = ("clusters_MN",)
     clusters_MN: Tensor  # a row for each teacher of each modality
