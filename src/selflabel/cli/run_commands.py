@@ -62,6 +62,9 @@ def predict(
         print(f"{count(len(predicted.paths), opened.report)} labelled, {len(predicted.skipped):,} skipped: {out}")
     else:
         print(predictions_csv(predicted), end="")
+    if predicted.outliers is not None and (n := int(predicted.outliers.sum())):
+        what = f"{n:,} of {count(len(predicted.paths), opened.report)}"
+        print(f"{what} {'is' if n == 1 else 'are'} unlike everything that the run has seen: column outlier", file=sys.stderr)
     for path, reason in predicted.skipped:
         print(printable(f"skipped {path}: {reason}"), file=sys.stderr)
 
@@ -205,7 +208,7 @@ def export(
         return
     print(f"{count(done.n_items, opened.report)}: {done.place}")
     if done.n_rejected:
-        print(f"{done.n_rejected:,} rejected, left out")
+        print(f"{done.n_rejected:,} in no cluster, left out")
     if done.n_changed:
         text = "files have another time of change than when they were labelled (copies do); the first,"
         print(f"{done.n_changed:,} {text} {done.first_changed}", file=sys.stderr)

@@ -28,6 +28,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("items", f"{count(report['n_items'], report)}{skipped}"),
         ("clusters found", f"{len(sizes) - empty} of {report['n_clusters']}, chosen by {report['clusters_chosen_by']}"),
         ("sizes", few),
+        *([("fit no cluster", f"{count(report['n_outliers'], report)}")] if report.get("n_outliers") is not None else []),
         ("cluster sizes", report["mass"]),
         *([("head agreement", f"{signs['agreement']:.3f} NMI")] if compared else []),
         ("view stability", f"{signs['stability']:.3f}"),
