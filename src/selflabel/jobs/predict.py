@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -327,24 +328,24 @@ def predict(
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with path, label, confidence, name and outlier (null where the run does not say), and
-    "skipped", each with path and reason.
-    """
-    keys = ("path", "label", "confidence", "name", "outlier")
-    confidence = [round(c, 4) for c in predicted.confidence.tolist()]
-    columns = predicted.paths, predicted.labels.tolist(), confidence, predicted.names, outlier_values(predicted)
-    items = [dict(zip(keys, row)) for row in zip(*columns)]
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason."""
+    names, confidence = predicted.names, [round(c, 4) for c in predicted.confidence.tolist()]
+    columns: dict[str, list[Any]] = {
+        "path": predicted.paths,
+        "label": predicted.labels.tolist(),
+        "confidence": confidence,
+        "name": names,
+    }
+    if predicted.outliers is not None:
+        columns["outlier"] = predicted.outliers.tolist()
+    items = [dict(zip(columns, row)) for row in zip(*columns.values())]
     return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
 
 
 def predictions_csv(predicted: Predicted) -> str:
-    """CSV text with the columns path, label, confidence, name and outlier: 1 or 0, empty where the run does not say."""
-    confidence = [f"{c:.4f}" for c in predicted.confidence]
-    outliers = ["" if value is None else int(value) for value in outlier_values(predicted)]
-    rows = zip(predicted.paths, predicted.labels.tolist(), confidence, map(plain_cell, predicted.names), outliers)
-    return csv_text(["path", "label", "confidence", "name", "outlier"], rows)
-
-
-def outlier_values(predicted: Predicted) -> list[bool | None]:
-    """(N,) whether each item is unlike everything that the run has seen; None where the run does not say."""
-    return [None] * len(predicted.paths) if predicted.outliers is None else predicted.outliers.tolist()
+    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0)."""
+    header, names = ["path", "label", "confidence", "name"], map(plain_cell, predicted.names)
+    columns: list[Iterable[Any]] = [predicted.paths, predicted.labels.tolist(), (f"{c:.4f}" for c in predicted.confidence), names]
+    if predicted.outliers is not None:
+        header, columns = [*header, "outlier"], [*columns, predicted.outliers.astype(int).tolist()]
+    return csv_text(header, zip(*columns))
