@@ -1,4 +1,4 @@
-"""The program of each rank under torchrun: its rows of one problem, of one with a dummy, and of one with a NaN on the last rank."""
+"""The program of each rank under torchrun: its rows of a problem, of one with a dummy, and of one with a NaN on the last rank."""
 
 import sys
 
@@ -30,6 +30,6 @@ if __name__ == "__main__":
         message = str(error)[:30]
     reducer, numbers = Reducer(dist.group.WORLD), np.array([rank, -rank], np.float64)
     sums, highest = reducer.sum(rank, 1), reducer.max(numbers)
-    parts = {"with_dummy": with_dummy.labels, "labels": a.labels, "potentials": a.potentials, "error": a.error, "message": message}
-    np.savez(f"{out}{rank}.npz", sums=sums, highest=highest, **parts)
+    parts = {"labels": a.labels, "potentials": a.potentials, "error": a.error, "message": message}
+    np.savez(f"{out}{rank}.npz", with_dummy=with_dummy.labels, sums=sums, highest=highest, **parts)
     dist.barrier()

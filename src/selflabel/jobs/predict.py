@@ -53,7 +53,7 @@ class Predicted:
         features: (N, D).
         skipped: (path, reason) of items that cannot be decoded.
         edited: the labels with the run's merges, splits and names; None without edits.
-        outliers: (N,) bool, whether an item is unlike everything that the run has seen; None for a run of a version before 0.4.0,
+        outliers: (N,) bool, whether an item is unlike everything that the run has seen; None for a run of 0.3.0 or older,
             which does not say.
     """
 
