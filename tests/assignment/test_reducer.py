@@ -39,6 +39,9 @@ def test_two_ranks_give_one_process_labels(shares, tmp_path):
     expected = sinkhorn(clustered_scores(), 1 / 10, tol=1e-3)
     labels = np.concatenate([p["labels"] for p in parts])
     assert (labels == expected.labels.numpy()).mean() > 0.999
+    dummy = clustered_scores().features[:, 0] * 2
+    with_dummy = sinkhorn(clustered_scores(), 1 / 10, relax=0.5, tol=1e-3, dummy=dummy, dummy_mass=0.1).labels
+    assert (np.concatenate([p["with_dummy"] for p in parts]) == with_dummy.numpy()).mean() > 0.999
     assert np.array_equal(parts[0]["potentials"], parts[1]["potentials"])
     assert all(p["sums"].tolist() == [1, 2] and p["highest"].tolist() == [1, 0] for p in parts)
     assert parts[0]["error"] <= 1e-3 and parts[0]["message"] == parts[1]["message"].item() != ""

@@ -1,4 +1,4 @@
-"""The program of each rank under torchrun: its rows of one problem, then of one with a NaN on the last rank."""
+"""The program of each rank under torchrun: its rows of a problem, of one with a dummy, and of one with a NaN on the last rank."""
 
 import sys
 
@@ -18,6 +18,8 @@ if __name__ == "__main__":
     own = slice(0, first) if rank == 0 else slice(first, 6000)
     source = LinearScores(whole.features[own], whole.weight, whole.bias)
     a = sinkhorn(source, 1 / 10, tol=1e-3, group=dist.group.WORLD)
+    dummy = (whole.features[:, 0] * 2)[own]
+    with_dummy = sinkhorn(source, 1 / 10, relax=0.5, tol=1e-3, group=dist.group.WORLD, dummy=dummy, dummy_mass=0.1)
     scores = source.product()
     if len(scores) and rank == int(first < 6000):
         scores[0, 0] = float("nan")
@@ -29,5 +31,5 @@ if __name__ == "__main__":
     reducer, numbers = Reducer(dist.group.WORLD), np.array([rank, -rank], np.float64)
     sums, highest = reducer.sum(rank, 1), reducer.max(numbers)
     parts = {"labels": a.labels, "potentials": a.potentials, "error": a.error, "message": message}
-    np.savez(f"{out}{rank}.npz", sums=sums, highest=highest, **parts)
+    np.savez(f"{out}{rank}.npz", with_dummy=with_dummy.labels, sums=sums, highest=highest, **parts)
     dist.barrier()

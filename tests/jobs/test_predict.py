@@ -38,7 +38,7 @@ def test_edits_apply_unless_left_aside(run):
     assert set(edited.labels) == {0, 1} and {n for n, y in zip(edited.names, edited.labels) if y == 0} == {"zebras"}
     assert np.array_equal(predict(folder, x, "cpu", raw=True).labels, plain)
     lines = predictions_csv(edited).splitlines()
-    assert lines[0] == "path,label,confidence,name" and len(lines) == 91
+    assert lines[0] == "path,label,confidence,name,outlier" and len(lines) == 91
 
 
 def test_the_trained_networks_predict_as_the_stored_ones(run):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from selflabel.assignment.passes import Pass, run_passes
 from selflabel.assignment.reducer import Reducer
-from selflabel.assignment.scores import BLOCK_ENTRIES, LinearScores, Source
+from selflabel.assignment.scores import BLOCK_ENTRIES, LinearScores, Source, WithDummy, matrix_of
 
 
 def check_options(source: Source, epsilon: float, relax: float | None, rounding: str, group: Any) -> None:
@@ -61,7 +61,9 @@ def check_finite(sources: Sequence[Source]) -> None:
     """
     tensors: dict[tuple, Tensor] = {}
     for source in sources:
-        parts = (source.weight, source.bias, source.features) if isinstance(source, LinearScores) else (source,)
+        scores = matrix_of(source)
+        parts = [scores.weight, scores.bias, scores.features] if isinstance(scores, LinearScores) else [scores]
+        parts += [source.dummy] if isinstance(source, WithDummy) else []
         tensors |= {(x.data_ptr(), tuple(x.shape)): x for x in map(torch.as_tensor, [x for x in parts if x is not None])}
 
     def check_block(rows: slice, block: Tensor) -> None:
@@ -80,12 +82,17 @@ def blockwise_sum(x: Tensor) -> Tensor:
     return torch.stack([part.sum(dtype=wide) for part in x.split(max(1, BLOCK_ENTRIES * len(x) // max(1, x.numel())))]).sum()
 
 
-def log_shares(mass: Tensor | np.ndarray | None, K: int) -> np.ndarray:
-    """(K,) float64 logarithms of the target shares; None is uniform.
+def log_shares(mass: Tensor | np.ndarray | None, K: int, dummy_mass: float | None = None) -> np.ndarray:
+    """(K,) float64 logarithms of the target shares; None is uniform. With a dummy (K + 1,), the shares scaled to the rest.
 
     Raises:
-        ValueError: not one share a label, a share that is not positive, or shares that do not sum to 1.
+        ValueError: not one share a label, a share that is not positive, or shares that do not sum to 1; or a dummy that has no
+            mass, or all of it.
     """
+    if dummy_mass is not None:
+        if not 0 < dummy_mass < 1:
+            raise ValueError(f"dummy_mass must lie between 0 and 1, not {dummy_mass}.")
+        return np.append(log_shares(mass, K) + math.log1p(-dummy_mass), math.log(dummy_mass))
     if mass is None:
         return np.full(K, -math.log(K))
     r = torch.as_tensor(mass).detach().double().cpu().numpy()

@@ -5,7 +5,9 @@ With x = v / epsilon, target masses r and m(v) the masses at v, the dual is
     fixed masses     sum_k r_k x_k                                       - mean_i logsumexp_k(s_ik / epsilon + x_k)
     relaxed masses   -(strength / epsilon) sum_k r_k e^(-v_k / strength) - the same
 
-and its gradient in x is t(v) - m(v), where t = r, or t = r exp(-v / strength) for relaxed masses (Chizat et al., 2018).
+and its gradient in x is t(v) - m(v), where t = r, or t = r exp(-v / strength) for relaxed masses (Chizat et al., 2018). Labels
+may differ in strength: of a dummy column it is infinite whatever the others' is, and a free label's is zero. Its potential stays
+where it is, and t = m.
 
 Plain alternation (`reference.sinkhorn_reference`) is the step log(t / m). It always increases the dual, but slowly: its error
 falls by a constant factor that nears 1 as scores get sharp. Limited-memory BFGS (Nocedal, 1980) with 1 / sqrt(m t) as the initial
@@ -19,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -43,35 +46,61 @@ class Problem:
     Attributes:
         log_r: (K,) float64, logarithms of the target shares.
         epsilon: temperature, in the units of the scores.
-        strength: weight of KL(masses || r) in the units of the scores; infinite holds the masses fixed.
+        strength: weight of KL(masses || r) in the units of the scores; infinite holds the masses fixed, 0 leaves them free.
+        has_dummy: whether the last label's mass is held fixed, whatever the strength.
     """
 
     log_r: np.ndarray
     epsilon: float
     strength: float = math.inf
+    has_dummy: bool = False
 
-    def log_target(self, v: np.ndarray) -> np.ndarray:
-        """(K,) log of the masses that are optimal at potentials v (K,): r, or r exp(-v / strength)."""
-        return self.log_r - v / self.strength
+    @cached_property
+    def strengths(self) -> np.ndarray:
+        """(K,) the strength of each label."""
+        result = np.full(len(self.log_r), self.strength)
+        if self.has_dummy:
+            result[-1] = math.inf
+        return result
+
+    @cached_property
+    def is_free(self) -> np.ndarray:
+        """(K,) bool, labels whose mass nothing holds."""
+        return self.strengths == 0
+
+    @property
+    def all_fixed(self) -> bool:
+        return math.isinf(self.strength)
+
+    def target(self, v: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        """(K,) the masses that are optimal at potentials v (K,): r, or r exp(-v / strength), or of a free label its mass."""
+        log_target = self.log_r - v / np.where(self.is_free, 1.0, self.strengths)
+        return np.where(self.is_free, mass, np.exp(np.clip(log_target, -600, 600)))
 
     def objective(self, v: np.ndarray, lse: float) -> float:
         """The dual at potentials v (K,), in epsilons; lse is the scores' part of it (`DualTerms.lse`)."""
-        if math.isinf(self.strength):
-            return float(np.exp(self.log_r) @ v) / self.epsilon - lse
-        return -self.strength / self.epsilon * float(np.exp(self.log_target(v)).sum()) - lse
+        fixed = np.isinf(self.strengths)
+        relaxed = ~fixed & ~self.is_free
+        value = float(np.exp(self.log_r[fixed]) @ v[fixed]) / self.epsilon - lse
+        if relaxed.any():
+            value -= self.strength / self.epsilon * float(np.exp(self.log_r[relaxed] - v[relaxed] / self.strength).sum())
+        return value
 
     @property
     def contraction(self) -> float:
-        """The factor strength / (strength + epsilon) of plain alternation: 1 for fixed masses, else 1 - relax."""
+        """The factor strength / (strength + epsilon) of plain alternation, not of a dummy: 1 for fixed masses, else 1 - relax."""
         return 1.0 if math.isinf(self.strength) else self.strength / (self.strength + self.epsilon)
 
     def plain_step(self, point: Point) -> np.ndarray:
-        """(K,) the step of plain alternation, in epsilons: log(t / m), times the contraction."""
-        return self.contraction * (np.log(point.target) - np.log(point.mass))
+        """(K,) the step of plain alternation, in epsilons: log(t / m), times each label's contraction."""
+        finite = np.where(np.isinf(self.strengths), 0.0, self.strengths)
+        contraction_K = np.where(np.isinf(self.strengths), 1.0, finite / (finite + self.epsilon))
+        return contraction_K * (np.log(point.target) - np.log(point.mass))
 
     def curvature(self, point: Point) -> np.ndarray:
         """(K,) an estimate of the negated Hessian's diagonal."""
-        return np.sqrt(point.mass * point.target) + point.target * (self.epsilon / self.strength)
+        of_penalty = self.epsilon / np.where(self.is_free, math.inf, self.strengths)
+        return np.sqrt(point.mass * point.target) + point.target * of_penalty
 
 
 @dataclass
@@ -119,8 +148,8 @@ class Point:
 def point_at(problem: Problem, terms: DualTerms, v: np.ndarray) -> Point:
     """The point at potentials v (K,), from the terms evaluated there."""
     mass = np.maximum(terms.mass, MIN_MASS)
-    target = np.exp(np.clip(problem.log_target(v), -600, 600))
-    scale = target if math.isinf(problem.strength) else np.maximum(target, LOST * np.exp(problem.log_r))
+    target = problem.target(v, mass)
+    scale = np.where(np.isinf(problem.strengths), target, np.maximum(target, LOST * np.exp(problem.log_r)))
     return Point(v, problem.objective(v, terms.lse), mass, target, float((np.abs(mass - target) / scale).max()))
 
 
@@ -182,7 +211,7 @@ def lbfgs_direction(point: Point, history: History, problem: Problem) -> np.ndar
     # --- second loop: oldest pair to newest
     for s, y, alpha in zip(history.steps, history.changes, reversed(alphas)):
         z += s * (alpha - (y @ z) / (s @ y))
-    return z - z.mean() if math.isinf(problem.strength) else z  # with fixed masses a common move changes nothing
+    return z - z.mean() if problem.all_fixed else z  # with fixed masses a common move changes nothing
 
 
 def line_search(

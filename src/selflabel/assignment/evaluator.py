@@ -16,7 +16,7 @@ from torch import Tensor
 from selflabel.assignment.kernels import kernels_for, reference
 from selflabel.assignment.passes import Pass, PassRequests
 from selflabel.assignment.reducer import DualTerms, Reducer
-from selflabel.assignment.scores import LinearScores, Source, sample_rows
+from selflabel.assignment.scores import LinearScores, Source, matrix_of, sample_rows
 from selflabel.assignment.stores import (
     ENTRY_BYTES,
     SAMPLE_ROWS,
@@ -54,7 +54,7 @@ class DualEvaluator:
         self.source, self.epsilon, self.tol, self.reducer, self.workspace = source, epsilon, tol, reducer, workspace
         self.kernels = kernels_for(source.device, source.shape[0] * source.shape[1])
         self.is_compiled = self.kernels is not reference
-        self.n_direct = 0 if isinstance(source, LinearScores) and n_direct < math.inf else n_direct
+        self.n_direct = 0 if isinstance(matrix_of(source), LinearScores) and n_direct < math.inf else n_direct
         self.store: Store | None = None
         self.origin: Tensor | None = None  # potentials at which a store was last chosen
         self.n_passes = 0
@@ -117,7 +117,7 @@ class DualEvaluator:
     def choose_store(self, v: Tensor, last: Tensor) -> Store | None:
         """An empty store; None for few scores, which are as quick to read as a store, or where no store fits."""
         N, K = self.source.shape
-        linear = isinstance(self.source, LinearScores)
+        linear = isinstance(matrix_of(self.source), LinearScores)
         if not self.is_compiled and not linear and self.source.device.type == "cpu":
             return None
         cutoff = math.log(K / (LEFT_OUT * self.tol))

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from selflabel.assignment.scores import LinearScores, Source, memory_key, row_blocks
+from selflabel.assignment.scores import LinearScores, Source, WithDummy, memory_key, row_blocks
 
 T = TypeVar("T")
 
@@ -71,12 +71,21 @@ def run_concurrently(solves: Sequence[PassRequests[T]]) -> list[T]:
 
 def run_passes(passes: Sequence[Pass]) -> None:
     """Carry out passes over the same items, reading each block of features once for all of them."""
+    passes = [without_dummy(p) for p in passes]
     linear = [p for p in passes if isinstance(p.source, LinearScores)]
     for p in passes:
         if isinstance(p.source, Tensor):
             run_matrix_pass(p, p.source)
     if linear:
         run_linear_passes(linear)
+
+
+def without_dummy(p: Pass) -> Pass:
+    """A pass over scores with a dummy column as one over the scores alone: each block is widened on its way to the callback."""
+    source = p.source
+    if not isinstance(source, WithDummy):
+        return p
+    return Pass(source.scores, lambda rows, block: p.callback(rows, source.widen(rows, block)))
 
 
 def run_matrix_pass(p: Pass, scores: Tensor) -> None:

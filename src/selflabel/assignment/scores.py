@@ -53,6 +53,35 @@ class LinearScores:
             return torch.addmm(self.bias.float(), block, weight.T, out=out)
 
 
+@dataclass(frozen=True)
+class WithDummy:
+    """Scores with a dummy column, for items that fit no label. The wider matrix is never stored as a whole.
+
+    Attributes:
+        scores: N x K.
+        dummy: (N,) each item's score of the dummy, which is column K.
+    """
+
+    scores: Tensor | LinearScores
+    dummy: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        N, K = self.scores.shape
+        return N, K + 1
+
+    @property
+    def device(self) -> torch.device:
+        return self.scores.device
+
+    def widen(self, rows: slice, block: Tensor) -> Tensor:
+        """(n, K + 1) float32: a block of the scores, as a pass gives it, with the dummy's, shifted like their rows."""
+        dummy = self.dummy[rows].to(block.device)
+        if isinstance(self.scores, Tensor) and self.scores.dtype != torch.float32:
+            dummy = dummy.double() - self.scores[rows].amax(dim=1).double()
+        return torch.cat([block, dummy.to(block)[:, None]], dim=1)
+
+
 @contextmanager
 def onednn_products() -> Iterator[None]:
     """Let oneDNN compute matrix products; on processors with bfloat16 units it may round float32 inputs to bfloat16."""
@@ -80,15 +109,20 @@ def onednn_is_exact() -> bool:
 
 
 Scores = Tensor | np.ndarray | LinearScores  # what users pass
-Source = Tensor | LinearScores  # the same after `as_source`
+Source = Tensor | LinearScores | WithDummy  # the same after `as_source`
 
 
-def as_source(scores: Scores) -> Source:
-    """Scores as a detached tensor or LinearScores.
+def as_source(scores: Scores, dummy: Tensor | np.ndarray | None = None) -> Source:
+    """Scores as a detached tensor or LinearScores, with the dummy's (N,) where there is one.
 
     Raises:
-        ValueError: a matrix without exactly two axes, or features and weight of different widths.
+        ValueError: a matrix without exactly two axes, features and weight of different widths, or not one dummy score an item.
     """
+    if dummy is not None:
+        source, column = as_source(scores), torch.as_tensor(dummy).detach()
+        if column.shape != source.shape[:1]:
+            raise ValueError(f"dummy must have one score for each of {source.shape[0]} items, found shape {tuple(column.shape)}.")
+        return WithDummy(source, column)  # type: ignore[arg-type]
     if isinstance(scores, LinearScores):
         D, E = scores.features.shape[1], scores.weight.shape[1]
         if D != E:
@@ -103,6 +137,9 @@ def as_source(scores: Scores) -> Source:
 
 def select_rows(source: Source, rows: Tensor) -> Tensor:
     """(n, K) float32 scores of the given (n,) rows."""
+    if isinstance(source, WithDummy):
+        scores = select_rows(source.scores, rows)
+        return torch.cat([scores, source.dummy[rows.to(source.dummy.device)].to(scores)[:, None]], dim=1)
     if isinstance(source, LinearScores):
         return source.product(torch.as_tensor(source.features[rows]))
     return source[rows.to(source.device)].float()
@@ -130,6 +167,8 @@ class SharedFeatures:
         """Every step-th row of the source, in order."""
         if step == 1:
             return source
+        if isinstance(source, WithDummy):
+            return WithDummy(self.subsample(source.scores, step), source.dummy[::step])  # type: ignore[arg-type]
         if isinstance(source, Tensor):
             return source[::step]
         key = (*memory_key(source), step)
@@ -148,8 +187,14 @@ def allocate(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -
     return torch.empty(shape, dtype=dtype, device=device)
 
 
+def matrix_of(source: Source) -> Tensor | LinearScores:
+    """The scores without a dummy column."""
+    return source.scores if isinstance(source, WithDummy) else source
+
+
 def memory_key(source: Source) -> tuple:
     """A key that is equal for two sources whose items are the same memory."""
-    x = source.features if isinstance(source, LinearScores) else source
+    scores = matrix_of(source)
+    x = scores.features if isinstance(scores, LinearScores) else scores
     assert isinstance(x, Tensor)
     return x.data_ptr(), tuple(x.shape), x.stride()

@@ -10,6 +10,9 @@ one to the other. Sums and potentials are float64.
 
 With `relax` = t in (0, 1] the masses need only be near r, under a Kullback-Leibler penalty of strength epsilon (1 - t) / t
 (Chizat et al., 2018): 0 holds them fixed, 1 leaves them free.
+
+With `dummy` a share of the mass goes to no label: a further column takes it, at each item's own score, and its mass is exact even
+where the others are relaxed (partial optimal transport; Chapel, Alaya & Gasso, 2020).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from selflabel.assignment.dual import Problem
 from selflabel.assignment.evaluator import DualEvaluator
 from selflabel.assignment.passes import Pass, run_concurrently, run_passes
 from selflabel.assignment.reducer import Reducer
-from selflabel.assignment.scores import Scores, SharedFeatures, Source, as_source
+from selflabel.assignment.scores import Scores, SharedFeatures, Source, WithDummy, as_source
 from selflabel.assignment.solve import NO_STORE, Assignment, Solve
 from selflabel.assignment.stores import Workspace
 from selflabel.base.machine import free_memory
@@ -47,6 +50,8 @@ def sinkhorn(
     rounding: str = "argmax",
     group: Any = None,
     memory: int | None = None,
+    dummy: Tensor | np.ndarray | Sequence[Tensor] | None = None,
+    dummy_mass: float = 0.0,
 ) -> Any:
     """Assign N items to K labels with balanced masses.
 
@@ -58,18 +63,22 @@ def sinkhorn(
         tol: stop when the largest relative error of a label's mass is below this; None runs exactly max_iter iterations of plain
             alternation, as SwAV does.
         max_iter: most iterations.
-        warm_start: (K,) potentials to start from; a list of them for a list of scores.
+        warm_start: (K,) potentials to start from, with a dummy (K + 1,); a list of them for a list of scores.
         rounding: "argmax", the paper's, or "exact": every label gets exactly its integer share of the items, at the least loss of
             score.
         group: a torch.distributed group whose ranks each hold their own rows; only K-vectors are reduced.
         memory: bytes that the solver may hold beside the scores; None is half of what is free.
+        dummy: (N,) each item's score of a dummy column, in the units of the scores, whose items get the label -1: the higher, the
+            worse the item fits. A list of them for a list of scores. None is no such column.
+        dummy_mass: the dummy's share of the mass, between 0 and 1, exact even where `relax` leaves the others free; `mass` are
+            shares of the rest.
 
     Returns:
         An `Assignment`; a list of them for a list of scores.
 
     Raises:
-        ValueError: empty input, NaN or infinite scores (the first such row is named), masses that are not shares, or an exact
-            rounding of fewer items than labels, or over a group.
+        ValueError: empty input, NaN or infinite scores (the first such row is named), masses that are not shares, not one dummy
+            score an item, or an exact rounding of fewer items than labels, or over a group.
 
     Warns:
         RuntimeWarning: the tolerance was not reached in max_iter iterations.
@@ -79,6 +88,8 @@ def sinkhorn(
         >>> scores = torch.tensor([[2.0, 0.0], [1.5, 0.0], [1.0, 0.0], [0.5, 0.0]])
         >>> sinkhorn(scores, epsilon=0.1).labels.tolist()
         [0, 0, 1, 1]
+        >>> sinkhorn(scores, epsilon=0.1, dummy=torch.tensor([0.0, 9.0, 0.0, 0.0]), dummy_mass=0.25).labels[1]
+        tensor(-1)
 
     Source: SeLa (Asano et al., 2020), section 3.1.
     """
@@ -87,7 +98,8 @@ def sinkhorn(
     starts = one_each(warm_start, len(heads)) if is_list else [warm_start]
     masses = one_each(mass, len(heads)) if is_list else [mass]
     # --- check everything before anything is solved
-    sources, reducer = [as_source(s) for s in heads], Reducer(group)
+    dummies = one_each(dummy, len(heads)) if is_list else [dummy]
+    sources, reducer = [as_source(s, d) for s, d in zip(heads, dummies)], Reducer(group)
     for source in sources:
         check_options(source, epsilon, relax, rounding, group)
     check_finite_on_all_ranks(sources, reducer)
@@ -96,7 +108,9 @@ def sinkhorn(
     concurrent, features, solves = n_concurrent(sources, limit), SharedFeatures(), []
     strength = math.inf if not relax else epsilon * (1 - relax) / relax
     for source, start, target in zip(sources, starts, masses):
-        problem = Problem(log_shares(target, source.shape[1]), epsilon, strength)
+        has_dummy = isinstance(source, WithDummy)
+        log_r = log_shares(target, source.shape[1] - has_dummy, dummy_mass if has_dummy else None)
+        problem = Problem(log_r, epsilon, strength, has_dummy)
         solve = Solve(source, problem, tol, max_iter, reducer, features, limit // concurrent)
         solves.append(solve.run(relax, start, rounding))
     # --- as many at a time as fit into memory
@@ -108,15 +122,16 @@ def sinkhorn(
     return results if is_list else results[0]
 
 
-def plan(scores: Scores, assignment: Assignment) -> Tensor:
+def plan(scores: Scores, assignment: Assignment, dummy: Tensor | np.ndarray | None = None) -> Tensor:
     """The soft labels of an assignment: the rows of the transport plan, each scaled to sum to 1.
 
     Args:
         scores: what was solved, N x K.
         assignment: its solution.
+        dummy: (N,) that it was solved with, or None.
 
     Returns:
-        (N, K) float32 on the scores' device.
+        (N, K) float32 on the scores' device; with a dummy (N, K + 1), the dummy last.
 
     Example:
         >>> import torch
@@ -124,7 +139,7 @@ def plan(scores: Scores, assignment: Assignment) -> Tensor:
         >>> plan(scores, sinkhorn(scores)).sum(dim=1)
         tensor([1., 1., 1.])
     """
-    source = as_source(scores)
+    source = as_source(scores, dummy)
     v = assignment.potentials.to(source.device, torch.float32)
     soft = torch.empty(source.shape, device=source.device)
 

@@ -40,8 +40,8 @@ class Assignment:
     """A solved assignment.
 
     Attributes:
-        labels: (N,) int64, `argmax_k (s_ik + v_k)`, or the exact rounding of it.
-        potentials: (K,) float64, in the units of the scores.
+        labels: (N,) int64, `argmax_k (s_ik + v_k)`, or the exact rounding of it; -1 where that is the dummy.
+        potentials: (K,) float64, in the units of the scores; with a dummy (K + 1,), its own last.
         error: largest relative error of a label's mass, max_k |mass_k / target_k - 1|, at these potentials, on all scores; of a
             relaxed label that should have less than a thousandth of its share, relative to that thousandth.
         n_iter: iterations: how often the potentials were moved.
@@ -98,13 +98,13 @@ class Solve:
         """Solve.
 
         Args:
-            relax: 1 leaves the masses free; anything below is in `problem` already.
+            relax: 1 leaves the masses free, but for a dummy's; anything below is in `problem` already.
             start: (K,) potentials to start from, or None.
             rounding: "argmax" or "exact".
         """
         started = time.perf_counter()
         v = np.zeros(self.source.shape[1]) if start is None else start.detach().double().cpu().numpy().copy()
-        if relax == 1.0:
+        if relax == 1.0 and not self.problem.has_dummy:
             solution = self.free_masses(v)
         elif self.tol is None:
             solution = self.alternate(v)
@@ -113,6 +113,8 @@ class Solve:
         v, labels, error = yield from solution
         if rounding == "exact":
             labels = exact_labels(lambda rows: select_rows(self.source, rows), v, np.exp(self.problem.log_r), labels)
+        if self.problem.has_dummy:
+            labels = labels.masked_fill(labels == len(v) - 1, -1)
         seconds, converged = time.perf_counter() - started, self.tol is not None and error <= self.tol
         potentials = torch.from_numpy(v)
         n_passes = math.ceil(self.rows_read / max(1, self.source.shape[0]))
@@ -190,7 +192,7 @@ class Solve:
         """Maximise the dual over one set of items at one epsilon, from v on."""
         evaluator, problem = self.evaluator(source, epsilon, tol, n_direct), replace(self.problem, epsilon=epsilon)
         point = point_at(problem, (yield from evaluator.evaluate(v)), v)
-        dead = point.mass <= MIN_MASS * 1e10
+        dead = (point.mass <= MIN_MASS * 1e10) & ~problem.is_free
         if dead.any():
             v = yield from evaluator.raise_dead_labels(v, dead)
             point = point_at(problem, (yield from evaluator.evaluate(v)), v)

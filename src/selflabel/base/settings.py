@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class Settings:
         epochs: of all phases together, at least 1; None is by the data.
         preset: "paper" for the published network and length; None suits the data and the machine.
         labels: CSV with the columns path and label: fixed labels to train on, with the method sela.
+        outliers: share of items that fit no cluster, above 0 and at most 0.5; "auto" finds it; None gives every item a cluster.
         seed: of every random number; the same seed on the same machine gives the same labels.
         px: side of a view in pixels, at least 1; None is by the data; sounds have a size of their own.
         frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30.
@@ -69,6 +70,7 @@ class Settings:
     epochs: int | None = None
     preset: Literal["paper"] | None = None
     labels: str | None = None
+    outliers: str | float | None = None
     seed: int = 0
     px: int | None = None
     frames: int | None = None
@@ -119,7 +121,28 @@ def make_settings(**given: Any) -> Settings:
             raise UserError(f"{name} = {value}: must be at least {least}.")
     if settings.rate is not None and settings.rate > MAX_RATE:
         raise UserError(f"rate = {settings.rate}: must be at most {MAX_RATE}.")
-    return settings
+    return replace(settings, outliers=checked_outliers(settings.outliers))
+
+
+def checked_outliers(outliers: str | float | None) -> str | float | None:
+    """The share of outliers as a number; "auto" and None as they are.
+
+    Raises:
+        UserError: it is no such share.
+
+    Example:
+        >>> checked_outliers("0.1"), checked_outliers("auto")
+        (0.1, 'auto')
+    """
+    if outliers is None or outliers == "auto":
+        return outliers
+    try:
+        share = float(outliers)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 0.5:
+        raise UserError(f"outliers = {outliers}: must be auto, or a share above 0 and at most 0.5.")
+    return share
 
 
 def value_for_modality(value: str, modality: str, first: str) -> str | None:

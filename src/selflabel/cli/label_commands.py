@@ -79,6 +79,9 @@ def label(
     cache: Cache = None,
     follow_links: FollowLinks = False,
     labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
+    outliers: Annotated[
+        str | None, typer.Option(help="Items that fit no cluster: auto, or their share, such as 0.1; left out, all get one.")
+    ] = None,
     config: Annotated[str | None, typer.Option(help="Settings from a TOML file, or from the run.toml of a run.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")

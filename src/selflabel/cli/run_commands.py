@@ -64,6 +64,9 @@ def predict(
         print(f"{count(len(predicted.paths), opened.report)} labelled: {out}")
     else:
         print(predictions_csv(predicted), end="")
+    if predicted.outliers is not None and (n := int(predicted.outliers.sum())):
+        what = f"{n:,} of {count(len(predicted.paths), opened.report)}"
+        print(f"{what} {'is' if n == 1 else 'are'} unlike everything that the run has seen: column outlier", file=sys.stderr)
     if predicted.skipped:  # the terminal has said why, by kind of reason
         place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"
         print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
@@ -213,7 +216,7 @@ def export(
         return
     print(f"{count(done.n_items, opened.report)}: {done.place}")
     if done.n_rejected:
-        print(f"{done.n_rejected:,} rejected, left out")
+        print(f"{done.n_rejected:,} in no cluster, left out")
     if done.n_changed:
         text = "files have another time of change than when they were labelled (copies do); the first,"
         print(f"{done.n_changed:,} {text} {done.first_changed}", file=sys.stderr)

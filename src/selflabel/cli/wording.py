@@ -35,6 +35,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
         ("clusters found", found_text(report)),
         *([("other numbers", numbers)] if numbers else []),
         ("sizes", sizes_text(report)),
+        *([("fit no cluster", f"{count(report['n_outliers'], report)}")] if report.get("n_outliers") is not None else []),
         ("size target", target_text(report)),
         *([("head agreement", f"{signs['agreement']:.3f} NMI")] if compared else []),  # several heads, and they say something
         ("view stability", f"{signs['stability']:.3f}"),

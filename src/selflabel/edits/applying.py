@@ -41,18 +41,21 @@ def resolve_undo(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
     return active, undone
 
 
-def apply(labels_N: np.ndarray, features: FeatureRows | None, edits: Iterable[Edit]) -> EditedLabels:
+def apply(
+    labels_N: np.ndarray, features: FeatureRows | None, edits: Iterable[Edit], outliers: np.ndarray | None = None
+) -> EditedLabels:
     """Apply a log to the run's own labels.
 
     Args:
         labels_N: (N,) as the run wrote them.
         features: (N, D), which splits need; a memory map will do. None where the run has none.
         edits: as `read_edits` gives them, with undo and redo.
+        outliers: (N,) bool, items that fit no cluster: they begin as rejected ones. None for none.
 
     Raises:
         UserError: a split does not fit the features.
     """
-    return apply_in_order(unedited_labels(labels_N), features, active_edits(edits))
+    return apply_in_order(unedited_labels(labels_N, outliers=outliers), features, active_edits(edits))
 
 
 def apply_in_order(labels: EditedLabels, features: FeatureRows | None, edits: Iterable[Edit]) -> EditedLabels:

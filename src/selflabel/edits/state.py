@@ -44,13 +44,17 @@ class EditedLabels:
         self.used_numbers.update(clusters)
 
 
-def unedited_labels(labels_N: np.ndarray, clusters: Iterable[int] | None = None) -> EditedLabels:
+def unedited_labels(
+    labels_N: np.ndarray, clusters: Iterable[int] | None = None, outliers: np.ndarray | None = None
+) -> EditedLabels:
     """A labelling without any edit.
 
     Args:
         labels_N: (N,) integers; -1 for a rejected item.
         clusters: all there are, where some may have no items; those of `labels_N` where it is left out.
+        outliers: (N,) bool, items that are rejected from the start; None for none.
     """
     item_clusters = np.array(labels_N, np.int32)
     numbers = sorted({*(np.unique(item_clusters) if clusters is None else clusters)} - {REJECTED})
-    return EditedLabels(item_clusters, item_clusters == REJECTED, {}, [int(c) for c in numbers], {int(c) for c in numbers})
+    rejected = item_clusters == REJECTED if outliers is None else np.array(outliers, bool)
+    return EditedLabels(item_clusters, rejected, {}, [int(c) for c in numbers], {int(c) for c in numbers})

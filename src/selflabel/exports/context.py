@@ -15,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from selflabel.base.csv_writer import csv_writer
-from selflabel.edits import Edit
+from selflabel.edits import Edit, active_edits
 from selflabel.exports.names import safe_names, unique_names
 from selflabel.runs.missing import Missing
+from selflabel.runs.reading import outliers_in
 from selflabel.runs.run import Paths, Run
 from selflabel.runs.sources import Source
 
@@ -138,6 +139,15 @@ class ExportContext:
         return np.flatnonzero(self.labels >= 0)
 
     @cached_property
+    def outliers(self) -> np.ndarray:
+        """(N,) bool, items that fit no cluster and that no person has decided on."""
+        found = outliers_in(self.run.raw_labels)
+        result = np.zeros(len(self.labels), bool) if found is None else found.copy()
+        for edit in active_edits(self.edits):
+            result[getattr(edit, "items", [])] = False
+        return result
+
+    @cached_property
     def modalities(self) -> set[str]:
         """Those that the run was labelled by: "image", "video", "audio"."""
         return set(self.run.modalities)
@@ -183,7 +193,7 @@ def open_context(
     table = run.raw_labels
     edits = [] if raw else run.edits()
     edited = None if raw else run.edited(table, edits)
-    labels = table["label"].to_numpy() if edited is None else edited.labels
+    labels = run.labels_without_edits(table) if edited is None else edited.labels
     paths = Paths(table["path"].combine_chunks())
     return ExportContext(
         run=run,

@@ -29,7 +29,7 @@ class ExportResult:
         place: the file or folder.
         n_items: items in it.
         n_left_out: items that could not be read.
-        n_rejected: items that people rejected.
+        n_rejected: items that people rejected, or that fit no cluster.
         first_left_out: path of the first that could not be read, and why.
         n_changed: files with another time of change than when they were labelled; copies have one.
         first_changed: the first of them.
@@ -108,8 +108,9 @@ def write_folder(to: str, export_format: Format, context: ExportContext, folder:
     """
     context = replace(context, skipped=SkippedItems(folder / LEFT_OUT))
     try:
+        outliers = context.outliers
         for row in np.flatnonzero(context.labels < 0):
-            context.skipped.write_row(context.paths[int(row)], "rejected")
+            context.skipped.write_row(context.paths[int(row)], "fits no cluster" if outliers[row] else "rejected")
         details = export_format.write(context, folder) or {}
     finally:
         context.skipped.close()

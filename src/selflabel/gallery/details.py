@@ -24,8 +24,9 @@ def item_details(run: EditableRun, now: LabelState, source: Source, row: int) ->
         row: of the item, 0 to N - 1.
 
     Returns:
-        `path`, `cluster` (-1 if rejected), `cluster_before_reject`, `confidence` and `agreement` in [0, 1], `has_decision`,
-        `class` ("" if unknown), the run's `top` clusters, the rows of its `neighbours`, its `media` and why it is `missing` ("").
+        `path`, `cluster` (-1 if it is in none), `cluster_before_reject`, `is_outlier` (fits no cluster), `confidence` and
+        `agreement` in [0, 1], `has_decision`, `class` ("" if unknown), the run's `top` clusters, the rows of its `neighbours`,
+        its `media` and why it is `missing` ("").
     """
     media, missing = available_media(source, row)
     near = np.asarray(run.neighbours[row])[:SHOWN_NEIGHBOURS].tolist()
@@ -35,6 +36,7 @@ def item_details(run: EditableRun, now: LabelState, source: Source, row: int) ->
         "path": run.paths[row],
         "cluster": int(now.labels[row]),
         "cluster_before_reject": int(now.edited.item_clusters[row]),
+        "is_outlier": bool(now.is_outlier[row]),
         "confidence": round(float(run.confidence[row]), 4),
         "agreement": round(float(now.agreement[row]) / 255, 4),
         "has_decision": bool(now.has_decision[row]),

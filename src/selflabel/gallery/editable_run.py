@@ -36,7 +36,7 @@ from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
 from selflabel.gallery.edit_requests import check_request, fit_edit, fit_split
 from selflabel.gallery.truth import read_truth_classes
-from selflabel.runs.reading import MAX_LABEL, damaged, read_table
+from selflabel.runs.reading import MAX_LABEL, damaged, outliers_in, read_table
 from selflabel.runs.run import Paths, Run
 
 if TYPE_CHECKING:  # takes long to import
@@ -61,6 +61,7 @@ class LabelState:
         agreement: (N,) uint8, share of the nearest neighbours with the same label, in 255ths.
         typicality: (N,) uint16, confidence and agreement in equal parts, 0 to 65535.
         has_decision: (N,) bool, whether a person moved, rejected or restored the item itself.
+        is_outlier: (N,) bool, items that the run found to fit no cluster, as long as no person has decided on them.
         order: (N,) rows sorted by label, most typical first within a label.
         starts: (largest cluster + 3,) where each label, from -1 on, begins in `order`.
     """
@@ -75,6 +76,7 @@ class LabelState:
     agreement: np.ndarray
     typicality: np.ndarray
     has_decision: np.ndarray
+    is_outlier: np.ndarray
     order: np.ndarray
     starts: np.ndarray
 
@@ -84,8 +86,15 @@ class LabelState:
 
     @property
     def rejected(self) -> np.ndarray:
-        """Rows of the rejected items."""
-        return self.members(REJECTED)
+        """Rows of the items that people rejected."""
+        rows = self.members(REJECTED)
+        return rows[~self.is_outlier[rows]]
+
+    @property
+    def outliers(self) -> np.ndarray:
+        """Rows of the items that fit no cluster."""
+        rows = self.members(REJECTED)
+        return rows[self.is_outlier[rows]]
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -108,13 +117,13 @@ class EditableRun:
         check_files(run.folder)
         self.folder, self.settings = run.folder, run.settings
         self.paths: Paths = run.paths
-        self.raw_labels, self.confidence = read_labels(run)
+        self.raw_labels, self.confidence, self.outliers = read_labels(run)
         self.top_labels, self.top_probs = read_top_labels(run, len(self.raw_labels))
         self.neighbours = run.neighbours
         self.features = run.features
         self.classes, self.truth = read_truth_classes(run, self.paths, truth)
         self.log = LogReader(run.folder)
-        self.without_edits = unedited_labels(self.raw_labels)
+        self.without_edits = unedited_labels(self.raw_labels, outliers=self.outliers)
         self.lock = threading.Lock()
         self.cached_states: list[LabelState] = []
 
@@ -167,6 +176,7 @@ class EditableRun:
         order, starts = rows_by_label(labels, scores, max(edited.clusters, default=0))
         return LabelState(
             edit_ids=ids, edited=edited, labels=labels, agreement=agreement, typicality=scores, has_decision=has_decision,
+            is_outlier=self.outliers & ~has_decision,
             order=order, starts=starts, **history,
         )  # fmt: skip
 
@@ -273,10 +283,12 @@ def log_length(folder: Path) -> int:
         return 0
 
 
-def read_labels(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) labels, int32, and (N,) confidences in [0, 1], float32."""
+def read_labels(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) labels, int32, (N,) confidences in [0, 1], float32, and (N,) bool, whether an item fits no cluster."""
     table = run.raw_labels
-    return table["label"].to_numpy().astype(np.int32), table["confidence"].to_numpy().astype(np.float32).clip(0, 1)
+    labels, confidence = table["label"].to_numpy().astype(np.int32), table["confidence"].to_numpy().astype(np.float32).clip(0, 1)
+    outliers = outliers_in(table)
+    return labels, confidence, np.zeros(len(labels), bool) if outliers is None else outliers
 
 
 def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,8 @@ def list_rows(run: EditableRun, now: LabelState, view: str, order: Order, query:
     Args:
         run: the run.
         now: its labels.
-        view: a cluster's number; "all" for the labelled items that no person has decided on; "rejected"; or "search".
+        view: a cluster's number; "all" for the labelled items that no person has decided on; "rejected"; "outliers", which
+            fit no cluster; or "search".
         order: "typical": most typical first; "unsure": least typical first; "row": as in the run.
         query: for "search", a part of the path.
 
@@ -33,6 +34,8 @@ def list_rows(run: EditableRun, now: LabelState, view: str, order: Order, query:
     """
     if view == "rejected":
         rows = now.rejected
+    elif view == "outliers":
+        rows = now.outliers
     elif view == "all":
         rows = now.order[now.starts[1] :]
         rows = rows[~now.has_decision[rows]]

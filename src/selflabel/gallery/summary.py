@@ -22,7 +22,8 @@ def overview(run: EditableRun, now: LabelState) -> dict[str, Any]:
         now: its labels.
 
     Returns:
-        `version` of the log, `n_items`, `next_number` for a new cluster, `clusters`, `progress`, descriptions of what `undo` and
+        `version` of the log, `n_items`, `next_number` for a new cluster, `clusters`, `progress`, the number and first rows
+        of the `outliers`, which fit no cluster, descriptions of what `undo` and
         `redo` would do ("" for nothing), counts of the `confidences`, and the `requested` sizes.
     """
     return {
@@ -31,6 +32,7 @@ def overview(run: EditableRun, now: LabelState) -> dict[str, Any]:
         "next_number": max(run.used_numbers(now), default=-1) + 1,
         "clusters": cluster_records(run, now),
         "progress": progress(run, now),
+        "outliers": {"size": len(now.outliers), "rows": now.outliers[:CARD_ITEMS].tolist()},
         "undo": describe_edit(now.undo, now.edited.names),
         "redo": describe_edit(now.redo, now.edited.names),
         "confidences": confidence_histogram(run, now),
@@ -114,16 +116,18 @@ def count_keys(keys: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def progress(run: EditableRun, now: LabelState) -> dict[str, int]:
-    """Numbers of clusters with items, of those with a name, of items, of covered ones (named or rejected), of rejected ones."""
+    """Numbers of clusters with items, of those with a name, of items, of covered ones (named, rejected or fitting none), of
+    rejected ones.
+    """
     named_clusters = [c for c in now.edited.clusters if c in now.edited.names]
     nonempty_clusters = [c for c in now.edited.clusters if now.sizes[c]]
-    rejected = len(now.rejected)
+    in_none = len(now.rejected) + len(now.outliers)
     return {
         "clusters": len(nonempty_clusters),
         "named": len([c for c in named_clusters if now.sizes[c]]),
         "items": len(run),
-        "covered": int(now.sizes[named_clusters].sum()) + rejected if named_clusters else rejected,
-        "rejected": rejected,
+        "covered": int(now.sizes[named_clusters].sum()) + in_none if named_clusters else in_none,
+        "rejected": len(now.rejected),
     }
 
 

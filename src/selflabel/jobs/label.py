@@ -6,10 +6,11 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from selflabel.base.machine import peak_memory
@@ -18,9 +19,11 @@ from selflabel.contract import Method, Task
 from selflabel.decode.limits import Limits
 from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, rows_to_train_on
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
+from selflabel.jobs.seen import fit_seen
 from selflabel.methods import find_method
 from selflabel.runs.claiming import claimed
 from selflabel.runs.opening import check_same_items, record_source
@@ -107,12 +110,14 @@ def label_into(
     """See `label`; the run folder is this process's own."""
     timer = Timer()
     prepared = prepare_for(make, settings, device, callbacks, data)
+    kept = rows_to_train_on(prepared, settings.outliers)
+    trained_on = only_rows(prepared, kept)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
     begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
-    task = with_clusters(make_task(settings, prepared, device), make, begun)
-    method = make_method(make, settings.method, settings.options, task, prepared, device)
-    dataset = prepared.dataset(device, ranks, settings.seed)
+    task = with_clusters(make_task(settings, trained_on, device), make, begun)
+    method = make_method(make, settings.method, settings.options, task, trained_on, device)
+    dataset = trained_on.dataset(device, ranks, settings.seed)
     dataset.encoders = method.encoders
     if run is not None and ranks.is_first:
         begin(run, settings, task, prepared, device, ranks, callbacks, data is None)
@@ -124,14 +129,22 @@ def label_into(
     with torch.no_grad():
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         callbacks.on_progress("describing the labels", 0, 0)
+        if kept is not None:
+            dataset = prepared.dataset(device, ranks, settings.seed)
+            dataset.encoders = method.encoders
+            outcome = for_all_items(outcome, method, dataset, kept)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
+        outliers = find_outliers(outcome, torch.from_numpy(labelling.features), settings.outliers)
+        labelling = replace(labelling, outliers=outliers)
+        fits = np.ones(len(labelling.labels), bool) if outliers is None else ~outliers
+        seen = fit_seen(method, dataset, labelling.features, fits)
     timer.stop("label")
     timer.seconds["train"] = max(timer.seconds["train"], sum(line["seconds"] for line in history))  # epochs before a resume count
     report = make_report(settings.method, method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         callbacks.on_progress("writing the run", 0, 0)
-        write_run(run, method, prepared, labelling, report)
+        write_run(run, method, prepared, labelling, report, seen)
     ranks.barrier()
     return Labelled(report, labelling, method, prepared)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,14 +19,16 @@ from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen
+from selflabel.evaluation.seen import Seen
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
+from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
-from selflabel.runs.reading import damaged
+from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run, csv_text
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
@@ -50,6 +53,8 @@ class Predicted:
         features: (N, D).
         skipped: (path, reason) of items that cannot be decoded.
         edited: the labels with the run's merges, splits and names; None without edits.
+        outliers: (N,) bool, whether an item is unlike everything that the run has seen; None for a run of 0.3.0 or older,
+            which does not say.
     """
 
     paths: list[str]
@@ -57,6 +62,7 @@ class Predicted:
     features: Tensor
     skipped: list[tuple[str, str]]
     edited: EditedLabels | None = None
+    outliers: np.ndarray | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -71,8 +77,9 @@ class Predicted:
 
     @property
     def confidence(self) -> np.ndarray:
-        """(N,) highest probabilities, 0 to 1."""
-        return self.log_probs.max(dim=1).values.exp().numpy()
+        """(N,) highest probabilities, 0 to 1; 0 for an item that is unlike everything that the run has seen."""
+        highest = self.log_probs.max(dim=1).values.exp().numpy()
+        return highest if self.outliers is None else np.where(self.outliers, np.float32(0), highest)
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Model:
         head: the reported head.
         device: where the networks are.
         cache, workers, limits: for decoding (see `base.settings.Settings`).
+        seen: what the run has seen (see `jobs.seen`); empty where it stored nothing.
     """
 
     method: Method
@@ -96,6 +104,7 @@ class Model:
     cache: str | None = None
     workers: int = 0
     limits: Limits = DEFAULT_LIMITS
+    seen: dict[str, Seen] = field(default_factory=dict)
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -126,7 +135,8 @@ class Model:
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
         pooled = torch.cat(list(features.values()), dim=1)
-        return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped)
+        unlike = is_unlike(self.seen, data, features)
+        return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped, outliers=unlike)
 
     def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False) -> Prepared:
         """The source's items, prepared as the run's were."""
@@ -224,7 +234,8 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     limits = Limits(settings.item_seconds, settings.item_gb)
     head = range(MAX_HEADS)[state["head"]]  # `log_probs` sees whether the method has it
-    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits)
+    seen = from_tensors(tensors)
+    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits, seen)
 
 
 def check_sizes(run: Run) -> None:
@@ -234,7 +245,9 @@ def check_sizes(run: Run) -> None:
     if missing:
         raise damaged(file, f"lacks the section {min(missing)}")
     task, sections = recorded["task"], recorded["worked_out"].values()
-    if task.get("n_items") != len(run.raw_labels):
+    n, table = task.get("n_items"), run.raw_labels
+    least = len(table) if outliers_in(table) is None else 1  # outliers may not have been trained on
+    if not isinstance(n, int) or not least <= n <= len(table):
         raise damaged(file, "says another number of items than labels.parquet has")
     clusters = task.get("clusters", 1)
     if not isinstance(clusters, int) or not 0 <= clusters <= run.file(MODEL).stat().st_size:  # each has a weight at least
@@ -315,14 +328,24 @@ def predict(
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with path, label, confidence and name, and "skipped", each with path and reason."""
-    rows = zip(predicted.paths, predicted.labels.tolist(), predicted.confidence.tolist(), predicted.names)
-    items = [{"path": path, "label": label, "confidence": round(c, 4), "name": name} for path, label, c, name in rows]
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason."""
+    names, confidence = predicted.names, [round(c, 4) for c in predicted.confidence.tolist()]
+    columns: dict[str, list[Any]] = {
+        "path": predicted.paths,
+        "label": predicted.labels.tolist(),
+        "confidence": confidence,
+        "name": names,
+    }
+    if predicted.outliers is not None:
+        columns["outlier"] = predicted.outliers.tolist()
+    items = [dict(zip(columns, row)) for row in zip(*columns.values())]
     return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
 
 
 def predictions_csv(predicted: Predicted) -> str:
-    """CSV text with the columns path, label, confidence, name."""
-    confidence = [f"{c:.4f}" for c in predicted.confidence]
-    rows = zip(predicted.paths, predicted.labels.tolist(), confidence, map(plain_cell, predicted.names))
-    return csv_text(["path", "label", "confidence", "name"], rows)
+    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0)."""
+    header, names = ["path", "label", "confidence", "name"], map(plain_cell, predicted.names)
+    columns: list[Iterable[Any]] = [predicted.paths, predicted.labels.tolist(), (f"{c:.4f}" for c in predicted.confidence), names]
+    if predicted.outliers is not None:
+        header, columns = [*header, "outlier"], [*columns, predicted.outliers.astype(int).tolist()]
+    return csv_text(header, zip(*columns))

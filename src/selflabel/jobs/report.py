@@ -94,7 +94,8 @@ def make_report(
         seconds: duration of each step, in seconds.
     """
     K = int(outcome.probabilities.shape[1])
-    sizes = np.bincount(labelling.labels, minlength=K)
+    labels = labelling.fitting_labels
+    sizes = np.bincount(labels[labels >= 0], minlength=K)
     found = int((sizes > 0).sum())
     has_views = any(modality.kind != "features" for modality in prepared.modalities.values())
     features_equal = are_equal(labelling.features)
@@ -111,6 +112,7 @@ def make_report(
         "clusters_requested": clusters,
         "clusters_chosen_by": choice_of_k(method, clusters),
         "sizes": sizes.tolist(),
+        **({} if labelling.outliers is None else {"n_outliers": int(labelling.outliers.sum())}),
         "method": name,
         "encoder": ", ".join(modality.encoder for modality in prepared.modalities.values()),
         "head": outcome.head,

@@ -15,8 +15,10 @@ from selflabel.base.files import write_atomically
 from selflabel.base.settings import Settings, without_none
 from selflabel.base.tensor_files import write_tensors
 from selflabel.contract import Method, Task
+from selflabel.evaluation.seen import Seen
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.jobs.seen import as_tensors
 from selflabel.runs.pictures import tile_reader
 from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report
@@ -51,21 +53,23 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale
 
 
-def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any]) -> None:
+def write_run(
+    run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any], seen: dict[str, Seen]
+) -> None:
     """Write the finished run: the model, the labelling, the contact sheet and, last, the report."""
     backbones = {m: modality.backbone for m, modality in prepared.modalities.items() if modality.backbone is not None}
-    save_model(run, method, backbones, report["head"])
+    save_model(run, method, backbones, report["head"], seen)
     write_labelling(run.folder, labelling)
     tile = tile_reader(prepared.items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
-        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile)
+        sheet = contact_sheet(labelling.fitting_labels, labelling.top_probs[:, 0], tile)
         write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))
     write_report(run.folder, report)
 
 
-def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int) -> None:
+def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int, seen: dict[str, Seen]) -> None:
     """Write model.safetensors: what `predict` needs, without the buffers that have a row for each item."""
     tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
     for m, backbone in backbones.items():
         tensors |= {f"backbone.{m}.{k}": v for k, v in backbone.state_dict().items()}
-    write_tensors(run.folder / MODEL, tensors, {"head": head, "method": method.extra_state()})
+    write_tensors(run.folder / MODEL, tensors | as_tensors(seen), {"head": head, "method": method.extra_state()})

@@ -14,6 +14,7 @@ from selflabel.base.files import write_atomically
 from selflabel.evaluation.metrics import accuracy, nmi, score
 from selflabel.evaluation.probes import probe
 from selflabel.evaluation.purity import plot_purities
+from selflabel.runs.reading import outliers_in
 from selflabel.runs.run import Run, read_column, read_truth
 
 
@@ -50,8 +51,7 @@ def match_truth(run: Run, truth: str | None, raw: bool = False) -> TruthItems:
     Raises:
         UserError: there is no truth, it has one folder or no class, none of its paths is in the run, or every item is rejected.
     """
-    table = run.raw_labels if raw else run.labels
-    paths, labels = table["path"].to_pylist(), table["label"].to_numpy()
+    paths, labels = run.paths.column.to_pylist(), labels_of(run, raw)
     by_path = folder_classes(run, paths) if truth == "folders" else read_truth(Path(truth)) if truth else run.truth
     if by_path is None:
         raise UserError(f"{run.folder}: its source carried no truth; give it with --truth FILE.csv or --truth folders.")
@@ -67,6 +67,11 @@ def match_truth(run: Run, truth: str | None, raw: bool = False) -> TruthItems:
             "that they start from, or write them as in the run's labels.csv."
         )
     return TruthItems(rows, [paths[i] for i in rows], labels[rows], [by_path[paths[i]] for i in rows])
+
+
+def labels_of(run: Run, raw: bool) -> np.ndarray:
+    """(N,) labels, -1 for items that are rejected or fit no cluster. raw: without edits."""
+    return run.labels_without_edits() if raw else run.edited().labels
 
 
 def folder_classes(run: Run, paths: Sequence[str]) -> dict[str, str]:
@@ -87,7 +92,7 @@ def folder_classes(run: Run, paths: Sequence[str]) -> dict[str, str]:
 def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
     """The metrics of `evaluation.metrics.score`, of the items with a truth; those that need truth are None where there is none.
 
-    Where some items have no truth, "n_without_truth" says how many.
+    Where some items have no truth, "n_without_truth" says how many; where some fit no cluster, "n_outliers".
 
     Args:
         run: finished.
@@ -98,12 +103,18 @@ def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
         UserError: none of the truth's paths is in the run, or every item is rejected.
     """
     if truth is None and run.truth is None:
-        labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()
-        return score(None, labels[labels >= 0])
+        labels = labels_of(run, raw)
+        return score(None, labels[labels >= 0]) | left_out(run, labels)
     items = match_truth(run, truth, raw)
-    labels = (run.raw_labels if raw else run.labels)["label"].to_numpy()
+    labels = labels_of(run, raw)
     missing = int((labels >= 0).sum()) - len(items.rows)
-    return score(items.classes, items.labels) | ({"n_without_truth": missing} if missing else {})
+    return score(items.classes, items.labels) | ({"n_without_truth": missing} if missing else {}) | left_out(run, labels)
+
+
+def left_out(run: Run, labels: np.ndarray) -> dict[str, int]:
+    """How many items fit no cluster and are not scored ("n_outliers"); empty for a run that looked for none."""
+    outliers = outliers_in(run.raw_labels)
+    return {} if outliers is None else {"n_outliers": int((outliers & (labels < 0)).sum())}
 
 
 def score_modalities(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:

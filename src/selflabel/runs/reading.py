@@ -20,6 +20,7 @@ MAX_LABEL = 10_000_000  # a larger label would take memory for every label below
 MAX_VALUES_A_ROW = 64  # of a column of lists; the best labels of an item are five
 LEAST_ROOM, MAX_GROWTH = 1 << 26, 200  # bytes that any table may take in memory, and how many times its file's size
 LABELS_COLUMNS = ("id", "path", "label", "confidence")
+OUTLIER = "outlier"  # a column of labels.parquet, where --outliers was given
 LARGEST = {"px": 8192, "channels": 4, "seconds": 86_400, "rate": 1_000_000, "frames": 4096}  # that run.toml can say
 
 
@@ -86,13 +87,14 @@ def read_object(file: Path) -> dict[str, Any]:
     return parse_object(file, read_bounded(file))
 
 
-def read_table(file: Path, columns: list[str] | None = None, rows: int | None = None) -> pa.Table:
+def read_table(file: Path, columns: list[str] | None = None, rows: int | None = None, optional: str = "") -> pa.Table:
     """A parquet table of a run, a row per item.
 
     Args:
         file: of the run folder.
         columns: those to read; None reads all.
         rows: how many it must have; None allows as many as the file has bytes, since every item has a path of its own.
+        optional: a further column that is read where it is there.
 
     Raises:
         UserError: it cannot be read, lacks a column, or has another number of rows.
@@ -110,6 +112,8 @@ def read_table(file: Path, columns: list[str] | None = None, rows: int | None = 
                 raise damaged(file, f"lacks the column {min(missing)}")
             if len(set(table.schema_arrow.names)) < len(table.schema_arrow.names):
                 raise damaged(file, "has two columns of the same name")
+            if columns is not None and optional in table.schema_arrow.names:
+                columns = [*columns, optional]
             check_room(file, table.metadata, columns, LEAST_ROOM + MAX_GROWTH * size)
             texts = sorted({"path"}.intersection(columns or table.schema_arrow.names))
             read = pq.ParquetFile(f, read_dictionary=texts).read(columns)
@@ -149,7 +153,7 @@ def read_labels_table(file: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = read_table(file, list(LABELS_COLUMNS))
+    table = read_table(file, list(LABELS_COLUMNS), optional=OUTLIER)
     if not len(table):
         raise damaged(file, "has no rows")
     try:
@@ -159,12 +163,19 @@ def read_labels_table(file: Path) -> pa.Table:
     for name, is_right in (("path", pa.types.is_string), ("label", pa.types.is_integer), ("confidence", pa.types.is_floating)):
         if name not in table.column_names or not is_right(table[name].type) or table[name].null_count:
             raise damaged(file, f"its column {name} is missing or of the wrong type")
+    if OUTLIER in table.column_names and (not pa.types.is_boolean(table[OUTLIER].type) or table[OUTLIER].null_count):
+        raise damaged(file, f"its column {OUTLIER} is of the wrong type")
     if not pc.all(pc.is_finite(table["confidence"]), min_count=0).as_py():
         raise damaged(file, "has confidences that are no numbers")
     lowest, highest = pc.min_max(table["label"]).as_py().values()
     if not (lowest >= 0 and highest <= MAX_LABEL):
         raise damaged(file, f"has labels from {lowest} to {highest}, outside 0 to {MAX_LABEL:,}")
     return table
+
+
+def outliers_in(table: pa.Table) -> np.ndarray | None:
+    """(N,) bool of a table from `read_labels_table`, whether an item fits no cluster; None for a run without --outliers."""
+    return table[OUTLIER].to_numpy() if OUTLIER in table.column_names else None
 
 
 def read_array(file: Path, rows: int | None = None) -> np.ndarray:

@@ -27,6 +27,7 @@ from selflabel.runs.reading import (
     check_sections,
     damaged,
     file_in,
+    outliers_in,
     read_array,
     read_bounded,
     read_labels_table,
@@ -129,7 +130,9 @@ class Run:
 
     @property
     def labels(self) -> pa.Table:
-        """A pyarrow table with edits applied: id, path, label (-1 for a rejected item), confidence, name (null without one)."""
+        """A pyarrow table with edits applied: id, path, label (-1 for an item that is rejected or fits no cluster), confidence,
+        name (null without one); with `--outliers` also outlier, as the run found it.
+        """
         import pyarrow as pa
 
         raw = self.raw_labels
@@ -163,7 +166,11 @@ class Run:
         """
         table = self.raw_labels if raw is None else raw
         features = self.features if (self.folder / "features.npy").exists() else None
-        return apply(table["label"].to_numpy(), features, self.edits() if edits is None else edits)
+        return apply(table["label"].to_numpy(), features, self.edits() if edits is None else edits, outliers_in(table))
+
+    def labels_without_edits(self, raw: pa.Table | None = None) -> np.ndarray:
+        """(N,) int32 labels as the run gave them, -1 for an item that fits no cluster. raw: as in `edited`."""
+        return self.edited(raw, []).labels
 
     @property
     def features(self) -> np.ndarray:
@@ -236,7 +243,7 @@ class Run:
 
         table = self.raw_labels
         edited = None if raw else self.edited(table)
-        labels, names = (table["label"].to_numpy(), {}) if edited is None else (edited.labels, edited.names)
+        labels, names = (self.labels_without_edits(table), {}) if edited is None else (edited.labels, edited.names)
         opened = self.source(source, follow_links, Paths(table["path"].combine_chunks()))
         read = thumbnail_reader(self.folder / "thumbs", opened.source, len(table))
         return run_sheet(self.folder, labels, table["confidence"].to_numpy(), names, read, across)

@@ -29,6 +29,7 @@ class Labelling:
         skipped: (path, reason) of what was left out.
         truth: (N,) class names, where the source carries them.
         labels_by_modality: modality to (N,) labels predicted from it only, -1 where an item lacks it; empty for one modality.
+        outliers: (N,) bool, whether an item fits no cluster; its label is the nearest one. None where that was not asked for.
     """
 
     paths: list[str]
@@ -40,6 +41,12 @@ class Labelling:
     skipped: list[tuple[str, str]]
     truth: list[str] | None
     labels_by_modality: dict[str, np.ndarray] = field(default_factory=dict)
+    outliers: np.ndarray | None = None
+
+    @property
+    def fitting_labels(self) -> np.ndarray:
+        """(N,) labels, -1 for an item that fits no cluster."""
+        return self.labels if self.outliers is None else np.where(self.outliers, -1, self.labels)
 
 
 def write_start(folder: Path, sections: dict[str, Any], skipped: Sequence[tuple[str, str]] = ()) -> None:
@@ -61,9 +68,12 @@ def write_labelling(folder: Path, labelling: Labelling) -> None:
     n = len(labelling.paths)
     ids = np.arange(n, dtype=np.int64)
     confidence = labelling.top_probs[:, 0].astype(np.float32)
-    rows = zip(range(n), labelling.paths, labelling.labels.tolist(), [f"{c:.4f}" for c in confidence])
-    write_text(folder / "labels.csv", csv_text(["id", "path", "label", "confidence"], rows))
     columns = {"id": ids, "path": labelling.paths, "label": labelling.labels.astype(np.int32), "confidence": confidence}
+    cells = [range(n), labelling.paths, labelling.labels.tolist(), [f"{c:.4f}" for c in confidence]]
+    if labelling.outliers is not None:
+        columns["outlier"] = labelling.outliers
+        cells.append(labelling.outliers.astype(int).tolist())
+    write_text(folder / "labels.csv", csv_text(list(columns), zip(*cells)))
     write_table(folder / "labels.parquet", columns)
     labels, probs = list_column(labelling.top_labels, pa.int32()), list_column(labelling.top_probs, pa.float32())
     write_table(folder / "top.parquet", {"id": ids, "labels": labels, "probabilities": probs})

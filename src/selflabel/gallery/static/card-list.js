@@ -3,6 +3,7 @@
 import { Card } from "./card.js";
 import { el } from "./dom.js";
 import { formatNumber } from "./format.js";
+import { OutlierCard } from "./outlier-card.js";
 import { store } from "./store.js";
 import { cancelRequests, requestPictures } from "./thumbs.js";
 
@@ -50,7 +51,7 @@ export class CardList {
     const page = clusters.slice(0, this.limit),
       hiddenCount = clusters.length - page.length;
     this.order = page.map((c) => c.id);
-    this.arrange(page.map((c) => this.updatedCard(c).node));
+    this.arrange([...page.map((c) => this.updatedCard(c).node), ...(hiddenCount > 0 ? [] : this.outlierNodes())]);
     this.end.textContent =
       hiddenCount > 0 ? `${formatNumber(hiddenCount)} more …` : clusters.length ? "" : "No cluster is called that.";
     if (!this.order.includes(currentId)) currentId = this.order[0] ?? null;
@@ -71,6 +72,18 @@ export class CardList {
     const card = this.cards.get(cluster.id) || this.addCard(cluster.id);
     card.update(cluster, this.picks.has(cluster.id));
     return card;
+  }
+
+  // The card of the items that fit no cluster, as the last one, where there are such.
+  outlierNodes() {
+    const { outliers } = store.overview;
+    if (!outliers.size) return [];
+    if (!this.outlierCard) {
+      this.outlierCard = new OutlierCard();
+      this.nearObserver.observe(this.outlierCard.node);
+    }
+    this.outlierCard.update(outliers);
+    return [this.outlierCard.node];
   }
 
   addCard(id) {
@@ -109,7 +122,8 @@ export class CardList {
   }
 
   get nearCards() {
-    return [...this.cards.values()].filter((card) => card.isNear && card.node.isConnected);
+    const outlierCards = this.outlierCard ? [this.outlierCard] : [];
+    return [...this.cards.values(), ...outlierCards].filter((card) => card.isNear && card.node.isConnected);
   }
 
   requestPictures() {

@@ -1,15 +1,11 @@
 // A cluster's card: a mosaic of its most typical items, its name, and three or four numbers.
 
-import { clusterColour, themeColour } from "./colours.js";
-import { el, scaledContext } from "./dom.js";
+import { clusterColour } from "./colours.js";
+import { el } from "./dom.js";
 import { formatNumber, percent, plural } from "./format.js";
+import { Mosaic } from "./mosaic.js";
 import { nameField } from "./name-field.js";
 import { clusterTitle } from "./store.js";
-import { MISSING, drawTile, picture } from "./thumbs.js";
-
-const COLUMNS = 4,
-  LINES = 3,
-  GAP = 1;
 
 export class Card {
   rows = []; // of the items in the mosaic
@@ -17,8 +13,8 @@ export class Card {
 
   // onpick(withShift), onkey(event) in the name field, onfocus.
   constructor(id, { onpick, onkey, onfocus }) {
-    this.canvas = el("canvas", { "aria-hidden": "true" });
-    this.link = el("a", { class: "cover", href: `#/cluster/${id}`, tabindex: "-1" }, this.canvas);
+    this.mosaic = new Mosaic();
+    this.link = el("a", { class: "cover", href: `#/cluster/${id}`, tabindex: "-1" }, this.mosaic.canvas);
     this.checkbox = pickCheckbox(id, onpick);
     this.name = nameField(id);
     this.name.addEventListener("keydown", onkey);
@@ -65,17 +61,8 @@ export class Card {
     for (const node of [this.node, this.name, this.checkbox]) node.setAttribute("tabindex", isStop ? "0" : "-1");
   }
 
-  // Paints only if something has changed: an unchanged canvas costs the browser nothing.
   paint() {
-    const width = this.canvas.clientWidth,
-      side = (width - (COLUMNS - 1) * GAP) / COLUMNS,
-      step = side + GAP;
-    const content = [width, themeColour("tile"), ...this.rows.map((row) => `${row}${pictureState(row)}`)].join();
-    if (width <= 0 || content === this.paintedContent) return;
-    this.paintedContent = content;
-    const g = scaledContext(this.canvas, width, side * LINES + (LINES - 1) * GAP);
-    g.clearRect(0, 0, width, step * LINES);
-    this.rows.forEach((row, i) => drawTile(g, row, (i % COLUMNS) * step, Math.floor(i / COLUMNS) * step, side));
+    this.mosaic.paint(this.rows);
   }
 }
 
@@ -103,5 +90,3 @@ function factsOf(cluster) {
 
 const drawFact = ([name, share, meaning]) =>
   el("div", { title: `${percent(share)} ${meaning}` }, el("dd", { text: percent(share) }), el("dt", { text: name }));
-
-const pictureState = (row) => (picture(row) ? "+" : picture(row) === MISSING ? "-" : "?");

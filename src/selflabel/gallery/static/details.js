@@ -5,7 +5,7 @@ import { clusterColour } from "./colours.js";
 import { el, scaledContext } from "./dom.js";
 import { percent } from "./format.js";
 import { mediaPreview } from "./media-preview.js";
-import { clusterTitle } from "./store.js";
+import { OUTLIERS, clusterTitle } from "./store.js";
 import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
 
 const DELAY_MS = 80,
@@ -47,7 +47,7 @@ export class Details {
     this.node.replaceChildren(
       ...mediaPreview(item),
       el("h2", { class: "path", text: item.path }),
-      el("p", {}, "in ", clusterLink(item.cluster)),
+      el("p", {}, ...placeOf(item)),
       el("dl", { class: "facts" }, factsOf(item).map(drawFact)),
       el("h3", { text: "What the run took it for" }),
       el("ul", { class: "tops" }, item.top.slice(0, MAX_TOP_CLUSTERS).map(probabilityBar)),
@@ -77,6 +77,12 @@ export class Details {
       canvas,
     );
   }
+}
+
+// The item's cluster, or that it fits none, with the nearest one.
+function placeOf(item) {
+  if (!item.is_outlier) return ["in ", clusterLink(item.cluster)];
+  return [el("a", { href: "#/outliers", text: OUTLIERS }), "; nearest is ", clusterLink(item.cluster_before_reject)];
 }
 
 const clusterLink = (id) => el("a", { href: id < 0 ? "#/rejected" : `#/cluster/${id}`, text: clusterTitle(id) });

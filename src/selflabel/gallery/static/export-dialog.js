@@ -20,7 +20,7 @@ class ExportDialog {
     this.node = el(
       "div",
       { class: "body" },
-      el("p", { text: contents(store.overview.progress) }),
+      el("p", { text: contents(store.overview.progress, store.overview.outliers.size) }),
       this.list,
       this.status,
       el("footer", {}, this.button),
@@ -64,8 +64,9 @@ function formatOption({ name, what }, i) {
 }
 
 // What will be in the export.
-function contents({ named, clusters, rejected }) {
-  const leftOut = rejected ? `; ${plural(rejected, "rejected item")} left out` : "";
+function contents({ named, clusters, rejected }, outliers) {
+  const ofNone = [rejected && plural(rejected, "rejected item"), outliers && `${plural(outliers, "item")} that fit no cluster`];
+  const leftOut = rejected || outliers ? `; ${ofNone.filter(Boolean).join(" and ")} left out` : "";
   const unnamed = clusters - named;
   return `Names and edits are in it${leftOut}.${unnamed ? ` ${plural(unnamed, "cluster")} without a name will go by number.` : ""}`;
 }

@@ -1,4 +1,4 @@
-// The second view: the items of a cluster, of a search, the rejected ones, or all without a decision, with the least sure first.
+// The second view: the items of a cluster, of a search, the rejected ones, those that fit no cluster, or all without a decision, with the least sure first.
 
 import { mergeIntoOther, moveSelected, rejectSelected, restoreSelected, splitCluster, undo } from "./actions.js";
 import { getRows } from "./api.js";
@@ -9,14 +9,14 @@ import { ItemsHeader, MAX_SIDE, MIN_SIDE } from "./items-header.js";
 import { key, setViewKeys } from "./keys.js";
 import { NARROW_PX, drawSelectionBar } from "./selection-bar.js";
 import { selection } from "./selection.js";
-import { clusterTitle, mainModality, onChange, store } from "./store.js";
+import { OUTLIERS, clusterTitle, mainModality, onChange, store } from "./store.js";
 import { showToast } from "./toast.js";
 
 const settings = { side: innerWidth < 700 ? 78 : 96, clusterOrder: "typical" }; // kept while the page is open
-const LIST_ORDERS = { all: "unsure", rejected: "row", search: "row" };
+const LIST_ORDERS = { all: "unsure", rejected: "row", outliers: "row", search: "row" };
 const SIDE_STEP = 16;
 
-// list: a cluster's number as text, "all", "rejected" or "search"; query: what is searched for. Returns a function that closes it.
+// list: a cluster's number as text, "all", "rejected", "outliers" or "search"; query: what is searched for. Returns a function that closes it.
 export function showItems(main, list, query = "") {
   const view = new Items(main, list, query);
   const stop = onChange(() => view.refresh());
@@ -72,13 +72,18 @@ class Items {
 
   get heading() {
     if (this.cluster !== null) return clusterTitle(this.cluster);
-    return { all: "Worth a look", rejected: "Rejected", search: `Files with “${this.query}”` }[this.list];
+    return { all: "Worth a look", rejected: "Rejected", outliers: OUTLIERS, search: `Files with “${this.query}”` }[this.list];
+  }
+
+  // Whether the listed items are in no cluster.
+  get isOfNone() {
+    return this.list === "rejected" || this.list === "outliers";
   }
 
   // ------------------------------------------------------------------------------------------------------------ loading
 
   async load(keepPlace) {
-    const isMixed = this.cluster === null && this.list !== "rejected"; // of several clusters, which the tiles then name
+    const isMixed = this.cluster === null && !this.isOfNone; // of several clusters, which the tiles then name
     const query = new URLSearchParams({ order: this.order, ...(this.query && { q: this.query }), ...(isMixed && { labels: "true" }) });
     try {
       const { rows, labels } = await getRows(`/api/rows/${this.list}?${query}`);
@@ -95,6 +100,7 @@ class Items {
     const text = {
       all: "Everything has been decided on.",
       rejected: "Nothing is rejected. Press x on items that belong in no cluster.",
+      outliers: "Every item has a cluster, or was decided on.",
       search: "No file's path holds these words.",
     }[this.list];
     this.wall.querySelector(".empty")?.remove();
@@ -148,7 +154,7 @@ class Items {
   // ------------------------------------------------------------------------------------------------------------ actions
 
   drawBar() {
-    drawSelectionBar(this.bar, { isRejected: this.list === "rejected", ondetails: () => this.toggleDetails() });
+    drawSelectionBar(this.bar, { isRejected: this.isOfNone, ondetails: () => this.toggleDetails() });
   }
 
   async split() {
@@ -192,7 +198,7 @@ class Items {
       key(" ", "select the item, or not"),
       key("mod+a", "select all"),
       key("v", "move the selected items to another cluster, or a new one", move),
-      this.list === "rejected" ? this.restoreKey() : this.rejectKey(),
+      this.isOfNone ? this.restoreKey() : this.rejectKey(),
       key("o", "change the order: most typical or least sure first", changeOrder),
       key(["+", "="], "larger tiles", () => this.setSide(settings.side + SIDE_STEP)),
       key("-", "smaller tiles", () => this.setSide(settings.side - SIDE_STEP)),

@@ -34,7 +34,7 @@ function showView() {
 function openView(view, rest) {
   if (view === "map") return showMap(main);
   if (view === "look") return showItems(main, "all");
-  if (view === "rejected") return showItems(main, "rejected");
+  if (view === "rejected" || view === "outliers") return showItems(main, view);
   if (view === "search") return showItems(main, "search", decodeURIComponent(rest));
   if (view === "cluster" && store.clustersById.has(Number(rest))) return showItems(main, rest);
   return showOverview(main);

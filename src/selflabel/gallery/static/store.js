@@ -3,6 +3,7 @@
 import { getJson } from "./api.js";
 
 export const store = { about: null, overview: null, clustersById: new Map(), nameCounts: new Map() };
+export const OUTLIERS = "Fits no cluster"; // what the items are called that the run found to be outliers
 const listeners = new Set();
 
 // Calls listener(overview) after every change; returns a function that ends this.

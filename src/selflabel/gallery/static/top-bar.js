@@ -73,7 +73,7 @@ function progressTexts({ named, clusters, covered, items }) {
     ),
     el(
       "span",
-      { title: "Items in a cluster with a name, and rejected ones", class: "covered" },
+      { title: "Items in a cluster with a name, rejected ones, and those that fit no cluster", class: "covered" },
       meter,
       el("b", { text: formatNumber(covered) }),
       ` of ${formatNumber(items)} items covered`,
