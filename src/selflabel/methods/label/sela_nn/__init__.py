@@ -18,9 +18,9 @@ Items with picture and sound have one label: each modality has its encoder and i
 over its modalities. Some of its neighbours are found in each modality, and at the end in the one whose neighbours agree best with
 the labels.
 
-Given features are another matter (`candidates`): they get no better in training, so heads start from labellings of several families,
-and what is reported is the best of the heads' labels, of those starts and of a consensus. With `clusters` unknown, K is found before
-training by the same judge.
+Given features are another matter (`candidates`): they get no better in training, so heads start from labellings of several
+families, and what is reported is the best of the heads' labels, of those starts and of a consensus. With `clusters` unknown, K is
+found before training by the same judge.
 
 Small sets are another matter, too (`small`): a network that has seen few items knows no more than first features do.
 
