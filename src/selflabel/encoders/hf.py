@@ -1,8 +1,8 @@
 """Any vision, audio or video model of transformers as a fixed encoder: its files, and what its configuration says of its input.
 
 The files are a folder that `save_pretrained` wrote, or a repository of the model hub. Its processor's settings are followed: the
-side, mean and deviation of pictures, rate and spectrogram of sounds. Code that a repository brings is never run. transformers is an
-extra; `hf_models` makes the networks.
+side, mean and deviation of pictures, the rate and the spectrogram of sounds. Code that a repository brings is never run.
+transformers is an extra; `hf_models` makes the networks.
 """
 
 from __future__ import annotations

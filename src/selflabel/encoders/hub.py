@@ -35,11 +35,11 @@ class NotOnHub(Exception):
 
 def cached_file(repo: str, name: str) -> Path | None:
     """A file of a repository, "owner/name" or "owner/name@revision", that is on disk already."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants, try_to_load_from_cache
 
     repo_id, _, revision = repo.partition("@")
     try:
-        found = try_to_load_from_cache(repo_id, name, revision=revision or None)
+        found = try_to_load_from_cache(repo_id, name, constants.HF_HUB_CACHE, revision or None)
     except ValueError:  # no name of a repository
         return None
     return Path(found) if isinstance(found, str) and Path(found).exists() else None
@@ -97,7 +97,7 @@ def asked(repo: str, name: str) -> int:
         raise NoHub(reason)
     repo_id, _, revision = repo.partition("@")
     try:
-        url = hf_hub_url(repo_id, name, revision=revision or None)
+        url = hf_hub_url(repo_id, name, revision=revision or None, endpoint=endpoint)
         found = in_thread(lambda: get_hf_file_metadata(url, timeout=ANSWER_S), ANSWER_S)
     except EntryNotFoundError as error:
         raise NotOnHub(f"{repo} has no file {name}") from error
@@ -106,7 +106,8 @@ def asked(repo: str, name: str) -> int:
     except HfHubHTTPError as error:
         raise NoHub(f"{endpoint} answers with an error") from error
     except Exception as error:  # the library raises those of its network library, too, which changes with versions
-        reason = f"{endpoint} does not answer" if isinstance(error, TimeoutError) else f"{endpoint} cannot be reached"
+        is_late = "Timeout" in type(error).__name__
+        reason = f"{endpoint} does not answer" if is_late else f"{endpoint} cannot be reached"
         _silent[endpoint] = (time.monotonic(), reason)
         raise NoHub(reason) from error
     return int(found.size or 0)
@@ -118,11 +119,11 @@ def downloaded(repo: str, name: str, size: int, progress: Progress | None) -> Pa
     Raises:
         NoHub: it ends early or stalls.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
     repo_id, _, revision = repo.partition("@")
     done = [0]
-    options: dict[str, Any] = {"revision": revision or None}
+    options: dict[str, Any] = {"revision": revision or None, "endpoint": constants.ENDPOINT}
     if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
         options["tqdm_class"] = counter_into(done)
     state, said = {"bytes": -1, "since": time.monotonic()}, f"downloading {repo_id} (MB)"

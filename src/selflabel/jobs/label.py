@@ -159,8 +159,8 @@ def prepare_for(
     device: torch.device,
     callbacks: Callbacks,
     data: Any,
-    recorded: dict[str, Any],
-    ranks: Ranks,
+    recorded: dict[str, Any] | None = None,
+    ranks: Ranks = Ranks(),
 ) -> Prepared:
     """Make the source, or the array instead of it, ready for a method. recorded: how an unfinished run prepared each modality."""
     callbacks.on_progress("looking at the items", 0, 0)
