@@ -1,11 +1,11 @@
 """`--encoder auto`: a pretrained encoder where it can be had, a network from scratch where not; the choice stays with the run."""
 
 import shutil
-import tomllib
 
 import numpy as np
 import pytest
 import timm
+import tomllib
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -106,7 +106,7 @@ def test_what_needs_a_network_that_is_trained_gets_one(photos, tiny, tmp_path, m
 
 
 def test_a_weights_file_of_the_automatic_encoder_is_used_and_any_other_is_for_the_network_from_scratch(photos, tiny, tmp_path):
-    first, lines = chosen(photos, weights=str(tiny))
+    first, _ = chosen(photos, weights=str(tiny))
     assert first.encoder == f"frozen:{TINY.encoder}" and first.tensor.shape == (24, 64) and first.sha256 == sha256_of(tiny)
     save_file({"conv.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="no weights of resnet9"):
