@@ -19,8 +19,12 @@ from selflabel.encoders.hub import sha256_of
 from selflabel.encoders.pretrained import PICTURES, Automatic
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.compare import with_encoder_of
+from selflabel.jobs.label import label
+from selflabel.jobs.predict import load_model
 from selflabel.jobs.prepare import prepare
 from selflabel.jobs.prepare.backbones import Backbones
+from selflabel.runs.run import Run
+from tests.films import tone, write_film
 from tests.hub import asking, served
 
 CPU = torch.device("cpu")
@@ -164,3 +168,28 @@ def test_an_encoder_that_is_named_has_its_licence_said(tiny, tmp_path, monkeypat
         )
     assert found is not None and found.licence == "apache-2.0" and "licence apache-2.0" in lines[0]
     assert weights_of("timm:vit_small_patch16_dinov3", tiny).licence == "dinov3-license"
+
+
+@pytest.mark.slow
+def test_sounds_are_labelled_by_a_model_of_transformers_and_predicted_without_its_folder(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9, "max_position_embeddings": 16}
+    sizes = {"depths": [1, 1], "num_attention_heads": [1, 2], "patch_embeds_hidden_size": 16, "hidden_size": 32, "window_size": 4}
+    audio = transformers.ClapAudioConfig(**sizes, spec_size=64, num_mel_bins=16, projection_dim=8)
+    text = transformers.ClapTextConfig(**small)
+    parts = {"text_config": text.to_dict(), "audio_config": audio.to_dict()}
+    net = transformers.AutoModel.from_config(transformers.ClapConfig(**parts, projection_dim=12))
+    shown = {"feature_size": 16, "sampling_rate": 8000, "fft_window_size": 256, "hop_length": 120, "max_length_s": 1}
+    net.save_pretrained(tmp_path / "clap")
+    transformers.ClapFeatureExtractor(**shown).save_pretrained(tmp_path / "clap")
+    (tmp_path / "sounds").mkdir()
+    for i in range(8):
+        write_film(tmp_path / f"sounds/{i}.wav", None, tone(400 if i % 2 else 1500, 2.0), sound="pcm_s16le")
+    settings = make_settings(
+        source=str(tmp_path / "sounds"), clusters=2, method="kmeans", encoder=f"frozen:hf:{tmp_path / 'clap'}", device="cpu"
+    )
+    labelled = label(settings, tmp_path / "run")
+    shutil.rmtree(tmp_path / "clap")
+    predicted = load_model(Run.open(tmp_path / "run"), "cpu").predict(settings.source)
+    assert labelled["modalities"] == {"audio": "sound"} and predicted.features.shape == (8, 12)
+    assert np.allclose(predicted.features, labelled.labelling.features, atol=1e-3)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,9 +87,10 @@ def loaded(name: str, folder: Path) -> tuple[nn.Module, list[str]]:
     from transformers import AutoModel
 
     try:
-        net, info = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=False
-        )
+        with quiet():
+            net, info = AutoModel.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=False
+            )
     except Exception as error:  # of many libraries
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"{name}: transformers cannot read it ({reason}).") from error
@@ -97,6 +100,22 @@ def loaded(name: str, folder: Path) -> tuple[nn.Module, list[str]]:
         raise UserError(f"{name}: its files lack {len(needed)} tensors of the model, the first {needed[0]}; get them again.")
     check_finite(net, name)
     return prepared(net), missing
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library's bars and reports off the screen; what is wrong with the weights is said in a sentence."""
+    from transformers.utils import logging
+
+    level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 def prepared(net: Any) -> nn.Module:
@@ -214,8 +233,12 @@ class HfSounds(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The feature (B, dim)."""
-        waves = [wave.numpy() for wave in x.detach().float().cpu()]
-        inputs = {k: v.to(x.device) for k, v in self.extract(waves, sampling_rate=self.rate, return_tensors="pt").items()}
+        most = int(getattr(self.extract, "nb_max_samples", 0) or x.shape[1])  # of longer ones CLAP's takes a random stretch
+        first = max(0, x.shape[1] - most) // 2
+        waves = [wave.numpy() for wave in x[:, first : first + most].detach().float().cpu()]
+        with torch.autocast(x.device.type, enabled=False):  # the extractor computes in 32 bits
+            extracted = self.extract(waves, sampling_rate=self.rate, return_tensors="pt")
+        inputs = {k: v.to(x.device) for k, v in extracted.items()}
         if self.pooled == "projection":
             return pooled(self.net.get_audio_features(**inputs), self.pooled)  # type: ignore[operator]
         inputs = {k: v for k, v in inputs.items() if k != "attention_mask"}  # the waves are of one length
