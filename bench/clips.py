@@ -44,7 +44,7 @@ def measure(folder: str, cache: str) -> None:
 
     started = time.perf_counter()
     with Peak() as peak:
-        items = prepare(folder, torch.device("cpu"), max_modalities=2, cache=cache).items
+        items = prepare(folder, torch.device("cpu"), max_modalities=2, encoder="scratch", cache=cache).items
     row = {"labelled": len(items), "skipped": len(items.skipped), "peak MB": round(1024 * peak.gigabytes)}
     print(json.dumps(row | {"seconds": round(time.perf_counter() - started, 1)}))
 

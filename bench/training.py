@@ -33,7 +33,7 @@ def build(source: str):
     """(method, data, phase) as `label` makes them."""
     settings = make_settings(source=source, clusters=10, options={"pretext_epochs": 0})
     device = pick_device("auto")
-    prepared = prepare(source, device, max_modalities=2)
+    prepared = prepare(source, device, max_modalities=2, encoder="scratch")
     task = make_task(settings, prepared, device)
     method = make_method(find_method("sela-nn").make, "sela-nn", settings.options, task, prepared, device)
     data = prepared.dataset(device, Ranks(), 0)

@@ -136,7 +136,7 @@ def main() -> None:
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     torch.manual_seed(0)
     settings = make_settings(source=sys.argv[1], clusters=7, device="cpu")
-    prepared = prepare(settings.source, CPU, max_modalities=2)
+    prepared = prepare(settings.source, CPU, max_modalities=2, encoder="scratch")
     content = decoding(sys.argv[1], prepared, repeats) | training(prepared, settings, repeats)
     print(json.dumps(content, indent=1))
     (RESULTS / "video.json").write_text(json.dumps(content, indent=1) + "\n")

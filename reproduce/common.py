@@ -60,7 +60,7 @@ def label_and_score(source, truth: dict[str, str] | None, **settings) -> dict:
     """
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        report = label(make_settings(source=str(source), **settings), Path(folder) / "run")
+        report = label(make_settings(source=str(source), **{"encoder": "scratch"} | settings), Path(folder) / "run")
         run = Run.open(Path(folder) / "run")
         table = run.labels
         known = truth or run.truth

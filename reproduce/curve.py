@@ -44,7 +44,7 @@ def labels_of_heads(method: Method, data: Data) -> list[Tensor]:
 def curve(source: str, name: str, k: int, epochs: int | None, seed: int, every: int) -> dict:
     """Seconds so far and mean and best accuracy of the heads, every so many epochs; and accuracy of the reported head."""
     device = pick_device("auto")
-    settings = make_settings(source=source, clusters=k, method=name, epochs=epochs, seed=seed)
+    settings = make_settings(source=source, clusters=k, method=name, encoder="scratch", epochs=epochs, seed=seed)
     make = find_method(name).make
     prepared = prepare_for(make, settings, device, Callbacks(), None)
     truth = np.array(open_items(source).truth)

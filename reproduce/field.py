@@ -26,7 +26,7 @@ CLASSES = {"digits": 10, "mnist5k": 10, "mnist": 10, "cifar10": 10, "imagenette1
 def set_title(options: argparse.Namespace) -> str:
     """The set, how many of its items, and on which features where these are given."""
     limit = [f"{options.limit:,} items"] if options.limit else []
-    return ", ".join([options.set, *limit, *([options.encoder] if options.encoder != "auto" else [])])
+    return ", ".join([options.set, *limit, *([options.encoder] if options.encoder != "scratch" else [])])
 
 
 def rows_by_seed(name: str, header: dict[str, str]) -> dict[str, dict[int, dict]]:
@@ -66,7 +66,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="items of a real set")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--encoder", default="scratch")
     parser.add_argument("--weights")
     parser.add_argument("--runs", default="runs")
     return parser.parse_args()

@@ -28,7 +28,7 @@ METHODS = ("kmeans", "spherical-kmeans", "umap-kmeans")
 def patterns(source: str) -> tuple[np.ndarray, list[str]]:
     """(first features (N, D), truth) of a set of images."""
     device = torch.device("cpu")
-    prepared = prepare(source, device)
+    prepared = prepare(source, device, encoder="scratch")
     data = prepared.dataset(device, Ranks(), 0)
     data.encoders = nn.ModuleDict({"image": nn.Identity()})
     assert prepared.items.truth is not None
@@ -53,7 +53,7 @@ def main() -> None:
     x, truth = patterns(with_truth(options.set, options.limit))
     rows = {m: [label_features(x, truth, CLASSES[options.set], m, seed) for seed in options.seeds] for m in METHODS}
     methods = {f"{m} on patterns": with_summary(of) for m, of in rows.items()}
-    data = set_title(argparse.Namespace(set=options.set, limit=options.limit, encoder="auto"))
+    data = set_title(argparse.Namespace(set=options.set, limit=options.limit, encoder="scratch"))
     write_results(f"patterns-{options.set}", {"data": data, "budget": "nothing trained", "methods": methods})
 
 

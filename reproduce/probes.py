@@ -25,7 +25,8 @@ def label_and_probe(name: str, method: str, seed: int) -> dict:
     folder, truth = unpack(name)
     table = str(folder.parent / "truth.csv")
     epochs = None if method == "sela-nn" else EPOCHS.get(name)
-    settings = make_settings(source=str(folder), clusters=CLUSTERS[name], method=method, epochs=epochs, seed=seed)
+    given = {"clusters": CLUSTERS[name], "method": method, "encoder": "scratch", "epochs": epochs, "seed": seed}
+    settings = make_settings(source=str(folder), **given)
     with tempfile.TemporaryDirectory() as out:
         label(settings, Path(out) / "run")
         run = Run.open(Path(out) / "run")

@@ -38,7 +38,7 @@ def main() -> None:
     folder = Path(parser.parse_args().runs)
     results = {}
     for name, (limit, epochs) in SETS.items():
-        settings = make_settings(source=with_truth(name, limit), clusters=10, seed=0, epochs=epochs)
+        settings = make_settings(source=with_truth(name, limit), clusters=10, encoder="scratch", seed=0, epochs=epochs)
         rows = [r for r in compare(settings, ALL_METHODS, folder / f"ranking-{name}", say=print) if r["failed"] is None]
         by = {number: ranking_by(rows, number) for number in NUMBERS}
         best = max(rows, key=lambda r: r["accuracy"])

@@ -134,7 +134,8 @@ def record(file: Path, tree: Path, only: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "SELFLABEL_CACHE": str(work / "cache")}
-        environment = {**os.environ, **one_thread, "PYTHONPATH": str(tree / "src")}
+        no_hub = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(work / "hub")}  # networks from scratch, as in older versions
+        environment = {**os.environ, **one_thread, **no_hub, "PYTHONPATH": str(tree / "src")}
         listing = [sys.executable, "-c", "import selflabel.methods as m; print(*m.METHODS, '|', *m.BASELINES)"]
         text = subprocess.run(listing, env=environment, check=True, capture_output=True, text=True).stdout
         trained, fixed = (part.split() for part in text.split("|"))

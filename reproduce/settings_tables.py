@@ -137,10 +137,22 @@ def sentence(text: str) -> str:
 
 def encoder_table() -> str:
     """Every name that --encoder takes."""
-    rows = [["`auto`", "chosen by the kind of data and the device", "everything"]]
+    rows = [
+        [
+            "`auto`",
+            "a fixed pretrained encoder for photographs, films and sounds where it can be had, else as `scratch`",
+            "everything",
+        ],
+        [
+            "`scratch`",
+            "a network trained on the items alone, by the kind of data and the device",
+            "drawn signs, words, the papers' setting",
+        ],
+    ]
     rows += [[f"`{name}`", e.description, e.suits] for name, e in (ENCODERS | CLIP_ENCODERS).items()]
     rows += [["`timm:NAME`", "any timm backbone with its pretrained weights, trained further", "photos"]]
     rows += [["`frozen:NAME`", "a fixed backbone: features are computed once", "photos, e.g. `frozen:timm:resnet50`"]]
+    rows += [["`frozen:hf:NAME`", "a fixed model of transformers, or a folder with one; an extra", "photos, films, sounds"]]
     rows += [["`frozen`", "feature input as it is; the default there", "arrays of features"]]
     return markdown(["name", "what it is", "suits"], rows)
 

@@ -28,7 +28,7 @@ RESULTS = "small_sets"
 
 def run(source: str | np.ndarray, **settings: Any) -> Labelled:
     is_array = isinstance(source, np.ndarray)
-    given = {"source": "array" if is_array else source, "device": "cpu"} | settings
+    given = {"source": "array" if is_array else source, "device": "cpu", "encoder": "scratch"} | settings
     return label(make_settings(**given), None, data=source if is_array else None)
 
 

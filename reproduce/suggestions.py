@@ -68,7 +68,7 @@ def label_all(folder: Path) -> list[dict]:
         source = features if name == "imagenette128" else name
         for k, seed in product(CLUSTERS, seeds):
             out = folder / f"{name}-{k}-{seed}"
-            label(make_settings(source=source, clusters=k, seed=seed), out)
+            label(make_settings(source=source, clusters=k, encoder="scratch", seed=seed), out)
             run = EditableRun(Run.open(out), truth if source == features else None)
             rows.append({"set": name, "clusters": k, "seed": seed, **count_suggestions(run)})
             print(rows[-1], flush=True)

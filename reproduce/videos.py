@@ -49,7 +49,7 @@ DEGRADED = ("sela-nn", "xdc and k-means")
 
 def first_features(folder, truth) -> tuple[dict[str, np.ndarray], list[str]]:
     """Modality to (N, D) first features at unit length, zero where an item lacks it; and the truth in the same order."""
-    prepared = prepare(str(folder), torch.device("cpu"), max_modalities=2)
+    prepared = prepare(str(folder), torch.device("cpu"), max_modalities=2, encoder="scratch")
     data = prepared.dataset(torch.device("cpu"), Ranks(), 0)
     data.encoders = torch.nn.ModuleDict({m: torch.nn.Identity() for m in prepared.modalities})
     features = {}
@@ -71,7 +71,7 @@ def variants_of(name: str, modalities: list[str]) -> dict[str, dict]:
 def degradation(folder, truth: dict[str, str], k: int, settings: dict) -> dict[str, list[dict]]:
     """Modality to a run's scores as it gets worse, one seed."""
     with tempfile.TemporaryDirectory() as out:
-        label(make_settings(source=str(folder), clusters=k, **settings), Path(out) / "run")
+        label(make_settings(source=str(folder), clusters=k, encoder="scratch", **settings), Path(out) / "run")
         run = Run.open(Path(out) / "run")
         return {m: [asdict(row) for row in degrade(run, m, truth)] for m in run.labels_by_modality}
 

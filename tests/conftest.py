@@ -14,6 +14,8 @@ from PIL import Image
 
 from selflabel.base.files import lock
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, and none finds what lies in the user's cache
+os.environ["HF_HOME"] = os.environ["HF_HUB_CACHE"] = tempfile.mkdtemp(prefix="selflabel-hub-")
 os.environ["SELFLABEL_CONFIG"] = tempfile.mkdtemp(prefix="selflabel-config-")  # a key of the tests' own, never the user's
 
 for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):  # tests run side by side, a thread each; before torch or numba is imported

@@ -18,13 +18,15 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
     Args:
         n_clusters: number of clusters; None is estimated by sela-nn, without truth, and the default of other methods.
         method: name, as in `selflabel methods`.
-        encoder: name, as in `selflabel encoders`; "auto" is by the data.
+        encoder: name, as in `selflabel encoders`; "auto" takes a pretrained one for photographs, films and sounds where it can be
+            had, "scratch" always trains a network on the items.
         mass: cluster sizes: "auto", "uniform", "gaussian", "zipf", "estimated" or "relaxed".
         views: preset of the random views; "auto" is by the data.
         epochs: of all phases together; None is by the data.
         random_state: a seed, a numpy RandomState, or None for another result each time.
         device: "auto", "cpu", "cuda" or "mps".
         options: of the method, as in `--set key=value`.
+        weights: .safetensors file of pretrained weights for the encoder.
 
     Attributes:
         labels_: (N,) int64 labels.
@@ -53,6 +55,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         random_state: int | None = 0,
         device: str = "auto",
         options: dict[str, Any] | None = None,
+        weights: str | os.PathLike[str] | None = None,
     ):
         self.n_clusters = n_clusters
         self.method = method
@@ -63,6 +66,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.device = device
         self.options = options
+        self.weights = weights
 
     def fit(self, X: Any, y: Any = None) -> SelfLabeler:
         """Label X. `y` is ignored.
@@ -92,6 +96,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             clusters=None if clusters is None else int(clusters),
             method=self.method,
             encoder=self.encoder,
+            weights=None if self.weights is None else os.fspath(self.weights),
             mass=self.mass,
             views=self.views,
             epochs=self.epochs,

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from selflabel.base import files
 from selflabel.base.errors import UserError
 from selflabel.decode.look import MediaInfo
+from selflabel.encoders import make_encoder
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import prepare
 from selflabel.jobs.prepare.choices import choose_encoder, choose_px, storage_format, stored_px, with_frames
@@ -27,6 +29,7 @@ def test_the_network_follows_the_items_and_the_device():
     assert choices(None, CPU) == ["conv4", "resnet9", "clip9", "resnet9"]
     assert choices(None, GPU) == ["conv4", "resnet18", "r2plus1d", "resnet9"]
     assert choices("paper", CPU) == ["alexnet", "alexnet", "r2plus1d", "resnet9-wide"]
+    assert choose_encoder("scratch", PHOTO, None, CPU) == "resnet9"
     assert choose_encoder("resnet50", GLYPH, None, CPU) == "resnet50"
     with pytest.raises(UserError, match="need no encoder"):
         choose_encoder("resnet9", MediaInfo("features"), None, CPU)
@@ -85,7 +88,7 @@ def test_items_that_cannot_be_decoded_are_skipped_and_said(tmp_path):
 def test_a_method_of_one_modality_gets_one_and_says_so(tmp_path):
     write_film(tmp_path / "a.mp4", np.full((8, 32, 32, 3), 90, np.uint8), tone(400, 0.8))
     lines = []
-    prepared = prepare(str(tmp_path), CPU, method="sela", callbacks=Callbacks(say=lines.append))
+    prepared = prepare(str(tmp_path), CPU, method="sela", encoder="scratch", callbacks=Callbacks(say=lines.append))
     assert list(prepared.modalities) == ["video"] and lines == ["method sela uses one modality: video; audio is not used."]
     assert list(prepare(str(tmp_path), CPU, max_modalities=2).modalities) == ["video", "audio"]
     assert list(prepare(str(tmp_path), CPU, modality="audio").modalities) == ["audio"]
@@ -100,28 +103,35 @@ def test_features_need_no_encoder_and_stay_as_they_are(blobs):
     assert np.array_equal(prepared.dataset(CPU, Ranks(), 0).view("image", torch.arange(20), "centre", 0).pixels.numpy(), x)
 
 
+def conv4_file(folder):
+    """Random weights of conv4 for pictures of 16 px, in a file."""
+    torch.manual_seed(0)
+    save_file(make_encoder("conv4", 1, 16).state_dict(), folder / "conv4.safetensors")
+    return str(folder / "conv4.safetensors")
+
+
 def test_a_fixed_backbone_leaves_features_that_are_computed_once(signs, tmp_path):
     x, _ = signs(30)
-    torch.manual_seed(0)
-    first = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path))
+    given = {"encoder": "frozen:conv4", "weights": conv4_file(tmp_path), "cache": str(tmp_path)}
+    first = prepare(x, CPU, **given)
     assert first.first.kind == "features" and first.first.tensor.shape == (30, 512) and first.first.backbone is not None
     (file,) = tmp_path.glob("*/features-*.npy")
     stamp = file.stat().st_mtime_ns
-    again = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path))
+    again = prepare(x, CPU, **given)
     assert file.stat().st_mtime_ns == stamp and np.array_equal(first.first.tensor, again.first.tensor)
 
 
 def test_damaged_features_are_computed_anew_and_those_that_cannot_be_kept_are_used(signs, tmp_path, monkeypatch):
     x, _ = signs(20)
-    torch.manual_seed(0)
-    first = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path)).first.tensor
+    given = {"encoder": "frozen:conv4", "weights": conv4_file(tmp_path), "cache": str(tmp_path)}
+    first = prepare(x, CPU, **given).first.tensor
     (file,) = tmp_path.glob("*/features-*.npy")
     for content in (b"", file.read_bytes()[:300], b"junk"):
         file.write_bytes(content)
-        assert np.array_equal(prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path)).first.tensor, first)
+        assert np.array_equal(prepare(x, CPU, **given).first.tensor, first)
     file.unlink()
     file.mkdir()  # nothing can be written there
     lines = []
     monkeypatch.setattr(files, "FULL_WORDS", ("Is a directory",))
-    again = prepare(x, CPU, encoder="frozen:conv4", cache=str(tmp_path), callbacks=Callbacks(lines.append)).first.tensor
+    again = prepare(x, CPU, **given, callbacks=Callbacks(lines.append)).first.tensor
     assert np.array_equal(again, first) and "not kept for the next run" in lines[-1] and "disk is full" in lines[-1]

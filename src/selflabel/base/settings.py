@@ -35,8 +35,10 @@ class Settings:
         clusters: number of clusters K, from 1 to the number of items; None is estimated by sela-nn, without truth, and the
             default of other methods.
         method: its name, as in `selflabel methods`.
-        encoder: name of the network, as in `selflabel encoders`; "auto" is by the data and the device.
-        weights: .safetensors file of pretrained weights; None starts from random ones, except that timm fetches its own.
+        encoder: name of the network, as in `selflabel encoders`; "scratch" trains one by the data and the device; "auto" takes a
+            pretrained one for photographs, films and sounds where it can be had, and is else the same as "scratch".
+        weights: .safetensors file of pretrained weights; None starts from random ones, except that pretrained encoders have their
+            own.
         mass: demanded cluster sizes: equal (uniform), those of a Gaussian or of Zipf's law, estimated from the data, not demanded
             (relaxed); "auto" is the method's own way, which in sela-nn is the same as "relaxed".
         views: preset of the random views; "auto" is by the data.
@@ -195,7 +197,7 @@ def read_config(file: Path) -> dict[str, Any]:
     """
     values = read_toml(file)
     if isinstance(values.get("settings"), dict):
-        values = dict(values["settings"])
+        values = with_chosen_encoder(values)
     if not isinstance(values.get("options", {}), dict):
         raise UserError(f"{place_in(file, 'options')}: options = {values['options']!r}: must be a table of options.")
     for key, value in values.items():
@@ -205,6 +207,31 @@ def read_config(file: Path) -> dict[str, Any]:
             except UserError as error:
                 raise UserError(f"{place_in(file, key)}: {error}") from error
     return values
+
+
+def with_chosen_encoder(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run.toml, with what "auto" was for its encoders: whoever repeats a run gets the same ones."""
+    settings, chosen = dict(recorded["settings"]), chosen_encoder(recorded.get("worked_out", {}))
+    return settings | {"encoder": chosen} if settings.get("encoder") == "auto" and chosen else settings
+
+
+def chosen_encoder(worked_out: Any) -> str:
+    """The setting `encoder` that says what a run chose; "scratch" for networks that it trained; "" where it does not say.
+
+    Args:
+        worked_out: modality to its section of run.toml.
+
+    Example:
+        >>> chosen_encoder({"image": {"encoder": "resnet9"}})
+        'scratch'
+        >>> chosen_encoder({"video": {"encoder": "frozen:timm:x"}, "audio": {"encoder": "resnet9"}})
+        'video=frozen:timm:x,audio=scratch'
+    """
+    if not isinstance(worked_out, dict):
+        return ""
+    names = {m: part.get("encoder") for m, part in worked_out.items() if isinstance(part, dict)}
+    fixed = {m: name if str(name).startswith("frozen:") else "scratch" for m, name in names.items() if name}
+    return "scratch" if set(fixed.values()) == {"scratch"} else ",".join(f"{m}={name}" for m, name in fixed.items())
 
 
 def check_keys(file: Path, options: Collection[str], method: str) -> None:

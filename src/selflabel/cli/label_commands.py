@@ -28,6 +28,8 @@ from selflabel.cli.given import check_clusters, label_settings
 from selflabel.cli.terminal import Terminal
 from selflabel.cli.wording import browse_line, report_lines, score_lines
 
+ENCODER_HELP = "See `selflabel encoders`; auto: a pretrained one where it can be had; scratch: a network trained on the items."
+
 
 @app.command()
 def demo(
@@ -65,7 +67,7 @@ def label(
         ),
     ] = None,
     method: Annotated[str, typer.Option(help="See `selflabel methods`.")] = "sela-nn",
-    encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
+    encoder: Annotated[str, typer.Option(help=ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
     mass: Annotated[
         str, typer.Option(help="Cluster sizes: auto, uniform (equal), gaussian, zipf, estimated or relaxed.")
@@ -112,7 +114,7 @@ def compare(
     clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Number of clusters.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
-    encoder: Annotated[str, typer.Option(help="See `selflabel encoders`; auto is by the data.")] = "auto",
+    encoder: Annotated[str, typer.Option(help=ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
     seed: Seed = 0,

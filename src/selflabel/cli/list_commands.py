@@ -24,20 +24,45 @@ def methods() -> None:
 
 
 @app.command()
-def encoders() -> None:
-    """List the encoders, and what they suit.
+def encoders(
+    save: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(
+            "--save",
+            help="NAME and FILE.safetensors: save pretrained weights for a machine without network.",
+            metavar="NAME FILE",
+        ),
+    ] = None,
+) -> None:
+    """List the encoders, and what they suit; or save the pretrained weights of one.
 
-    Example: selflabel encoders
+    Example: selflabel encoders --save auto dinov2.safetensors
     """
     from selflabel.encoders import CLIP_ENCODERS, ENCODERS
 
+    if save is not None:
+        print(saved(*save))
+        return
     for name, entry in (ENCODERS | CLIP_ENCODERS).items():
         print(f"{name:14} {entry.description}; {entry.suits}")
+    print(f"{'auto':14} for photographs, films and sounds a fixed pretrained encoder where it can be had, else as scratch")
+    print(f"{'scratch':14} the network that suits the items, trained on them alone")
     print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
     print(f"{'frozen':14} feature input as it is")
     print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
+    print(f"{'frozen:hf:NAME':14} a fixed model of transformers, or a folder with one: pip install 'selflabel[hf]'")
     print("Image encoders take videos frame by frame, and sounds as spectrograms. A plain name is for the images or videos;")
     print("videos with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")
+
+
+def saved(name: str, place: Path) -> str:
+    """Save pretrained weights, and say how they are used on another machine."""
+    from selflabel.cli.terminal import live
+    from selflabel.encoders.saving import save_weights
+
+    with live(False) as terminal:
+        found, use = save_weights(name, place, terminal.on_progress)
+    return f"{place}: {found.describe()}, SHA-256 {found.sha256}\nuse it with: selflabel label SOURCE {use}"
 
 
 @app.command()

@@ -16,7 +16,9 @@ from selflabel.runs.report_text import (
     target_text,
 )
 
+PRETRAINED = "frozen:timm:vit_small_patch14_dinov2.lvd142m"  # what `auto` takes; encoders.pretrained takes long to import
 NOUNS = {"photo": "photo", "glyph": "picture", "video": "film", "sound": "sound", "spoken": "sound"}  # by kind
+PRETRAINED_LINE = f"selflabel label SOURCE --encoder {PRETRAINED}   pretrained; far better on most photographs"
 
 
 def report_lines(report: dict[str, Any], out: Path) -> str:
@@ -51,7 +53,13 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     truth = "" if (out / "truth.csv").exists() else " --truth TRUTH.csv"
     folder = shlex.quote(str(out))
     after = f"look at   {browse_line(out)}\nnext      selflabel score {folder}{truth}"
-    return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} {more(report)}"
+    better = f"\n          {PRETRAINED_LINE}" if is_from_scratch(report) else ""
+    return f"{lines}{warning}\n\n{after}\n          selflabel predict {folder} {more(report)}{better}"
+
+
+def is_from_scratch(report: dict[str, Any]) -> bool:
+    """Whether photographs were described by a network that was trained on them alone."""
+    return kind_of(report) == "photo" and ":" not in str(report.get("encoder", ":"))
 
 
 def unsolved_text(report: dict[str, Any]) -> str:

@@ -4,6 +4,9 @@
 """
 
 from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, to_channels_last
+from selflabel.encoders.hf import PREFIX as HF
+from selflabel.encoders.hf import Network, folder_of, read_network
+from selflabel.encoders.pretrained import Automatic, Weights, automatic_for, fetch_automatic, is_of, is_pretrained, weights_of
 from selflabel.encoders.registry import (
     CLIP_ENCODERS,
     ENCODERS,
@@ -21,16 +24,27 @@ __all__ = [
     "CLIP_ENCODERS",
     "ENCODERS",
     "FROZEN",
+    "HF",
+    "Automatic",
     "Encoder",
     "EncoderEntry",
     "GivenFeatures",
+    "Network",
+    "Weights",
     "accepts_px",
+    "automatic_for",
     "check_encoder",
     "feature_dim",
     "feature_or_image_encoder",
+    "fetch_automatic",
+    "folder_of",
+    "is_of",
+    "is_pretrained",
     "load_weights",
     "make_clip_encoder",
     "make_encoder",
+    "read_network",
     "timm_px",
     "to_channels_last",
+    "weights_of",
 ]

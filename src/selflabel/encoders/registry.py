@@ -1,7 +1,8 @@
 """Every encoder by its name.
 
 Names: those in ENCODERS (images, and sounds as images of one channel) and CLIP_ENCODERS (videos), `timm:NAME` for any timm
-backbone, `frozen` for features as they are given, and `frozen:NAME` for a fixed backbone whose features are computed once.
+backbone, `frozen` for features as they are given, `frozen:NAME` for a fixed backbone whose features are computed once, and
+`frozen:hf:NAME` for a fixed model of transformers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from selflabel.base.errors import UserError, did_you_mean
 from selflabel.encoders.alexnet import make_alexnet
 from selflabel.encoders.base import Encoder, GivenFeatures
 from selflabel.encoders.clip import Clip9, ClipEncoder, Framewise, R2Plus1D
+from selflabel.encoders.hf import PREFIX as HF
+from selflabel.encoders.hf_models import make_hf
 from selflabel.encoders.resnet import WIDE, make_resnet
 from selflabel.encoders.small import make_conv4, make_resnet9
 from selflabel.encoders.timm_encoder import PREFIX as TIMM
@@ -83,10 +86,13 @@ def make_encoder(name: str, channels: int, px: int, weights: Path | None = None,
 
 
 def check_encoder(name: str) -> None:
-    """Raise UserError where there is no encoder of that name; what timm has is not looked up."""
+    """Raise UserError where there is no encoder of that name; what timm and the model hub have is not looked up."""
     names = [*ENCODERS, *CLIP_ENCODERS]
-    if name.removeprefix(f"{FROZEN}:") not in names and not name.removeprefix(f"{FROZEN}:").startswith(TIMM):
-        known = f"{', '.join(names)}, timm:NAME and frozen:NAME"
+    backbone = name.removeprefix(f"{FROZEN}:")
+    if backbone.startswith(HF) and backbone == name:
+        raise UserError(f"--encoder {name}: models of transformers are used fixed; write it as frozen:{name}.")
+    if backbone not in names and not backbone.startswith((TIMM, HF)):
+        known = f"{', '.join(names)}, timm:NAME, frozen:NAME, frozen:hf:NAME, auto and scratch"
         raise UserError(f"--encoder {name}: there is none of that name; there are {known}{did_you_mean(name, names)}")
 
 
@@ -116,6 +122,7 @@ def feature_or_image_encoder(
     feature_dim: int = 0,
     weights: Path | None = None,
     fetch: bool = True,
+    network: str | None = None,
 ) -> nn.Module:
     """The encoder of one modality, whatever is stored of it: features, videos, or images and sounds.
 
@@ -125,6 +132,7 @@ def feature_or_image_encoder(
         channels, px, weights, fetch: as in `make_encoder`.
         frames: of a video.
         feature_dim: length of a feature vector, where kind is "features"; the encoder is not fitted yet.
+        network: of a model of transformers, as a run recorded it; its weights are then left random.
 
     Raises:
         UserError: there is no such encoder, or its weights cannot be had.
@@ -132,6 +140,8 @@ def feature_or_image_encoder(
     if kind == "features":
         return GivenFeatures(feature_dim)
     name = name.removeprefix(f"{FROZEN}:")
+    if name.startswith(HF):
+        return make_hf(name, kind, px, frames, network, fetch)
     if kind == "video":
         return make_clip_encoder(name, px, frames, weights, fetch)
     return make_encoder(name, channels, px, weights, fetch)

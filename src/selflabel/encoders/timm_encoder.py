@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
 from selflabel.encoders.base import Encoder, Layer, no_such_layer
+from selflabel.encoders.hub import NoHub, NotOnHub, Progress, hub_file
 from selflabel.encoders.tokens import count_prefix_tokens, is_attention, keys_of, patch_grid, tokens_to_map
-from selflabel.encoders.weights import load_weights
+from selflabel.encoders.weights import check_finite, check_shapes, state_for
 
 PREFIX = "timm:"
 DEFAULT_PX = 224
+HUB_PREFIXES = ("hf-hub:", "hf_hub:")  # of names that only the hub describes
+FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class TimmEncoder(Encoder):
@@ -94,22 +98,48 @@ def make_timm(name: str, channels: int, px: int, weights: Path | None, fetch: bo
     Args:
         name: timm's name, such as "resnet50".
         channels: of the images; of one channel the pretrained filters are summed, as timm does.
-        px: side of the images in pixels.
-        weights: a .safetensors file; None fetches timm's own, if `fetch`.
+        px: side of the images in pixels; a transformer's positions are resized to it, as timm does.
+        weights: a .safetensors file; None takes timm's own from the disk or fetches them, if `fetch`.
         fetch: False leaves the weights random where no file is given, and keeps off the network in any case.
 
     Raises:
-        UserError: timm has no such model, or its weights cannot be fetched or do not fit.
+        UserError: timm has no such model, its weights cannot be fetched or do not fit, or it takes no images of this side.
     """
-    with nullcontext() if fetch else offline():
-        net = create_net(name, channels, fetch, pretrained=fetch and weights is None)
-    if weights:
-        load_weights(net, weights, f"{PREFIX}{name}")
+    if fetch and not weights and timm_place(name) is None:
+        net = create_net(name, channels, px, {})  # timm has an address or a folder of its own for it
+    else:
+        with offline():
+            if weights:
+                net = net_of_file(name, channels, px, weights)
+            else:
+                net = create_net(name, channels, px, {"file": str(timm_file(name))} if fetch else None)
+    if fetch and not weights:
+        check_finite(net, f"{PREFIX}{name}")
     config: dict = net.pretrained_cfg  # type: ignore[assignment]
     mean, std = list(config.get("mean", [0.5] * 3)), list(config.get("std", [0.5] * 3))
     if channels == 1:
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
-    return TimmEncoder(TimmTrunk(net), TimmNeck(net), channels, px, mean, std)
+    try:
+        return TimmEncoder(TimmTrunk(net), TimmNeck(net), channels, px, mean, std)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(f"{PREFIX}{name}: takes no pictures of {px} px; leave px out, or try another size.") from error
+
+
+def net_of_file(name: str, channels: int, px: int, file: Path) -> nn.Module:
+    """A backbone with the weights of a user's file. timm itself fits positions and filters that have another shape."""
+    net = create_net(name, channels, px)
+    state = state_for(net, file, f"{PREFIX}{name}")
+    own = net.state_dict()
+    if any(own[k].shape != v.shape for k, v in state.items()):
+        try:
+            fitted = create_net(name, channels, px, {"state_dict": dict(state)})
+        except UserError:
+            check_shapes(net, state, file, f"{PREFIX}{name}")
+            raise
+        state, _ = fitted.state_dict(), fitted.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator, union-attr]
+    net.load_state_dict(state, strict=False)
+    check_finite(net, f"--weights {file}")
+    return net
 
 
 @contextmanager
@@ -125,17 +155,60 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def create_net(name: str, channels: int, fetch: bool, pretrained: bool) -> nn.Module:
+def create_net(name: str, channels: int, px: int, weights: dict[str, Any] | None = None) -> nn.Module:
+    """A network of timm without its classifier.
+
+    Args:
+        name, channels, px: as in `make_timm`.
+        weights: where they are, as fields of timm's configuration; None leaves them random.
+    """
     import timm
 
+    config = config_of(name)
+    options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+    if config is not None and config.fixed_input_size and px != config.input_size[-1]:
+        options["img_size"] = px
+    if weights:
+        foreign = config is not None and config.custom_load == "hf"
+        options["pretrained_cfg_overlay"] = {"source": "", "custom_load": foreign, **weights}
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels)
+        return timm.create_model(name, pretrained=weights is not None, **options)
     except RuntimeError as error:
         if "Unknown model" in str(error):
             raise UserError(f"timm:{name}: timm has no model of that name; timm.list_models() lists them.") from error
-        raise cannot_fetch(name, fetch, error) from error
+        raise cannot_fetch(name, weights is not None, error) from error
     except Exception as error:  # the hub raises a family of its own, and anything below it
-        raise cannot_fetch(name, fetch, error) from error
+        raise cannot_fetch(name, weights is not None, error) from error
+
+
+def timm_place(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """(repository, files that may hold the weights, the best one first) on the hub; None where a backbone is not there."""
+    if name.startswith(HUB_PREFIXES):
+        return name.partition(":")[2], FILES
+    config = config_of(name)
+    if not config or not config.hf_hub_id:
+        return None
+    own = config.hf_hub_filename
+    if not own:
+        return config.hf_hub_id, FILES
+    safe = own.replace("pytorch_model.bin", "model.safetensors")
+    return config.hf_hub_id, tuple(dict.fromkeys((safe, own)))
+
+
+def timm_file(name: str, progress: Progress | None = None, fetch: bool = True) -> Path:
+    """timm's own weights of a backbone that has a place on the hub: from the disk, or fetched. See `hub.hub_file`.
+
+    Raises:
+        UserError: they are not on the disk, and cannot be fetched.
+    """
+    place = timm_place(name)
+    assert place is not None
+    try:
+        if name.startswith(HUB_PREFIXES):
+            hub_file(place[0], ("config.json",), None, fetch)
+        return hub_file(*place, progress, fetch)
+    except (NoHub, NotOnHub) as error:
+        raise cannot_fetch(name, True, error) from error
 
 
 def cannot_fetch(name: str, fetch: bool, error: Exception) -> UserError:
@@ -148,13 +221,28 @@ def cannot_fetch(name: str, fetch: bool, error: Exception) -> UserError:
 
 
 def timm_px(name: str) -> int:
-    """The side in pixels at which `timm:NAME` was trained; 0 for any other encoder's name."""
+    """The side in pixels at which `timm:NAME` is shown pictures: at which it was trained, and DINOv2 at 224; 0 for other names.
+
+    DINOv2 learned nearly all it knows at 224 px; its 518 px cost seven times as much.
+    """
     if not name.startswith(PREFIX):
         return 0
+    config = config_of(name.removeprefix(PREFIX))
+    px = int(config.input_size[-1]) if config else DEFAULT_PX
+    return DEFAULT_PX if "dinov2" in name and px > DEFAULT_PX else px
+
+
+def timm_licence(name: str) -> str:
+    """The licence of a backbone's weights as timm states it; "" where it does not."""
+    config = config_of(name)
+    return (config.license or "") if config else ""
+
+
+def config_of(name: str) -> Any:
+    """What timm knows of a backbone's weights and pictures; None of one that it does not know, or that only the hub describes."""
     import timm
 
-    config = timm.get_pretrained_cfg(name.removeprefix(PREFIX), allow_unregistered=True)
-    return int(config.input_size[-1]) if config else DEFAULT_PX
+    return None if ":" in name else timm.get_pretrained_cfg(name, allow_unregistered=True)
 
 
 # -------------------------------------------------------------------------------------------------------------- attention

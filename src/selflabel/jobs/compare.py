@@ -27,7 +27,7 @@ import numpy as np
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.files import remove_leftovers, write_atomically, write_text
-from selflabel.base.settings import Settings, as_toml, differences, make_settings, with_overrides
+from selflabel.base.settings import Settings, as_toml, chosen_encoder, differences, make_settings, with_overrides
 from selflabel.jobs.score import score_run
 from selflabel.methods import BASELINES, option_names
 from selflabel.runs.run import Run, csv_text
@@ -78,7 +78,8 @@ def compare(
     runs: dict[str, Run] = {}
     known: dict[tuple[str, str], float] = {}
     for name, own_settings in by_entry.items():
-        result = run_method(own_settings, folder_of(name, out), seconds, say)
+        folder = folder_of(name, out)
+        result = run_method(with_encoder_of(out, own_settings), folder, seconds, say)
         rows.append(row_of(name, result))
         if rows[-1]["failed"] is None:
             runs[name] = Run(result)
@@ -93,6 +94,20 @@ def settings_of(entry: str, settings: Settings) -> Settings:
     name, *words = entry.split() or [""]
     values = with_overrides(None, words, option_names(name))
     return make_settings(**asdict(settings) | values | {"method": name, "options": settings.options | values["options"]})
+
+
+def with_encoder_of(out: Path, settings: Settings) -> Settings:
+    """The settings of the next method, with what "auto" was for the first one: all methods see the same features.
+
+    Args:
+        out: the folder of the comparison.
+        settings: of the method.
+    """
+    if settings.encoder != "auto":
+        return settings
+    begun = sorted(out.glob("*/run.toml"), key=lambda file: file.stat().st_mtime)
+    chosen = chosen_encoder(Run(begun[0].parent).modalities) if begun else ""
+    return replace(settings, encoder=chosen or "auto")
 
 
 def folder_of(name: str, out: Path) -> Path:

@@ -109,7 +109,8 @@ def label_into(
 ) -> Labelled:
     """See `label`; the run folder is this process's own."""
     timer = Timer()
-    prepared = prepare_for(make, settings, device, callbacks, data)
+    recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
+    prepared = prepare_for(make, settings, device, callbacks, data, recorded, ranks)
     kept = rows_to_train_on(prepared, settings.outliers)
     trained_on = only_rows(prepared, kept)
     timer.stop("prepare")
@@ -167,8 +168,16 @@ def begin(
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
 
 
-def prepare_for(make: type[Method], settings: Settings, device: torch.device, callbacks: Callbacks, data: Any) -> Prepared:
-    """Make the source, or the array instead of it, ready for a method."""
+def prepare_for(
+    make: type[Method],
+    settings: Settings,
+    device: torch.device,
+    callbacks: Callbacks,
+    data: Any,
+    recorded: dict[str, Any] | None = None,
+    ranks: Ranks = Ranks(),
+) -> Prepared:
+    """Make the source, or the array instead of it, ready for a method. recorded: how an unfinished run prepared each modality."""
     callbacks.on_progress("looking at the items", 0, 0)
     return prepare(
         settings.source if data is None else data,
@@ -189,7 +198,19 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
         follow_links=settings.follow_links,
         limits=Limits(settings.item_seconds, settings.item_gb),
         callbacks=callbacks,
+        trains=trains_a_network(settings),
+        recorded=recorded,
+        ranks=ranks,
     )
+
+
+def trains_a_network(settings: Settings) -> bool:
+    """Whether what was asked for needs a network that is trained on the items.
+
+    The published training, labels to learn, a pretext or views of pictures would be without effect on a fixed encoder's features.
+    """
+    has_views = settings.views not in ("auto", "dropout")
+    return bool(settings.preset or settings.labels or settings.options.get("pretext")) or has_views
 
 
 class Timer:

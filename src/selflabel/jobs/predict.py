@@ -268,7 +268,7 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     """
     seconds, rate, frames = record["seconds"], record["rate"], record.get("frames", FRAMES)
     info = MediaInfo(record["kind"], 0, record["channels"], seconds, rate, frames, scale_from_record(record))
-    modality = Modality(info, record["px"], record["channels"], record["encoder"])
+    modality = Modality(info, record["px"], record["channels"], record["encoder"], network=record.get("network"))
     prefix = f"backbone.{name}."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if not weights:

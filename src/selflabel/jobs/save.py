@@ -50,7 +50,9 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     info = modality.info
     shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
     scale = info.scale.as_record() if info.scale else {}
-    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale
+    pretrained = {"weights_sha256": modality.sha256} if modality.sha256 else {}
+    pretrained |= {"network": modality.network} if modality.network else {}
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | pretrained
 
 
 def write_run(

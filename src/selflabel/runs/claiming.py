@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from selflabel.base.errors import UserError
 from selflabel.base.files import locked_folder, remove_leftovers
-from selflabel.base.settings import Settings, differences
+from selflabel.base.settings import Settings, chosen_encoder, differences
 from selflabel.edits import LOG
 from selflabel.runs.reading import refuse_links
 from selflabel.runs.run import FINISHED, Run
@@ -61,10 +62,23 @@ def refuse_others(run: Run, settings: Settings, resume: bool) -> None:
         state = "a finished" if run.is_finished else "an unfinished"
         raise UserError(f"{run.folder}: holds {state} run; add --resume to go on with it or --overwrite to replace it.")
     if (run.folder / "run.toml").exists():
-        changed = differences(run.settings, settings)
+        changed = differences(comparable(run, settings), settings)
         if changed:
             text = "; ".join(changed)
             raise UserError(f"{run.folder}: --resume with other settings ({text}); use the old ones, or --overwrite.")
+
+
+def comparable(run: Run, settings: Settings) -> dict[str, Any]:
+    """The settings of an unfinished run as they are compared with those that go on with it.
+
+    "auto" is the same as what it chose, and weights may have moved: their SHA-256 is compared where they are read.
+    """
+    old = run.settings
+    if old.get("encoder") == "auto" and settings.encoder == chosen_encoder(run.modalities):
+        old = old | {"encoder": settings.encoder}
+    if any(isinstance(part, dict) and part.get("weights_sha256") for part in run.modalities.values()):
+        old = old | {"weights": settings.weights}
+    return old
 
 
 def clear_run(run: Run) -> None:

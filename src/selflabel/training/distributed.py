@@ -76,6 +76,14 @@ class Ranks:
         torch.distributed.all_gather_object(gathered, flag)
         return any(gathered)
 
+    def from_first(self, value: Any) -> Any:
+        """The first rank's value, on every rank."""
+        if self.world == 1:
+            return value
+        gathered: list = [None] * self.world
+        torch.distributed.all_gather_object(gathered, value)
+        return gathered[0]
+
     def average_gradients(self, module: nn.Module, weight: float) -> None:
         """Replace gradients by those of the whole batch: the sum over ranks of each rank's times `weight`, its share."""
         if self.world == 1:

@@ -105,12 +105,21 @@ class StoredClips(Stored):
 
 @dataclass(frozen=True)
 class StoredSounds(Stored):
-    """(M, S) int16 waveforms. rate: samples a second. bands: height of the spectrogram."""
+    """(M, S) int16 waveforms.
+
+    Attributes:
+        rate: samples a second.
+        bands: height of the spectrogram.
+        as_waves: shown as they are, (B, S) in [-1, 1], for an encoder that makes its own spectrogram; no preset changes them.
+    """
 
     rate: int = 0
     bands: int = MELS
+    as_waves: bool = False
 
     def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
+        if self.as_waves:
+            return View(x.float() / 32768)
         return view_sounds(x, preset, key, rows, self.rate, lengths, self.kind == "spoken", self.bands)
 
 

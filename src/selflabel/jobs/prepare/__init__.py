@@ -13,14 +13,16 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
-from selflabel.encoders import FROZEN
+from selflabel.encoders import FROZEN, folder_of, read_network
 from selflabel.items import Items, open_items
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.jobs.prepare.choices import (
     backbone_name,
     choose_encoder,
     choose_px,
     is_frozen,
+    is_of_transformers,
     storage_format,
     stored_px,
     with_frames,
@@ -54,6 +56,9 @@ def prepare(
     follow_links: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     callbacks: Callbacks | None = None,
+    trains: bool = False,
+    recorded: dict[str, dict[str, Any]] | None = None,
+    ranks: Ranks = Ranks(),
 ) -> Prepared:
     """Make a source ready to train on.
 
@@ -66,6 +71,7 @@ def prepare(
             `base.settings.Settings`.
         limits: of time and memory, for decoding one item.
         callbacks: progress and sentences for the user.
+        trains, recorded, ranks: see `backbones.Backbones`.
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
@@ -78,16 +84,22 @@ def prepare(
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     look = Look(limits, callbacks.on_progress, callbacks.say)
-    infos = {m: with_rate(with_frames(inspect_items(items, m, look), preset, frames, fps), rate) for m in items.modalities}
-    for note in (note for info in infos.values() for note in info.notes):
-        callbacks.say(note)
+    looked = {m: inspect_items(items, m, look) for m in items.modalities}
     if items.are_features:
-        choose_encoder(requested[first], infos["image"], preset, device)
-        return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
-    plans = {}
-    for m, info in infos.items():
-        name, file = choose_encoder(requested[m], info, preset, device), value_for_modality(weights or "", m, first) or None
-        plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
+        choose_encoder(requested[first], looked["image"], preset, device)
+        return Prepared(items, {"image": Modality(looked["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
+    backbones, plans = Backbones(trains, recorded or {}, ranks, callbacks), {}
+    for m, info in looked.items():
+        file = value_for_modality(weights or "", m, first) or None
+        name = choose_encoder(backbones.name(m, requested[m], info, file), info, preset, device)
+        found = backbones.weights(m, name, requested[m], info, file)
+        network = read_network(folder_of(backbone_name(name), fetch=False)) if is_of_transformers(name) else None
+        info = with_rate(with_frames(info, preset, frames, fps, network), rate, network)
+        for note in info.notes:
+            callbacks.say(note)
+        known_px = backbones.recorded_px(m, name)
+        side = choose_px(px or known_px, info, name, preset, device, network)
+        plans[m] = Modality(info, side, info.channels, name, file, found.sha256 if found else "")
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
@@ -117,5 +129,7 @@ def encode(modality: Modality, name: str, seed: int, device: torch.device, folde
     backbone = modality.make_encoder().to(device).eval()
     data = Prepared(Items("", []), {name: modality}).dataset(device, Ranks(), 0)
     key = f"{backbone_name(modality.encoder)}|{modality.px}" + (f"|{modality.info.frames}" if modality.info.frames else "")
+    network = getattr(backbone, "network", None)
+    key += f"|{network}" if network else ""
     features = frozen_features(backbone, data, name, folder, key, callbacks)
-    return replace(modality, tensor=features, backbone=backbone, index=None)
+    return replace(modality, tensor=features, backbone=backbone, index=None, network=network)

@@ -10,10 +10,11 @@ from selflabel.base.errors import UserError
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.video import SPAN_S
-from selflabel.encoders import FROZEN, check_encoder, timm_px
+from selflabel.encoders import FROZEN, HF, Network, check_encoder, timm_px
 from selflabel.views.clip import FRAMES
 from selflabel.views.sound import MELS, PAPER_BANDS
 
+SCRATCH = "scratch"  # an encoder's name: a network that is trained on the items alone, by what they are
 GLYPH_PX, CPU_PHOTO_PX, GPU_PHOTO_PX, PAPER_PX = 32, 128, 160, 224
 CPU_CLIP_PX, GPU_CLIP_PX = 64, 112
 PAPER_FRAMES, PAPER_FPS = 30, 30  # SeLaVi's clips
@@ -32,16 +33,44 @@ def backbone_name(encoder: str) -> str:
     return encoder.removeprefix(f"{FROZEN}:")
 
 
-def with_frames(info: MediaInfo, preset: str | None, frames: int | None, fps: float | None) -> MediaInfo:
-    """The description of videos, with the frames of a view, and the frame rate where one was asked for."""
+def is_of_transformers(encoder: str) -> bool:
+    """Whether an encoder is a model of transformers, which makes its own input of pixels and waves."""
+    return backbone_name(encoder).startswith(HF)
+
+
+def with_frames(
+    info: MediaInfo, preset: str | None, frames: int | None, fps: float | None, network: Network | None = None
+) -> MediaInfo:
+    """The description of videos, with the frames of a view, and the frame rate where one was asked for.
+
+    Args:
+        info: of the items.
+        preset: "paper" for the published number and rate.
+        frames, fps: as asked for.
+        network: a model of transformers that has its own number.
+    """
     if info.kind != "video":
         return info
     default_frames, default_fps = (PAPER_FRAMES, PAPER_FPS) if preset == "paper" else (FRAMES, 0)
+    default_frames = network.frames or default_frames if network is not None else default_frames
     return replace(info, frames=frames or default_frames, rate=fps or default_fps)
 
 
-def with_rate(info: MediaInfo, rate: int | None) -> MediaInfo:
-    """The description of sounds at the rate that was asked for, cut so that one has MAX_SAMPLES at most."""
+def with_rate(info: MediaInfo, rate: int | None, network: Network | None = None) -> MediaInfo:
+    """The description of sounds at the rate that was asked for, cut so that one has MAX_SAMPLES at most.
+
+    Args:
+        info: of the items.
+        rate: as asked for, in Hz.
+        network: a model of transformers that hears one rate only.
+
+    Raises:
+        UserError: the model hears another rate.
+    """
+    if info.kind in SOUND_KINDS and network is not None:
+        if rate not in (None, network.rate):
+            raise UserError(f"--set rate={rate}: this encoder hears {network.rate} samples a second; leave rate out.")
+        rate = network.rate
     if rate is None or info.kind not in SOUND_KINDS:
         return info
     seconds = min(info.seconds, MAX_SAMPLES / rate)
@@ -53,7 +82,8 @@ def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: 
     """The encoder's name.
 
     Args:
-        requested: as in `--encoder`; "auto" is by the items.
+        requested: a name as in `--encoder`; "auto" and "scratch" are the network by the items that is trained from scratch (a
+            pretrained one was looked for before, see `backbones`).
         info: what the items are.
         preset: "paper" for the published network.
         device: a GPU gets larger networks.
@@ -62,14 +92,14 @@ def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: 
         UserError: the encoder does not suit the items.
     """
     if info.kind == "features":
-        if requested not in ("auto", FROZEN):
+        if requested not in ("auto", SCRATCH, FROZEN):
             raise UserError(
                 f"--encoder {requested}: the source holds features, which need no encoder; leave it out or use frozen."
             )
         return FROZEN
     if requested == FROZEN:
         raise UserError("--encoder frozen: is for feature input; for images name a backbone, e.g. frozen:timm:resnet50.")
-    if requested != "auto":
+    if requested not in ("auto", SCRATCH):
         check_encoder(requested)
         return requested
     if preset == "paper" and info.kind == "video":
@@ -83,7 +113,14 @@ def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: 
     return "resnet18" if device.type == "cuda" and info.kind not in SOUND_KINDS else "resnet9"
 
 
-def choose_px(requested: int | None, info: MediaInfo, encoder: str, preset: str | None, device: torch.device) -> int:
+def choose_px(
+    requested: int | None,
+    info: MediaInfo,
+    encoder: str,
+    preset: str | None,
+    device: torch.device,
+    network: Network | None = None,
+) -> int:
     """The side of a view in pixels; for a spectrogram its height.
 
     Args:
@@ -92,12 +129,13 @@ def choose_px(requested: int | None, info: MediaInfo, encoder: str, preset: str 
         encoder: its name; timm backbones have a side of their own.
         preset: "paper" for the published side.
         device: a GPU gets larger views.
+        network: a model of transformers, with a side of its own.
     """
     if info.kind in SOUND_KINDS:
         return PAPER_BANDS if preset == "paper" else MELS
     if requested:
         return requested
-    trained_px = timm_px(backbone_name(encoder))
+    trained_px = network.px if network is not None else timm_px(backbone_name(encoder))
     if trained_px:
         return trained_px
     on_gpu = device.type == "cuda"

@@ -13,7 +13,7 @@ from torch import nn
 from selflabel.decode.look import MediaInfo
 from selflabel.encoders import feature_or_image_encoder
 from selflabel.items import Items
-from selflabel.jobs.prepare.choices import SOUND_KINDS
+from selflabel.jobs.prepare.choices import SOUND_KINDS, is_of_transformers
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.stored import Stored, StoredClips, StoredFeatures, StoredImages, StoredSounds
@@ -29,6 +29,8 @@ class Modality:
         channels: of a view.
         encoder: its name.
         weights: .safetensors file of pretrained weights.
+        sha256: of the file of pretrained weights; "" where they are random.
+        network: description of a model of transformers (see `encoders.hf.Network`); None of other encoders.
         backbone: the fixed backbone that computed `tensor`, where there is one.
         tensor: (M, ...) stored items.
         lengths, index: as in `training.stored.Stored`.
@@ -39,6 +41,8 @@ class Modality:
     channels: int
     encoder: str
     weights: str | None = None
+    sha256: str = ""
+    network: str | None = None
     backbone: nn.Module | None = None
     tensor: np.ndarray | None = None
     lengths: np.ndarray | None = None
@@ -57,7 +61,7 @@ class Modality:
         if self.kind == "features":
             return StoredFeatures(**common)
         if self.kind in SOUND_KINDS:
-            return StoredSounds(**common, rate=int(self.info.rate), bands=self.px)
+            return StoredSounds(**common, rate=int(self.info.rate), bands=self.px, as_waves=is_of_transformers(self.encoder))
         if self.kind == "video":
             return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0)
         return StoredImages(**common, px=self.px)
@@ -78,6 +82,7 @@ class Modality:
             feature_dim=feature_dim,
             weights=Path(self.weights) if self.weights else None,
             fetch=fetch,
+            network=self.network,
         )
 
 
