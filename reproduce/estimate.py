@@ -1,6 +1,6 @@
 """The accuracy estimated without truth beside the true one; each set is left out of its own calibration.
 
-    SELFLABEL_DATA=... python -m reproduce.estimate [--refit]       # needs reproduce.frozen's weights package
+    SELFLABEL_DATA=... python -m reproduce.estimate [--refit]       # needs reproduce.lite0's weights package
 
 For every set the constants are fitted on all other sets, the accuracy is estimated, and its error recorded; sets whose items were
 shown to a network and sets of frozen features are separate. The last fit, on all sets, is what `evaluation/diagnostics.py` has.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reproduce.common import RESULTS, label_and_score, read_results, unpack, write_results
-from reproduce.frozen import ENCODER, lite0_weights
+from reproduce.lite0 import ENCODER, lite0_weights
 from selflabel.evaluation.diagnostics import Diagnostics, accuracy_from_confidence, accuracy_from_stability, fit_constants
 
 NAME = "estimated-accuracy"
