@@ -102,6 +102,16 @@ def test_agglomerative_and_spectral_clustering_keep_blobs_of_unequal_size(linkag
         assert accuracy(truth, found.labelling.labels) > 0.98
 
 
+@pytest.mark.parametrize("linkage", ["average", "ward"])
+def test_agglomerative_labels_are_those_of_scikit_learn(linkage):
+    from sklearn.cluster import AgglomerativeClustering
+
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    found = labelled(x, 7, "agglomerative", linkage=linkage).labelling
+    unit = found.features / np.linalg.norm(found.features, axis=1, keepdims=True)
+    assert accuracy(AgglomerativeClustering(7, linkage=linkage).fit_predict(unit), found.labels) == 1
+
+
 def test_spectral_labels_are_those_of_scikit_learn_on_the_same_graph(blobs):
     from sklearn.cluster import SpectralClustering
 

@@ -1,4 +1,4 @@
-"""Agglomerative clustering: the two nearest clusters are merged until K are left, by average linkage or Ward's, by scikit-learn.
+"""Agglomerative clustering: the two nearest clusters are merged until K are left, by average linkage or Ward's.
 
 Axes: N items, D features, K labels.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from selflabel.methods.label.baselines.voted import Voted, check_pairs_fit
 from selflabel.pretexts import PretextName
 
-PAIR_BYTES = 8  # half of the pairs, in float64, twice
+PAIR_BYTES = 16  # distances of all pairs in float32, and of half of them in float64, three times
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -46,9 +46,11 @@ class Agglomerative(Voted):
         return F.normalize(features.float(), dim=1)
 
     def cluster(self, x_ND: Tensor) -> Tensor:
-        from sklearn.cluster import AgglomerativeClustering
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
 
-        if len(x_ND) == 1:  # scikit-learn needs two items
+        if len(x_ND) == 1:
             return torch.zeros(1, dtype=torch.int64)
-        model = AgglomerativeClustering(self.clusters, linkage=self.options.linkage)
-        return torch.from_numpy(model.fit_predict(x_ND.cpu().numpy())).long()
+        distances = squareform(torch.cdist(x_ND, x_ND).cpu().numpy(), checks=False)
+        tree = linkage(distances, self.options.linkage)
+        return torch.from_numpy(fcluster(tree, self.clusters, "maxclust")).long() - 1
