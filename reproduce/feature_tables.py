@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -45,9 +46,8 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def overview(half: str, score: str = "accuracy") -> str:
+def overview(sets: Sets, score: str = "accuracy") -> str:
     """Methods by sets: the median of a score, the best of a set in bold; methods in the order of their mean rank."""
-    sets = sets_of(half)
     found = {name: medians(of_set, score) for name, of_set in sets.items()}
     ranks = mean_ranks(list(found.values()))
     rows = []
@@ -80,10 +80,10 @@ def mean_ranks(found: list[dict[str, float]]) -> dict[str, tuple[float, int]]:
     return {method: (mean(numbers), len(numbers)) for method, numbers in ranks.items()}
 
 
-def full_table(half: str) -> str:
+def full_table(sets: Sets) -> str:
     """Every set with all scores of all methods, best first."""
     parts = []
-    for name, of_set in sets_of(half).items():
+    for name, of_set in sets.items():
         rows = [method_row(of_set, method) for method in sorted(medians(of_set), key=lambda m: -medians(of_set)[m])]
         header = ["method", "accuracy", "worst, best run", "macro accuracy", "NMI", "ARI", "labels in use", "seconds", "runs"]
         parts.append(f"### {name}\n\n{of_set['what']}; {of_set['rows']:,} rows.\n\n{markdown(header, rows)}")
@@ -99,10 +99,10 @@ def method_row(of_set: dict[str, Any], method: str) -> list[str]:
     return [method, f"{median(accuracies):.3f}", ends, *scores, *sizes, str(len(accuracies))]
 
 
-def numbers_table(half: str) -> str:
+def numbers_table(sets: Sets) -> str:
     """The number of clusters found where K is left out."""
     rows = []
-    for name, of_set in sets_of(half).items():
+    for name, of_set in sets.items():
         found = [str(round(k)) for k in values(of_set, UNKNOWN, "labels")]
         others = [str(of_set.get("numbers", {}).get(other, "")) for other in ("HDBSCAN on UMAP", "largest eigengap")]
         rows.append([name, str(of_set["classes"]), ", ".join(found), *others])
@@ -112,9 +112,9 @@ def numbers_table(half: str) -> str:
 # ------------------------------------------------------------------------------------------------------------------- checks
 
 
-def checks(half: str, ours: str = OURS) -> str:
+def checks(sets: Sets, ours: str = OURS) -> str:
     """What is asked of the default method on a half of the suite, and what it does: a row each."""
-    sets = {name: of_set for name, of_set in sets_of(half).items() if values(of_set, ours) and rivals(of_set, ours)}
+    sets = {name: of_set for name, of_set in sets.items() if values(of_set, ours) and rivals(of_set, ours)}
     if not sets:
         return f"{ours} was not measured on this half."
     asked = (close_to_best, never_far_behind, first_in_rank, ahead_of_each, seeds_together, uneven_sets, number_found)
@@ -219,10 +219,9 @@ def yes(holds: bool) -> str:
 
 
 def tables() -> list[Callable[[], str]]:
-    """The tables of docs/suite.md, in their order."""
-    of_half = [lambda h=half: overview(h) for half in HALVES] + [lambda h=half: overview(h, "macro_accuracy") for half in HALVES]
-    checked = [lambda h=half: checks(h) for half in HALVES] + [lambda h=half: numbers_table(h) for half in HALVES]
-    return [*of_half, *checked, *(lambda h=half: full_table(h) for half in HALVES)]
+    """The tables of docs/suite.md, in their order: each of both halves."""
+    kinds = (overview, partial(overview, score="macro_accuracy"), checks, numbers_table, full_table)
+    return [lambda table=table, half=half: table(sets_of(half)) for table in kinds for half in HALVES]
 
 
 def print_tables() -> None:
