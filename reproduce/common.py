@@ -25,15 +25,26 @@ RESULTS = ROOT / "results"
 SCORES = ("accuracy", "nmi", "ari", "mean_entropy", "mean_max_purity", "n_clusters")
 
 
-def unpack(name: str, split: str = "all", limit: int | None = None) -> tuple[Path, dict[str, str]]:
-    """A real data set as a folder of files, and its truth, from the packs in SELFLABEL_DATA."""
+def data_folder() -> Path:
+    """The folder of real data sets, from SELFLABEL_DATA."""
     packs = os.environ.get("SELFLABEL_DATA")
     if not packs or not Path(packs, "unpack.py").is_file():
         raise SystemExit("set SELFLABEL_DATA to the folder of real data sets, which has an unpack.py")
+    return Path(packs)
+
+
+def unpack_files(name: str, split: str = "all", limit: int | None = None) -> Path:
+    """A real data set as a folder with the files in items/, and truth.csv beside it."""
     out = Path(tempfile.gettempdir()) / "selflabel-data" / f"{name}-{split}-{limit}"
     if not (out / "truth.csv").exists():
-        command = [sys.executable, str(Path(packs) / "unpack.py"), name, str(out), "--split", split]
+        command = [sys.executable, str(data_folder() / "unpack.py"), name, str(out), "--split", split]
         subprocess.run(command + (["--limit", str(limit)] if limit else []), check=True)
+    return out
+
+
+def unpack(name: str, split: str = "all", limit: int | None = None) -> tuple[Path, dict[str, str]]:
+    """A real data set as a folder of files, and its truth, from the packs in SELFLABEL_DATA."""
+    out = unpack_files(name, split, limit)
     return out / "items", read_truth(out / "truth.csv")
 
 

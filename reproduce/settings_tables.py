@@ -50,11 +50,12 @@ def label_flags() -> dict[str, str]:
 
 
 def method_tables() -> str:
-    """A table of options for every method; the baselines share theirs."""
+    """A table of options for every method; some baselines share theirs."""
     parts = [f"### {linked(name, name)}\n\n{options_table(entry.make.options_type)}" for name, entry in METHODS.items()]
-    names = ", ".join(linked(name, "baselines") for name in BASELINES)
-    kinds = {entry.make.options_type for entry in BASELINES.values()}
-    return "\n\n".join([*parts, *(f"### {names}\n\n{options_table(kind)}" for kind in kinds)])
+    by_kind: dict[Any, list[str]] = {}
+    for name, entry in BASELINES.items():
+        by_kind.setdefault(entry.make.options_type, []).append(linked(name, "baselines"))
+    return "\n\n".join([*parts, *(f"### {', '.join(names)}\n\n{options_table(kind)}" for kind, names in by_kind.items())])
 
 
 def linked(name: str, page: str) -> str:

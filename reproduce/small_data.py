@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.common import unpack
-from reproduce.frozen import features_of
+from reproduce.lite0 import features_of
 
 FILES = 2000  # of a real set that items are drawn from
 

@@ -1,6 +1,6 @@
 """How often the page's suggestions are right: runs with fewer clusters than classes, as many, and more.
 
-    SELFLABEL_DATA=... python -m reproduce.suggestions        # needs reproduce.frozen's weights package
+    SELFLABEL_DATA=... python -m reproduce.suggestions        # needs reproduce.lite0's weights package
 
 A suggested split is right where no class has nine tenths of the cluster, a suggested merge where both clusters have the same most
 frequent class. Splits are missing for clusters of which no class has two thirds, merges for classes that are in several clusters.
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.common import write_results
-from reproduce.frozen import ENCODER, features_of
+from reproduce.lite0 import ENCODER, features_of
 from selflabel.base.settings import make_settings
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.suggestions import suggest_merges, suggest_splits

@@ -13,6 +13,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean, median
 
+from reproduce import feature_tables
 from selflabel.evaluation.accuracy_models import model_of
 from selflabel.evaluation.diagnostics import Diagnostics
 from selflabel.evaluation.estimate import estimated_accuracy
@@ -326,6 +327,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         "README.md": [highlights_table],
         "docs/numbers.md": [numbers_table, small_sets_table, overview_table],
         "docs/field.md": [field_tables],
+        "docs/suite.md": feature_tables.tables(),
         **methods,
         "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],
         "docs/methods/selavi.md": [videos_table],

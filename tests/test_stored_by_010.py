@@ -25,7 +25,9 @@ from selflabel.methods import BASELINES, METHODS
 from selflabel.training.distributed import fast_bfloat16
 
 STORED = Path(__file__).parent / "fixtures" / "v010"
-FINISHED = [*METHODS, *BASELINES, "scan-pictures"]
+LATER = ("hdbscan", "agglomerative", "spectral")  # baselines that 0.1.0 did not have
+OF_010 = [name for name in (*METHODS, *BASELINES) if name not in LATER]
+FINISHED = [*OF_010, "scan-pictures"]
 CUT = [*METHODS, "scan-pictures"]
 KINDS = {"glyph": {"image": "glyph"}, "video": {"video": "video", "audio": "sound"}}
 
@@ -76,7 +78,7 @@ def test_a_stored_half_trained_run_resumes_to_the_labels_of_the_uncut_one(name, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [*METHODS, *BASELINES])
+@pytest.mark.parametrize("name", OF_010)
 def test_tensors_and_extra_state_have_the_names_they_had(name, kind):
     make = (METHODS | BASELINES)[name].make
     kinds = dict(list(KINDS[kind].items())[: make.max_modalities])

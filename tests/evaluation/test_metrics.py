@@ -45,10 +45,10 @@ def test_scores_do_not_depend_on_the_names_of_labels_or_the_order_of_items(value
 
 
 def test_score_has_the_agreed_names_and_none_without_truth():
-    names = ["n_items", "n_clusters", "accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"]
+    names = ["n_items", "n_clusters", "accuracy", "macro_accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"]
     scores = score(["a", "a", "b", "b"], [0, 0, 1, 1])
     assert list(scores) == names and scores["accuracy"] == scores["mean_max_purity"] == 1.0 and scores["mean_entropy"] == 0.0
-    assert list(score(None, [0, 1]).values()) == [2, 2] + [None] * 6
+    assert list(score(None, [0, 1]).values()) == [2, 2] + [None] * 7
     mixed = score(["a", "b", "b", "b"], [0, 0, 1, 1])
     assert mixed["mean_entropy"] == pytest.approx(np.log(2) / 2) and mixed["mean_max_purity"] == 0.75
 

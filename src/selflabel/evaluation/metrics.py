@@ -42,6 +42,20 @@ def accuracy(truth: Labels, labels: Labels) -> float:
     return float(table[hungarian(table)].sum() / table.sum())
 
 
+def class_accuracies(truth: Labels, labels: Labels) -> np.ndarray:
+    """(C,) the accuracy within each class, in sorted order of the classes, under the best one-to-one matching of all items.
+
+    Example:
+        >>> class_accuracies(["a", "a", "a", "b"], [0, 0, 1, 2]).round(2).tolist()
+        [0.67, 1.0]
+    """
+    table = contingency(encode_labels(truth), encode_labels(labels))
+    right = np.zeros(len(table))
+    classes, matched = hungarian(table)
+    right[classes] = table[classes, matched]
+    return right / table.sum(axis=1)
+
+
 def entropy(counts: np.ndarray) -> float:
     """Entropy of a distribution given as counts, in nats."""
     p = counts[counts > 0] / counts.sum()
@@ -81,20 +95,21 @@ def score(truth: Labels | None, labels: Labels) -> dict[str, float | int | None]
         labels: N labels.
 
     Returns:
-        n_items, n_clusters, accuracy, nmi, ami, ari, mean_entropy (nats) and mean_max_purity. The last two are of the true
-        classes within a cluster, averaged over clusters without weights (SeLaVi, section 4.1). Those that need truth are None
-        without it.
+        n_items, n_clusters, accuracy, macro_accuracy (mean over classes), nmi, ami, ari, mean_entropy (nats) and
+        mean_max_purity. The last two are of the true classes within a cluster, averaged over clusters without weights (SeLaVi,
+        section 4.1). Those that need truth are None without it.
     """
     label_codes = encode_labels(labels)
     sizes: dict[str, float | int | None] = {"n_items": len(label_codes), "n_clusters": int(label_codes.max(initial=-1)) + 1}
     if truth is None:
-        return sizes | dict.fromkeys(["accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"])
+        return sizes | dict.fromkeys(["accuracy", "macro_accuracy", "nmi", "ami", "ari", "mean_entropy", "mean_max_purity"])
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
     class_codes = encode_labels(truth)
     table = contingency(class_codes, label_codes).astype(float)
     return sizes | {
         "accuracy": accuracy(class_codes, label_codes),
+        "macro_accuracy": float(class_accuracies(class_codes, label_codes).mean()),
         "nmi": nmi_from_table(table),
         "ami": float(adjusted_mutual_info_score(class_codes, label_codes)),
         "ari": float(adjusted_rand_score(class_codes, label_codes)),

@@ -68,6 +68,13 @@ BASELINES: dict[str, Entry] = {
     "gaussian-mixture": Entry(baselines.GaussianMixture, "Gaussians with diagonal covariances", "seconds; nothing is trained"),
     "umap-kmeans": Entry(baselines.UmapKMeans, "McInnes et al., 2018, then k-means", "a minute for 10,000 items"),
     "umap-hdbscan": Entry(baselines.UmapHdbscan, "McInnes et al., 2018, then Campello et al., 2013", "a minute for 10,000 items"),
+    "hdbscan": Entry(baselines.Hdbscan, "density clusters (Campello et al., 2013)", "all pairs: seconds for 5,000 items"),
+    "agglomerative": Entry(
+        baselines.Agglomerative, "average linkage or Ward's (`linkage=ward`)", "all pairs: seconds for 5,000 items"
+    ),
+    "spectral": Entry(
+        baselines.Spectral, "Ng, Jordan & Weiss, 2002, on the neighbour graph; rounded by QR", "seconds; nothing is trained"
+    ),
 }
 
 

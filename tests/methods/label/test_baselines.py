@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from selflabel.assignment.neighbours import nearest
+from selflabel.assignment.spectral import cluster_qr, leading_eigenvectors, neighbour_graph
+from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.contract import Features, Task
 from selflabel.evaluation.metrics import accuracy
@@ -11,14 +14,15 @@ from selflabel.jobs.label import label
 from selflabel.jobs.predict import predict
 from selflabel.methods import BASELINES, METHODS
 from selflabel.methods.label.baselines import GaussianMixture, Options, assign_rest
+from selflabel.methods.label.baselines.voted import check_pairs_fit
 from selflabel.runs.run import Run
 
 by_umap = {name: pytest.param(name, marks=pytest.mark.slow) for name in BASELINES if name.startswith("umap")}  # numba compiles
 every_baseline = pytest.mark.parametrize("name", [by_umap.get(name, name) for name in BASELINES])
 
 
-def labelled(x, k, name, out=None):
-    return label(make_settings(source="array", clusters=k, method=name, device="cpu"), out, data=x)
+def labelled(x, k, name, out=None, **options):
+    return label(make_settings(source="array", clusters=k, method=name, device="cpu", options=options), out, data=x)
 
 
 def test_no_name_means_two_things():
@@ -87,3 +91,37 @@ def test_a_pretext_learns_first_and_its_network_serves_as_a_frozen_one(signs, tm
     again = label(frozen, None, data=x)["labelling"]
     about = learned - learned.mean(axis=0)  # frozen features are seen about their mean
     assert np.allclose(again.features, about / np.linalg.norm(about, axis=1).mean(), atol=2e-3)
+
+
+@pytest.mark.parametrize("linkage", ["average", "ward"])
+def test_agglomerative_and_spectral_clustering_keep_blobs_of_unequal_size(linkage):
+    rng = np.random.default_rng(0)
+    truth = rng.permutation(np.repeat([0, 1, 2, 3], [300, 100, 40, 20]))
+    x = (16 * np.eye(4, 12)[truth] + rng.normal(size=(len(truth), 12))).astype(np.float32)
+    for found in (labelled(x, 4, "agglomerative", linkage=linkage), labelled(x, 4, "spectral")):
+        assert accuracy(truth, found.labelling.labels) > 0.98
+
+
+@pytest.mark.parametrize("linkage", ["average", "ward"])
+def test_agglomerative_labels_are_those_of_scikit_learn(linkage):
+    from sklearn.cluster import AgglomerativeClustering
+
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    found = labelled(x, 7, "agglomerative", linkage=linkage).labelling
+    unit = found.features / np.linalg.norm(found.features, axis=1, keepdims=True)
+    assert accuracy(AgglomerativeClustering(7, linkage=linkage).fit_predict(unit), found.labels) == 1
+
+
+def test_spectral_labels_are_those_of_scikit_learn_on_the_same_graph(blobs):
+    from sklearn.cluster import SpectralClustering
+
+    x = torch.from_numpy(blobs(n=600)[0]) + 3 * torch.randn(600, 1, generator=torch.Generator().manual_seed(0))
+    graph = neighbour_graph(nearest(x, 10).rows)
+    model = SpectralClustering(5, affinity="precomputed", assign_labels="cluster_qr", random_state=0)
+    theirs = model.fit_predict(graph.toarray())
+    assert accuracy(theirs, cluster_qr(leading_eigenvectors(graph, 5, 0)[1])) > 0.99
+
+
+def test_more_pairs_than_fit_the_memory_are_a_sentence():
+    with pytest.raises(UserError, match=r"compares all pairs of the 10,000,000 items, .* take --method spectral"):
+        check_pairs_fit("agglomerative", 10_000_000, 8)

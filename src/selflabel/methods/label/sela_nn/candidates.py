@@ -26,7 +26,7 @@ from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merit import joint_merit, neighbour_joint
 from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
-from selflabel.assignment.spectral import labels_by_qr, neighbour_graph, spectral_directions, spectral_labels
+from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
 
 GRAPH_NEIGHBOURS = 10  # of the graph that is cut and of the judge's walks
 WIDER_NEIGHBOURS = 20  # of a second graph to start from
@@ -83,7 +83,7 @@ def start_labellings(x_ND: Tensor, neighbours_Nk: Tensor, directions_NK: np.ndar
     K, near = directions_NK.shape[1], neighbours_Nk[:, :GRAPH_NEIGHBOURS].contiguous()
     smooth = project(smooth_over_neighbours(x_ND.float() - x_ND.float().mean(dim=0), near, SMOOTHED), LINKED_DIMS).cpu().numpy()
     return [
-        labels_by_qr(directions_NK),
+        cluster_qr(directions_NK),
         linkage_labels(smooth, K, "average"),
         spectral_labels(neighbour_graph(neighbours_Nk[:, :WIDER_NEIGHBOURS]), K, seed),
         linkage_labels(smooth, K, "ward"),
@@ -129,7 +129,7 @@ def consensus_labellings(posteriors: Sequence[Tensor], neighbours_Nk: Tensor, K:
     near = neighbours_Nk[:, :GRAPH_NEIGHBOURS]
     directions = spectral_directions(neighbour_graph(near, agreement(posteriors, near)), K, seed)
     unit = F.normalize(torch.from_numpy(directions), dim=1)
-    return [labels_by_qr(directions), linkage_labels(unit.numpy(), K, "ward"), kmeans(unit, K, seed=seed)[1].long()]
+    return [cluster_qr(directions), linkage_labels(unit.numpy(), K, "ward"), kmeans(unit, K, seed=seed)[1].long()]
 
 
 def agreement(posteriors: Sequence[Tensor], neighbours_Nk: Tensor) -> Tensor:
@@ -195,7 +195,7 @@ def rank_numbers_of_clusters(neighbours_Nk: Tensor, directions_NK: np.ndarray) -
     """
     walks = judge_walks(neighbours_Nk)
     numbers = numbers_to_try(len(neighbours_Nk))
-    merits = [labelling_merit(labels_by_qr(directions_NK[:, :K]), walks, K) for K in numbers]
+    merits = [labelling_merit(cluster_qr(directions_NK[:, :K]), walks, K) for K in numbers]
     return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
 
 

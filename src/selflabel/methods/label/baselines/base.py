@@ -1,0 +1,73 @@
+"""What all baselines share: where their features come from, and a phase for a pretext.
+
+Axes: N items, D features, K labels.
+"""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+from torch import Tensor, nn
+
+from selflabel.base.schedules import epochs_for_budget
+from selflabel.contract import Method, Phase
+from selflabel.methods.option_types import PositiveInt
+from selflabel.pretexts import PretextName, make_pretext
+from selflabel.views import first_features, sound_features
+
+SHORT_RUN_ITEMS = 120_000  # items shown by a pretext in all
+DEFAULT_CLUSTERS = 10
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """Options of most baselines.
+
+    Attributes:
+        starts: starts of k-means or of the mixture, of which the best is reported.
+        pretext: what an encoder learns first; None uses first features. Given or pretrained features are used as they are.
+    """
+
+    starts: PositiveInt = 5
+    pretext: PretextName | None = None
+
+
+class FirstFeatures(nn.Module):
+    """First features as an encoder without parameters.
+
+    Args:
+        kind: kind of the items, as in `Task.kinds`.
+    """
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind, self.dim, self.px = kind, 0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sound_features(x, self.kind == "spoken") if self.kind in ("sound", "spoken") else first_features(x)
+
+
+class Baseline(Method):
+    """Features in, labels out."""
+
+    options_type: type = Options
+
+    def __init__(self, task, options: Options):
+        super().__init__(task, options)
+        self.clusters = task.n_clusters(DEFAULT_CLUSTERS)
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        m = self.task.modality
+        if self.options.pretext is not None and self.task.from_scratch:
+            self.encoders = encoders
+            self.pretext = make_pretext(self.options.pretext, encoders[m], self.task.n_items)
+        else:
+            self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.task.from_scratch else encoders
+
+    def phases(self) -> list[Phase]:
+        m, n = self.task.modality, self.task.n_items
+        if self.options.pretext is None or not self.task.from_scratch:
+            return []
+        default = epochs_for_budget(n, SHORT_RUN_ITEMS, 20, 120, self.task.gpu)
+        epochs = default if self.task.epochs is None else self.task.epochs
+        return [self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), epochs, n)]
