@@ -26,6 +26,15 @@ def test_the_judge_prefers_classes_to_labels_that_cut_or_merge_them(uneven):
     assert merits[0] > max(merits[1:3]) and merits[3] == 0
 
 
+def test_a_label_without_items_gets_half_of_a_cluster_and_the_right_one(uneven):
+    _, truth, rows = uneven
+    lost = torch.from_numpy(truth).clamp(max=2)  # the two smallest classes are one label
+    directions = candidates.graph_directions(rows, 4, 0)
+    best, labels = candidates.best_labelling([torch.zeros_like(lost), lost], rows, directions)
+    assert best == 1 and accuracy(truth, labels.numpy()) > 0.95
+    assert torch.equal(candidates.best_labelling([torch.from_numpy(truth)], rows, directions)[1], torch.from_numpy(truth))
+
+
 def test_every_family_of_starts_finds_classes_of_uneven_sizes(uneven):
     x, truth, rows = uneven
     starts = candidates.start_labellings(F.normalize(x, dim=1), rows, candidates.graph_directions(rows, 4, 0), 0)

@@ -36,6 +36,7 @@ MOST_LINKED = 5_000  # items whose distances are all computed; others get the la
 FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
 ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
 N_STARTS = 4
+MOST_SPLIT = 10  # largest clusters that are tried for a label without items
 BLOCK_ROWS = 4096
 FIT_ITERATIONS, FIT_DECAY = 30, 1e-3  # of L-BFGS, and the squared weights' factor in its loss
 
@@ -51,6 +52,41 @@ def judge_walks(neighbours_Nk: Tensor) -> Tensor:
 def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
     """The merit of a labelling into at most K labels, comparable between labellings and between numbers of labels."""
     return joint_merit(neighbour_joint(labels_N.cpu().long(), walks_Nk, K))
+
+
+def best_labelling(labellings: Sequence[Tensor], neighbours_Nk: Tensor, directions_NK: np.ndarray) -> tuple[int, Tensor]:
+    """The labelling of highest merit, each with all K labels in use.
+
+    Args:
+        labellings: (N,) int64 labels, 0 to K - 1.
+        neighbours_Nk: (N, k) int32 rows, nearest first.
+        directions_NK: (N, K) from `graph_directions`.
+
+    Returns:
+        Its place in the list, and its labels, which differ from those given only where some label had no items.
+    """
+    walks, K = judge_walks(neighbours_Nk), directions_NK.shape[1]
+    filled = [fill_empty_labels(labels, walks, directions_NK) for labels in labellings]
+    best = max(range(len(filled)), key=lambda i: labelling_merit(filled[i], walks, K))
+    return best, filled[best]
+
+
+def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, directions_NK: np.ndarray) -> Tensor:
+    """Give each label that no item has half of a cluster: of the largest ones, that whose two halves have the highest merit."""
+    K = directions_NK.shape[1]
+    unit = F.normalize(torch.from_numpy(directions_NK), dim=1)
+    for empty in (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist():
+        largest = torch.bincount(labels_N, minlength=K).topk(min(K, MOST_SPLIT))
+        splits = [split_cluster(labels_N, c, empty, unit) for n, c in zip(*(x.tolist() for x in largest)) if n > 1]
+        labels_N = max(splits, key=lambda labels: labelling_merit(labels, walks_Nk, K), default=labels_N)
+    return labels_N
+
+
+def split_cluster(labels_N: Tensor, cluster: int, new: int, x_ND: Tensor) -> Tensor:
+    """(N,) labels after one of two parts of a cluster, by k-means of its rows of x_ND, has got a new label."""
+    rows = (labels_N == cluster).nonzero()[:, 0]
+    part = kmeans(x_ND[rows.cpu()], 2, seed=0)[1].to(labels_N.device) == 1
+    return labels_N.index_fill(0, rows[part], new)
 
 
 # ------------------------------------------------------------------------------------------------------------- starts

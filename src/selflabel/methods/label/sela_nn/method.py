@@ -428,16 +428,14 @@ class SeLaNN(Method):
         Returns:
             The head, and whether its labels are those of the transport solve.
         """
-        K, rows = self.clusters, self.neighbours_Nk
-        walks = candidates.judge_walks(rows)
-        consensus = candidates.consensus_labellings(posteriors, rows, K, self.task.seed)
-        proposals = [*labels, *consensus, *self.starts_SN.long()]
-        merits = [candidates.labelling_merit(x, walks, K) for x in proposals]
-        best = max(range(len(proposals)), key=lambda i: merits[i])
-        if best < len(labels):
+        K, rows, seed = self.clusters, self.neighbours_Nk, self.task.seed
+        consensus = candidates.consensus_labellings(posteriors, rows, K, seed)
+        proposals = [*(x.cpu() for x in labels), *consensus, *self.starts_SN.cpu().long()]
+        best, found = candidates.best_labelling(proposals, rows, candidates.graph_directions(rows, K, seed))
+        if best < len(labels) and torch.equal(found, proposals[best]):
             return best, True
-        head, matched = candidates.match_head(proposals[best].to(rows.device), labels, K)
-        labels[head] = matched
+        head, matched = candidates.match_head(found, labels, K)
+        labels[head] = matched = matched.to(rows.device)
         for m, x in features.pooled.items():
             weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
             candidates.fit_linear_head(weight_KD, bias_K, x, matched)
