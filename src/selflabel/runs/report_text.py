@@ -5,8 +5,7 @@ The report may be of an older version, which lacks keys, or a stranger's, which 
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 ONE_HEAD = "this method has one head, and no others to agree with it"
 CLEAR, CLOSE = 0.1, 0.02  # lead of the best number of clusters over the next one: from where on it is clear, below which a tie
@@ -135,6 +134,6 @@ def candidates_of(numbers: dict[str, Any]) -> list[tuple[int, float]]:
     return [(int(k), float(merit)) for k, merit in pairs if is_number(k) and is_number(merit)]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value of a report is a number that can be printed as one."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < 1e12
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
