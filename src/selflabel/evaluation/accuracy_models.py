@@ -16,9 +16,9 @@ MODELS = {
     ),
     "sela-nn, views": AccuracyModel(
         indicators=("support", "stability"),
-        weights=(-1.6727, 0.3663, 1.04),
+        weights=(-1.6076, 0.3022, 1.0739),
         lowest=(0.671, 0.543),
-        band=1.175,
+        band=1.152,
         highest=0.99,
         items=250,
         items_per_cluster=25,
