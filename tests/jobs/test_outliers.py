@@ -16,7 +16,7 @@ from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.listing import list_rows
 from selflabel.gallery.summary import overview
 from selflabel.jobs.label import label
-from selflabel.jobs.outliers import rows_to_train_on
+from selflabel.jobs.outliers import typicality_before
 from selflabel.jobs.predict import load_model, predict, predictions_csv
 from selflabel.jobs.score import score_run
 from selflabel.runs.run import Run
@@ -74,8 +74,8 @@ def test_known_features_are_left_out_of_training_by_their_share():
         kind, tensor = "features", blobs_with_junk()
 
     prepared = type("P", (), {"first": Known, "modalities": {"image": Known}, "items": range(N + JUNK)})()
-    assert rows_to_train_on(prepared, None) is None
-    assert len(rows_to_train_on(prepared, 0.2)) == round(0.8 * (N + JUNK))
+    assert typicality_before(prepared, None) is None
+    assert len(typicality_before(prepared, 0.2).typical_rows) == round(0.8 * (N + JUNK))
 
 
 def test_labels_score_export_and_page_know_the_outliers(run, tmp_path):

@@ -19,7 +19,7 @@ from selflabel.contract import Method, Task
 from selflabel.decode.limits import Limits
 from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, rows_to_train_on
+from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
@@ -111,7 +111,8 @@ def label_into(
     timer = Timer()
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
     prepared = prepare_for(make, settings, device, callbacks, data, recorded, ranks)
-    kept = rows_to_train_on(prepared, settings.outliers)
+    typicality = typicality_before(prepared, settings.outliers)
+    kept = None if typicality is None else typicality.typical_rows
     trained_on = only_rows(prepared, kept)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
@@ -135,7 +136,7 @@ def label_into(
             dataset.encoders = method.encoders
             outcome = for_all_items(outcome, method, dataset, kept)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
-        outliers = find_outliers(outcome, torch.from_numpy(labelling.features), settings.outliers)
+        outliers = find_outliers(outcome, typicality, torch.from_numpy(labelling.features), settings.outliers)
         labelling = replace(labelling, outliers=outliers)
         fits = np.ones(len(labelling.labels), bool) if outliers is None else ~outliers
         seen = fit_seen(method, dataset, labelling.features, fits)

@@ -6,43 +6,61 @@ Axes: N items, M of them that are trained on, K labels.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from selflabel.assignment.outliers import MAX_SHARE, USUAL_SHARE, atypicality, fitting_nothing, outlier_share
+from selflabel.assignment.outliers import USUAL_SHARE, atypicality, fitting_nothing, outlier_share
 from selflabel.contract import Features, Method, Outcome
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.training.data import ResidentData
 
-AUTO = "auto"
-FEWEST = 20  # items; of fewer, all are trained on
+FEWEST = 20  # items; of fewer, none is an outlier
 
 
-def rows_to_train_on(prepared: Prepared, outliers: str | float | None) -> np.ndarray | None:
-    """The items (M,) without the least typical ones; None for all: no outliers were asked for, or features are not known yet."""
+@dataclass(frozen=True)
+class Typicality:
+    """How typical the items are.
+
+    Attributes:
+        scores: (N,) how untypical each is, on the scale of log-posteriors.
+        share: of outliers, as it was asked for or found.
+    """
+
+    scores: Tensor
+    share: float
+
+    @classmethod
+    def of(cls, features_ND: Tensor, outliers: str | float) -> Typicality:
+        """By features, for a share of outliers or "auto"; of few items none is an outlier."""
+        if len(features_ND) < FEWEST:
+            return cls(torch.zeros(len(features_ND)), 0.0)
+        if not isinstance(outliers, str):
+            return cls(atypicality(features_ND, outliers), outliers)
+        scores = atypicality(features_ND, USUAL_SHARE)
+        return cls(scores, outlier_share(scores))
+
+    @property
+    def typical_rows(self) -> np.ndarray:
+        """(M,) rows of the items without the share of the least typical ones, in order."""
+        count = round(self.share * len(self.scores))
+        return np.sort(self.scores.argsort(stable=True)[: len(self.scores) - count].numpy())
+
+
+def typicality_before(prepared: Prepared, outliers: str | float | None) -> Typicality | None:
+    """How typical the items are, where outliers are asked for and features are known before training; else None."""
     tensor = prepared.first.tensor
     is_known = len(prepared.modalities) == 1 and prepared.first.kind == "features"
-    if outliers is None or not is_known or tensor is None or len(prepared.items) < FEWEST:
+    if outliers is None or not is_known or tensor is None:
         return None
-    scores, share = scores_and_share(torch.from_numpy(np.array(tensor, np.float32)), outliers)
-    count = round(share * len(scores))
-    return np.sort(scores.argsort(stable=True)[: len(scores) - count].numpy()) if count else None
-
-
-def scores_and_share(features_ND: Tensor, outliers: str | float) -> tuple[Tensor, float]:
-    """(N,) how untypical each item is, and the share of outliers: as it was asked for, or found."""
-    if not isinstance(outliers, str):
-        return atypicality(features_ND, outliers), outliers
-    scores = atypicality(features_ND, USUAL_SHARE)
-    return scores, min(MAX_SHARE, outlier_share(scores))
+    return Typicality.of(torch.from_numpy(np.array(tensor, np.float32)), outliers)
 
 
 def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
     """A set of features with these rows only; None is all of it."""
-    if rows is None:
+    if rows is None or len(rows) == len(prepared.items):
         return prepared
     modalities = {m: only_rows_of(modality, rows) for m, modality in prepared.modalities.items()}
     return Prepared(prepared.items.take(rows.tolist()), modalities)
@@ -64,7 +82,7 @@ def for_all_items(outcome: Outcome, method: Method, data: ResidentData, rows: np
         data: all N items.
         rows: that were trained on.
     """
-    if rows is None:
+    if rows is None or len(rows) == data.n_items:
         return outcome
     predicted = method.predict(Features({m: data.features(m) for m in data.stored}, data.present)).log_probs
     trained = torch.from_numpy(rows)
@@ -79,17 +97,19 @@ def for_all_items(outcome: Outcome, method: Method, data: ResidentData, rows: np
     return replace(outcome, labels=labels, probabilities=probabilities)
 
 
-def find_outliers(outcome: Outcome, features_ND: Tensor, outliers: str | float | None) -> np.ndarray | None:
+def find_outliers(
+    outcome: Outcome, known: Typicality | None, features_ND: Tensor, outliers: str | float | None
+) -> np.ndarray | None:
     """(N,) bool, the items that fit no cluster; None where that was not asked for.
 
     Args:
         outcome: of all items.
-        features_ND: (N, D) of the finished run.
+        known: how typical they are, where that was known before training.
+        features_ND: (N, D) of the finished run, which say it where it was not.
         outliers: "auto", their share, or None.
     """
     if outliers is None:
         return None
-    if len(features_ND) < FEWEST:
-        return np.zeros(len(features_ND), bool)
-    scores, share = scores_and_share(features_ND, outliers)
-    return fitting_nothing((outcome.probabilities.float() + 1e-8).log().cpu(), scores, share).numpy()
+    typicality = known or Typicality.of(features_ND, outliers)
+    log_posteriors = (outcome.probabilities.float() + 1e-8).log().cpu()
+    return fitting_nothing(log_posteriors, typicality.scores, typicality.share).numpy()
