@@ -179,7 +179,14 @@ def test_sounds_are_labelled_by_a_model_of_transformers_and_predicted_without_it
     text = transformers.ClapTextConfig(**small)
     parts = {"text_config": text.to_dict(), "audio_config": audio.to_dict()}
     net = transformers.AutoModel.from_config(transformers.ClapConfig(**parts, projection_dim=12))
-    shown = {"feature_size": 16, "sampling_rate": 8000, "fft_window_size": 256, "hop_length": 120, "max_length_s": 1}
+    shown = {
+        "feature_size": 16,
+        "sampling_rate": 8000,
+        "fft_window_size": 256,
+        "hop_length": 120,
+        "max_length_s": 1,
+        "truncation": "rand_trunc",
+    }
     net.save_pretrained(tmp_path / "clap")
     transformers.ClapFeatureExtractor(**shown).save_pretrained(tmp_path / "clap")
     (tmp_path / "sounds").mkdir()

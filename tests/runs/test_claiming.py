@@ -1,5 +1,7 @@
 """A run folder reserved for one process: what is there is resumed, replaced or refused."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,21 @@ def test_an_unfinished_run_is_resumed_as_it_is_and_replaced_on_request(tmp_path)
     run = begun(tmp_path / "begun", **full)
     assert claim(run, resume=True) == ["run.toml", "skipped.csv"]
     assert claim(run, overwrite=True) == []
+
+
+def test_an_unfinished_run_goes_on_with_auto_with_what_auto_chose_and_with_weights_that_moved(tmp_path):
+    fixed = make_settings(source="photos", clusters=3, encoder="image=frozen:timm:x", weights="elsewhere.safetensors")
+    for encoder, digest, others in (
+        ("resnet9", {}, ["auto", "scratch"]),
+        ("frozen:timm:x", {"weights_sha256": "0"}, ["auto", fixed]),
+    ):
+        run = Run(tmp_path / encoder[:6])
+        write_start(run.folder, {"settings": asdict(SETTINGS), "worked_out": {"image": {"encoder": encoder} | digest}})
+        for other in others:
+            again = other if isinstance(other, type(SETTINGS)) else make_settings(source="photos", clusters=3, encoder=other)
+            assert claim(run, resume=True, settings=again) == ["run.toml", "skipped.csv"]
+        with pytest.raises(UserError, match="encoder: auto, now conv4"):
+            claim(run, resume=True, settings=make_settings(source="photos", clusters=3, encoder="conv4"))
 
 
 def test_other_things_are_never_mixed_in_or_deleted(tmp_path):

@@ -107,7 +107,10 @@ def finetune(
     """
     model = load_model(run, device)
     if any(m.px == 0 or m.backbone is not None for m in model.modalities.values()):
-        raise UserError(f"{run.folder}: its features are fixed, nothing is to be tuned; use --papers for linear layers.")
+        raise UserError(
+            f"{run.folder}: its features are fixed, nothing is to be tuned; use --papers for linear layers, or label with "
+            "--encoder scratch."
+        )
     prepared = model.prepare(source or run.place, callbacks or Callbacks(), run.settings.get("follow_links", False))
     paths = prepared.items.paths
     rows = np.array([i for i, path in enumerate(paths) if path in classes], np.int64)
