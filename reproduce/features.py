@@ -99,10 +99,23 @@ class Results:
         self.sets[name] = self.sets.get(name, {"methods": {}}) | head
         return self.sets[name]
 
+    def refresh(self, name: str) -> None:
+        """Take in what other processes wrote in the meantime."""
+        head = {key: value for key, value in self.sets[name].items() if key != "methods"}
+        self.sets = read_results(self.name).get("sets", {})
+        self.sets[name] = self.sets.get(name, {"methods": {}}) | head
+
     def add(self, name: str, variant: str, row: dict[str, Any]) -> None:
         """Put a row in place of that of the same seed."""
+        self.refresh(name)
         rows = [r for r in self.sets[name]["methods"].get(variant, []) if r["seed"] != row["seed"]]
         self.sets[name]["methods"][variant] = sorted([*rows, row | {"commit": self.commit}], key=lambda r: r["seed"])
+        self.write()
+
+    def add_numbers(self, name: str, found: dict[str, int]) -> None:
+        """Put in how many clusters other ways find."""
+        self.refresh(name)
+        self.sets[name]["numbers"] = found
         self.write()
 
     def write(self) -> None:
@@ -128,8 +141,7 @@ def run_set(name: str, options: argparse.Namespace) -> None:
         results.add(name, variant, row)
         print(name, variant, {k: v for k, v in row.items() if k not in ("signs", "estimated_accuracy")}, flush=True)
     if options.numbers and "numbers" not in results.of(name, y):
-        results.sets[name]["numbers"] = numbers(x)
-        results.write()
+        results.add_numbers(name, numbers(x))
 
 
 def parse_options() -> argparse.Namespace:
