@@ -4,6 +4,7 @@
 """
 
 from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, to_channels_last
+from selflabel.encoders.joined import JoinedBackbones, JoinedFeatures, names_of_parts
 from selflabel.encoders.registry import (
     CLIP_ENCODERS,
     ENCODERS,
@@ -24,6 +25,8 @@ __all__ = [
     "Encoder",
     "EncoderEntry",
     "GivenFeatures",
+    "JoinedBackbones",
+    "JoinedFeatures",
     "accepts_px",
     "check_encoder",
     "feature_dim",
@@ -31,6 +34,7 @@ __all__ = [
     "load_weights",
     "make_clip_encoder",
     "make_encoder",
+    "names_of_parts",
     "timm_px",
     "to_channels_last",
 ]

@@ -19,6 +19,7 @@ from selflabel.decode.limits import Limits
 from selflabel.jobs.build import make_method, make_options, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Prepared, prepare
+from selflabel.jobs.prepare.spaces import weigh_spaces
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
 from selflabel.methods import find_method
@@ -105,6 +106,7 @@ def label_into(
     """See `label`; the run folder is this process's own."""
     timer = Timer()
     prepared = prepare_for(make, settings, device, callbacks, data)
+    prepared = weigh_spaces(prepared, settings.clusters, settings.seed, callbacks.say)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
     task = make_task(settings, prepared, device)
@@ -147,9 +149,15 @@ def begin(
     """Write what is known before training: the settings, what was skipped, and where the items are."""
     if has_files:
         check_same_items(run.folder, prepared.items)
-    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped)
-    if has_files and not record_source(run.folder, prepared.items, settings.source):
+    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped, prepared.items.missing)
+    if has_files and not record_source(run.folder, prepared.items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
+
+
+def places_of(settings: Settings) -> list[str]:
+    """All that the items of a run were read from."""
+    names = [settings.source] if isinstance(settings.source, str) else list(settings.source)
+    return [*names, *([settings.items] if settings.items else [])]
 
 
 def prepare_for(make: type[Method], settings: Settings, device: torch.device, callbacks: Callbacks, data: Any) -> Prepared:
@@ -158,6 +166,7 @@ def prepare_for(make: type[Method], settings: Settings, device: torch.device, ca
     return prepare(
         settings.source if data is None else data,
         device,
+        files=settings.items,
         method=settings.method,
         max_modalities=make.max_modalities,
         modality=settings.modality,

@@ -17,6 +17,7 @@ from selflabel.base.tensor_files import write_tensors
 from selflabel.contract import Method, Task
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.runs.pictures import tile_reader
 from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report
@@ -48,7 +49,8 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     info = modality.info
     shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
     scale = info.scale.as_record() if info.scale else {}
-    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale
+    several = {name: list(getattr(modality, name)) for name in ("files", *SPACES) if getattr(modality, name)}
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | several
 
 
 def write_run(run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any]) -> None:

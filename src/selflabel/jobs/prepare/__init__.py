@@ -13,13 +13,12 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
-from selflabel.encoders import FROZEN
+from selflabel.encoders import FROZEN, JoinedBackbones
 from selflabel.items import Items, open_items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.choices import (
     backbone_name,
     choose_encoder,
-    choose_px,
     is_frozen,
     storage_format,
     stored_px,
@@ -29,6 +28,7 @@ from selflabel.jobs.prepare.choices import (
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
+from selflabel.jobs.prepare.spaces import plan_modality
 from selflabel.training.distributed import Ranks
 
 __all__ = ["Modality", "Prepared", "prepare"]
@@ -38,6 +38,7 @@ def prepare(
     source: Any,
     device: torch.device,
     *,
+    files: str | None = None,
     method: str = "",
     max_modalities: int = 1,
     modality: str | None = None,
@@ -60,6 +61,7 @@ def prepare(
     Args:
         source: whatever `open_items` takes.
         device: where a fixed backbone runs; a GPU gets larger networks and views.
+        files: of the rows of features, as in `open_items`.
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
@@ -71,7 +73,7 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_items(source, follow_links)
+    opened = open_items(source, follow_links, files)
     for note in opened.notes:
         callbacks.say(note)
     items = select_modalities(opened, modality, max_modalities, method, callbacks)
@@ -83,11 +85,12 @@ def prepare(
         callbacks.say(note)
     if items.are_features:
         choose_encoder(requested[first], infos["image"], preset, device)
-        return Prepared(items, {"image": Modality(infos["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
+        features = Modality(infos["image"], 0, 0, FROZEN, files=tuple(items.blobs), tensor=np.asarray(items.array))
+        return Prepared(items, {"image": replace(features, space_dims=items.space_dims)})
     plans = {}
     for m, info in infos.items():
-        name, file = choose_encoder(requested[m], info, preset, device), value_for_modality(weights or "", m, first) or None
-        plans[m] = Modality(info, choose_px(px, info, name, preset, device), info.channels, name, file)
+        file = value_for_modality(weights or "", m, first) or None
+        plans[m] = plan_modality(info, requested[m], file, px, preset, device)
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
@@ -117,5 +120,7 @@ def encode(modality: Modality, name: str, seed: int, device: torch.device, folde
     backbone = modality.make_encoder().to(device).eval()
     data = Prepared(Items("", []), {name: modality}).dataset(device, Ranks(), 0)
     key = f"{backbone_name(modality.encoder)}|{modality.px}" + (f"|{modality.info.frames}" if modality.info.frames else "")
+    key += f"|{modality.sides}" if modality.sides else ""
     features = frozen_features(backbone, data, name, folder, key, callbacks)
-    return replace(modality, tensor=features, backbone=backbone, index=None)
+    dims = tuple(backbone.dims) if isinstance(backbone, JoinedBackbones) else ()
+    return replace(modality, tensor=features, backbone=backbone, index=None, space_dims=dims)
