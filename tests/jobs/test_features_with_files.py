@@ -27,7 +27,7 @@ def folder(tmp_path):
     np.save(tmp_path / "noise.npy", rng.normal(size=(N, 9)))
     (tmp_path / "photos").mkdir()
     for i, y in enumerate(CLASSES):
-        pixels = np.full((12, 12, 3), 40 * y, np.uint8) + rng.integers(0, 9, (12, 12, 3), np.uint8)
+        pixels = np.full((12, 12, 3), (200, 40 * y, 90), np.uint8) + rng.integers(0, 9, (12, 12, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{i:02d}.png")
     return tmp_path
 

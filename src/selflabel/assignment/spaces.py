@@ -2,15 +2,17 @@
 
 The rows of all spaces stand side by side, each space times a weight, so that similarities of items are the weighted sum of those
 in each. Shares are judged by how clustered such rows are: the information I (I / H) between the labels of neighbours
-(`assignment.merit`), in labels that spectral clustering finds, less that in rows of a Gaussian of the same covariance. Without
-this difference a space of few directions would win, such as one of colours: neighbours agree there whatever the labels are. The
-difference is the gap statistic (Tibshirani, Walther & Hastie, 2001) with another measure and another reference.
+(`assignment.merit`), in labels that spectral clustering finds, adjusted for what it is in rows of a Gaussian of the same
+covariance. Unadjusted, a space of few directions would win, such as one of colours: neighbours agree there whatever the labels
+are. The reference is that of the gap statistic (Tibshirani, Walther & Hastie, 2001), the adjustment that of the adjusted Rand
+index.
 
 Axes: N items, D features, S spaces.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +26,7 @@ SAMPLE = 3000  # items by which spaces are judged
 FEWEST = 60  # below so many they are not judged
 TINY = 1e-6
 NEIGHBOURS = 15
+STARTS = 3  # of k-means in the spectral embedding
 SHARES = (0.1, 0.25, 0.5)  # that a further space may have
 LEAST_GAIN = 1.05  # by which it must be better with a further space
 
@@ -84,17 +87,19 @@ def join(spaces: Sequence[Tensor], shares: Tensor) -> Tensor:
 
 
 def clusteredness(x_ND: Tensor, K: int, seed: int) -> float:
-    """The information between the labels of neighbours, in nats, less that in a Gaussian of the same covariance."""
-    generator = torch.Generator().manual_seed(seed)
+    """The information between the labels of neighbours, adjusted for chance: 1 for K labels that all neighbours share, 0 for what
+    rows of a Gaussian of the same covariance have.
+    """
     centred = x_ND - x_ND.mean(dim=0)
-    draws = torch.randn(len(x_ND), len(x_ND), generator=generator).to(x_ND)
-    return neighbour_information(centred, K, seed) - neighbour_information(draws @ centred, K, seed)
+    draws = torch.randn(len(x_ND), len(x_ND), generator=torch.Generator().manual_seed(seed)).to(x_ND)
+    found, by_chance = (neighbour_information(rows, K, seed) for rows in (centred, draws @ centred))
+    return (found - by_chance) / max(math.log(K) - by_chance, TINY)
 
 
 def neighbour_information(x_ND: Tensor, K: int, seed: int) -> float:
     """I (I / H) between an item's label and its neighbours', in nats, of K labels by spectral clustering."""
     rows = nearest(x_ND, NEIGHBOURS).rows
-    labels = kmeans(spectral_embedding(rows.int(), K, seed), K, seed=seed)[1]
+    labels = kmeans(spectral_embedding(rows.int(), K, seed), K, seed=seed, n_init=STARTS)[1]
     return joint_merit(neighbour_joint(labels, rows, K), power=1)
 
 
