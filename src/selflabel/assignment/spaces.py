@@ -31,6 +31,12 @@ SHARES = (0.1, 0.25, 0.5)  # that a further space may have
 LEAST_GAIN = 1.05  # by which it must be better with a further space
 
 
+def sample_rows(n_items: int) -> Tensor:
+    """(M,) int64 rows of at most SAMPLE items, evenly spread."""
+    count = min(SAMPLE, n_items)
+    return torch.arange(count) * (n_items - 1) // max(1, count - 1)
+
+
 def space_shares(spaces: Sequence[Tensor], K: int, seed: int) -> list[float]:
     """The share that each space has in the similarities of items.
 
@@ -38,7 +44,7 @@ def space_shares(spaces: Sequence[Tensor], K: int, seed: int) -> list[float]:
     clustered, or none.
 
     Args:
-        spaces: (N, D) features of each.
+        spaces: (N, D) features of each, of some thousand items (`sample_rows`): time and memory grow with their square.
         K: number of clusters, about.
         seed: of the clusterings.
 
@@ -55,16 +61,13 @@ def space_shares(spaces: Sequence[Tensor], K: int, seed: int) -> list[float]:
     N, S = len(spaces[0]), len(spaces)
     if N < FEWEST:
         return [1 / S] * S
-    rows = torch.linspace(0, N - 1, min(SAMPLE, N)).long()
-    sample = [scaled_rows(x[rows]) for x in spaces]
-    even = [x / spread_of(x).sqrt() for x in sample]
-    return best_shares(even, min(K, len(rows) // NEIGHBOURS), seed).tolist()
+    even = [x / spread_of(x).sqrt() for x in map(scaled_rows, spaces)]
+    return best_shares(even, min(K, N // NEIGHBOURS), seed).tolist()
 
 
 def space_weights(spaces: Sequence[Tensor], shares: Sequence[float]) -> list[float]:
     """What the scaled rows of each space are multiplied with, so that it has its share: the root of share over spread."""
-    rows = torch.linspace(0, len(spaces[0]) - 1, min(SAMPLE, len(spaces[0]))).long()
-    return [float((share / spread_of(scaled_rows(x[rows]))).sqrt()) for x, share in zip(spaces, shares)]
+    return [float((share / spread_of(scaled_rows(x))).sqrt()) for x, share in zip(spaces, shares)]
 
 
 def best_shares(spaces: Sequence[Tensor], K: int, seed: int) -> Tensor:

@@ -106,7 +106,7 @@ def label_into(
     """See `label`; the run folder is this process's own."""
     timer = Timer()
     prepared = prepare_for(make, settings, device, callbacks, data)
-    prepared = weigh_spaces(prepared, settings.clusters, settings.seed, callbacks.say)
+    prepared = weigh_spaces(prepared, settings.clusters, settings.seed, callbacks)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
     task = make_task(settings, prepared, device)

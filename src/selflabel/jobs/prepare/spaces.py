@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from selflabel.assignment.spaces import space_shares, space_weights
+from selflabel.assignment.spaces import sample_rows, space_shares, space_weights
 from selflabel.base.errors import UserError
 from selflabel.decode.look import MediaInfo
 from selflabel.encoders import names_of_parts
+from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.choices import choose_encoder, choose_px
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 
@@ -48,30 +49,34 @@ def check_weights(weights: str | None, names: Sequence[str]) -> None:
         )
 
 
-def weigh_spaces(prepared: Prepared, clusters: int | None, seed: int, say: Callable[[str], None]) -> Prepared:
+def weigh_spaces(prepared: Prepared, clusters: int | None, seed: int, callbacks: Callbacks) -> Prepared:
     """The set with the weight of each feature space, decided without truth, where there are several.
 
     Args:
         prepared: the set.
         clusters: K as asked for; None where it was left to the method.
         seed: of the clusterings by which spaces are judged.
-        say: called with a sentence on the shares.
+        callbacks: progress, and a sentence on the shares.
     """
     modalities = dict(prepared.modalities)
     for m, modality in prepared.modalities.items():
         if modality.space_dims:
+            callbacks.on_progress("weighing the feature spaces", 0, 0)
             spaces = spaces_of(modality)
             shares = space_shares(spaces, clusters or DEFAULT_K, seed)
             modalities[m] = replace(modality, space_weights=tuple(space_weights(spaces, shares)))
-            say(shares_text(shares))
+            callbacks.say(shares_text(shares))
     return Prepared(prepared.items, modalities)
 
 
 def spaces_of(modality: Modality) -> list[torch.Tensor]:
-    """(N, D) features of each space."""
-    x = np.asarray(modality.tensor, np.float32)
-    ends = np.cumsum(modality.space_dims)[:-1]
-    return [torch.from_numpy(np.ascontiguousarray(space)) for space in np.split(x, ends, axis=1)]
+    """(M, D) features of each space, of a sample of the items that have the modality."""
+    assert modality.tensor is not None
+    n, lengths = len(modality.tensor), modality.lengths
+    present = np.arange(n) if lengths is None else np.flatnonzero(lengths > 0)
+    rows = present[sample_rows(len(present)).numpy()]
+    sample = torch.from_numpy(np.asarray(modality.tensor[rows], np.float32))
+    return list(sample.split(modality.space_dims, dim=1))
 
 
 def shares_text(shares: Sequence[float]) -> str:
