@@ -54,11 +54,19 @@ def test_features_are_shown_exported_and_predicted_as_the_files_of_their_rows(fo
     assert len(list((folder / "out").rglob("*.png"))) == N - 1
     predicted = predict(run, str(folder / "x.npy"), "cpu", files=str(folder / "list.txt"))
     assert predicted.paths == names and np.array_equal(predicted.labels, run.raw_labels["label"].to_numpy())
-    (folder / "photos").rename(folder / "moved")
-    (folder / "moved" / "photos").mkdir()
-    for file in (folder / "moved").glob("*.png"):
-        file.rename(folder / "moved/photos" / file.name)
+    (folder / "moved").mkdir()
+    (folder / "photos").rename(folder / "moved/photos")
     assert run.source(str(folder / "moved")).source.blobs(4)["image"].file.startswith(str(folder / "moved"))
+
+
+def test_with_a_network_the_files_of_a_table_of_features_are_labelled(folder):
+    lines = [f'photos/{i:02d}.png,"[1, {i}]"' for i in range(N)]
+    (folder / "t.csv").write_text("\n".join(["path,embedding", *lines]))
+    save_file(make_encoder("conv4", 3, 12).state_dict(), folder / "conv4.safetensors")
+    words = {"encoder": "frozen:conv4", "weights": str(folder / "conv4.safetensors")}
+    run = label_into(folder, str(folder / "t.csv"), **words)
+    assert run.modalities["image"]["encoder"] == "frozen:conv4"
+    assert np.array_equal(predict(run, str(folder / "t.csv"), "cpu").labels, run.raw_labels["label"].to_numpy())
 
 
 def test_a_run_is_not_resumed_with_other_features(folder):

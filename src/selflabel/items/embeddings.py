@@ -47,7 +47,9 @@ def with_vectors(items: Items, vectors: Sequence[np.ndarray | None], column: str
     rows = [row for row in range(len(items)) if row not in unusable]
     if not rows:
         raise UserError(f"{items.source}: no row of its column {column!r} can be used; mend the features first.")
-    notes = [f"{items.source}: labelled by its column {column!r}, of {dim:,} numbers; without that column the files are labelled"]
+    notes = [
+        f"{items.source}: has a column {column!r} of {dim:,} numbers, by which rows are labelled unless --encoder names a network"
+    ]
     taken = items.take(rows, [(items.paths[row], reason) for row, reason in unusable.items()]).noting([], notes)
     missing = [(items.paths[row], unfound[row]) for row in rows if row in unfound]
     return features_of(taken, np.stack([vector for vector in map(vectors.__getitem__, rows) if vector is not None]), missing)

@@ -156,6 +156,11 @@ class Items:
         """The table with these modalities only."""
         return self if self.array is not None else replace(self, blobs={m: self.blobs[m] for m in modalities})
 
+    @property
+    def without_features(self) -> Items:
+        """The files of features, as items that are labelled by their files."""
+        return replace(self, array=None, space_dims=(), missing=[])
+
     def take(self, rows: list[int], skipped: list[tuple[str, str]] | None = None) -> Items:
         """The table with these rows only, in this order; `skipped` is added to what was skipped before."""
         if len(rows) == len(self) and not skipped:

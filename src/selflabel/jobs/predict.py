@@ -134,6 +134,8 @@ class Model:
     def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | None = None) -> Prepared:
         """The source's items, prepared as the run's were."""
         items = open_items(source, follow_links, files)
+        if items.are_features and items.blobs and not self.takes_features:
+            items = items.without_features
         for note in items.notes:
             callbacks.say(note)
         if items.are_features != self.takes_features or not set(self.modalities) & set(items.modalities):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
-from selflabel.items.beside import names_of_spaces
+from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.expand import exists, expand
 from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
@@ -136,8 +136,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
     """A source whose items are looked up by their paths. Raises UserError where it is not there."""
     if not is_there(place):
         raise lost(place)
-    if Path(place).is_dir():
-        return FolderSource(Path(place), paths, with_sound, follow)
+    if Path(place).is_dir() or Path(place).suffix.lower() == LIST_ENDING:
+        return FolderSource(Path(place) if Path(place).is_dir() else Path(place).parent, paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
         if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):

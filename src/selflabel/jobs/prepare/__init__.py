@@ -74,6 +74,8 @@ def prepare(
     """
     callbacks = callbacks or Callbacks()
     opened = open_items(source, follow_links, files)
+    if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
+        opened = opened.without_features
     for note in opened.notes:
         callbacks.say(note)
     items = select_modalities(opened, modality, max_modalities, method, callbacks)
