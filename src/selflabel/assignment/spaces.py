@@ -28,7 +28,7 @@ TINY = 1e-6
 NEIGHBOURS = 15
 STARTS = 3  # of k-means in the spectral embedding
 SHARES = (0.1, 0.25, 0.5)  # that a further space may have
-LEAST_GAIN = 1.05  # by which it must be better with a further space
+LEAST_GAIN = 1.1  # by which it must be better with a further space
 
 
 def sample_rows(n_items: int) -> Tensor:
