@@ -28,7 +28,7 @@ def confirm_source(run: Run, source: str | None) -> None:
     from selflabel.runs.opening import is_there, locate
     from selflabel.runs.origin import Origin, read_origin, sign
 
-    name = str(run.settings.get("source", ""))
+    name = run.place_of_files
     if source is not None and not is_there(source):
         raise UserError(f"--source {source}: there is no such file or folder.")
     if name in EMBEDDED or read_origin(run.folder) is not None:

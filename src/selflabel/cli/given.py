@@ -8,7 +8,7 @@ from typing import Any
 from selflabel.cli.app import one_or_several
 
 SETTINGS = (
-    "source", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache",
+    "source", "items", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache",
     "labels", "outliers", "follow_links",
 )  # fmt: skip
 

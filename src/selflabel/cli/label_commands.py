@@ -16,6 +16,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ItemFiles,
     LabelSource,
     Seed,
     Source,
@@ -58,6 +59,7 @@ def demo(
 def label(
     context: typer.Context,
     source: LabelSource = None,
+    items: ItemFiles = None,
     clusters: Annotated[
         int | None,
         typer.Option(

@@ -15,6 +15,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ItemFiles,
     MovedTo,
     Raw,
     RunFolder,
@@ -34,6 +35,7 @@ from selflabel.exports import format_names
 def predict(
     run: RunFolder,
     source: Source,
+    items: ItemFiles = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -53,7 +55,7 @@ def predict(
 
         opened = open_run(run)
         places = one_or_several(source)
-        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links)
+        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items

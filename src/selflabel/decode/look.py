@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -83,7 +83,8 @@ def inspect_items(items: Items, modality: str = "image", look: Look = Look()) ->
         MediaInfo(kind='glyph', short_px=8, channels=1, seconds=0.0, rate=0, frames=0, scale=None, notes=())
     """
     if items.are_features:
-        return MediaInfo("features")
+        shown = inspect_images(replace(items, array=None), look) if "image" in items.blobs else None
+        return MediaInfo("features", scale=shown.scale if shown else None)
     if modality == "video":
         return inspect_videos(items.blobs["video"], look)
     if modality == "audio":

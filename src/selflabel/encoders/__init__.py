@@ -6,6 +6,7 @@
 from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, to_channels_last
 from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf import Network, folder_of, read_network
+from selflabel.encoders.joined import JoinedBackbones, JoinedFeatures, names_of_parts
 from selflabel.encoders.pretrained import Automatic, Weights, automatic_for, fetch_automatic, is_of, is_pretrained, weights_of
 from selflabel.encoders.registry import (
     CLIP_ENCODERS,
@@ -29,6 +30,8 @@ __all__ = [
     "Encoder",
     "EncoderEntry",
     "GivenFeatures",
+    "JoinedBackbones",
+    "JoinedFeatures",
     "Network",
     "Weights",
     "accepts_px",
@@ -43,6 +46,7 @@ __all__ = [
     "load_weights",
     "make_clip_encoder",
     "make_encoder",
+    "names_of_parts",
     "read_network",
     "timm_px",
     "to_channels_last",

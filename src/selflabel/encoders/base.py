@@ -92,15 +92,22 @@ class GivenFeatures(nn.Module):
 
     def fit(self, features_ND: Tensor) -> GivenFeatures:
         """Set the mean and the mean length from all rows (N, D)."""
-        blocks, n = features_ND.split(SUM_BLOCK), len(features_ND)
-        self.mean.copy_(torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / n)
-        length = sum(float((block.float() - self.mean).norm(dim=1).double().sum()) for block in blocks) / n
-        self.scale.fill_(length if length > 0 else 1.0)
+        mean, length = mean_and_length(features_ND)
+        self.mean.copy_(mean)
+        self.scale.fill_(length)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim) features, centred and scaled."""
         return (x.float() - self.mean) / self.scale
+
+
+def mean_and_length(features_ND: Tensor) -> tuple[Tensor, float]:
+    """(D,) mean row, and the mean length of rows without it; 1 where all rows are equal."""
+    blocks, n = features_ND.split(SUM_BLOCK), len(features_ND)
+    mean = (torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / n).float()
+    length = sum(float((block.float() - mean).norm(dim=1).double().sum()) for block in blocks) / n
+    return mean, length if length > 0 else 1.0
 
 
 def no_such_layer(layer: str, reason: str) -> UserError:

@@ -7,7 +7,7 @@ backbone, `frozen` for features as they are given, `frozen:NAME` for a fixed bac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from selflabel.encoders.base import Encoder, GivenFeatures
 from selflabel.encoders.clip import Clip9, ClipEncoder, Framewise, R2Plus1D
 from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf_models import make_hf
+from selflabel.encoders.joined import JoinedFeatures
 from selflabel.encoders.resnet import WIDE, make_resnet
 from selflabel.encoders.small import make_conv4, make_resnet9
 from selflabel.encoders.timm_encoder import PREFIX as TIMM
@@ -120,6 +121,7 @@ def feature_or_image_encoder(
     *,
     frames: int = 0,
     feature_dim: int = 0,
+    space_dims: Sequence[int] = (),
     weights: Path | None = None,
     fetch: bool = True,
     network: str | None = None,
@@ -133,12 +135,13 @@ def feature_or_image_encoder(
         frames: of a video.
         feature_dim: length of a feature vector, where kind is "features"; the encoder is not fitted yet.
         network: of a model of transformers, as a run recorded it; its weights are then left random.
+        space_dims: of features, the length of a vector in each of several spaces; empty for a single one.
 
     Raises:
         UserError: there is no such encoder, or its weights cannot be had.
     """
     if kind == "features":
-        return GivenFeatures(feature_dim)
+        return JoinedFeatures(space_dims) if space_dims else GivenFeatures(feature_dim)
     name = name.removeprefix(f"{FROZEN}:")
     if name.startswith(HF):
         return make_hf(name, kind, px, frames, network, fetch)

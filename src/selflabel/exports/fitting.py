@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +44,16 @@ def kind_of_items(run: Run, paths: Sequence[str]) -> str:
         run: a finished run.
         paths: (N,) of its items.
     """
-    if any(isinstance(modality, dict) and modality.get("kind") == "features" for modality in run.modalities.values()):
+    if any(isinstance(modality, dict) and is_features_only(modality) for modality in run.modalities.values()):
         return "features"
     sample = np.linspace(0, len(paths) - 1, min(len(paths), SAMPLE)).astype(int)
     endings = (Path(paths[int(i)]).suffix.lower() for i in sample)
     return Counter(ENDINGS.get(ending, "image") for ending in endings).most_common(1)[0][0]
+
+
+def is_features_only(modality: dict[str, Any]) -> bool:
+    """Whether a modality, as run.toml has it, is that of features without files."""
+    return modality.get("kind") == "features" and not modality.get("files")
 
 
 def in_words(kinds: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.arrays import array_key, from_array, from_array_file
+from selflabel.items.beside import beside_files, names_of_spaces, side_by_side
 from selflabel.items.embedded import EMBEDDED, mnist5k
 from selflabel.items.endings import (
     ARCHIVE_ENDINGS,
@@ -69,13 +71,15 @@ REMEDY = (
 )
 
 
-def open_items(source: Source, follow_links: bool = False) -> Items:
+def open_items(source: Source, follow_links: bool = False, files: str | None = None) -> Items:
     """Open any SOURCE that the command line takes, or an array.
 
     Args:
         source: a folder, a manifest, an array file, an archive, tar shards, one file, an embedded set's name, or several of
-            these; or an array of images (N, H, W[, C]) of any real type or of features (N, D) float.
+            these, or feature spaces of the same items, as a.npy+b.npy; or an array of images (N, H, W[, C]) of any real type or
+            of features (N, D) float.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
+        files: what the rows of features are: a list of files or a folder of them, row i the i-th; None has none.
 
     Returns:
         The table of its items; its notes say what was skipped, passed over or assumed.
@@ -84,8 +88,9 @@ def open_items(source: Source, follow_links: bool = False) -> Items:
         UserError: nothing is there, or nothing in it can be an item.
     """
     items = from_array(source, "array") if isinstance(source, np.ndarray) else open_names(names_of(source), follow_links)
-    notes = one_line([*items.notes, *skip_notes(items.skipped)])
-    return Items(items.source, items.paths, items.blobs, items.array, items.truth, items.skipped, notes)
+    if files is not None:
+        items = beside_files(items, files, lambda place: open_names([place], follow_links), follow_links)
+    return replace(items, notes=one_line([*items.notes, *skip_notes(items.skipped)]))
 
 
 def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
@@ -103,6 +108,9 @@ def open_names(names: list[str], follow_links: bool) -> Items:
     if all(is_tar(name) for name in names):
         check_names(names)
         return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
+    spaces = names_of_spaces(names[0]) if len(names) == 1 else []
+    if len(spaces) > 1:
+        return side_by_side(names[0], [open_names([name], follow_links) for name in spaces])
     found = [file for name in names for file in expand(name)]
     if len(found) == 1:
         check_names(found)

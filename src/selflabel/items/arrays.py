@@ -43,7 +43,7 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
         )
     if len(array) == 0 or 0 in array.shape:
         raise UserError(f"{source}: the array is empty (shape {shape}); it needs at least one item.")
-    paths = [f"row:{i:06d}" for i in range(len(array))]
+    paths = [row_path(i) for i in range(len(array))]
     if array.dtype.kind not in "buif":
         raise UserError(f"{source}: {'images' if array.ndim > 2 else 'features'} must be real numbers, not {array.dtype}.")
     if array.ndim > 2:
@@ -56,6 +56,17 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
     good = np.setdiff1d(np.arange(len(array)), bad).tolist()
     table = Items(source, paths, array=array, truth=truth)
     return table.take(good, [(paths[i], "a value is NaN or infinite") for i in bad])
+
+
+def row_path(row: int) -> str:
+    """The path of a row that has no name of its own."""
+    return f"row:{row:06d}"
+
+
+def row_number(path: str) -> int:
+    """The row of an array that a path such as "row:000012" names; -1 where it names none."""
+    number = path.removeprefix("row:")
+    return int(number) if number.isdecimal() and len(number) < 19 else -1
 
 
 def with_finite_pictures(items: Items) -> Items:

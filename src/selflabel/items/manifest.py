@@ -1,4 +1,4 @@
-"""Items of a manifest: a .csv, .tsv, .jsonl, .json or .parquet table with a column of paths."""
+"""Items of a manifest: a .csv, .tsv, .jsonl, .json or .parquet table with a column of paths, of features, or of both."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8, printable, shortened
+from selflabel.items.arrays import row_path
+from selflabel.items.embeddings import vector_column, with_vectors
 from selflabel.items.endings import ENDINGS, MODALITIES, ending_of
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.grouping import modalities_of
-from selflabel.items.rows import PATH_COLUMNS, TRUTH_COLUMNS, Rows
+from selflabel.items.rows import KNOWN, PATH_COLUMNS, TRUTH_COLUMNS, Rows
 from selflabel.items.table import Blob, Items
 from selflabel.items.unread import NOT_UTF8
 
@@ -25,14 +29,16 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
     """The items of a manifest: relative paths may not leave its folder, absolute ones are used as they are.
 
     Args:
-        file: a table with a column `path`, or columns `image`, `video`, `audio`; `truth`, `label` or `class` is the truth.
+        file: a table with a column `path`, or columns `image`, `video`, `audio`; `truth`, `label` or `class` is the truth. Where
+            it has a column of features (`vector_cells.VECTOR_COLUMNS`), its rows are labelled by them.
         follow_links: whether links may lead out of the manifest's folder.
 
     Raises:
         UserError: it cannot be read, has no such column, or names no file.
     """
-    rows = Rows(file)
-    builder = ManifestItems(file.parent.resolve(), follow_links)
+    vectors = vector_column(file)
+    rows = Rows(file, KNOWN | {vectors} if vectors else KNOWN)
+    builder = ManifestItems(file.parent.resolve(), follow_links, vectors)
     truth_column = None
     for row in rows:
         truth_column = truth_column or truth_column_of(rows, row)
@@ -44,7 +50,8 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
         notes.append(f"{file}: its column 'label' is what a run found, and is not taken for truth")
     some = {m: blobs for m, blobs in builder.table.items() if any(blob is not None for blob in blobs)}
     truth = builder.truth if truth_column else None
-    return Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes)
+    items = Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes)
+    return with_vectors(items, builder.vectors, vectors, builder.unfound) if vectors else items
 
 
 def truth_column_of(rows: Rows, row: Mapping[str, Any]) -> str | None:
@@ -73,10 +80,13 @@ class ManifestItems:
     Args:
         root: the manifest's folder, resolved.
         follow_links: whether links may lead out of it.
+        vector_column: the column of features; "" without one. With one, every row is an item, whether its file is found or not.
     """
 
-    def __init__(self, root: Path, follow_links: bool):
-        self.root, self.follow_links = root, follow_links
+    def __init__(self, root: Path, follow_links: bool, vector_column: str = ""):
+        self.root, self.follow_links, self.vector_column = root, follow_links, vector_column
+        self.vectors: list[np.ndarray | None] = []
+        self.unfound: dict[int, str] = {}
         self.paths: list[str] = []
         self.truth: list[str] = []
         self.skipped: list[tuple[str, str]] = []
@@ -86,10 +96,13 @@ class ManifestItems:
         """Add the item of a row, or list why it is none."""
         columns = [c for c in PATH_COLUMNS if c in row]
         path, blobs, reason = manifest_item(self.root, row, columns, self.follow_links)
-        if reason:
+        if reason and not self.vector_column:
             self.skipped.append((path, reason))
             return
-        self.paths.append(path)
+        if reason and columns:
+            self.unfound[len(self.paths)] = reason
+        self.vectors.append(row.get(self.vector_column))
+        self.paths.append(path or row_path(len(self.paths)))
         self.truth.append(class_name(row.get(truth_column or "")))
         for m, column in self.table.items():
             column.append(blobs.get(m))

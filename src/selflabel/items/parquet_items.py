@@ -17,6 +17,7 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.text import as_utf8, is_utf8
+from selflabel.items.embeddings import read_vectors, vector_column, with_vectors
 from selflabel.items.endings import ENDINGS, KINDS, MODALITIES, ending_of
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import class_name, from_manifest, manifest_file
@@ -30,6 +31,7 @@ SIGNATURES = (
     (0, b"ID3", ".mp3"), (0, b"\xff\xfb", ".mp3"), (4, b"ftypM4A", ".m4a"), (4, b"ftypavif", ".avif"), (4, b"ftyp", ".mp4"),
     (0, b"\x1a\x45\xdf\xa3", ".mkv"), (8, b"AVI ", ".avi"),
 )  # fmt: skip
+NO_CELL = "the cell is empty"
 SNIFFED_ROWS = 8  # at the beginning of a column, that show what it holds
 
 
@@ -153,10 +155,13 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
         truth=cell_truth(table),
         notes=[f"{file}: column {c.name!r} is not used" for c in columns if c not in used.values()],
     )
+    vectors = vector_column(file)
+    if vectors:
+        return with_vectors(items, read_vectors(file, vectors), vectors, dict.fromkeys(np.flatnonzero(~has).tolist(), NO_CELL))
     rows, empty = np.flatnonzero(has).tolist(), np.flatnonzero(~has).tolist()
     if not rows:
         raise UserError(f"{file}: every cell of the column {first.name!r} is empty.")
-    return items.take(rows, [(paths[i], "the cell is empty") for i in empty])
+    return items.take(rows, [(paths[i], NO_CELL) for i in empty])
 
 
 def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[str], follow_links: bool) -> Blobs:

@@ -19,6 +19,7 @@ from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
 from selflabel.base.text import printable, shortened
 from selflabel.items.endings import KINDS
+from selflabel.items.vector_cells import VECTOR_COLUMNS, is_list, vector_of, vectors_of
 
 PATH_COLUMNS = ("path", *KINDS)
 TRUTH_COLUMNS = ("truth", "label", "class")
@@ -142,7 +143,7 @@ def parse_csv(table: Rows, text: TextIO) -> Iterator[Row]:
     places = table.pick(table.header)
     for cells in reader:
         if cells:
-            yield {name: cells[i][:MAX_CELL] if i < len(cells) else "" for i, name in places}
+            yield {name: kept(name, cells[i]) if i < len(cells) else "" for i, name in places}
 
 
 def delimiter_of(header: str) -> str:
@@ -229,7 +230,12 @@ def read_json(table: Rows) -> Iterator[Row]:
 def json_row(table: Rows, row: Row) -> Row:
     if not table.header:
         table.header = [shortened(str(name)) for name in row]
-    return {name: cut(row[name]) for name in table.columns if name in row}
+    return {name: kept(name, row[name]) for name in table.columns if name in row}
+
+
+def kept(name: str, value: Any) -> Any:
+    """What is kept of a cell: of a column of features its numbers, of any other one a bounded length."""
+    return vector_of(value) if name in VECTOR_COLUMNS else cut(value)
 
 
 def cut(value: Any) -> Any:
@@ -249,7 +255,7 @@ def read_parquet(table: Rows) -> Iterator[Row]:
 
     schema = pq.read_schema(table.file)
     table.header = list(schema.names)
-    names = [name for name in schema.names if name in table.columns and not pa.types.is_nested(schema.field(name).type)]
+    names = [name for name in schema.names if name in table.columns and is_read(name, schema.field(name).type)]
     texts = [
         name
         for name in names
@@ -258,8 +264,18 @@ def read_parquet(table: Rows) -> Iterator[Row]:
     with pq.ParquetFile(table.file, read_dictionary=texts, pre_buffer=False, buffer_size=1 << 20) as file:
         check_count(table.file, file.metadata.num_rows)
         for batch in file.iter_batches(4096, columns=names, use_threads=False):
-            columns = [python_values(column) for column in batch.columns]
+            columns = [
+                vectors_of(column) if name in VECTOR_COLUMNS else python_values(column)
+                for name, column in zip(batch.schema.names, batch.columns)
+            ]
             yield from (dict(zip(batch.schema.names, cells)) for cells in zip(*columns))
+
+
+def is_read(name: str, kind: Any) -> bool:
+    """Whether a column of a type is read: nested ones only where they are lists of features."""
+    import pyarrow as pa
+
+    return is_list(kind) if name in VECTOR_COLUMNS else not pa.types.is_nested(kind)
 
 
 def python_values(column: Any) -> list[Any]:

@@ -84,7 +84,10 @@ def joined(source: str, parts: Sequence[tuple[str, Items]]) -> Items:
         parts: what stands before a table's paths, and the table.
     """
     if any(items.array is not None for _, items in parts):
-        raise UserError(f"{source}: arrays cannot be joined with other sources; give one array, or stack them in one file.")
+        raise UserError(
+            f"{source}: arrays cannot be joined with other sources; give one array, or stack them in one file; "
+            "two feature spaces of the same items are given as A.npy+B.npy."
+        )
     modalities = [m for m in ("image", "video", "audio") if any(m in items.blobs for _, items in parts)]
     prefixes = [name.replace(os.sep, "/") + "/" if name else "" for name, _ in parts]
     tables = [items for _, items in parts]

@@ -119,11 +119,14 @@ class Items:
     Args:
         source: what was opened, as errors name it.
         paths: (N,) what people see of the items.
-        blobs: modality to (N,) blobs, None where an item lacks the modality; empty for an array.
+        blobs: modality to (N,) blobs, None where an item lacks the modality; empty for images of an array. Features may have the
+            files that they belong to: these are shown and exported, and never decoded for labels.
         array: (N, H, W[, C]) images of any real type or (N, D) float32 features; None for files.
         truth: (N,) class names where the source carries them. They are used for scores only.
         skipped: (path, reason) of what cannot be an item.
         notes: sentences for the user: what was assumed, and what else the source holds that is not read.
+        missing: (path, reason) of items that have features, and no file that can be found.
+        space_dims: lengths of the feature spaces that lie side by side in the rows of the array; empty for a single one.
     """
 
     source: str
@@ -133,14 +136,16 @@ class Items:
     truth: list[str] | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    space_dims: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Of "image", "video" and "audio", those that the items have; arrays are images."""
-        return tuple(self.blobs) or ("image",)
+        """Of "image", "video" and "audio", those that the items are labelled by; arrays are images."""
+        return ("image",) if self.array is not None else tuple(self.blobs) or ("image",)
 
     @property
     def are_features(self) -> bool:
@@ -149,20 +154,24 @@ class Items:
 
     def only(self, modalities: Iterable[str]) -> Items:
         """The table with these modalities only."""
-        return replace(self, blobs={m: self.blobs[m] for m in modalities}) if self.blobs else self
+        return self if self.array is not None else replace(self, blobs={m: self.blobs[m] for m in modalities})
+
+    @property
+    def without_features(self) -> Items:
+        """The files of features, as items that are labelled by their files."""
+        return replace(self, array=None, space_dims=(), missing=[])
 
     def take(self, rows: list[int], skipped: list[tuple[str, str]] | None = None) -> Items:
         """The table with these rows only, in this order; `skipped` is added to what was skipped before."""
         if len(rows) == len(self) and not skipped:
             return self
-        return Items(
-            self.source,
-            [self.paths[i] for i in rows],
-            {m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
-            None if self.array is None else self.array[rows],
-            None if self.truth is None else [self.truth[i] for i in rows],
-            [*self.skipped, *(skipped or [])],
-            self.notes,
+        return replace(
+            self,
+            paths=[self.paths[i] for i in rows],
+            blobs={m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
+            array=None if self.array is None else self.array[rows],
+            truth=None if self.truth is None else [self.truth[i] for i in rows],
+            skipped=[*self.skipped, *(skipped or [])],
         )
 
     def noting(self, skipped: Iterable[tuple[str, str]], notes: Iterable[str]) -> Items:

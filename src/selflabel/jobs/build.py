@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError, did_you_mean
 from selflabel.base.settings import Settings, value_for_modality
 from selflabel.contract import Method, Task
-from selflabel.encoders import GivenFeatures, to_channels_last
+from selflabel.encoders import GivenFeatures, JoinedFeatures, to_channels_last
 from selflabel.items import Items, read_rows
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.views import PRESETS
@@ -142,8 +142,9 @@ def fitted_encoder(modality: Modality) -> nn.Module:
     """The encoder that a method trains, or the standardisation of features, fitted to them."""
     assert modality.tensor is not None
     encoder = modality.make_encoder(feature_dim=modality.tensor.shape[1])
-    if isinstance(encoder, GivenFeatures):
-        encoder.fit(torch.from_numpy(np.array(modality.tensor, np.float32)))
+    if isinstance(encoder, GivenFeatures | JoinedFeatures):
+        features = torch.from_numpy(np.array(modality.tensor, np.float32))
+        encoder.fit(features, modality.space_weights) if isinstance(encoder, JoinedFeatures) else encoder.fit(features)
     return encoder
 
 

@@ -21,6 +21,7 @@ from selflabel.jobs.build import make_method, make_options, make_task, with_clus
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
+from selflabel.jobs.prepare.spaces import weigh_spaces
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
 from selflabel.jobs.seen import fit_seen
@@ -111,6 +112,7 @@ def label_into(
     timer = Timer()
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
     prepared = prepare_for(make, settings, device, callbacks, data, recorded, ranks)
+    prepared = weigh_spaces(prepared, settings.clusters, settings.seed, callbacks)
     typicality = typicality_before(prepared, settings.outliers)
     kept = None if typicality is None else typicality.typical_rows
     trained_on = only_rows(prepared, kept)
@@ -164,9 +166,15 @@ def begin(
     """Write what is known before training: the settings, what was skipped, and where the items are."""
     if has_files:
         check_same_items(run.folder, prepared.items)
-    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped)
-    if has_files and not record_source(run.folder, prepared.items, settings.source):
+    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped, prepared.items.missing)
+    if has_files and not record_source(run.folder, prepared.items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
+
+
+def places_of(settings: Settings) -> list[str]:
+    """All that the items of a run were read from."""
+    names = [settings.source] if isinstance(settings.source, str) else list(settings.source)
+    return [*names, *([settings.items] if settings.items else [])]
 
 
 def prepare_for(
@@ -183,6 +191,7 @@ def prepare_for(
     return prepare(
         settings.source if data is None else data,
         device,
+        files=settings.items,
         method=settings.method,
         max_modalities=make.max_modalities,
         modality=settings.modality,

@@ -26,6 +26,7 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
+from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
@@ -119,18 +120,20 @@ class Model:
         return next(iter(self.modalities.values())).px == 0
 
     @torch.no_grad()
-    def predict(self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False) -> Predicted:
+    def predict(
+        self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False, files: str | None = None
+    ) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
         Args:
             source: whatever `open_items` takes.
             callbacks: progress.
-            follow_links: as in `open_items`.
+            follow_links, files: as in `open_items`.
 
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        prepared = self.prepare(source, callbacks or Callbacks(), follow_links)
+        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files)
         data = prepared.dataset(self.device, self.ranks, self.task.seed)
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
@@ -138,9 +141,11 @@ class Model:
         unlike = is_unlike(self.seen, data, features)
         return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped, outliers=unlike)
 
-    def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False) -> Prepared:
+    def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | None = None) -> Prepared:
         """The source's items, prepared as the run's were."""
-        items = open_items(source, follow_links)
+        items = open_items(source, follow_links, files)
+        if items.are_features and items.blobs and not self.takes_features:
+            items = items.without_features
         for note in items.notes:
             callbacks.say(note)
         if items.are_features != self.takes_features or not set(self.modalities) & set(items.modalities):
@@ -149,8 +154,10 @@ class Model:
         if not self.takes_features:
             return self.decode(items, callbacks)
         tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
-        if tensor.shape[1] != dim:
-            raise UserError(f"{items.source}: has {tensor.shape[1]} features per item, the run was trained on {dim}.")
+        own, dims = items.space_dims, self.modalities["image"].space_dims
+        if tensor.shape[1] != dim or (own and own != dims):
+            given, trained = (" and ".join(map(str, of)) for of in (own or [tensor.shape[1]], dims or [dim]))
+            raise UserError(f"{items.source}: has {given} features per item, the run was trained on {trained}.")
         return Prepared(items, {"image": replace(self.modalities["image"], tensor=tensor)})
 
     def decode(self, items: Items, callbacks: Callbacks) -> Prepared:
@@ -253,6 +260,8 @@ def check_sizes(run: Run) -> None:
     if not isinstance(clusters, int) or not 0 <= clusters <= run.file(MODEL).stat().st_size:  # each has a weight at least
         raise damaged(file, f"says clusters = {clusters}, which no run has")
     for part in sections:
+        if sum(part.get("space_dims", [])) > run.file(MODEL).stat().st_size or max(part.get("sides", [0])) > part.get("px", 0):
+            raise damaged(file, "says sizes of feature spaces that no run has")
         if part.get("px", 0) ** 2 * part.get("channels", 1) * max(1, part.get("frames", 1)) > MOST_VALUES:
             raise damaged(file, f"says px = {part['px']}, which no run has")
 
@@ -268,7 +277,9 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     """
     seconds, rate, frames = record["seconds"], record["rate"], record.get("frames", FRAMES)
     info = MediaInfo(record["kind"], 0, record["channels"], seconds, rate, frames, scale_from_record(record))
-    modality = Modality(info, record["px"], record["channels"], record["encoder"], network=record.get("network"))
+    spaces: dict[str, Any] = {key: tuple(record.get(key, ())) for key in SPACES}
+    shown = Modality(info, record["px"], record["channels"], record["encoder"], network=record.get("network"))
+    modality = replace(shown, **spaces)
     prefix = f"backbone.{name}."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if not weights:
@@ -304,6 +315,7 @@ def predict(
     callbacks: Callbacks | None = None,
     raw: bool = False,
     follow_links: bool = False,
+    files: str | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -314,12 +326,12 @@ def predict(
         cache: folder for decoded items.
         callbacks: progress.
         raw: ignore edits.
-        follow_links: as in `open_items`.
+        follow_links, files: as in `open_items`.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links)
+    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files)
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

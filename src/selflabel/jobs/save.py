@@ -18,6 +18,7 @@ from selflabel.contract import Method, Task
 from selflabel.evaluation.seen import Seen
 from selflabel.evaluation.sheet import contact_sheet
 from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.seen import as_tensors
 from selflabel.runs.pictures import tile_reader
 from selflabel.runs.run import MODEL, Run
@@ -50,9 +51,10 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     info = modality.info
     shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
     scale = info.scale.as_record() if info.scale else {}
+    several = {name: list(getattr(modality, name)) for name in ("files", *SPACES) if getattr(modality, name)}
     pretrained = {"weights_sha256": modality.sha256} if modality.sha256 else {}
     pretrained |= {"network": modality.network} if modality.network else {}
-    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | pretrained
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | pretrained | several
 
 
 def write_run(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
+from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.expand import exists, expand
 from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
@@ -45,7 +46,7 @@ def record_source(folder: Path, items: Items, source: str | Sequence[str]) -> bo
     Args:
         folder: of the run.
         items: its items, in its order.
-        source: as the user named it.
+        source: as the user named it; of features with files also where these are.
 
     Returns:
         False where the signature cannot be kept: then the source must be named again when the run is opened.
@@ -109,7 +110,7 @@ def find_source(
     places = origin.places if origin else (name,)
     if not any(map(is_there, places)):
         raise lost(places[0])
-    if record.lines(ARRAY_ID):
+    if array_lines(record):
         check_array(record, places[0])
         return TableSource(places[0], paths)
     files = [file for place in places for file in expand(place)]
@@ -135,8 +136,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
     """A source whose items are looked up by their paths. Raises UserError where it is not there."""
     if not is_there(place):
         raise lost(place)
-    if Path(place).is_dir():
-        return FolderSource(Path(place), paths, with_sound, follow)
+    if Path(place).is_dir() or Path(place).suffix.lower() == LIST_ENDING:
+        return FolderSource(Path(place) if Path(place).is_dir() else Path(place).parent, paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
         if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
@@ -145,13 +146,18 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
     return TableSource(place, paths)
 
 
+def array_lines(record: Record) -> list[dict[str, Any]]:
+    """The lines of the arrays whose rows are the items; none where the items have files."""
+    return [line for line in record.lines(ARRAY_ID) if line["modality"] == "array"]
+
+
 def check_array(record: Record, place: str) -> None:
     """Raise UserError where an array's file has another size than the one that was labelled."""
-    file = array_file(place)
-    for line in record.lines(ARRAY_ID) if file else ():
-        size, _ = size_and_time(str(file))
+    files = filter(None, map(array_file, names_of_spaces(place)))
+    for file, line in zip(files, array_lines(record)):
+        size, _ = size_and_time(file)
         if size != line["size"]:
-            raise UserError(f"{place}: {another_size(size, line['size'])}")
+            raise UserError(f"{file}: {another_size(size, line['size'])}")
 
 
 def lost(place: str) -> UserError:
@@ -161,7 +167,8 @@ def lost(place: str) -> UserError:
 def is_there(place: str) -> bool:
     """Whether a source is there: a file, a folder, or tar shards."""
     try:
-        return place in EMBEDDED or bool(array_file(place) or tar_shards(place)) or any(map(exists, expand(place)))
+        arrays = all(map(array_file, names_of_spaces(place)))
+        return place in EMBEDDED or arrays or bool(tar_shards(place)) or any(map(exists, expand(place)))
     except (UserError, OSError, ValueError):
         return False
 

@@ -84,13 +84,14 @@ def tile_reader(items: Items, infos: Mapping[str, MediaInfo] | None = None) -> C
         infos: modality to what its items are, for the scale of pictures and the rate of sounds.
 
     Returns:
-        row -> (H, W) or (H, W, 3) uint8; it raises Undecodable for an image that cannot be read. None for features.
+        row -> (H, W) or (H, W, 3) uint8; it raises Undecodable for an image that cannot be read. None for features without
+        files.
     """
-    if items.are_features:
+    if items.are_features and not items.blobs:
         return None
     known = infos or {}
     scale = known["image"].scale if "image" in known else None
-    if items.array is not None:
+    if items.array is not None and not items.blobs:
         array = items.array
         return lambda row: to_uint8(np.asarray(array[row]), scale).squeeze()
     if "image" in items.blobs:

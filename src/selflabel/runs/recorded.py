@@ -1,8 +1,9 @@
 """sources.parquet: the file of every item as the run found it, by which its items are found again wherever a command is started.
 
 A line for each item and modality: id, modality, file (absolute), offset, length and inside (see `items.Blob`), size in bytes
-and time of the last change in ns. An array has one line, with the id -1. Lines are in the order of the items and are read a row
-group at a time, so that a page over a million files opens at once.
+and time of the last change in ns. An array's file has a line with the id -1 and the modality "array", or "features" where
+its rows have files of their own. Lines are in the order of the items and are read a row group at a time, so that a page over a
+million files opens at once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from selflabel.base.files import open_regular, write_atomically
 from selflabel.items import Blob, Items
+from selflabel.items.beside import names_of_spaces
 from selflabel.items.grouping import modalities_of
 from selflabel.runs.missing import Missing
 from selflabel.runs.reading import damaged
@@ -62,12 +64,12 @@ def record_schema() -> pa.Schema:
 
 
 def record_lines(items: Items) -> Iterator[list[tuple[Any, ...]]]:
-    """The lines of sources.parquet, those of ROWS_PER_GROUP items at a time; one line for all rows of an array."""
+    """The lines of sources.parquet, those of ROWS_PER_GROUP items at a time; before them one for each array."""
     if items.array is not None:
-        file = array_file(items.source)
-        if file:
-            yield [(ARRAY_ID, "array", file, 0, None, "", *size_and_time(file))]
-        return
+        of_rows = "features" if items.blobs else "array"
+        files = [file for file in map(array_file, names_of_spaces(items.source)) if file]
+        if files:
+            yield [(ARRAY_ID, of_rows, file, 0, None, "", *size_and_time(file)) for file in files]
     status = lru_cache(16)(size_and_time)  # items of a tar share a file
     for start in range(0, len(items), ROWS_PER_GROUP):
         rows = range(start, min(start + ROWS_PER_GROUP, len(items)))
@@ -255,5 +257,6 @@ def identity(line: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def absolute_places(source: str | Sequence[str]) -> list[str]:
-    """A source as absolute paths; it may be several files, and tar shards with {000..099}."""
-    return [os.path.abspath(name) for name in ([source] if isinstance(source, str) else source)]  # noqa: PTH100
+    """A source as absolute paths; it may be several files, tar shards with {000..099}, and arrays with + between."""
+    names = [source] if isinstance(source, str) else source
+    return ["+".join(map(os.path.abspath, names_of_spaces(name))) for name in names]

@@ -217,9 +217,14 @@ class Run:
             UserError: run.toml cannot be read.
         """
         settings, paths = self.settings, self.paths if paths is None else paths
-        name, followed = str(settings.get("source", "")), settings.get("follow_links") is True
+        name, followed = self.place_of_files, settings.get("follow_links") is True
         opened = open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to, followed)
         return opened if opened.error else OpenedSource(ShownSource.of(opened.source, self.modalities), "")
+
+    @property
+    def place_of_files(self) -> str:
+        """The source as run.toml has it; of features with files, where these are."""
+        return str(self.settings.get("items") or self.settings.get("source", ""))
 
     @property
     def place(self) -> str | list[str]:

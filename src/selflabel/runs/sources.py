@@ -15,6 +15,7 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.items import KINDS, Blob, Items, open_items, read_rows
+from selflabel.items.arrays import row_number
 from selflabel.items.endings import ENDINGS
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.grouping import modalities_of
@@ -156,12 +157,6 @@ class TableSource:
         if items.array is None:
             raise Missing("is no row of an array")
         return np.asarray(items.array[i])
-
-
-def row_number(path: str) -> int:
-    """The row of an array that a path such as "row:000012" names; -1 where it names none."""
-    number = path.removeprefix("row:")
-    return int(number) if number.isdecimal() and len(number) < 19 else -1
 
 
 def kind_of(name: str) -> str:

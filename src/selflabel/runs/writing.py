@@ -49,16 +49,24 @@ class Labelling:
         return self.labels if self.outliers is None else np.where(self.outliers, -1, self.labels)
 
 
-def write_start(folder: Path, sections: dict[str, Any], skipped: Sequence[tuple[str, str]] = ()) -> None:
+def write_start(
+    folder: Path,
+    sections: dict[str, Any],
+    skipped: Sequence[tuple[str, str]] = (),
+    missing: Sequence[tuple[str, str]] = (),
+) -> None:
     """Write what is known before training.
 
     Args:
         folder: of the run; made where it is not there.
         sections: of run.toml: settings, task, worked_out (modality to how it was prepared), machine, versions.
         skipped: (path, reason) of what could not be decoded.
+        missing: (path, reason) of files that were not found, of items that are labelled by their features.
     """
     write_text(folder / "run.toml", as_toml(sections))
     write_text(folder / "skipped.csv", csv_text(["path", "reason"], skipped))
+    if missing:
+        write_text(folder / "missing.csv", csv_text(["path", "reason"], missing))
 
 
 def write_labelling(folder: Path, labelling: Labelling) -> None:

@@ -13,14 +13,13 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
-from selflabel.encoders import FROZEN, folder_of, read_network
+from selflabel.encoders import FROZEN, JoinedBackbones
 from selflabel.items import Items, open_items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.jobs.prepare.choices import (
     backbone_name,
     choose_encoder,
-    choose_px,
     is_frozen,
     is_of_transformers,
     storage_format,
@@ -31,6 +30,7 @@ from selflabel.jobs.prepare.choices import (
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
+from selflabel.jobs.prepare.spaces import Wish, plan_modality
 from selflabel.training.distributed import Ranks
 
 __all__ = ["Modality", "Prepared", "prepare"]
@@ -40,6 +40,7 @@ def prepare(
     source: Any,
     device: torch.device,
     *,
+    files: str | None = None,
     method: str = "",
     max_modalities: int = 1,
     modality: str | None = None,
@@ -65,6 +66,7 @@ def prepare(
     Args:
         source: whatever `open_items` takes.
         device: where a fixed backbone runs; a GPU gets larger networks and views.
+        files: of the rows of features, as in `open_items`.
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
@@ -77,7 +79,9 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_items(source, follow_links)
+    opened = open_items(source, follow_links, files)
+    if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
+        opened = opened.without_features
     for note in opened.notes:
         callbacks.say(note)
     items = select_modalities(opened, modality, max_modalities, method, callbacks)
@@ -87,19 +91,15 @@ def prepare(
     looked = {m: inspect_items(items, m, look) for m in items.modalities}
     if items.are_features:
         choose_encoder(requested[first], looked["image"], preset, device)
-        return Prepared(items, {"image": Modality(looked["image"], 0, 0, FROZEN, tensor=np.asarray(items.array))})
+        features = Modality(looked["image"], 0, 0, FROZEN, files=tuple(items.blobs), tensor=np.asarray(items.array))
+        return Prepared(items, {"image": replace(features, space_dims=items.space_dims)})
     backbones, plans = Backbones(trains, recorded or {}, ranks, callbacks), {}
     for m, info in looked.items():
         file = value_for_modality(weights or "", m, first) or None
-        name = choose_encoder(backbones.name(m, requested[m], info, file), info, preset, device)
-        found = backbones.weights(m, name, requested[m], info, file)
-        network = read_network(folder_of(backbone_name(name), fetch=False)) if is_of_transformers(name) else None
-        info = with_rate(with_frames(info, preset, frames, fps, network), rate, network)
-        for note in info.notes:
+        wish = Wish(requested[m], file, preset, px, frames, fps, rate)
+        plans[m] = plan_modality(m, info, wish, backbones, device)
+        for note in plans[m].info.notes:
             callbacks.say(note)
-        known_px = backbones.recorded_px(m, name)
-        side = choose_px(px or known_px, info, name, preset, device, network)
-        plans[m] = Modality(info, side, info.channels, name, file, found.sha256 if found else "")
     formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
@@ -130,6 +130,7 @@ def encode(modality: Modality, name: str, seed: int, device: torch.device, folde
     data = Prepared(Items("", []), {name: modality}).dataset(device, Ranks(), 0)
     key = f"{backbone_name(modality.encoder)}|{modality.px}" + (f"|{modality.info.frames}" if modality.info.frames else "")
     network = getattr(backbone, "network", None)
-    key += f"|{network}" if network else ""
+    key += (f"|{network}" if network else "") + (f"|{modality.sides}" if modality.sides else "")
     features = frozen_features(backbone, data, name, folder, key, callbacks)
-    return replace(modality, tensor=features, backbone=backbone, index=None, network=network)
+    dims = tuple(backbone.dims) if isinstance(backbone, JoinedBackbones) else ()
+    return replace(modality, tensor=features, backbone=backbone, index=None, network=network, space_dims=dims)

@@ -63,13 +63,18 @@ class Backbones:
         self.problem = self.problem or problem
         return not problem
 
-    def recorded_px(self, modality: str, encoder: str) -> int | None:
+    def recorded_px(self, modality: str, encoder: str, place: int = 0) -> int | None:
         """The side at which an unfinished run shows items to a pretrained encoder; None where it follows from the items."""
         before = self.recorded.get(modality)
-        return before.get("px") if before is not None and is_pretrained(backbone_name(encoder)) else None
+        if before is None or not is_pretrained(backbone_name(encoder)):
+            return None
+        sides = before.get("sides") or [before.get("px")]
+        return sides[place] if place < len(sides) else None
 
-    def weights(self, modality: str, encoder: str, requested: str, info: MediaInfo, file: str | None) -> Weights | None:
-        """The pretrained weights of an encoder, on disk; None where it has none.
+    def weights(
+        self, modality: str, encoder: str, requested: str, info: MediaInfo, file: str | None, place: int = 0
+    ) -> Weights | None:
+        """The pretrained weights of an encoder, on disk; None where it has none. place: among encoders side by side.
 
         Raises:
             UserError: they cannot be had, are not those of the unfinished run, or a fixed encoder would be a random network.
@@ -87,9 +92,11 @@ class Backbones:
         if not is_pretrained(name) and file is None:
             return None
         found = weights_of(name, None if file is None else Path(file), self.callbacks.on_progress, fetch=before is None)
-        if before is not None and found is not None and before.get("weights_sha256", found.sha256) != found.sha256:
+        known = (before or {}).get("weights_sha256", "").split("+")
+        begun = known[place] if place < len(known) else ""
+        if found is not None and begun and begun != found.sha256:
             raise UserError(
-                f"{name}: its weights are not those with which this run was begun (SHA-256 {before['weights_sha256']}); give "
+                f"{name}: its weights are not those with which this run was begun (SHA-256 {begun}); give "
                 "those with --weights FILE.safetensors, or use --overwrite."
             )
         if found is not None:

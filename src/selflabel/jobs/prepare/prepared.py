@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from selflabel.decode.look import MediaInfo
-from selflabel.encoders import feature_or_image_encoder
+from selflabel.encoders import JoinedBackbones, feature_or_image_encoder, names_of_parts
 from selflabel.items import Items
 from selflabel.jobs.prepare.choices import SOUND_KINDS, is_of_transformers
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.stored import Stored, StoredClips, StoredFeatures, StoredImages, StoredSounds
+
+SPACES = ("space_dims", "space_weights", "sides")  # attributes of a modality of several feature spaces
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Modality:
         px: side of a view; of a spectrogram its height; 0 for feature input.
         channels: of a view.
         encoder: its name.
-        weights: .safetensors file of pretrained weights.
-        sha256: of the file of pretrained weights; "" where they are random.
+        weights: .safetensors file of pretrained weights; of several backbones the files with + between.
+        sha256: of the file of pretrained weights, of several with + between; "" where they are random.
         network: description of a model of transformers (see `encoders.hf.Network`); None of other encoders.
         backbone: the fixed backbone that computed `tensor`, where there is one.
         tensor: (M, ...) stored items.
         lengths, index: as in `training.stored.Stored`.
+        files: modalities of the files that given features belong to.
+        space_dims: lengths of several feature spaces that lie side by side in `tensor`; empty for a single one.
+        space_weights: of each space (see `assignment.spaces`).
+        sides: of several fixed backbones, the side at which each is shown the items.
     """
 
     info: MediaInfo
@@ -47,6 +53,10 @@ class Modality:
     tensor: np.ndarray | None = None
     lengths: np.ndarray | None = None
     index: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    space_dims: tuple[int, ...] = ()
+    space_weights: tuple[float, ...] = ()
+    sides: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -73,6 +83,8 @@ class Modality:
             feature_dim: length of a feature vector, where features are stored.
             fetch: allow a timm backbone to download its pretrained weights.
         """
+        if self.kind != "features" and self.sides:
+            return JoinedBackbones([part.make_encoder(fetch=fetch) for part in self.parts()], self.sides)
         return feature_or_image_encoder(
             self.kind,
             self.encoder,
@@ -80,10 +92,18 @@ class Modality:
             self.px,
             frames=self.info.frames,
             feature_dim=feature_dim,
+            space_dims=self.space_dims,
             weights=Path(self.weights) if self.weights else None,
             fetch=fetch,
             network=self.network,
         )
+
+    def parts(self) -> list[Modality]:
+        """The modality as each of several backbones is shown it."""
+        names, n = names_of_parts(self.encoder), len(self.sides)
+        files = self.weights.split("+") if self.weights else [""] * n
+        shown = zip(names, files, self.sides, strict=True)
+        return [replace(self, encoder=name, weights=file or None, px=px, sides=()) for name, file, px in shown]
 
 
 @dataclass(frozen=True)
