@@ -37,7 +37,7 @@ from selflabel.base.settings import make_settings
 from selflabel.jobs.label import label
 x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 label(make_settings(source="array", clusters=2, epochs=1, device="cpu"), None, data=x)
-print([name for name in ("torch._dynamo", "sympy", "sklearn", "matplotlib", "umap") if name in sys.modules])
+print([name for name in ("torch._dynamo", "sympy", "matplotlib", "umap") if name in sys.modules])
 """
 
 
