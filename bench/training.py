@@ -26,7 +26,8 @@ from selflabel.jobs.prepare import prepare
 from selflabel.methods import find_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
-from selflabel.training.loop import make_optimiser, train
+from selflabel.training.loop import train
+from selflabel.training.optimisers import make_optimiser
 
 
 def build(source: str):

@@ -32,7 +32,8 @@ from selflabel.jobs.prepare.choices import storage_format
 from selflabel.methods import find_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
-from selflabel.training.loop import Loop, LoopCallbacks, LoopState, make_optimiser
+from selflabel.training.loop import Loop, LoopCallbacks, LoopState
+from selflabel.training.optimisers import make_optimiser
 from selflabel.training.stored import writeable
 
 RESULTS = Path(__file__).parents[1] / "results"

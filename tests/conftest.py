@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from selflabel.base.files import lock
+from tests.fork_server import ForkServer
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, and none finds what lies in the user's cache
 os.environ["HF_HOME"] = os.environ["HF_HUB_CACHE"] = tempfile.mkdtemp(prefix="selflabel-hub-")
@@ -28,15 +29,18 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("SELFLABEL_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="session")
+def fork_server():
+    """Runs modules and scripts in processes of their own, without waiting for imports; see tests/fork_server.py."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def selflabel():
+def selflabel(fork_server):
     """Run the command line in a process of its own: selflabel("label", folder, "-k", 2) -> CompletedProcess."""
-
-    def call(*words, cwd=None, timeout=300):
-        command = [sys.executable, "-m", "selflabel.cli", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
-
-    return call
+    return fork_server.run
 
 
 @pytest.fixture(scope="session")
@@ -143,14 +147,17 @@ def real_data() -> Path | None:
 needs_real_data = pytest.mark.skipif(real_data() is None, reason="SELFLABEL_DATA names no folder of real data sets")
 
 
-SLOW_FIXTURES = {"selflabel", "chromium", "demo_folder"}  # other processes, a browser
+SLOW_FIXTURES = {"fork_server", "chromium", "demo_folder"}  # other processes, a browser
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that start other processes or a browser as slow; others that are slow are marked where they stand."""
+    """Mark the tests that start other processes or a browser as slow; others that are slow are marked where they stand. All of
+    these come first, so that no worker is left with a long one at the end.
+    """
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), None)

@@ -31,8 +31,8 @@ def test_the_demo_labels_mnist_and_says_how_well(demo_folder):
 
 @needs_real_data
 def test_real_digits_from_png_files_are_labelled_well(selflabel, tmp_path):
-    items, truth = unpacked("mnist", tmp_path / "mnist", 2000)
-    assert selflabel("label", items, "-k", 10, "--epochs", 25, "--out", tmp_path / "run").returncode == 0
+    items, truth = unpacked("mnist", tmp_path / "mnist", 1000)
+    assert selflabel("label", items, "-k", 10, "--epochs", 20, "--out", tmp_path / "run").returncode == 0
     rows = list(csv.DictReader((tmp_path / "run/labels.csv").open()))
     assert accuracy([truth[r["path"]] for r in rows], [r["label"] for r in rows]) > 0.85
 

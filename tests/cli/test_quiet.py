@@ -90,8 +90,10 @@ def test_every_command_prints_its_own_lines_only(selflabel, tmp_path, make, more
 @pytest.mark.slow
 def test_methods_that_stand_on_chatty_libraries_are_quiet_too(selflabel, tmp_path, blobs):
     np.save(tmp_path / "x.npy", blobs()[0])
-    methods = "umap-hdbscan,gaussian-mixture"
-    assert_own_lines(selflabel("compare", tmp_path / "x.npy", "-k", 3, "--methods", methods, "--out", tmp_path / "out"))
+    words = [tmp_path / "x.npy", "-k", 3]
+    assert_own_lines(selflabel("compare", *words, "--methods", "umap-hdbscan", "--out", tmp_path / "out"))
+    command = [sys.executable, "-m", "selflabel.cli", "label", *words, "--method", "gaussian-mixture", "--out", tmp_path / "run"]
+    assert_own_lines(subprocess.run(list(map(str, command)), capture_output=True, text=True))  # imports included
 
 
 NOISY = """

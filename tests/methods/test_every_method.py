@@ -1,12 +1,8 @@
 """Properties that every method has; each runs over METHODS, so a new method is tested by being listed."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import grimp
 import numpy as np
@@ -26,7 +22,6 @@ from selflabel.runs.run import Run
 from selflabel.training.distributed import Ranks
 from selflabel.training.loop import LoopCallbacks, make_batch, train_mode, trainable_parameters
 
-ROOT = Path(__file__).parents[2]
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -82,7 +77,7 @@ def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
 
 @pytest.mark.slow
 @every_method
-def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_path):
+def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_path, fork_server):
     """The process kills itself with SIGKILL at the given step, so that no test has to be quicker than it."""
     x, _ = signs(400)
     np.save(tmp_path / "x.npy", x)
@@ -91,9 +86,8 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_
     count = Callbacks(loop=LoopCallbacks(on_step=lambda *_: steps.append(1)))
     label(make_settings(**settings), tmp_path / "whole", callbacks=count)
     step = random.Random(method).randrange(1, len(steps))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-m", "tests.methods.killed", json.dumps(settings), str(tmp_path / "cut"), str(step)]
-    assert subprocess.run(words, env=environment, cwd=ROOT, timeout=240).returncode == -signal.SIGKILL
+    killed = fork_server.run(json.dumps(settings), tmp_path / "cut", step, module="tests.methods.killed")
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "cut" / "report.json").exists()
     label(make_settings(**settings), tmp_path / "cut", resume=True)
     whole, cut = Run.open(tmp_path / "whole"), Run.open(tmp_path / "cut")

@@ -68,7 +68,10 @@ class Encoder(nn.Module):
         return self.neck(self.trunk(self.normalise(x)))
 
     def normalise(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        x = (x - self.mean) / self.std
+        if x.shape[1] == 1:  # both layouts are the same memory, and torch takes the other one, in which the first layers are slow
+            return x.reshape(len(x), *x.shape[2:], 1).permute(0, 3, 1, 2)
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 class GivenFeatures(nn.Module):

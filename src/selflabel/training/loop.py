@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.files import write_text
-from selflabel.contract import Batch, Method, Phase, Recipe, Relabelling, shuffled_rows, split_batches
+from selflabel.contract import Batch, Method, Phase, Relabelling, shuffled_rows, split_batches
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.training import checkpoint
 from selflabel.training.data import ResidentData
+from selflabel.training.optimisers import make_optimiser
 from selflabel.views import key_of
 
 SAVE_EVERY_S = 60.0
@@ -333,13 +334,6 @@ def trainable_parameters(method: Method, phase: Phase) -> list[nn.Parameter]:
         if p.requires_grad:
             trainable.append(p)
     return trainable
-
-
-def make_optimiser(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW or SGD."""
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
 def seed_global(key: int, device: torch.device) -> None:

@@ -114,8 +114,8 @@ def pooled_similarities(x: Tensor, filters: Tensor, bias: Tensor, threshold: flo
         images = shrink(block).contiguous(memory_format=torch.channels_last)
         spread = (F.conv2d(images.square(), mean) - F.conv2d(images, mean).square()).clamp_(min=0).add_(CONTRAST).sqrt_()
         similarity = F.conv2d(images, filters) / spread - bias[:, None, None]
-        both_signs = torch.cat([similarity, -similarity], dim=1).sub_(threshold).relu_()
-        sums = F.adaptive_avg_pool2d(both_signs, QUARTERS).flatten(1).sqrt()
+        signs = (similarity - threshold).relu_(), similarity.neg_().sub_(threshold).relu_()
+        sums = torch.cat([F.adaptive_avg_pool2d(s, QUARTERS) for s in signs], dim=1).flatten(1).sqrt()
         parts.append(sums.view(len(block), -1, sums.shape[1]).mean(dim=1))
     return torch.cat(parts)
 

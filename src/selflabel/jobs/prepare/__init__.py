@@ -21,11 +21,8 @@ from selflabel.jobs.prepare.choices import (
     backbone_name,
     choose_encoder,
     is_frozen,
-    is_of_transformers,
     storage_format,
     stored_px,
-    with_frames,
-    with_rate,
 )
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features

@@ -81,7 +81,7 @@ GLYPH = Plan(
     neighbours=10,
     recipe=Recipe(2e-3, one_cycle, "adamw", 1e-2),
     batch_size=128,
-    items_shown=100_000,
+    items_shown=75_000,
     min_epochs=8,
     max_epochs=60,
 )
@@ -106,7 +106,7 @@ FEATURES = Plan(
     max_epochs=60,
 )
 # a small set has noisy neighbours: more heads to choose among, and a new search when features are good
-FEW_GLYPHS = replace(GLYPH, heads=8, remine=5, longest_gap=3)
+FEW_GLYPHS = replace(GLYPH, heads=8, items_shown=100_000, remine=5, longest_gap=3)
 SPOKEN = replace(GLYPH, heads=8, neighbours=50, remine=0, longest_gap=3, items_shown=60_000, relax=(0.0, 0.1))
 VIDEO = replace(
     GLYPH,
