@@ -122,17 +122,18 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_run_continues_later(fork_server, sign_folder, tmp_path, number):
+def test_a_signal_saves_and_the_run_continues_later(sign_folder, tmp_path, number):
     """The process sends the signal to itself at a step of the training, so that no test has to be quicker than it."""
     run, script = tmp_path / "run", tmp_path / "signalled.py"
     script.write_text(SIGNALLED.format(number=int(number)))
     words = ["label", str(sign_folder), "-k", "2", "--epochs", "30", "--out", str(run)]
-    stopped = fork_server.run(*words, file=script)
+    stopped = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, timeout=120)
     assert stopped.returncode == 130 and "--resume" in stopped.stderr and "Traceback" not in stopped.stderr
     assert "self-label: 30 epochs" in stopped.stderr and (run / "skipped.csv").exists()
     done = len((run / "metrics.jsonl").read_text().splitlines())
     assert 0 < done < 30
-    assert fork_server.run(*words, "--resume").returncode == 0
+    finished = subprocess.run([sys.executable, "-m", "selflabel.cli", *words, "--resume"], capture_output=True, timeout=120)
+    assert finished.returncode == 0
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 30
 
 
