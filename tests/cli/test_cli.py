@@ -240,7 +240,7 @@ def test_predictions_and_versions_are_for_machines_too(here, tmp_path):
     printed = json.loads(done.stdout)
     rows = list(csv.DictReader((tmp_path / "p.csv").open()))
     assert printed["skipped"] == [] and [str(i["label"]) for i in printed["items"]] == [r["label"] for r in rows]
-    assert set(printed["items"][0]) == {"path", "label", "confidence", "name"}
+    assert set(printed["items"][0]) == {"path", "label", "confidence", "name", "outlier"}
 
 
 @pytest.mark.parametrize("K", [2, 5])

@@ -13,7 +13,7 @@ def test_it_says_what_was_written_what_was_rejected_and_what_could_not_be_read(h
     (tmp_path / "photos" / gone).unlink()
     done = here("export", edited.folder, "--to", "folders")
     assert done.returncode == 0, done.stderr
-    assert f"{len(KEPT) - 1} items: {tmp_path / 'run-folders'}" in done.stdout and "2 rejected" in done.stdout
+    assert f"{len(KEPT) - 1} items: {tmp_path / 'run-folders'}" in done.stdout and "2 in no cluster, left out" in done.stdout
     assert gone in done.stderr and "left-out.csv" in done.stderr
     record = json.loads(here("export", edited.folder, "--to", "folders", "--overwrite", "--json").stdout)
     assert list(record) == ["place", "n_items", "n_left_out", "n_rejected", "first_left_out", "n_changed", "first_changed"]

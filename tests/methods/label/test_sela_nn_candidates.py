@@ -30,8 +30,17 @@ def test_a_label_without_items_gets_half_of_a_cluster_and_the_right_one(uneven):
     _, truth, rows = uneven
     lost = torch.from_numpy(truth).clamp(max=2)  # the two smallest classes are one label
     directions = candidates.graph_directions(rows, 4, 0)
-    assert accuracy(truth, candidates.best_labelling([lost], rows, directions)[1].numpy()) > 0.95
-    assert torch.equal(candidates.best_labelling([torch.from_numpy(truth)], rows, directions)[1], torch.from_numpy(truth))
+    filled = candidates.fill_empty_labels(lost, candidates.judge_walks(rows), directions)
+    assert accuracy(truth, filled.numpy()) > 0.95
+    assert torch.equal(candidates.fill_empty_labels(filled, candidates.judge_walks(rows), directions), filled)
+
+
+def test_the_consensus_is_reported_unless_another_labelling_is_clearly_better(uneven):
+    _, truth, rows = uneven
+    true, directions = torch.from_numpy(truth), candidates.graph_directions(rows, 4, 0)
+    as_good, poor = (true + 1) % 4, torch.arange(len(true)) % 4
+    assert torch.equal(candidates.best_labelling([true], [as_good], rows, directions), as_good)
+    assert torch.equal(candidates.best_labelling([true], [poor], rows, directions), true)
 
 
 def test_every_family_of_starts_finds_classes_of_uneven_sizes(uneven):

@@ -36,6 +36,7 @@ MOST_LINKED = 5_000  # items whose distances are all computed; others get the la
 FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
 ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
 N_STARTS = 4
+CLEARLY = 1.03  # factor by which another labelling's merit must exceed that of the consensus
 MOST_SPLIT = 10  # largest clusters that are tried for a label without items
 BLOCK_ROWS = 4096
 FIT_ITERATIONS, FIT_DECAY = 30, 1e-3  # of L-BFGS, and the squared weights' factor in its loss
@@ -54,21 +55,28 @@ def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
     return joint_merit(neighbour_joint(labels_N.cpu().long(), walks_Nk, K))
 
 
-def best_labelling(labellings: Sequence[Tensor], neighbours_Nk: Tensor, directions_NK: np.ndarray) -> tuple[int, Tensor]:
-    """The labelling of highest merit, each with all K labels in use.
+def best_labelling(
+    labellings: Sequence[Tensor], consensus: Sequence[Tensor], neighbours_Nk: Tensor, directions_NK: np.ndarray
+) -> Tensor:
+    """The labelling of highest merit, each with all K labels in use; one of the consensus, unless another is clearly better.
 
     Args:
-        labellings: (N,) int64 labels, 0 to K - 1.
+        labellings: (N,) int64 labels, 0 to K - 1, of heads and starts.
+        consensus: from `consensus_labellings`.
         neighbours_Nk: (N, k) int32 rows, nearest first.
         directions_NK: (N, K) from `graph_directions`.
 
     Returns:
-        Its place in the list, and its labels, which differ from those given only where some label had no items.
+        Its labels, which differ from those given only where some label had no items.
     """
     walks, K = judge_walks(neighbours_Nk), directions_NK.shape[1]
-    filled = [fill_empty_labels(labels, walks, directions_NK) for labels in labellings]
-    best = max(range(len(filled)), key=lambda i: labelling_merit(filled[i], walks, K))
-    return best, filled[best]
+
+    def best_of(group: Sequence[Tensor]) -> tuple[float, Tensor]:
+        filled = [fill_empty_labels(labels, walks, directions_NK) for labels in group]
+        return max(((labelling_merit(labels, walks, K), labels) for labels in filled), key=lambda pair: pair[0])
+
+    agreed, other = best_of(consensus), best_of(labellings)
+    return other[1] if other[0] > CLEARLY * agreed[0] else agreed[1]
 
 
 def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, directions_NK: np.ndarray) -> Tensor:

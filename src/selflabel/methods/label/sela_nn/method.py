@@ -54,7 +54,7 @@ class SeLaNN(Method):
     max_modalities = 2
     chooses_k = True
     options_type = Options
-    per_item = ("labels_HN", "neighbours_Nk", "starts_SN")
+    per_item: tuple[str, ...] = ("labels_HN", "neighbours_Nk")
     labels_HN: Tensor
     starts_SN: Tensor
     neighbours_Nk: Tensor
@@ -86,6 +86,7 @@ class SeLaNN(Method):
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.n_neighbours(), dtype=torch.int32))
         if self.on_features:
+            self.per_item = (*self.per_item, "starts_SN")
             self.register_buffer("starts_SN", torch.zeros(candidates.N_STARTS, n, dtype=torch.int32))
         self.register_buffer("potentials_HK", torch.zeros(H, max(max_sizes)))
         self.register_buffer("mass_HK", torch.ones(H, max(max_sizes)))
@@ -96,12 +97,14 @@ class SeLaNN(Method):
         return MLPHeads(self.dim(modality), self.head_sizes, max_sizes=max_sizes)
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
-        """Load a state; older ones have no labellings to start from, and without K narrower heads."""
+        """Load a state. Those of 0.3.0 and older have more heads on features, without K narrower ones, and no starts."""
         if self.on_features and "starts_SN" not in state_dict:
             state_dict = {**state_dict, "starts_SN": self.starts_SN}
-        stored, own = state_dict["mass_HK"].shape[1], max(heads.widest for heads in self.heads.values())  # type: ignore[type-var]
-        if stored != own:
-            max_sizes, device = [stored] * len(self.head_sizes), self.mass_HK.device
+        H, width = state_dict["mass_HK"].shape
+        n_main = H - (len(self.head_sizes) - self.n_main)
+        if (n_main, width) != (self.n_main, max(heads.widest for heads in self.heads.values())):  # type: ignore[type-var]
+            self.head_sizes, self.n_main = [self.clusters] * n_main + self.head_sizes[self.n_main :], n_main
+            max_sizes, device = self.head_sizes if self.knows_k else [width] * H, self.mass_HK.device
             self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes).to(device) for m in self.task.modalities})
         return super().load_state_dict(state_dict, strict, assign)
 
@@ -201,7 +204,7 @@ class SeLaNN(Method):
             self.judges_labellings = self.on_features and self.task.mass not in marginals.TITLES
         x = concatenate_modalities(pooled, data.present)
         smooth = coarse = self.smooth(x)
-        if self.on_features:
+        if self.on_features and not self.is_small:
             directions = self.find_directions()
             coarse = F.normalize(torch.from_numpy(directions), dim=1).to(smooth)
         for h, k in enumerate(self.head_sizes):
@@ -325,13 +328,14 @@ class SeLaNN(Method):
     def log_smooth(self, posterior: Tensor) -> Tensor:
         return (self.smooth(posterior) + 1e-8).log()
 
-    def solve(self, log_p: Tensor, head: int, relax: float) -> Assignment:
-        """Labels of one head by transport, from its last potentials."""
+    def solve(self, log_p: Tensor, head: int, relax: float, rounding: str = "argmax") -> Assignment:
+        """Labels of one head by transport, from its last potentials. rounding: as in `sinkhorn`."""
         k = self.head_sizes[head]
         mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
         if self.task.mass in marginals.TITLES:
             mass = marginals.target_shares(self.task.mass, log_p, self.options.epsilon, self.task.seed)
-        solution = sinkhorn(log_p, self.options.epsilon, mass / mass.sum(), relax, TOLERANCE, MAX_SOLVER_ITERATIONS, start)
+        shares, epsilon = mass / mass.sum(), self.options.epsilon
+        solution = sinkhorn(log_p, epsilon, shares, relax, TOLERANCE, MAX_SOLVER_ITERATIONS, start, rounding)
         self.potentials_HK[head, :k] = solution.potentials.to(start)
         return solution
 
@@ -395,7 +399,9 @@ class SeLaNN(Method):
         trained = relax = self.relaxations()
         if self.task.mass in ("auto", "relaxed"):
             relax = [max(r, FINAL_RELAX) if r else NEARLY_EQUAL for r in relax]
-        solutions = [self.solve(self.log_smooth(p), h, relax[h]) for h, p in enumerate(posteriors)]
+        # sizes that were asked for: a few dozen items that are alike would else all go to one of the labels that share them
+        rounding = "exact" if self.is_small and self.task.mass in marginals.TITLES else "argmax"
+        solutions = [self.solve(self.log_smooth(p), h, relax[h], rounding) for h, p in enumerate(posteriors)]
         scores = [score_head(p, ends, a.labels, r > 0) for p, a, r in zip(posteriors, solutions, trained)]
         labels = [a.labels for a in solutions]
         if self.judges_labellings:
@@ -408,6 +414,8 @@ class SeLaNN(Method):
             labels[self.anchor] = self.labels_HN[self.anchor].long()
             head = small.best_labelling(labels, self.neighbours_Nk.long(), self.clusters, self.anchor)
             is_solved = head != self.anchor
+            if self.on_features:
+                self.fit_head(head, features, labels[head])
         if not is_solved:
             rows = (self.smooth(posteriors[head]) + F.one_hot(labels[head], self.clusters)) / 2
             return Outcome(labels, head, rows.half(), {"mass": "as found"} | notes)
@@ -430,16 +438,22 @@ class SeLaNN(Method):
         """
         K, rows, seed = self.clusters, self.neighbours_Nk, self.task.seed
         consensus = candidates.consensus_labellings(posteriors, rows, K, seed)
-        proposals = [*(x.cpu() for x in labels), *consensus, *self.starts_SN.cpu().long()]
-        best, found = candidates.best_labelling(proposals, rows, candidates.graph_directions(rows, K, seed))
-        if best < len(labels) and torch.equal(found, proposals[best]):
-            return best, True
+        others = [*(x.cpu() for x in labels), *self.starts_SN.cpu().long()]
+        found = candidates.best_labelling(others, consensus, rows, candidates.graph_directions(rows, K, seed))
+        own = next((h for h, x in enumerate(labels) if torch.equal(found, x.cpu())), None)
+        if own is not None:
+            return own, True
         head, matched = candidates.match_head(found, labels, K)
-        labels[head] = matched = matched.to(rows.device)
+        labels[head] = matched.to(rows.device)
+        self.fit_head(head, features, labels[head])
+        return head, False
+
+    def fit_head(self, head: int, features: Features, labels_N: Tensor) -> None:
+        """Fit a head on given features to the labels that are reported, so that unseen items get labels by them."""
         for m, x in features.pooled.items():
             weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
-            candidates.fit_linear_head(weight_KD, bias_K, x, matched)
-        return head, False
+            is_present = features.present[m].to(x.device) if m in features.present else torch.ones(len(x), dtype=torch.bool)
+            candidates.fit_linear_head(weight_KD, bias_K, x[is_present], labels_N[is_present.to(labels_N.device)])
 
     def numbers_note(self) -> dict:
         """What the report says of the number of clusters, where it was found among several."""
