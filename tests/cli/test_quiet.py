@@ -19,6 +19,7 @@ OWN = (
     r"\d+ of \d+ items have no ",
     r"method \w+ uses ",
     r"selflabel: ",
+    r"no pretrained encoder can be had ",
 )  # how a line of standard error begins
 
 

@@ -151,7 +151,7 @@ def no_estimate(diagnostics: Diagnostics, facts: RunFacts, model: AccuracyModel 
         return "the estimate was calibrated on runs of sela-nn only"
     fewest = max(MIN_ITEMS, model.items, model.items_per_cluster * facts.K)
     if n < fewest:
-        return f"{n:,} items are too few for {facts.K} clusters; it takes {fewest:,}"
+        return f"{n:,} are too few for {facts.K} clusters; it takes {fewest:,}"
     if found < USED * facts.K:
         return f"only {found} of {facts.K} clusters have items"
     if facts.shown is not None and max(facts.shown / facts.K, facts.K / facts.shown) > NUMBER:
