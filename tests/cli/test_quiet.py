@@ -20,6 +20,7 @@ OWN = (
     r"method \w+ uses ",
     r"selflabel: ",
     r"no pretrained encoder can be had ",
+    r"\d+ skipped, see ",
 )  # how a line of standard error begins
 
 
