@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ class MediaInfo:
         frames: in a view of a video.
         scale: of pictures that are not plain 8-bit.
         notes: sentences about what was assumed.
+        is_guess: nothing of the sample could be decoded.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class MediaInfo:
     frames: int = 0
     scale: Scale | None = None
     notes: tuple[str, ...] = ()
+    is_guess: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def inspect_items(items: Items, modality: str = "image", look: Look = Look()) ->
 def inspect_images(items: Items, look: Look) -> MediaInfo:
     sample = sample_pictures(items, SAMPLE, look) or sample_pictures(items, LARGE_SAMPLE, look)
     if not sample:
-        return MediaInfo("photo", 32, 3)
+        return MediaInfo("photo", 32, 3, is_guess=True)
     scale = scale_of_sample([pixels for _, pixels in sample])
     notes = (() if scale is None else (scale.describe(),)) + picture_notes(items, look)
     images = [to_uint8(pixels, scale) for _, pixels in sample]
@@ -108,7 +110,7 @@ def inspect_images(items: Items, look: Look) -> MediaInfo:
 def inspect_videos(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
     known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)], MEDIA_LIBRARIES)
     if not known:
-        return MediaInfo("video", 64, 3, 4.0)
+        return MediaInfo("video", 64, 3, 4.0, is_guess=True)
     return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
 
 
@@ -116,7 +118,7 @@ def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
     sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
     known = [(rate, seconds) for rate, seconds in look(rate_and_seconds, sample, MEDIA_LIBRARIES) if rate]
     if not known:
-        return MediaInfo("sound", 0, 1, 2.0, RATE)
+        return MediaInfo("sound", 0, 1, 2.0, RATE, is_guess=True)
     rate = min(RATE, max(LEAST_RATE, int(np.median([rate for rate, _ in known]))))
     lengths = [s for _, s in known]
     kind = "spoken" if np.median(lengths) <= SPOKEN_S else "sound"

@@ -48,7 +48,7 @@ class Backbones:
         automatic = automatic_for(info.kind)
         if requested != "auto":
             return requested
-        if automatic is None or self.trains:
+        if automatic is None or self.trains or info.is_guess:  # nothing is fetched for items that cannot be decoded
             return SCRATCH
         if file is not None:
             return f"frozen:{automatic.encoder}" if is_of(automatic, Path(file)) else SCRATCH

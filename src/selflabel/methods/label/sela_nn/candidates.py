@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.optimize
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -211,20 +212,22 @@ def fit_linear_head(weight_KD: Tensor, bias_K: Tensor, x_ND: Tensor, labels_N: T
         x_ND: (N, D) features.
         labels_N: (N,) int64.
     """
-    with torch.enable_grad():
-        weight, bias = (p.detach().clone().requires_grad_() for p in (weight_KD, bias_K))
-        optimiser = torch.optim.LBFGS([weight, bias], max_iter=FIT_ITERATIONS, line_search_fn="strong_wolfe")
+    K, D = weight_KD.shape
+    x_ND, shape = x_ND.detach().float(), (K, D + 1)
 
-        def loss() -> Tensor:
-            optimiser.zero_grad()
-            value = F.cross_entropy(F.linear(x_ND.float(), weight, bias), labels_N) + FIT_DECAY * weight.square().sum()
-            value.backward()
-            return value
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        with torch.enable_grad():
+            both = torch.from_numpy(flat).float().view(shape).to(x_ND.device).requires_grad_()
+            value = F.cross_entropy(F.linear(x_ND, both[:, :D], both[:, D]), labels_N) + FIT_DECAY * both[:, :D].square().sum()
+            (gradient,) = torch.autograd.grad(value, both)
+        return float(value), gradient.double().cpu().numpy().ravel()
 
-        optimiser.step(loss)
+    start = torch.cat([weight_KD, bias_K[:, None]], dim=1).detach().double().cpu().numpy().ravel()
+    fitted = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": FIT_ITERATIONS}).x
+    both = torch.from_numpy(fitted).view(shape).to(weight_KD)
     with torch.no_grad():
-        weight_KD.copy_(weight)
-        bias_K.copy_(bias)
+        weight_KD.copy_(both[:, :D])
+        bias_K.copy_(both[:, D])
 
 
 # ------------------------------------------------------------------------------------------------- the number of labels
