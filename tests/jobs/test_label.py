@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import selflabel
 from selflabel import Labelled, Run, label
 from selflabel.base.settings import make_settings, read_toml
 from selflabel.jobs.callbacks import Callbacks
@@ -45,7 +46,7 @@ def test_run_toml_records_settings_task_modalities_machine_and_versions(run):
     assert recorded["worked_out"]["image"] == {
         "encoder": "conv4", "px": 16, "channels": 1, "kind": "glyph", "seconds": 0.0, "rate": 0, "frames": 0
     }  # fmt: skip
-    assert recorded["versions"]["selflabel"] == "0.3.0"
+    assert recorded["versions"]["selflabel"] == selflabel.__version__
 
 
 def test_the_report_has_sizes_signs_and_seconds(run):
