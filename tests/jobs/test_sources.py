@@ -79,7 +79,7 @@ def test_odd_names_survive_and_what_is_left_out_is_said_and_listed(pictures, tmp
     (pictures / "09.png").rename(pictures / os.fsdecode(b"caf\xe9.png"))
     (pictures / "x\n.jxl").write_bytes(b"x")
     notes = []
-    run = run_on(str(pictures), tmp_path / "run", notes)
+    run = run_on(str(pictures), tmp_path / "run", notes, encoder="scratch")
     assert set(names) < set(run.paths) and len(run.paths) == 11
     assert [row["path"] for row in read_rows(run.folder / "labels.csv")] == list(run.paths)
     with (run.folder / "skipped.csv").open(newline="", encoding="utf-8") as file:

@@ -110,8 +110,8 @@ class SeLaNN(Method):
 
     @property
     def on_features(self) -> bool:
-        """Whether the items are given or frozen features, which stay as they are."""
-        return self.task.kind == "features"
+        """Whether all modalities are given or frozen features, which stay as they are."""
+        return all(self.task.kind_of(m) == "features" for m in self.task.modalities)
 
     # -------------------------------------------------------------------------------------------- sizes and strengths
 
