@@ -43,6 +43,18 @@ def test_the_consensus_is_reported_unless_another_labelling_is_clearly_better(un
     assert torch.equal(candidates.best_labelling([true], [poor], rows, directions), true)
 
 
+def test_clearly_uneven_sizes_win_by_long_walks_and_equal_ones_do_not():
+    x, truth = uneven_blobs([400, 60, 40, 30], distance=5.0)
+    rows, true = nearest(x, 20).rows.int(), torch.from_numpy(truth)
+    cut = torch.where(
+        (true == 0) & (x[:, 1] > x[:, 1].median()), 3, true.clamp(max=2)
+    )  # the large class cut, two small ones merged
+    directions = candidates.graph_directions(rows, 4, 0)
+    assert torch.equal(candidates.best_labelling([true], [cut], rows, directions), true)
+    joint = torch.diag(torch.tensor([0.7, 0.1, 0.1, 0.1])).double()
+    assert candidates.entropy_share(joint) < candidates.UNEVEN < candidates.entropy_share(torch.eye(4).double() / 4)
+
+
 def test_every_family_of_starts_finds_classes_of_uneven_sizes(uneven):
     x, truth, rows = uneven
     starts = candidates.start_labellings(F.normalize(x, dim=1), rows, candidates.graph_directions(rows, 4, 0), 0)

@@ -15,6 +15,7 @@ Axes: N items, D features, H heads, K labels, k neighbours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from selflabel.assignment.alignment import contingency, hungarian
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merit import joint_merit, neighbour_joint
+from selflabel.assignment.merit import joint_merit, neighbour_joint, x_log_x
 from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
 
@@ -38,6 +39,9 @@ FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tri
 ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
 N_STARTS = 4
 CLEARLY = 1.03  # factor by which another labelling's merit must exceed that of the consensus
+LONG_STEPS = 40  # of walks that cross cuts of large classes
+IN_USE = 0.9  # share of the labels that a labelling of uneven sizes uses at least
+UNEVEN, NEARLY = 0.92, 0.9  # entropy share below which sizes are clearly uneven, and factor on the merit that gives way
 MOST_SPLIT = 10  # largest clusters that are tried for a label without items
 BLOCK_ROWS = 4096
 FIT_ITERATIONS, FIT_DECAY = 30, 1e-3  # of L-BFGS, and the squared weights' factor in its loss
@@ -59,7 +63,11 @@ def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
 def best_labelling(
     labellings: Sequence[Tensor], consensus: Sequence[Tensor], neighbours_Nk: Tensor, directions_NK: np.ndarray
 ) -> Tensor:
-    """The labelling of highest merit, each with all K labels in use; one of the consensus, unless another is clearly better.
+    """The labelling to report.
+
+    By short walks it is the best of the consensus, or another one that is clearly better. Short walks like cuts of large classes,
+    though. So it gives way to the labelling that is best by long walks where that one has clearly uneven sizes, and is nearly as
+    good by short walks; of that one up to a tenth of the labels may be without items. Others get halves of clusters for them.
 
     Args:
         labellings: (N,) int64 labels, 0 to K - 1, of heads and starts.
@@ -68,16 +76,26 @@ def best_labelling(
         directions_NK: (N, K) from `graph_directions`.
 
     Returns:
-        Its labels, which differ from those given only where some label had no items.
+        (N,) int64 labels.
     """
     walks, K = judge_walks(neighbours_Nk), directions_NK.shape[1]
+    long_walks = random_walk_ends(neighbours_Nk[:, :WIDER_NEIGHBOURS], LONG_STEPS, torch.Generator().manual_seed(0))
+    agreed, others = ([fill_empty_labels(x, walks, directions_NK) for x in group] for group in (consensus, labellings))
+    merits = [labelling_merit(labels, walks, K) for labels in agreed + others]
+    best = max(range(len(merits)), key=lambda i: merits[i] * (CLEARLY if i < len(agreed) else 1.0))
+    as_found = [*consensus, *labellings]
+    nearly_all = [x if len(x.unique()) >= IN_USE * K else filled for x, filled in zip(as_found, agreed + others)]
+    joints = [neighbour_joint(labels.cpu().long(), long_walks, K) for labels in nearly_all]
+    uneven = max(range(len(joints)), key=lambda i: joint_merit(joints[i], power=1))
+    if entropy_share(joints[uneven]) < UNEVEN and labelling_merit(nearly_all[uneven], walks, K) > NEARLY * merits[best]:
+        return nearly_all[uneven]
+    return (agreed + others)[best]
 
-    def best_of(group: Sequence[Tensor]) -> tuple[float, Tensor]:
-        filled = [fill_empty_labels(labels, walks, directions_NK) for labels in group]
-        return max(((labelling_merit(labels, walks, K), labels) for labels in filled), key=lambda pair: pair[0])
 
-    agreed, other = best_of(consensus), best_of(labellings)
-    return other[1] if other[0] > CLEARLY * agreed[0] else agreed[1]
+def entropy_share(joint_KK: Tensor) -> float:
+    """The entropy of the labels of a joint distribution, as a share of the most that K labels can have; 1 for one label."""
+    K = len(joint_KK)
+    return -float(x_log_x(joint_KK.sum(dim=0)).sum()) / math.log(K) if K > 1 else 1.0
 
 
 def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, directions_NK: np.ndarray) -> Tensor:
