@@ -48,10 +48,10 @@ SET_NAMES = {
     "digits": DIGITS,
     "MNIST, 70,000 PNG files": MNIST,
     "mnist": MNIST,
-    "3,000 test photos of Imagenette-128": "Imagenette: 3,000 photos, 10 classes, pretrained features",
+    "3,000 test photos of Imagenette, 10 classes": "Imagenette: 3,000 photos, 10 classes, pretrained features",
     "imagenette128, 3,000 items, frozen:timm:tf_efficientnet_lite0": "Imagenette: 3,000 photos, 10 classes, pretrained features",
-    "Imagenette-128, 10 classes": "imbalanced: 10 classes of 800 to 85 photos, pretrained features",
-    "Imagenette-128 and ten classes of Tiny ImageNet, 20 classes": (
+    "Imagenette, 10 classes of 800 to 85": "imbalanced: 10 classes of 800 to 85 photos, pretrained features",
+    "Imagenette and ten classes of Tiny ImageNet, 20 classes of 800 to 85": (
         "imbalanced: 20 classes of 800 to 85 photos, pretrained features"
     ),
     "cifar10, 10,000 items": "CIFAR-10: 10,000 photos of 32 px",
@@ -73,10 +73,10 @@ def set_name(data: str) -> str:
     """What a reader is told of a set.
 
     Example:
-        >>> set_name("digits"), set_name("Imagenette-128, 10 classes of [800, 85]"), set_name("photos/")[:7]
+        >>> set_name("digits"), set_name("Imagenette, 10 classes of 800 to 85"), set_name("photos/")[:7]
         ('digits: 1,797 handwritten digits of 8 px', 'imbalanced: 10 classes of 800 to 85 photos, pretrained features', 'photos/')
     """
-    return SET_NAMES.get(data.split(" of [")[0], data)
+    return SET_NAMES.get(data, data)
 
 
 def short_name(data: str) -> str:

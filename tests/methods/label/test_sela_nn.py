@@ -32,7 +32,7 @@ def test_unequal_classes_keep_their_sizes_unless_uniform_is_asked():
     truth = np.repeat([0, 1, 2], [300, 60, 40])
     x = (5 * np.eye(6)[truth] + rng.normal(size=(400, 6))).astype(np.float32)
     relaxed, uniform = labelled(x, 3), labelled(x, 3, mass="uniform")
-    assert accuracy(truth, relaxed["labelling"].labels) > 0.97
+    assert accuracy(truth, relaxed["labelling"].labels) > 0.95
     assert relaxed["mass"] != "equal" == uniform["mass"] and uniform["relaxation"] == 0
     assert max(uniform["sizes"]) < 200 < max(relaxed["sizes"])
 
