@@ -7,12 +7,12 @@ from selflabel.evaluation.estimate import AccuracyModel
 MODELS = {
     "sela-nn, features": AccuracyModel(
         indicators=("support", "confidence"),
-        weights=(-1.3559, 0.906, 0.8818),
-        lowest=(0.454, 0.541),
-        band=1.106,
-        highest=0.968,
+        weights=(-0.8341, 0.9462, 0.2498),
+        lowest=(0.197, 0.491),
+        band=1.618,
+        highest=0.965,
         items=278,
-        items_per_cluster=39,
+        items_per_cluster=13,
     ),
     "sela-nn, views": AccuracyModel(
         indicators=("support", "stability"),
