@@ -29,18 +29,18 @@ def test_the_judge_prefers_classes_to_labels_that_cut_or_merge_them(uneven):
 def test_a_label_without_items_gets_half_of_a_cluster_and_the_right_one(uneven):
     _, truth, rows = uneven
     lost = torch.from_numpy(truth).clamp(max=2)  # the two smallest classes are one label
-    directions = candidates.graph_directions(rows, 4, 0)
-    filled = candidates.fill_empty_labels(lost, candidates.judge_walks(rows), directions)
+    walks = candidates.judge_walks(rows)
+    filled = candidates.fill_empty_labels(lost, walks, 4, lambda: candidates.graph_directions(rows, 4, 0))
     assert accuracy(truth, filled.numpy()) > 0.95
-    assert torch.equal(candidates.fill_empty_labels(filled, candidates.judge_walks(rows), directions), filled)
+    assert torch.equal(candidates.fill_empty_labels(filled, walks, 4, pytest.fail), filled)  # nothing is computed for it
 
 
 def test_the_consensus_is_reported_unless_another_labelling_is_clearly_better(uneven):
     _, truth, rows = uneven
-    true, directions = torch.from_numpy(truth), candidates.graph_directions(rows, 4, 0)
+    true = torch.from_numpy(truth)
     as_good, poor = (true + 1) % 4, torch.arange(len(true)) % 4
-    assert torch.equal(candidates.best_labelling([true], [as_good], rows, directions), as_good)
-    assert torch.equal(candidates.best_labelling([true], [poor], rows, directions), true)
+    assert torch.equal(candidates.best_labelling([true], [as_good], rows, 4, 0), as_good)
+    assert torch.equal(candidates.best_labelling([true], [poor], rows, 4, 0), true)
 
 
 def test_clearly_uneven_sizes_win_by_long_walks_and_equal_ones_do_not():
@@ -49,8 +49,7 @@ def test_clearly_uneven_sizes_win_by_long_walks_and_equal_ones_do_not():
     cut = torch.where(
         (true == 0) & (x[:, 1] > x[:, 1].median()), 3, true.clamp(max=2)
     )  # the large class cut, two small ones merged
-    directions = candidates.graph_directions(rows, 4, 0)
-    assert torch.equal(candidates.best_labelling([true], [cut], rows, directions), true)
+    assert torch.equal(candidates.best_labelling([true], [cut], rows, 4, 0), true)
     joint = torch.diag(torch.tensor([0.7, 0.1, 0.1, 0.1])).double()
     assert candidates.entropy_share(joint) < candidates.UNEVEN < candidates.entropy_share(torch.eye(4).double() / 4)
 

@@ -16,7 +16,8 @@ Axes: N items, D features, H heads, K labels, k neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import scipy.optimize
@@ -60,9 +61,7 @@ def labelling_merit(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
     return joint_merit(neighbour_joint(labels_N.cpu().long(), walks_Nk, K))
 
 
-def best_labelling(
-    labellings: Sequence[Tensor], consensus: Sequence[Tensor], neighbours_Nk: Tensor, directions_NK: np.ndarray
-) -> Tensor:
+def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], neighbours_Nk: Tensor, K: int, seed: int) -> Tensor:
     """The labelling to report.
 
     By short walks it is the best of the consensus, or another one that is clearly better. Short walks like cuts of large classes,
@@ -73,14 +72,15 @@ def best_labelling(
         labellings: (N,) int64 labels, 0 to K - 1, of heads and starts.
         consensus: from `consensus_labellings`.
         neighbours_Nk: (N, k) int32 rows, nearest first.
-        directions_NK: (N, K) from `graph_directions`.
+        K: number of labels.
+        seed: of `graph_directions`, by which clusters are split.
 
     Returns:
         (N,) int64 labels.
     """
-    walks, K = judge_walks(neighbours_Nk), directions_NK.shape[1]
+    walks, directions = judge_walks(neighbours_Nk), cache(lambda: graph_directions(neighbours_Nk, K, seed))
     long_walks = random_walk_ends(neighbours_Nk[:, :WIDER_NEIGHBOURS], LONG_STEPS, torch.Generator().manual_seed(0))
-    agreed, others = ([fill_empty_labels(x, walks, directions_NK) for x in group] for group in (consensus, labellings))
+    agreed, others = ([fill_empty_labels(x, walks, K, directions) for x in group] for group in (consensus, labellings))
     merits = [labelling_merit(labels, walks, K) for labels in agreed + others]
     best = max(range(len(merits)), key=lambda i: merits[i] * (CLEARLY if i < len(agreed) else 1.0))
     as_found = [*consensus, *labellings]
@@ -98,11 +98,17 @@ def entropy_share(joint_KK: Tensor) -> float:
     return -float(x_log_x(joint_KK.sum(dim=0)).sum()) / math.log(K) if K > 1 else 1.0
 
 
-def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, directions_NK: np.ndarray) -> Tensor:
-    """Give each label that no item has half of a cluster: of the largest ones, that whose two halves have the highest merit."""
-    K = directions_NK.shape[1]
-    unit = F.normalize(torch.from_numpy(directions_NK), dim=1)
+def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, K: int, directions: Callable[[], np.ndarray]) -> Tensor:
+    """Give each label that no item has half of a cluster: of the largest ones, that whose two halves have the highest merit.
+
+    Args:
+        labels_N: (N,) int64, 0 to K - 1.
+        walks_Nk: from `judge_walks`.
+        K: number of labels.
+        directions: gives `graph_directions` (N, K); called where a label has no items, which is seldom.
+    """
     for empty in (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist():
+        unit = F.normalize(torch.from_numpy(directions()), dim=1)
         largest = torch.bincount(labels_N, minlength=K).topk(min(K, MOST_SPLIT))
         splits = [split_cluster(labels_N, c, empty, unit) for n, c in zip(*(x.tolist() for x in largest)) if n > 1]
         labels_N = max(splits, key=lambda labels: labelling_merit(labels, walks_Nk, K), default=labels_N)

@@ -439,7 +439,7 @@ class SeLaNN(Method):
         K, rows, seed = self.clusters, self.neighbours_Nk, self.task.seed
         consensus = candidates.consensus_labellings(posteriors, rows, K, seed)
         others = [*(x.cpu() for x in labels), *self.starts_SN.cpu().long()]
-        found = candidates.best_labelling(others, consensus, rows, candidates.graph_directions(rows, K, seed))
+        found = candidates.best_labelling(others, consensus, rows, K, seed)
         own = next((h for h, x in enumerate(labels) if torch.equal(found, x.cpu())), None)
         if own is not None:
             return own, True
