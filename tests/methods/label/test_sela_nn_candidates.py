@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from selflabel.assignment.neighbours import nearest
 from selflabel.contract import Task
 from selflabel.evaluation.metrics import accuracy
-from selflabel.methods.label.sela_nn import Options, SeLaNN, candidates
+from selflabel.methods.label.sela_nn import Options, SeLaNN, candidates, numbers
 from tests.assignment.test_spectral import uneven_blobs
 from tests.methods.label.helpers import identity_encoders
 from tests.methods.label.test_sela_nn import labelled
@@ -68,36 +68,38 @@ def test_items_beyond_those_that_are_linked_get_the_label_of_the_nearest(uneven,
     assert len(labels) == len(truth) and accuracy(truth, labels) > 0.95
 
 
-def test_agreement_is_the_mean_cosine_of_the_heads_posteriors(uneven):
-    rows = uneven[2][:, :3]
-    posteriors = [torch.rand(len(rows), k, generator=torch.Generator().manual_seed(k)).softmax(dim=1) for k in (3, 7)]
-    plain = [[sum(F.cosine_similarity(p[i], p[j], dim=0) for p in posteriors) / 2 for j in rows[i]] for i in range(5)]
-    assert torch.allclose(candidates.agreement(posteriors, rows)[:5], torch.tensor(plain), atol=1e-5)
+def test_where_classes_are_not_separated_the_consensus_is_reported():
+    x, truth = uneven_blobs([200, 100, 60, 40], distance=1.5)
+    rows, true = nearest(x, 20).rows.int(), torch.from_numpy(truth)
+    worse = torch.where(torch.arange(len(true)) % 5 == 0, (true + 1) % 4, true)
+    walks = candidates.judge_walks(rows)
+    assert candidates.kept_information(worse, walks, 4) < candidates.SEPARATED
+    assert candidates.labelling_merit(true, walks, 4) > candidates.CLEARLY * candidates.labelling_merit(worse, walks, 4)
+    assert torch.equal(candidates.best_labelling([true], [worse], rows, 4, 0), worse)
 
 
-def test_the_consensus_mends_a_cut_that_heads_make_in_different_places(uneven):
+def test_the_consensus_mends_mistakes_that_labellings_make_in_different_places(uneven):
     x, truth, rows = uneven
-    generator = torch.Generator().manual_seed(0)
-    heads = []
-    for _ in range(8):  # each head cuts the large class elsewhere, and merges the two smallest
+    generator, labellings = torch.Generator().manual_seed(0), []
+    for h in range(9):  # each cuts the large class elsewhere, and merges another two
         side = (x @ torch.randn(x.shape[1], generator=generator)) > 0
-        labels = torch.where((torch.from_numpy(truth) == 0) & side, 3, torch.from_numpy(truth).clamp(max=2))
-        heads.append(F.one_hot(labels, 4).float())
-    own = [accuracy(truth, p.argmax(dim=1).numpy()) for p in heads]
-    assert accuracy(truth, candidates.consensus_labellings(heads, rows, 4, 0)[0].numpy()) > max(own)
+        merged = torch.from_numpy(truth).clone()
+        merged[merged == 1 + h % 3] = 1 + (h + 1) % 3
+        labellings.append(torch.where((merged == 0) & side, 1 + h % 3, merged))
+    own = [accuracy(truth, labels.numpy()) for labels in labellings]
+    assert accuracy(truth, candidates.consensus_labellings(labellings, rows, 4)[0].numpy()) > max(own)
 
 
 def test_numbers_of_clusters_are_ranked_and_the_true_one_is_first():
     x, _ = uneven_blobs([120, 90, 70, 60, 40, 30], distance=5.0)
-    rows = nearest(x, 10).rows.int()
-    ranked = candidates.rank_numbers_of_clusters(rows, candidates.graph_directions(rows, 51, 0))
+    ranked = numbers.rank_numbers_of_clusters(x, 0)
     assert ranked[0][0] == 6 and [m for _, m in ranked] == sorted((m for _, m in ranked), reverse=True)
 
 
 def test_numbers_to_try_rise_and_end_where_clusters_would_be_tiny():
     for n in (16, 250, 3000, 100_000):
-        numbers = candidates.numbers_to_try(n)
-        assert numbers == sorted(set(numbers)) and numbers[0] == 2 and numbers[-1] <= max(2, n // 8)
+        tried = numbers.numbers_to_try(n)
+        assert tried == sorted(set(tried)) and tried[0] == 2 and tried[-1] <= max(2, n // numbers.ITEMS_PER_LABEL)
 
 
 def test_a_labelling_takes_the_place_of_the_most_similar_head_and_its_numbers():

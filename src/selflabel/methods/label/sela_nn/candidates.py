@@ -4,11 +4,9 @@ Heads that are trained with balanced labels cut large classes in two where class
 not assume equal sizes are asked, too: spectral clustering of the neighbour graph, and average and Ward linkage of features that
 are smoothed over neighbours. Heads start from them, with their sizes as target masses.
 
-What all heads agree on is better than any one of them (ICCE, 2025). The consensus is a neighbour graph in which an edge weighs as
-much as heads agree that its two items share a label; it is cut by spectral clustering.
+What heads and starts agree on is better than any one of them (ICCE, 2025): `assignment.consensus`.
 
-The judge is the merit I (I / H)^2 of `assignment.merit` at the ends of short random walks, for all labellings alike, and for all
-numbers of labels where K is to be found.
+The judge is the merit I (I / H)^2 of `assignment.merit` at the ends of short random walks, for all labellings alike.
 
 Axes: N items, D features, H heads, K labels, k neighbours.
 """
@@ -26,20 +24,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selflabel.assignment.alignment import contingency, hungarian
+from selflabel.assignment.consensus import consensus_directions
 from selflabel.assignment.kmeans import kmeans
-from selflabel.assignment.merit import joint_merit, neighbour_joint, x_log_x
+from selflabel.assignment.merit import joint_merit, mutual_information, neighbour_joint, x_log_x
 from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
 
-GRAPH_NEIGHBOURS = 10  # of the graph that is cut and of the judge's walks
+GRAPH_NEIGHBOURS = 10  # of the graph that is cut, of the judge's walks, and whose labels count in the consensus
 WIDER_NEIGHBOURS = 20  # of a second graph to start from
 JUDGE_STEPS = 5  # of the judge's walks
 SMOOTHED, LINKED_DIMS = 2, 64  # times that features are averaged with their neighbours' before linkage, and dimensions kept
 MOST_LINKED = 5_000  # items whose distances are all computed; others get the label of the nearest of so many
-FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
-ITEMS_PER_LABEL = 8  # least, on average, of a number of labels that is tried
 N_STARTS = 4
 CLEARLY = 1.03  # factor by which another labelling's merit must exceed that of the consensus
+SEPARATED = 0.6  # share of its entropy that the best labelling keeps over short walks where classes are separated
 LONG_STEPS = 40  # of walks that cross cuts of large classes
 IN_USE = 0.9  # share of the labels that a labelling of uneven sizes uses at least
 UNEVEN, NEARLY = 0.92, 0.9  # entropy share below which sizes are clearly uneven, and factor on the merit that gives way
@@ -68,6 +66,8 @@ def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], ne
     though. So it gives way to the labelling that is best by long walks where that one has clearly uneven sizes, and is nearly as
     good by short walks; of that one up to a tenth of the labels may be without items. Others get halves of clusters for them.
 
+    Where classes are not separated, merits tell labellings of uneven sizes too little apart, and the consensus is reported.
+
     Args:
         labellings: (N,) int64 labels, 0 to K - 1, of heads and starts.
         consensus: from `consensus_labellings`.
@@ -82,6 +82,8 @@ def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], ne
     long_walks = random_walk_ends(neighbours_Nk[:, :WIDER_NEIGHBOURS], LONG_STEPS, torch.Generator().manual_seed(0))
     agreed, others = ([fill_empty_labels(x, walks, K, directions) for x in group] for group in (consensus, labellings))
     merits = [labelling_merit(labels, walks, K) for labels in agreed + others]
+    if kept_information((agreed + others)[int(np.argmax(merits))], walks, K) < SEPARATED:
+        return agreed[int(np.argmax(merits[: len(agreed)]))]
     best = max(range(len(merits)), key=lambda i: merits[i] * (CLEARLY if i < len(agreed) else 1.0))
     as_found = [*consensus, *labellings]
     nearly_all = [x if len(x.unique()) >= IN_USE * K else filled for x, filled in zip(as_found, agreed + others)]
@@ -90,6 +92,13 @@ def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], ne
     if entropy_share(joints[uneven]) < UNEVEN and labelling_merit(nearly_all[uneven], walks, K) > NEARLY * merits[best]:
         return nearly_all[uneven]
     return (agreed + others)[best]
+
+
+def kept_information(labels_N: Tensor, walks_Nk: Tensor, K: int) -> float:
+    """The share of the labels' entropy that the label at the end of a walk tells, 0 to 1; 1 for one label."""
+    joint = neighbour_joint(labels_N.cpu().long(), walks_Nk, K)
+    entropy = -float(x_log_x(joint.sum(dim=0)).sum())
+    return mutual_information(joint) / entropy if entropy > 0 else 1.0
 
 
 def entropy_share(joint_KK: Tensor) -> float:
@@ -183,32 +192,20 @@ def linkage_labels(x_ND: np.ndarray, K: int, linkage: str) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------- consensus
 
 
-def consensus_labellings(posteriors: Sequence[Tensor], neighbours_Nk: Tensor, K: int, seed: int) -> list[Tensor]:
-    """Labellings of the graph of neighbours on which heads agree.
+def consensus_labellings(labellings: Sequence[Tensor], neighbours_Nk: Tensor, K: int) -> list[Tensor]:
+    """What labellings agree on, cut in two ways.
 
     Args:
-        posteriors: (N, K_h) of each head, rows summing to 1; the heads may differ in their numbers of labels.
+        labellings: (N,) int64 labels of heads and starts.
         neighbours_Nk: (N, k) int32 rows, nearest first.
         K: number of labels.
-        seed: of the subspace iteration and of k-means.
 
     Returns:
-        (N,) int64 labels of the same eigenvectors by QR, by Ward linkage and by k-means.
+        (N,) int64 labels of the same eigenvectors by QR and by Ward linkage.
     """
-    near = neighbours_Nk[:, :GRAPH_NEIGHBOURS]
-    directions = spectral_directions(neighbour_graph(near, agreement(posteriors, near)), K, seed)
+    directions = consensus_directions(labellings, neighbours_Nk[:, :GRAPH_NEIGHBOURS], K)
     unit = F.normalize(torch.from_numpy(directions), dim=1)
-    return [cluster_qr(directions), linkage_labels(unit.numpy(), K, "ward"), kmeans(unit, K, seed=seed)[1].long()]
-
-
-def agreement(posteriors: Sequence[Tensor], neighbours_Nk: Tensor) -> Tensor:
-    """(N, k) how much heads agree that an item and its neighbour share a label, 0 to 1: the mean cosine of their posteriors."""
-    total = torch.zeros(neighbours_Nk.shape)
-    for posterior_NK in posteriors:
-        unit_NK = F.normalize(posterior_NK.float(), dim=1)
-        blocks = zip(unit_NK.split(BLOCK_ROWS), neighbours_Nk.long().split(BLOCK_ROWS))
-        total += torch.cat([torch.einsum("bk,bjk->bj", own, unit_NK[rows]) for own, rows in blocks]).cpu()
-    return total / len(posteriors)
+    return [cluster_qr(directions), linkage_labels(unit.numpy(), K, "ward")]
 
 
 def match_head(labels_N: Tensor, head_labels: Sequence[Tensor], K: int) -> tuple[int, Tensor]:
@@ -252,33 +249,3 @@ def fit_linear_head(weight_KD: Tensor, bias_K: Tensor, x_ND: Tensor, labels_N: T
     with torch.no_grad():
         weight_KD.copy_(both[:, :D])
         bias_K.copy_(both[:, D])
-
-
-# ------------------------------------------------------------------------------------------------- the number of labels
-
-
-def rank_numbers_of_clusters(neighbours_Nk: Tensor, directions_NK: np.ndarray) -> list[tuple[int, float]]:
-    """Numbers of labels with the merit of a spectral clustering into so many, the best first; at least one.
-
-    Args:
-        neighbours_Nk: (N, k) int32 rows, nearest first.
-        directions_NK: (N, most) from `graph_directions`, for the last of `numbers_to_try`.
-    """
-    walks = judge_walks(neighbours_Nk)
-    numbers = numbers_to_try(len(neighbours_Nk))
-    merits = [labelling_merit(cluster_qr(directions_NK[:, :K]), walks, K) for K in numbers]
-    return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
-
-
-def numbers_to_try(n_items: int) -> list[int]:
-    """Numbers of labels, ascending: all up to 14, then each an eighth more than the last, up to 256 or an eighth of the items.
-
-    Example:
-        >>> numbers_to_try(200)
-        [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 22, 25]
-    """
-    most = max(2, min(MOST_CLUSTERS, n_items // ITEMS_PER_LABEL))
-    numbers = list(range(2, min(FINEST_GRID, most) + 1))
-    while numbers[-1] < most:
-        numbers.append(min(most, round(numbers[-1] * GRID_GROWTH)))
-    return numbers

@@ -26,7 +26,7 @@ from selflabel.assignment.neighbours import (
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
 from selflabel.heads import LinearHeads, MLPHeads
-from selflabel.methods.label.sela_nn import candidates, small
+from selflabel.methods.label.sela_nn import candidates, numbers, small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
 from selflabel.pretexts import make_pretext
@@ -77,7 +77,7 @@ class SeLaNN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        widest = max(*self.head_sizes, *FINE_IF_UNKNOWN, candidates.MOST_CLUSTERS if self.on_features else 0)
+        widest = max(*self.head_sizes, *FINE_IF_UNKNOWN, numbers.MOST_CLUSTERS if self.on_features else 0)
         max_sizes = self.head_sizes if self.knows_k else [widest] * len(self.head_sizes)
         self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes) for m in self.task.modalities})
         n, H, m = self.task.n_items, len(self.head_sizes), self.task.modality
@@ -205,7 +205,7 @@ class SeLaNN(Method):
         x = concatenate_modalities(pooled, data.present)
         smooth = coarse = self.smooth(x)
         if self.on_features and not self.is_small:
-            directions = self.find_directions()
+            directions = self.find_directions(x)
             coarse = F.normalize(torch.from_numpy(directions), dim=1).to(smooth)
         for h, k in enumerate(self.head_sizes):
             start = coarse if h < self.n_main else smooth
@@ -214,15 +214,12 @@ class SeLaNN(Method):
         if self.judges_labellings:
             self.start_relaxed_heads(x, directions)
 
-    def find_directions(self) -> np.ndarray:
-        """(N, K) leading eigenvectors of the neighbour graph; where K is unknown, it is found by them."""
-        if self.knows_k or not self.judges_labellings:
-            return candidates.graph_directions(self.neighbours_Nk, self.clusters, self.task.seed)
-        most = candidates.numbers_to_try(self.task.n_items)[-1]
-        directions = candidates.graph_directions(self.neighbours_Nk, most, self.task.seed)
-        self.ranked_numbers = candidates.rank_numbers_of_clusters(self.neighbours_Nk, directions)
-        self.set_n_clusters(self.ranked_numbers[0][0])
-        return directions[:, : self.clusters]
+    def find_directions(self, x_ND: Tensor) -> np.ndarray:
+        """(N, K) leading eigenvectors of the neighbour graph; where K is unknown, it is found before."""
+        if self.judges_labellings and not self.knows_k:
+            self.ranked_numbers = numbers.rank_numbers_of_clusters(x_ND, self.task.seed)
+            self.set_n_clusters(self.ranked_numbers[0][0])
+        return candidates.graph_directions(self.neighbours_Nk, self.clusters, self.task.seed)
 
     def start_relaxed_heads(self, x_ND: Tensor, directions_NK: np.ndarray) -> None:
         """Let the heads with relaxed masses start from labellings of any sizes, each with those sizes as its target."""
@@ -405,7 +402,7 @@ class SeLaNN(Method):
         scores = [score_head(p, ends, a.labels, r > 0) for p, a, r in zip(posteriors, solutions, trained)]
         labels = [a.labels for a in solutions]
         if self.judges_labellings:
-            head, is_solved = self.judge_labellings(features, posteriors, labels)
+            head, is_solved = self.judge_labellings(features, labels)
         else:  # where K was asked for, no label is lost
             head, is_solved = best_head(scores, min_labels=self.task.clusters or 0), True
         self.merits = [score.merit for score in scores]
@@ -424,12 +421,11 @@ class SeLaNN(Method):
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
         return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
-    def judge_labellings(self, features: Features, posteriors: list[Tensor], labels: list[Tensor]) -> tuple[int, bool]:
-        """Choose among the heads' labels, those that heads started from, and what heads agree on.
+    def judge_labellings(self, features: Features, labels: list[Tensor]) -> tuple[int, bool]:
+        """Choose among the heads' labels, those that heads started from, and what all of them agree on.
 
         Args:
             features: of all items.
-            posteriors: (N, K) of each main head.
             labels: (N,) of each main head. Where another labelling is better, it takes the place of the most similar head, which
                 is trained on it.
 
@@ -437,8 +433,8 @@ class SeLaNN(Method):
             The head, and whether its labels are those of the transport solve.
         """
         K, rows, seed = self.clusters, self.neighbours_Nk, self.task.seed
-        consensus = candidates.consensus_labellings(posteriors, rows, K, seed)
         others = [*(x.cpu() for x in labels), *self.starts_SN.cpu().long()]
+        consensus = candidates.consensus_labellings(others, rows, K)
         found = candidates.best_labelling(others, consensus, rows, K, seed)
         own = next((h for h, x in enumerate(labels) if torch.equal(found, x.cpu())), None)
         if own is not None:
@@ -467,9 +463,9 @@ class SeLaNN(Method):
 
     def extra_state(self) -> dict:
         state = {"turn": self.turn, "clusters": self.clusters, "chosen": self.knows_k, "merits": self.merits}
-        numbers = {"ranked_numbers": [list(pair) for pair in self.ranked_numbers]} if self.ranked_numbers else {}
+        ranked = {"ranked_numbers": [list(pair) for pair in self.ranked_numbers]} if self.ranked_numbers else {}
         flags = {"small": self.is_small, "judges": self.judges_labellings}
-        return state | numbers | {name: True for name, is_set in flags.items() if is_set}
+        return state | ranked | {name: True for name, is_set in flags.items() if is_set}
 
     def load_extra_state(self, state: dict) -> None:
         self.turn, self.clusters, self.knows_k = state["turn"], state["clusters"], state["chosen"]

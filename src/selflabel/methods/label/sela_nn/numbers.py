@@ -1,0 +1,50 @@
+"""How many labels given features have, where K is left out.
+
+Spectral clusterings of the neighbour graph into each number of labels are judged by neighbours that the graph does not have: of
+the nearest ones, every second makes the graph, and the others judge. Otherwise clusters of a dozen items would win wherever
+there is noise: they are their own neighbours.
+
+Axes: N items, D features, K labels, k neighbours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from selflabel.assignment.merit import joint_merit, neighbour_joint
+from selflabel.assignment.neighbours import nearest
+from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions
+
+NEIGHBOURS, FEWEST_NEIGHBOURS = 40, 20  # half of them make the graph, half of them judge
+FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
+ITEMS_PER_LABEL = 20  # least, on average, of a number of labels that is tried: as many as the neighbours that judge; of neighbours, too
+
+
+def rank_numbers_of_clusters(x_ND: Tensor, seed: int) -> list[tuple[int, float]]:
+    """Numbers of labels with the merit I (I / H)^2 of a spectral clustering into so many, the best first; at least one.
+
+    Args:
+        x_ND: (N, D) features of unit length.
+        seed: of the subspace iteration.
+    """
+    rows_Nk = nearest(x_ND, min(NEIGHBOURS, max(FEWEST_NEIGHBOURS, len(x_ND) // ITEMS_PER_LABEL))).rows
+    graph, judges_Nk = neighbour_graph(rows_Nk[:, ::2].contiguous()), rows_Nk[:, 1::2]
+    numbers = numbers_to_try(len(x_ND))
+    directions = spectral_directions(graph, min(numbers[-1], len(x_ND)), seed)
+    merits = [joint_merit(neighbour_joint(cluster_qr(directions[:, :K]), judges_Nk, K)) for K in numbers]
+    return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
+
+
+def numbers_to_try(n_items: int) -> list[int]:
+    """Numbers of labels, ascending: all up to 14, then each an eighth more than the last, up to 256 or a twentieth of the items.
+
+    Example:
+        >>> numbers_to_try(500)
+        [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 22, 25]
+    """
+    most = max(2, min(MOST_CLUSTERS, n_items // ITEMS_PER_LABEL))
+    numbers = list(range(2, min(FINEST_GRID, most) + 1))
+    while numbers[-1] < most:
+        numbers.append(min(most, round(numbers[-1] * GRID_GROWTH)))
+    return numbers
