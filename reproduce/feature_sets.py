@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from scipy import ndimage
 from torch import nn
 
 from reproduce.common import data_folder, unpack, unpack_files
@@ -116,12 +117,48 @@ def imagenette_five() -> Rows:
     return x[first], y[first]
 
 
-def imagenette_small() -> Rows:
-    """The rows of `imagenette`, each photo shrunk to 64 pixels before the backbone enlarges it."""
-    folder, truth = unpack("imagenette128", "test")
-    paths = np.random.default_rng(0).permutation(sorted(truth))[:3000]
-    pictures = [Image.open(folder / path).convert("RGB").resize((64, 64), Image.Resampling.BOX) for path in paths]
-    x, _ = encoded(np.stack([np.asarray(picture) for picture in pictures]))
+def shrunk(name: str, split: str, n: int, pixels: int, n_classes: int | None = None) -> Rows:
+    """n random photos, each shrunk before the backbone enlarges it.
+
+    Args:
+        name, split: of the data set.
+        n: photos.
+        pixels: side of the shrunk photo.
+        n_classes: the first classes by name, from which photos are drawn; None is all.
+    """
+    return seen(name, split, n, pixels, lambda photo, _: photo, n_classes)
+
+
+def in_six_styles(n: int = 3000, pixels: int = 96) -> Rows:
+    """Photos of Imagenette, each in one of six styles at random: as it is, grey, inverted, blurred, upside down, or dark."""
+    style = np.random.default_rng(1).integers(len(STYLES), size=n)
+    return seen("imagenette128", "test", n, pixels, lambda photo, row: STYLES[style[row]](photo))
+
+
+STYLES: list[Callable[[Image.Image], Image.Image]] = [
+    lambda photo: photo,
+    lambda photo: ImageOps.grayscale(photo).convert("RGB"),
+    ImageOps.invert,
+    lambda photo: photo.filter(ImageFilter.GaussianBlur(2)),
+    lambda photo: photo.rotate(180),
+    lambda photo: ImageEnhance.Brightness(ImageEnhance.Contrast(photo).enhance(0.35)).enhance(0.5),
+]
+
+
+def seen(
+    name: str,
+    split: str,
+    n: int,
+    pixels: int,
+    change: Callable[[Image.Image, int], Image.Image],
+    n_classes: int | None = None,
+) -> Rows:
+    """n random photos, shrunk to squares and changed, as the backbone sees them. change: of a photo and its row."""
+    folder, truth = unpack(name, split)
+    classes = sorted(set(truth.values()))[:n_classes]
+    paths = np.random.default_rng(0).permutation([path for path in sorted(truth) if truth[path] in classes])[:n]
+    small = (Image.open(folder / path).convert("RGB").resize((pixels, pixels), Image.Resampling.BOX) for path in paths)
+    x, _ = encoded(np.stack([np.asarray(change(photo, row)) for row, photo in enumerate(small)]))
     return x, np.array([truth[path] for path in paths])
 
 
@@ -138,6 +175,24 @@ def digits() -> Rows:
 
     data = load_digits()
     return (data.data / 16).astype(np.float32), data.target.astype(str)
+
+
+def digits_in_six_styles() -> Rows:
+    """Digits of 16 x 16, each in one of six styles at random: as it is, thicker, thinner, slanted either way, or lower."""
+    x, y = digits()
+    style = np.random.default_rng(0).integers(6, size=len(x))
+    large = [ndimage.zoom(row, 2, order=1) for row in x.reshape(-1, 8, 8)]
+    return np.array([in_style(picture, k).reshape(-1) for picture, k in zip(large, style)], np.float32), y
+
+
+def in_style(picture: np.ndarray, style: int) -> np.ndarray:
+    """A digit (16, 16) in one of the six styles of `digits_in_six_styles`."""
+    if style in (1, 2):
+        return (ndimage.grey_dilation if style == 1 else ndimage.grey_erosion)(picture, size=(2, 2))
+    if style in (3, 4):
+        slant = 0.35 if style == 3 else -0.35
+        return ndimage.affine_transform(picture, np.array([[1, 0], [slant, 1]]), offset=[0, -8 * slant], order=1)
+    return np.roll(picture, 2, axis=0) if style == 5 else picture
 
 
 def mnist5k() -> Rows:
@@ -223,7 +278,22 @@ DEVELOPMENT = {
     "uneven20": FeatureSet(uneven20, "development", "Imagenette and ten classes of Tiny ImageNet, 20 classes of 800 to 85", True),
     "imagenette5": FeatureSet(imagenette_five, "development", "the test photos of five classes of Imagenette"),
     "imagenette-junk": FeatureSet(imagenette_junk, "development", "2,700 photos of Imagenette, and 300 of other things"),
-    "imagenette-64px": FeatureSet(imagenette_small, "development", "the 3,000 photos of Imagenette, shown at 64 px"),
+    "imagenette-64px": FeatureSet(
+        lambda: shrunk("imagenette128", "test", 3000, 64), "development", "the 3,000 photos of Imagenette, shown at 64 px"
+    ),
+    "imagenette-24px": FeatureSet(
+        lambda: shrunk("imagenette128", "test", 3000, 24), "development", "the 3,000 photos of Imagenette, shown at 24 px"
+    ),
+    "tiny20-32px": FeatureSet(
+        lambda: shrunk("tinyimagenet20", "all", 4000, 32), "development", "4,000 photos of Tiny ImageNet, 20 classes, at 32 px"
+    ),
+    "tiny7-32px": FeatureSet(
+        lambda: shrunk("tinyimagenet20", "all", 280, 32, 7),
+        "development",
+        "280 photos (fewer than the 700 of the other sets) of seven classes of Tiny ImageNet, at 32 px",
+    ),
+    "imagenette-styles": FeatureSet(in_six_styles, "development", "3,000 photos of Imagenette, each in one of six styles"),
+    "digits-styles": FeatureSet(digits_in_six_styles, "development", "written digits, each in one of six styles"),
 }
 
 REPORTING = {
