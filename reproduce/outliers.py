@@ -21,7 +21,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from reproduce.common import unpack, write_results
-from reproduce.frozen import ENCODER, features_of, lite0_weights
+from reproduce.lite0 import ENCODER, features_of, lite0_weights
 from selflabel.assignment.neighbours import exact_search
 from selflabel.assignment.outliers import atypicality, outlier_share
 from selflabel.base.settings import make_settings
