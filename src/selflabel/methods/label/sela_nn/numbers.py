@@ -9,7 +9,6 @@ Axes: N items, D features, K labels, k neighbours.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from selflabel.assignment.merit import joint_merit, neighbour_joint
@@ -18,7 +17,8 @@ from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_
 
 NEIGHBOURS, FEWEST_NEIGHBOURS = 40, 20  # half of them make the graph, half of them judge
 FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
-ITEMS_PER_LABEL = 20  # least, on average, of a number of labels that is tried: as many as the neighbours that judge; of neighbours, too
+ITEMS_PER_LABEL = 20  # least, on average, of a number of labels that is tried, and items for each neighbour
+MOST_ITEMS = 20_000  # that are cut; of more items so many, evenly spread
 
 
 def rank_numbers_of_clusters(x_ND: Tensor, seed: int) -> list[tuple[int, float]]:
@@ -28,9 +28,10 @@ def rank_numbers_of_clusters(x_ND: Tensor, seed: int) -> list[tuple[int, float]]
         x_ND: (N, D) features of unit length.
         seed: of the subspace iteration.
     """
-    rows_Nk = nearest(x_ND, min(NEIGHBOURS, max(FEWEST_NEIGHBOURS, len(x_ND) // ITEMS_PER_LABEL))).rows
+    x_ND = x_ND[:: -(-len(x_ND) // MOST_ITEMS)]
+    k = min(NEIGHBOURS, max(FEWEST_NEIGHBOURS, len(x_ND) // ITEMS_PER_LABEL))
+    rows_Nk, numbers = nearest(x_ND, k).rows, numbers_to_try(len(x_ND))
     graph, judges_Nk = neighbour_graph(rows_Nk[:, ::2].contiguous()), rows_Nk[:, 1::2]
-    numbers = numbers_to_try(len(x_ND))
     directions = spectral_directions(graph, min(numbers[-1], len(x_ND)), seed)
     merits = [joint_merit(neighbour_joint(cluster_qr(directions[:, :K]), judges_Nk, K)) for K in numbers]
     return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
