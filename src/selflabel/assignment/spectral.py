@@ -24,7 +24,7 @@ from torch import Tensor
 DENSE_ROWS = 200  # items up to which all eigenvectors are computed
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
 ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
-LARGE_GRAPH = 20_000  # items above which polynomials are used, and pivots are sought in a sample
+LARGE_GRAPH = 10_000  # items above which polynomials are used, and pivots are sought in a sample
 ROUNDS, DEGREE, FIRST_CUT = (
     3,
     8,
@@ -93,7 +93,7 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
         graph: (N, N) symmetric, no row all zero.
         count: eigenvectors, at most N.
         seed: of the iteration's start.
-        n_iter: iterations, in multiples of 4; on graphs of more than 20,000 items without effect.
+        n_iter: iterations, in multiples of 4; on graphs of more than 10,000 items without effect.
 
     Returns:
         (N, count) float32, in the order of falling eigenvalues.

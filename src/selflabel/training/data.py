@@ -67,10 +67,12 @@ class ResidentData:
         with eval_mode(net):
             extract = self.first_features(modality) if layer == "input" else self.pooled_by(net)
             key = key_of(self.seed, FEATURE_PASS, draw)
-            parts = [extract(self.view(modality, rows, view, key).pixels) for rows in self.shard_rows()]
-        if not parts:  # more ranks than items
-            parts = [extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]]
-        return self.ranks.gather_rows(torch.cat(parts), self.n_items)
+            parts = (extract(self.view(modality, rows, view, key).pixels) for rows in self.shard_rows())
+            shard = self.ranks.shard(self.n_items)
+            own = filled(parts, shard.stop - shard.start)
+            if own is None:  # more ranks than items
+                own = extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]
+        return self.ranks.gather_rows(own, self.n_items)
 
     @torch.no_grad()
     def blocks(self, maps: bool = False) -> Iterator[tuple[Tensor, Features]]:
@@ -124,6 +126,16 @@ class ResidentData:
         if fast_bfloat16(self.device):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
+
+
+def filled(parts: Iterator[Tensor], n: int) -> Tensor | None:
+    """Blocks of rows as one tensor (n, ...), which is filled as they come: a list of them would take as much again."""
+    whole, start = None, 0
+    for part in parts:
+        whole = torch.empty((n, *part.shape[1:]), dtype=part.dtype, device=part.device) if whole is None else whole
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole
 
 
 @contextmanager
