@@ -5,9 +5,8 @@ Axes: N items, B items of a batch or block, D features, H heads, K labels (of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.label.sela_nn import candidates, small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
+from selflabel.methods.label.sela_nn.posteriors import BLOCK, OnDemand, in_blocks, towards_labels
 from selflabel.pretexts import make_pretext
 
 MAX_FINE = 256  # labels of an over-clustering head
@@ -49,22 +49,8 @@ WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
 LARGE_SET = 10_000  # given features above which only one head's posteriors are held at a time
 FIT_ITEMS = 100  # of a label, on average, that a head is fitted to, on large sets
-BLOCK = 4096  # items whose posteriors are computed at a time
 DEFAULT_CLUSTERS = 10  # until K is found
 RUNNERS_UP = 3  # numbers of clusters that are reported beside the one found
-
-
-class OnDemand(Sequence[Tensor]):
-    """The posteriors of some heads, each computed when it is asked for."""
-
-    def __init__(self, heads: range, compute: Callable[[int], Tensor]):
-        self.heads, self.compute = heads, compute
-
-    def __len__(self) -> int:
-        return len(self.heads)
-
-    def __getitem__(self, i: Any) -> Any:
-        return OnDemand(self.heads[i], self.compute) if isinstance(i, slice) else self.compute(self.heads[i])
 
 
 class SeLaNN(Method):
@@ -379,11 +365,7 @@ class SeLaNN(Method):
 
     def log_smooth(self, posterior: Tensor) -> Tensor:
         """(N, K) float32 logarithms of smoothed posteriors."""
-        smooth = self.smooth(posterior)
-        result = torch.empty(smooth.shape, device=smooth.device)
-        for out, block in zip(result.split(BLOCK), smooth.split(BLOCK)):
-            torch.log(block.float() + 1e-8, out=out)
-        return result
+        return in_blocks(lambda block: (block.float() + 1e-8).log(), self.smooth(posterior))
 
     def solve(self, log_p: Tensor, head: int, relax: float, rounding: str = "argmax") -> Assignment:
         """Labels of one head by transport, from its last potentials. rounding: as in `sinkhorn`."""
@@ -474,10 +456,11 @@ class SeLaNN(Method):
             if self.on_features:
                 self.fit_head(head, features, labels[head])
         if not is_solved:
-            rows = (self.smooth(posteriors[head]) + F.one_hot(labels[head], self.clusters)) / 2
-            return Outcome(labels, head, rows.half(), {"mass": "as found"} | notes)
+            rows = in_blocks(towards_labels, self.smooth(posteriors[head]), labels[head])
+            return Outcome(labels, head, rows, {"mass": "as found"} | notes)
         log_p = self.log_smooth(posteriors[head])
-        rows = torch.softmax(log_p + solutions[head].potentials.to(log_p), dim=1).half()
+        potentials = solutions[head].potentials.to(log_p)
+        rows = in_blocks(lambda block: torch.softmax(block + potentials, dim=1).half(), log_p)
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
         return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
