@@ -27,6 +27,7 @@ from selflabel.assignment.marginals import empirical_shares, unevenness
 MIN_SHARE = 0.1  # of an equal share of the items: a label with fewer is not in use
 TEMI_EXPONENT = 0.6
 MIN_PROBABILITY, BLOCK_ROWS = 1e-9, 16_384
+MOST_ITEMS = 50_000  # whose pairs say how good a head is; of larger sets an even sample, at least so many
 POINTWISE_PAIRS = 5  # walk ends per item that its pointwise information is computed from
 RELAXED_DISCOUNT = 0.9  # factor on the merit of heads with relaxed marginals and uneven sizes, which have to beat equal ones
 UNEVEN = 0.005  # unevenness of sizes, in nats, from which on the discount is full: sizes about a tenth above or below equal
@@ -111,9 +112,10 @@ def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
         (0.6931, 0.0)
     """
     sharp_NK = sharpened(posteriors_NK)
-    blocks = zip(sharp_NK.split(BLOCK_ROWS), rows_Nk.split(BLOCK_ROWS))
+    step = max(1, len(sharp_NK) // MOST_ITEMS)
+    blocks = zip(sharp_NK[::step].split(BLOCK_ROWS), rows_Nk[::step].split(BLOCK_ROWS))
     sums = [own.T.double() @ F.embedding_bag(rows, sharp_NK, mode="mean").double() for own, rows in blocks]
-    joint = torch.stack(sums).sum(dim=0) / len(sharp_NK)
+    joint = torch.stack(sums).sum(dim=0) / len(sharp_NK[::step])
     return joint_merit((joint + joint.T).cpu() / 2, power=1)
 
 
@@ -147,13 +149,13 @@ def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
     Source: TEMI (Adaloglou et al., 2023), sections 3.1 and 3.2.
     """
     sharp_NK, total = sharpened(posteriors_NK), 0.0
-    shares_K = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY)
-    for block_Nk, own_NK in zip(rows_Nk.split(BLOCK_ROWS), sharp_NK.split(BLOCK_ROWS)):
+    shares_K, step = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY), max(1, len(sharp_NK) // MOST_ITEMS)
+    for block_Nk, own_NK in zip(rows_Nk[::step].split(BLOCK_ROWS), sharp_NK[::step].split(BLOCK_ROWS)):
         for paired_N in block_Nk.T.long():
             joint_NK = own_NK * sharp_NK[paired_N]
             information_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=MIN_PROBABILITY).log()
             total += float((joint_NK.sum(dim=1) * information_N).double().sum())
-    return total / rows_Nk.numel()
+    return total / rows_Nk[::step].numel()
 
 
 @dataclass(frozen=True)

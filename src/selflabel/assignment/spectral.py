@@ -104,7 +104,9 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
     width = min(N, count + SPARE_DIRECTIONS)
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((N, width), np.float32))
     if N > LARGE_GRAPH:
-        return filtered_directions(matrix.tocsr(), x, count) * scale_N[:, None]
+        directions = filtered_directions(matrix.tocsr(), x, count)
+        directions *= scale_N[:, None]
+        return directions
     walk = as_torch(matrix)
     for _ in range(n_iter // BETWEEN_QR):
         for _ in range(BETWEEN_QR):
@@ -119,7 +121,7 @@ def filtered_directions(matrix: sp.csr_matrix, x_NW: Tensor, count: int) -> np.n
 
     Args:
         matrix: (N, N).
-        x_NW: the random start, which is overwritten.
+        x_NW: the random start, which is overwritten; the result is its first columns.
         count: eigenvectors, at most W.
 
     Source: Zhou, Saad, Tiago & Chelikowsky, Self-consistent-field calculations using Chebyshev-filtered subspace iteration, 2006.
@@ -131,8 +133,9 @@ def filtered_directions(matrix: sp.csr_matrix, x_NW: Tensor, count: int) -> np.n
         orthonormalise(x_NW)
         values, turn = torch.linalg.eigh(rayleigh(product, x_NW))
         cut = float(values[0].clamp(0, 0.999))  # the next polynomial damps what is below all that were found
-    turn = turn.flip(1)[:, :count].float()
-    return torch.cat([rows @ turn for rows in x_NW.split(BLOCK_ROWS)]).numpy()
+    for rows in x_NW.split(BLOCK_ROWS):
+        rows.copy_(rows @ turn.flip(1).float())
+    return x_NW.numpy()[:, :count]
 
 
 def chebyshev(product: Callable[[Tensor], Tensor], x: Tensor, cut: float) -> Tensor:

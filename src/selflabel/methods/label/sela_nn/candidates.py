@@ -30,6 +30,7 @@ from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merit import joint_merit, neighbour_joint, x_log_x
 from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
+from selflabel.methods.label.sela_nn.posteriors import in_blocks
 
 GRAPH_NEIGHBOURS = 10  # of the graph that is cut and of the judge's walks
 WIDER_NEIGHBOURS = 20  # of a second graph to start from
@@ -107,8 +108,11 @@ def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, K: int, directions: Ca
         K: number of labels.
         directions: gives `graph_directions` (N, K); called where a label has no items, which is seldom.
     """
-    for empty in (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist():
-        unit = F.normalize(torch.from_numpy(directions()), dim=1)
+    without_items = (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist()
+    if not without_items:
+        return labels_N
+    unit = F.normalize(torch.from_numpy(directions()), dim=1)
+    for empty in without_items:
         largest = torch.bincount(labels_N, minlength=K).topk(min(K, MOST_SPLIT))
         splits = [split_cluster(labels_N, c, empty, unit) for n, c in zip(*(x.tolist() for x in largest)) if n > 1]
         labels_N = max(splits, key=lambda labels: labelling_merit(labels, walks_Nk, K), default=labels_N)
@@ -205,7 +209,7 @@ def agreement(posteriors: Sequence[Tensor], neighbours_Nk: Tensor) -> Tensor:
     """(N, k) how much heads agree that an item and its neighbour share a label, 0 to 1: the mean cosine of their posteriors."""
     total = torch.zeros(neighbours_Nk.shape)
     for posterior_NK in posteriors:
-        unit_NK = F.normalize(posterior_NK.float(), dim=1)
+        unit_NK = in_blocks(lambda block: F.normalize(block.float(), dim=1), posterior_NK)
         blocks = zip(unit_NK.split(BLOCK_ROWS), neighbours_Nk.long().split(BLOCK_ROWS))
         total += torch.cat([torch.einsum("bk,bjk->bj", own, unit_NK[rows]) for own, rows in blocks]).cpu()
     return total / len(posteriors)

@@ -332,7 +332,10 @@ class SeLaNN(Method):
 
     def posterior(self, features: Features, head: int) -> Tensor:
         """(N, K) float16 posteriors of one head."""
-        return torch.cat([self.joint_log_probs(block, [head])[0].exp().half() for block in self.blocks(features)])
+        result = torch.empty(self.task.n_items, self.head_sizes[head], dtype=torch.float16, device=self.labels_HN.device)
+        for out, block in zip(result.split(BLOCK), self.blocks(features)):
+            out.copy_(self.joint_log_probs(block, [head])[0].exp())
+        return result
 
     def blocks(self, features: Features) -> Iterator[Features]:
         """The features of some items at a time."""
