@@ -334,7 +334,7 @@ class SeLaNN(Method):
         """(N, K) float16 posteriors of one head."""
         result = torch.empty(self.task.n_items, self.head_sizes[head], dtype=torch.float16, device=self.labels_HN.device)
         for out, block in zip(result.split(BLOCK), self.blocks(features)):
-            out.copy_(self.joint_log_probs(block, [head])[0].exp())
+            out.copy_(self.joint_log_probs(block, [head])[0].detach().exp())
         return result
 
     def blocks(self, features: Features) -> Iterator[Features]:
