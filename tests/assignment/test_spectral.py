@@ -4,6 +4,7 @@ import scipy.linalg
 import torch
 from sklearn.cluster import _spectral
 
+from selflabel.assignment import spectral
 from selflabel.assignment.neighbours import nearest
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
 from selflabel.evaluation.metrics import accuracy
@@ -35,6 +36,26 @@ def test_directions_span_the_leading_eigenvectors_of_the_random_walk():
     found = spectral_directions(graph, 4, n_iter=400) * np.sqrt(degree)[:, None]
     cosines = np.abs((found * vectors).sum(axis=0)) / np.linalg.norm(found, axis=0)
     assert cosines.min() > 0.999
+
+
+def test_polynomials_of_large_graphs_span_the_leading_eigenvectors_better(monkeypatch):
+    graph = graph_of(uneven_blobs([300, 150, 100, 50], distance=4.0)[0])
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    vectors = scipy.linalg.eigh(graph.toarray() / np.sqrt(np.outer(degree, degree)))[1][:, ::-1][:, :4]
+    missed = []
+    for limit in (1000, 100):
+        monkeypatch.setattr(spectral, "LARGE_GRAPH", limit)
+        found = spectral_directions(graph, 4) * np.sqrt(degree)[:, None]
+        assert np.allclose(found.T @ found, np.eye(4), atol=1e-4)
+        missed.append(1 - np.linalg.norm(vectors.T @ found, axis=0).min())
+    assert missed[1] < 1e-4 and missed[1] < missed[0]
+
+
+def test_pivots_in_a_sample_find_the_same_classes(monkeypatch):
+    directions = spectral_directions(graph_of(uneven_blobs([800, 500, 300, 200])[0]), 4)
+    whole = cluster_qr(directions)
+    monkeypatch.setattr(spectral, "LARGE_GRAPH", 100)
+    assert accuracy(whole.numpy(), cluster_qr(directions).numpy()) > 0.99
 
 
 def test_labels_are_those_of_scikit_learns_qr():

@@ -7,10 +7,17 @@ import torch
 from torch import Tensor
 
 MAX_POINTS_PER_CENTRE = 10_000  # rows that centres are learned from, per centre
+FEWEST_POINTS = 256  # of a centre, where centres are learned from a sample (the default of faiss)
 
 
 def kmeans(
-    features_ND: Tensor, K: int, seed: int, max_iter: int = 25, n_init: int = 1, spherical: bool = False
+    features_ND: Tensor,
+    K: int,
+    seed: int,
+    max_iter: int = 25,
+    n_init: int = 1,
+    spherical: bool = False,
+    max_rows: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cluster rows around K centres.
 
@@ -21,6 +28,7 @@ def kmeans(
         max_iter: Lloyd iterations of each start.
         n_init: starts, the best of which is kept.
         spherical: whether centres are on the unit sphere.
+        max_rows: rows that centres are learned from, at most, and at least 256 a centre; None is 10,000 a centre.
 
     Returns:
         Centres (K, D) float32 and labels (N,) int64, on the CPU.
@@ -35,7 +43,8 @@ def kmeans(
         _, first, same = np.unique(x, axis=0, return_index=True, return_inverse=True)  # equal items share a label
         return torch.from_numpy(centres), torch.from_numpy(first[same.reshape(-1)].astype(np.int64))
     options = {"niter": max_iter, "nredo": n_init, "seed": seed % (1 << 31), "spherical": spherical}
-    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": MAX_POINTS_PER_CENTRE}
+    most = MAX_POINTS_PER_CENTRE if max_rows is None else max(FEWEST_POINTS, max_rows // K)
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": most}
     clustering = faiss.Kmeans(x.shape[1], K, **limits, **options)
     clustering.train(x)
     labels = clustering.index.search(x, 1)[1][:, 0]

@@ -26,7 +26,8 @@ from selflabel.assignment.marginals import empirical_shares, unevenness
 
 MIN_SHARE = 0.1  # of an equal share of the items: a label with fewer is not in use
 TEMI_EXPONENT = 0.6
-MIN_PROBABILITY, BLOCK_ROWS = 1e-9, 65_536
+MIN_PROBABILITY, BLOCK_ROWS = 1e-9, 16_384
+MOST_ITEMS = 50_000  # whose pairs say how good a head is; of larger sets an even sample, at least so many
 POINTWISE_PAIRS = 5  # walk ends per item that its pointwise information is computed from
 RELAXED_DISCOUNT = 0.9  # factor on the merit of heads with relaxed marginals and uneven sizes, which have to beat equal ones
 UNEVEN = 0.005  # unevenness of sizes, in nats, from which on the discount is full: sizes about a tenth above or below equal
@@ -40,14 +41,16 @@ def neighbour_joint(labels: Tensor, neighbours_Nk: Tensor, K: int) -> Tensor:
 
     Args:
         labels: (N,) int64.
-        neighbours_Nk: (N, k) int64 rows of the neighbours, on the same device.
+        neighbours_Nk: (N, k) integer rows of the neighbours, on the same device.
         K: number of labels.
 
     Returns:
         (K, K) float64 on the CPU, symmetric, summing to 1.
     """
-    pairs = labels[:, None] * K + labels[neighbours_Nk]
-    counts = torch.bincount(pairs.reshape(-1), minlength=K * K).cpu().double().view(K, K)
+    counts = torch.zeros(K * K, dtype=torch.int64, device=labels.device)
+    for own, rows in zip(labels.split(BLOCK_ROWS), neighbours_Nk.split(BLOCK_ROWS)):
+        counts += torch.bincount((own[:, None] * K + labels[rows.long()]).reshape(-1), minlength=K * K)
+    counts = counts.cpu().double().view(K, K)
     counts = counts + counts.T
     return counts / counts.sum()
 
@@ -108,9 +111,20 @@ def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
         >>> round(posterior_merit(sure, same.int()), 4), round(posterior_merit(torch.full((16, 2), 0.5), same.int()), 4)
         (0.6931, 0.0)
     """
-    sharp_NK = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1)
-    joint = sharp_NK.T.double() @ F.embedding_bag(rows_Nk, sharp_NK, mode="mean").double() / len(sharp_NK)
+    sharp_NK = sharpened(posteriors_NK)
+    step = max(1, len(sharp_NK) // MOST_ITEMS)
+    blocks = zip(sharp_NK[::step].split(BLOCK_ROWS), rows_Nk[::step].split(BLOCK_ROWS))
+    sums = [own.T.double() @ F.embedding_bag(rows, sharp_NK, mode="mean").double() for own, rows in blocks]
+    joint = torch.stack(sums).sum(dim=0) / len(sharp_NK[::step])
     return joint_merit((joint + joint.T).cpu() / 2, power=1)
+
+
+def sharpened(posteriors_NK: Tensor) -> Tensor:
+    """(N, K) float32 posteriors, squared and normalised again."""
+    sharp_NK = torch.empty(posteriors_NK.shape, device=posteriors_NK.device)
+    for out, block in zip(sharp_NK.split(BLOCK_ROWS), posteriors_NK.split(BLOCK_ROWS)):
+        out.copy_(F.normalize(block.float() ** 2, p=1, dim=1))
+    return sharp_NK
 
 
 def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
@@ -134,14 +148,14 @@ def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
 
     Source: TEMI (Adaloglou et al., 2023), sections 3.1 and 3.2.
     """
-    sharp_NK, total = F.normalize(posteriors_NK.float() ** 2, p=1, dim=1), 0.0
-    shares_K = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY)
-    for block_Nk, own_NK in zip(rows_Nk.split(BLOCK_ROWS), sharp_NK.split(BLOCK_ROWS)):
+    sharp_NK, total = sharpened(posteriors_NK), 0.0
+    shares_K, step = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY), max(1, len(sharp_NK) // MOST_ITEMS)
+    for block_Nk, own_NK in zip(rows_Nk[::step].split(BLOCK_ROWS), sharp_NK[::step].split(BLOCK_ROWS)):
         for paired_N in block_Nk.T.long():
             joint_NK = own_NK * sharp_NK[paired_N]
             information_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=MIN_PROBABILITY).log()
             total += float((joint_NK.sum(dim=1) * information_N).double().sum())
-    return total / rows_Nk.numel()
+    return total / rows_Nk[::step].numel()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ BLOCK_ROWS = 2048  # queries of one matrix product
 CHUNK_ROWS = 65_536  # rows that are projected or searched at a time
 BASIS_ROWS = 20_000  # rows that principal directions are estimated from, about
 RECALL_ROWS = 500  # queries that recall is measured on, about
+SMOOTHED_COLUMNS = 128  # that are averaged at a time: copies of all would take as much memory as x each
 
 
 # ----------------------------------------------------------------------------------------------------------- search
@@ -192,11 +193,15 @@ def smooth_over_neighbours(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tens
     Returns:
         (N, D).
     """
+    if not times:
+        return x
     own = torch.arange(len(x), dtype=torch.int32, device=x.device)[:, None]
-    bags = torch.cat([own, neighbours_Nk], dim=1)
-    for _ in range(times):
-        x = F.embedding_bag(bags, x, mode="mean")
-    return x
+    bags, result = torch.cat([own, neighbours_Nk], dim=1), torch.empty_like(x)
+    for columns, out in zip(x.split(SMOOTHED_COLUMNS, dim=1), result.split(SMOOTHED_COLUMNS, dim=1)):
+        for _ in range(times):
+            columns = F.embedding_bag(bags, columns.contiguous(), mode="mean")
+        out.copy_(columns)
+    return result
 
 
 # ------------------------------------------------------------------------------------------------ several modalities

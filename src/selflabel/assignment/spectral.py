@@ -1,26 +1,37 @@
 """Spectral clustering of a neighbour graph, sparse and with labels from a pivoted QR factorisation.
 
 The leading eigenvectors of the random walk on the graph are found exactly, by ARPACK, or nearly, by subspace iteration: products
-with the graph and thin QR factorisations, linear in the number of items. Labels come from the eigenvectors by one pivoted QR
-(Damle, Minden & Ying, 2019, "Simple, direct and efficient multi-way spectral clustering"), so that nothing depends on starts
-of k-means, and no equal sizes are assumed.
+with the graph and thin QR factorisations, linear in the number of items. On large graphs products are combined to Chebyshev
+polynomials, and everything is done in place, so that memory is little more than the eigenvectors. Labels come from these by one
+pivoted QR (Damle, Minden & Ying, 2019, "Simple, direct and efficient multi-way spectral clustering"), so that nothing depends on
+starts of k-means, and no equal sizes are assumed.
 
-Axes: N items, K labels, k neighbours.
+Axes: N items, K labels, k neighbours, W iterated directions.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 DENSE_ROWS = 200  # items up to which all eigenvectors are computed
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
 ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
+LARGE_GRAPH = 10_000  # items above which polynomials are used, and pivots are sought in a sample
+ROUNDS, DEGREE, FIRST_CUT = (
+    3,
+    8,
+    0.5,
+)  # of the polynomials: how many, their degree, and the eigenvalue below which the first damps
+BLOCK_ROWS, BLOCK_COLUMNS = 16_384, 64
+PIVOTS_PER_LABEL = 50  # items of the sample in which pivots are sought, on average
 SELF_WEIGHT = 1e-3  # of an item's edge to itself: an item whose edges all have weight 0 has a direction all the same
 
 
@@ -82,22 +93,86 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
         graph: (N, N) symmetric, no row all zero.
         count: eigenvectors, at most N.
         seed: of the iteration's start.
-        n_iter: iterations, in multiples of 4.
+        n_iter: iterations, in multiples of 4; on graphs of more than 10,000 items without effect.
 
     Returns:
         (N, count) float32, in the order of falling eigenvalues.
     """
     N = graph.shape[0]
     scale_N = np.asarray(graph.sum(axis=1), np.float32).ravel() ** -0.5
-    walk = as_torch(sp.diags(scale_N) @ graph @ sp.diags(scale_N))
+    matrix = sp.diags(scale_N) @ graph @ sp.diags(scale_N)
     width = min(N, count + SPARE_DIRECTIONS)
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((N, width), np.float32))
+    if N > LARGE_GRAPH:
+        directions = filtered_directions(matrix.tocsr(), x, count)
+        directions *= scale_N[:, None]
+        return directions
+    walk = as_torch(matrix)
     for _ in range(n_iter // BETWEEN_QR):
         for _ in range(BETWEEN_QR):
             x = walk @ x + x  # walk + 1 has no negative eigenvalues
         x = torch.linalg.qr(x).Q
     _, turn = torch.linalg.eigh(x.T @ (walk @ x))
     return (x @ turn.flip(1))[:, :count].numpy() * scale_N[:, None]
+
+
+def filtered_directions(matrix: sp.csr_matrix, x_NW: Tensor, count: int) -> np.ndarray:
+    """The leading eigenvectors (N, count) of a symmetric matrix with eigenvalues in [-1, 1], by Chebyshev-filtered iteration.
+
+    Args:
+        matrix: (N, N).
+        x_NW: the random start, which is overwritten; the result is its first columns.
+        count: eigenvectors, at most W.
+
+    Source: Zhou, Saad, Tiago & Chelikowsky, Self-consistent-field calculations using Chebyshev-filtered subspace iteration, 2006.
+    """
+    product, cut = bag_product(matrix), FIRST_CUT
+    for _ in range(ROUNDS):
+        for columns in x_NW.split(BLOCK_COLUMNS, dim=1):
+            columns.copy_(chebyshev(product, columns.contiguous(), cut))
+        orthonormalise(x_NW)
+        values, turn = torch.linalg.eigh(rayleigh(product, x_NW))
+        cut = float(values[0].clamp(0, 0.999))  # the next polynomial damps what is below all that were found
+    for rows in x_NW.split(BLOCK_ROWS):
+        rows.copy_(rows @ turn.flip(1).float())
+    return x_NW.numpy()[:, :count]
+
+
+def chebyshev(product: Callable[[Tensor], Tensor], x: Tensor, cut: float) -> Tensor:
+    """The Chebyshev polynomial of a matrix times x: small for eigenvalues in [-1, cut], and growing fast above."""
+    centre, half = (cut - 1) / 2, (cut + 1) / 2
+    last, x = x, (product(x) - centre * x) / half
+    for _ in range(DEGREE - 1):
+        last, x = x, 2 / half * (product(x) - centre * x) - last
+    return x
+
+
+def bag_product(matrix: sp.csr_matrix) -> Callable[[Tensor], Tensor]:
+    """The product of a sparse matrix with a dense one of few columns, as sums over bags: quicker than torch's own."""
+    starts, columns = (torch.from_numpy(x.astype(np.int32)) for x in (matrix.indptr[:-1], matrix.indices))
+    weights = torch.from_numpy(matrix.data.astype(np.float32))
+    return lambda x: F.embedding_bag(columns, x, starts, mode="sum", per_sample_weights=weights)
+
+
+def orthonormalise(x_NW: Tensor) -> None:
+    """Make columns orthonormal in place, by the eigenvectors of their inner products in float64."""
+    gram = sum(rows.double().T @ rows.double() for rows in x_NW.split(BLOCK_ROWS))
+    assert isinstance(gram, Tensor)
+    scale = gram.diagonal().rsqrt()
+    values, vectors = torch.linalg.eigh(gram * scale[:, None] * scale)
+    turn = (scale[:, None] * vectors * values.clamp(min=1e-12).rsqrt()).float()
+    for rows in x_NW.split(BLOCK_ROWS):
+        rows.copy_(rows @ turn)
+
+
+def rayleigh(product: Callable[[Tensor], Tensor], x_NW: Tensor) -> Tensor:
+    """(W, W) float64 inner products of orthonormal columns with the products of a matrix with them, symmetric."""
+    parts = [
+        sum(rows.double().T @ own.double() for rows, own in zip(x_NW.split(BLOCK_ROWS), y.split(BLOCK_ROWS)))
+        for y in (product(columns.contiguous()) for columns in x_NW.split(BLOCK_COLUMNS, dim=1))
+    ]
+    inner = torch.cat(parts, dim=1)  # type: ignore[arg-type]
+    return (inner + inner.T) / 2
 
 
 def as_torch(matrix: sp.spmatrix) -> Tensor:
@@ -113,7 +188,7 @@ def cluster_qr(directions_NK: np.ndarray) -> Tensor:
     """The label of each item from the K leading eigenvectors (Damle, Minden & Ying, 2019, Algorithm 1).
 
     K items that are as orthogonal as possible stand for the labels; a rotation takes them to the axes, and an item gets the label
-    of its largest entry.
+    of its largest entry. On large sets these items are sought in a sample, as the authors propose.
 
     Args:
         directions_NK: (N, K) from `spectral_directions`.
@@ -125,10 +200,12 @@ def cluster_qr(directions_NK: np.ndarray) -> Tensor:
         >>> cluster_qr(np.array([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0], [1.0, -1.0]])).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
         True
     """
-    K = directions_NK.shape[1]
-    pivots = scipy.linalg.qr(directions_NK.T, mode="r", pivoting=True)[1][:K]
-    u, _, v = scipy.linalg.svd(directions_NK[pivots].T)
-    return torch.from_numpy(np.abs(directions_NK @ (u @ v)).argmax(axis=1)).long()
+    N, K = directions_NK.shape
+    sample = directions_NK[:: max(1, N // max(LARGE_GRAPH, PIVOTS_PER_LABEL * K))]
+    pivots = scipy.linalg.qr(sample.T, mode="r", pivoting=True)[1][:K]
+    u, _, v = scipy.linalg.svd(sample[pivots].T)
+    blocks = np.array_split(directions_NK, -(-N // LARGE_GRAPH))
+    return torch.from_numpy(np.concatenate([np.abs(block @ (u @ v)).argmax(axis=1) for block in blocks])).long()
 
 
 def spectral_labels(graph: sp.csr_matrix, K: int, seed: int = 0) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 
 SUPPORTED = 0.2  # of the way from chance to 1: neighbours that share the label of items outside the largest label
 NEARLY_ALL = 0.95  # share of the items; with half of the labels empty it is a collapse, however clear the rest is
+BLOCK_ROWS = 16_384  # items that are compared with the mean at a time
 EQUAL = 1e-4  # spread of the features over their length
 
 
@@ -59,5 +60,7 @@ def support_outside(labels: np.ndarray, sizes: np.ndarray, neighbours: np.ndarra
 
 def are_equal(features: np.ndarray) -> bool:
     """Whether the features (N, D) of all items are the same, up to rounding."""
-    spread = np.linalg.norm(features.astype(np.float64) - features.mean(axis=0, dtype=np.float64), axis=1)
-    return bool(spread.max() <= EQUAL * max(1e-12, float(np.linalg.norm(features.mean(axis=0, dtype=np.float64)))))
+    blocks = np.array_split(features, -(-len(features) // BLOCK_ROWS))
+    mean = features.mean(axis=0, dtype=np.float64)
+    spread = max(np.linalg.norm(block.astype(np.float64) - mean, axis=1).max() for block in blocks)
+    return bool(spread <= EQUAL * max(1e-12, float(np.linalg.norm(mean))))

@@ -23,27 +23,27 @@ from selflabel.training.data import ResidentData
 BEST_LABELS = 5  # of each item, with their probabilities
 NOTES = {"n_clusters": "number_of_clusters"}  # notes of a method that have another name in the report
 RUN_NEIGHBOURS = 10  # of each item in the run folder
+BLOCK_ROWS = 16_384  # items whose probabilities are read at a time
 
 
 def describe(method: Method, data: ResidentData, items: Items, outcome: Outcome, task: Task) -> tuple[Labelling, Diagnostics]:
     """What is written of a finished labelling, and the diagnostics that need no truth."""
-    probabilities = outcome.probabilities.float().cpu()
-    best = probabilities.topk(min(BEST_LABELS, probabilities.shape[1]), dim=1)
+    top_labels, top_probs = best_labels(outcome.probabilities)
     pooled = {m: data.features(m) for m in task.modalities}
-    features = torch.cat(list(pooled.values()), dim=1)
+    features = torch.cat(list(pooled.values()), dim=1) if len(pooled) > 1 else pooled[task.modality]
     neighbours = nearest(features, RUN_NEIGHBOURS).rows.numpy()
     heads = [x.cpu().numpy() for x in outcome.labels]
-    changed = method.predict(Features({m: random_view_features(data, task, m) for m in task.modalities}))
-    labels_of_views = changed.log_probs[outcome.head].argmax(dim=1).cpu().numpy()
-    signs = diagnose(heads, outcome.head, labels_of_views, neighbours, best.values[:, 0].numpy())
+    changed = {m: random_view_features(data, task, m) for m in task.modalities}
+    signs = diagnose(heads, outcome.head, predicted_labels(method, changed, outcome.head), neighbours, top_probs[:, 0])
+    del changed
     by_modality = {}
     if len(pooled) > 1:
         by_modality = {m: modality_labels(method, m, x, data.present[m], outcome.head) for m, x in pooled.items()}
     labelling = Labelling(
         items.paths,
         heads[outcome.head],
-        best.indices.numpy(),
-        best.values.numpy(),
+        top_labels,
+        top_probs,
         features.cpu().numpy(),
         neighbours,
         items.skipped,
@@ -51,6 +51,20 @@ def describe(method: Method, data: ResidentData, items: Items, outcome: Outcome,
         by_modality,
     )
     return labelling, signs
+
+
+def best_labels(probabilities_NK: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(N, at most 5) labels of the highest probabilities, and these, float32."""
+    count = min(BEST_LABELS, probabilities_NK.shape[1])
+    blocks = [block.float().cpu().topk(count, dim=1) for block in probabilities_NK.split(BLOCK_ROWS)]
+    return torch.cat([block.indices for block in blocks]).numpy(), torch.cat([block.values for block in blocks]).numpy()
+
+
+def predicted_labels(method: Method, pooled: dict[str, Tensor], head: int) -> np.ndarray:
+    """(N,) labels that a head predicts for features (N, D) of each modality."""
+    blocks = zip(*(x.split(BLOCK_ROWS) for x in pooled.values()))
+    predicted = (method.predict(Features(dict(zip(pooled, block)))).log_probs[head] for block in blocks)
+    return torch.cat([log_probs.argmax(dim=1).cpu() for log_probs in predicted]).numpy()
 
 
 def modality_labels(method: Method, modality: str, features: Tensor, present: Tensor, head: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from selflabel.training.stored import Stored
 from selflabel.views import Preset, View, fit_first_features, key_of
 
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
+FEATURE_BATCH = 2048  # given features of a block: nothing is computed but their views
 SAMPLE, SAMPLE_BYTES = 2000, 1 << 29  # first features are fitted to at most so many items, and bytes
 FEATURE_PASS = 0x5EED  # mixed into the key for the views of a pass over all items
 
@@ -67,10 +68,13 @@ class ResidentData:
         with eval_mode(net):
             extract = self.first_features(modality) if layer == "input" else self.pooled_by(net)
             key = key_of(self.seed, FEATURE_PASS, draw)
-            parts = [extract(self.view(modality, rows, view, key).pixels) for rows in self.shard_rows()]
-        if not parts:  # more ranks than items
-            parts = [extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]]
-        return self.ranks.gather_rows(torch.cat(parts), self.n_items)
+            size = FEATURE_BATCH if self.stored[modality].kind == "features" else self.eval_batch()
+            parts = (extract(self.view(modality, rows, view, key).pixels) for rows in self.shard_rows(size))
+            shard = self.ranks.shard(self.n_items)
+            own = filled(parts, shard.stop - shard.start)
+            if own is None:  # more ranks than items
+                own = extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]
+        return self.ranks.gather_rows(own, self.n_items)
 
     @torch.no_grad()
     def blocks(self, maps: bool = False) -> Iterator[tuple[Tensor, Features]]:
@@ -87,11 +91,11 @@ class ResidentData:
             present = {m: self.present[m][rows.to(self.device)] for m in self.lacking}
             yield rows, Features(pooled, present, feature_maps)
 
-    def shard_rows(self) -> Iterator[Tensor]:
-        """Row numbers of this rank's items, a block at a time."""
+    def shard_rows(self, size: int = 0) -> Iterator[Tensor]:
+        """Row numbers of this rank's items, a block of `size` rows at a time; 0 is a block of `eval_batch`."""
         shard = self.ranks.shard(self.n_items)
         if shard.start < shard.stop:
-            yield from torch.arange(shard.start, shard.stop).split(self.eval_batch())
+            yield from torch.arange(shard.start, shard.stop).split(size or self.eval_batch())
 
     def encoder(self, modality: str) -> nn.Module:
         """The encoder of a modality."""
@@ -124,6 +128,16 @@ class ResidentData:
         if fast_bfloat16(self.device):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
+
+
+def filled(parts: Iterator[Tensor], n: int) -> Tensor | None:
+    """Blocks of rows as one tensor (n, ...), which is filled as they come: a list of them would take as much again."""
+    whole, start = None, 0
+    for part in parts:
+        whole = torch.empty((n, *part.shape[1:]), dtype=part.dtype, device=part.device) if whole is None else whole
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole
 
 
 @contextmanager

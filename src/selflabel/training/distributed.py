@@ -7,6 +7,7 @@ import gc
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import torch
@@ -165,6 +166,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device(f"cuda:{local}" if name == "cuda" else name)
 
 
+@cache
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 faster than float32."""
     if device.type == "cuda":

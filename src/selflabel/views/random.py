@@ -36,7 +36,7 @@ def key_of(*parts: int) -> int:
 
 def shift_right(x: Tensor, bits: int) -> Tensor:
     """Logical shift of an int64 tensor."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def bits(key: int, rows: Tensor, count: int) -> Tensor:
@@ -44,9 +44,9 @@ def bits(key: int, rows: Tensor, count: int) -> Tensor:
     counters = torch.arange(1, count + 1, device=rows.device, dtype=torch.int64) * signed(GOLDEN)
     items = (rows.to(torch.int64) + 1) * signed(0xD1342543DE82EF95)
     x = (items[:, None] ^ signed(key)) + counters
-    x = (x ^ shift_right(x, 30)) * signed(0xBF58476D1CE4E5B9)
-    x = (x ^ shift_right(x, 27)) * signed(0x94D049BB133111EB)
-    return x ^ shift_right(x, 31)
+    x.bitwise_xor_(shift_right(x, 30)).mul_(signed(0xBF58476D1CE4E5B9))  # in place: this is a fifth of training on features
+    x.bitwise_xor_(shift_right(x, 27)).mul_(signed(0x94D049BB133111EB))
+    return x.bitwise_xor_(shift_right(x, 31))
 
 
 def uniforms(key: int, rows: Tensor, count: int) -> Tensor:

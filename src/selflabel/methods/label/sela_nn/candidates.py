@@ -116,8 +116,11 @@ def fill_empty_labels(labels_N: Tensor, walks_Nk: Tensor, K: int, directions: Ca
         K: number of labels.
         directions: gives `graph_directions` (N, K); called where a label has no items, which is seldom.
     """
-    for empty in (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist():
-        unit = F.normalize(torch.from_numpy(directions()), dim=1)
+    without_items = (torch.bincount(labels_N, minlength=K) == 0).nonzero()[:, 0].tolist()
+    if not without_items:
+        return labels_N
+    unit = F.normalize(torch.from_numpy(directions()), dim=1)
+    for empty in without_items:
         largest = torch.bincount(labels_N, minlength=K).topk(min(K, MOST_SPLIT))
         splits = [split_cluster(labels_N, c, empty, unit) for n, c in zip(*(x.tolist() for x in largest)) if n > 1]
         labels_N = max(splits, key=lambda labels: labelling_merit(labels, walks_Nk, K), default=labels_N)

@@ -5,6 +5,7 @@ Axes: N items, B items of a batch or block, D features, H heads, K labels (of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,11 @@ from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.mass import Mass
 from selflabel.assignment.merit import best_head, mutual_information, neighbour_joint, neighbour_merit, score_head
 from selflabel.assignment.neighbours import (
+    PROJECT_TO,
     concatenate_modalities,
     multimodal_neighbours,
     nearest,
+    project,
     random_walk_ends,
     smooth_over_neighbours,
 )
@@ -29,6 +32,7 @@ from selflabel.heads import LinearHeads, MLPHeads
 from selflabel.methods.label.sela_nn import candidates, numbers, small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
+from selflabel.methods.label.sela_nn.posteriors import BLOCK, OnDemand, in_blocks, towards_labels
 from selflabel.pretexts import make_pretext
 
 MAX_FINE = 256  # labels of an over-clustering head
@@ -43,7 +47,8 @@ EXCHANGE_UNTIL = 0.6  # share of the label turns; afterwards heads have time to 
 FINE_RELAX = 0.1  # relaxation of the masses of over-clustering heads: nearly fixed, so that large classes get many labels
 WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
-BLOCK = 4096  # items whose posteriors are computed at a time
+LARGE_SET = 10_000  # given features above which only one head's posteriors are held at a time
+FIT_ITEMS = 100  # of a label, on average, that a head is fitted to, on large sets
 DEFAULT_CLUSTERS = 10  # until K is found
 RUNNERS_UP = 3  # numbers of clusters that are reported beside the one found
 
@@ -112,6 +117,11 @@ class SeLaNN(Method):
     def on_features(self) -> bool:
         """Whether all modalities are given or frozen features, which stay as they are."""
         return all(self.task.kind_of(m) == "features" for m in self.task.modalities)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether these are so many given features that posteriors of all heads at once would fill the memory."""
+        return self.on_features and self.task.n_items > LARGE_SET
 
     # -------------------------------------------------------------------------------------------- sizes and strengths
 
@@ -195,24 +205,34 @@ class SeLaNN(Method):
         """Find neighbours, and give first labels: k-means of smoothed features. On given features the heads of K labels start
         from k-means of walk directions, because fixed features get no better neighbours later.
         """
+        x = self.first_neighbours(data)
+        coarse = None
+        if self.on_features and not self.is_small:
+            directions = self.find_directions(x)
+            if self.judges_labellings:
+                self.start_relaxed_heads(x, directions)
+            coarse = torch.from_numpy(directions)
+            F.normalize(coarse, dim=1, out=coarse)
+        smooth = self.smooth(x)
+        started = {*self.relaxed_heads()} if self.judges_labellings else {self.anchor}
+        for h, k in enumerate(self.head_sizes):
+            start = smooth if coarse is None or h >= self.n_main else coarse.to(smooth)
+            if h not in started:
+                seed, most = self.task.seed * 1009 + h, LARGE_SET if self.is_large else None
+                self.labels_HN[h] = kmeans(start, k, seed=seed, max_iter=10, max_rows=most)[1].to(self.labels_HN)
+
+    def first_neighbours(self, data: Data) -> Tensor:
+        """Find neighbours. Returns (N, D) features of all modalities, of unit length each; of large sets few directions only."""
         first = {m: self.initial_features(data, m) for m in self.task.modalities}
         pooled = {m: F.normalize(x, dim=1) for m, x in first.items()}
         if small.is_small(self.task.n_items, self.clusters):
             self.start_small(next(iter(first.values())) if len(first) == 1 else concatenate_modalities(pooled, data.present))
         else:
+            del first
             self.mine_neighbours(Features(pooled, data.present))
             self.judges_labellings = self.on_features and self.task.mass not in marginals.TITLES
         x = concatenate_modalities(pooled, data.present)
-        smooth = coarse = self.smooth(x)
-        if self.on_features and not self.is_small:
-            directions = self.find_directions(x)
-            coarse = F.normalize(torch.from_numpy(directions), dim=1).to(smooth)
-        for h, k in enumerate(self.head_sizes):
-            start = coarse if h < self.n_main else smooth
-            if h != self.anchor:
-                self.labels_HN[h] = kmeans(start, k, seed=self.task.seed * 1009 + h, max_iter=10)[1].to(self.labels_HN)
-        if self.judges_labellings:
-            self.start_relaxed_heads(x, directions)
+        return project(x, PROJECT_TO) if self.is_large else x
 
     def find_directions(self, x_ND: Tensor) -> np.ndarray:
         """(N, K) leading eigenvectors of the neighbour graph; where K is unknown, it is found before."""
@@ -225,9 +245,12 @@ class SeLaNN(Method):
         """Let the heads with relaxed masses start from labellings of any sizes, each with those sizes as its target."""
         starts = candidates.start_labellings(x_ND, self.neighbours_Nk, directions_NK, self.task.seed)
         self.starts_SN = torch.stack(starts).to(self.starts_SN)
-        relaxed = [h for h, relax in enumerate(self.relaxations()[: self.n_main]) if relax > 0]
-        for i, h in enumerate(relaxed):
+        for i, h in enumerate(self.relaxed_heads()):
             self.replace_labels(h, 0.0, starts[i % len(starts)])
+
+    def relaxed_heads(self) -> list[int]:
+        """The heads of K labels whose masses are relaxed."""
+        return [h for h, relax in enumerate(self.relaxations()[: self.n_main]) if relax > 0]
 
     def initial_features(self, data: Data, modality: str) -> Tensor:
         """(N, D): of the encoder where it knows something already, else first features."""
@@ -262,8 +285,8 @@ class SeLaNN(Method):
         remine = self.plan.remine if self.options.remine is None else self.options.remine
         if remine and self.turn % remine == 0 and not self.on_features and not self.is_small:
             self.mine_neighbours(features)
-        log_posteriors, relax = [self.log_smooth(p) for p in self.posteriors(features)], self.relaxations()
-        solutions = [self.solve(log_p, h, relax[h]) for h, log_p in enumerate(log_posteriors)]
+        relax = self.relaxations()
+        solutions = [self.solve(self.log_smooth(p), h, relax[h]) for h, p in enumerate(self.posteriors(features))]
         for h, solution in enumerate(solutions):
             if h != self.anchor:
                 self.labels_HN[h] = solution.labels.to(self.labels_HN)
@@ -297,33 +320,52 @@ class SeLaNN(Method):
 
         return max((m for m in features.pooled if bool(features.present[m].any())), key=information)
 
-    def posteriors(self, features: Features) -> list[Tensor]:
-        """(N, K) posteriors of every head."""
-        parts = []
-        for start in range(0, self.task.n_items, BLOCK):
-            rows = slice(start, start + BLOCK)
-            block = ({m: x[rows] for m, x in of.items()} for of in (features.pooled, features.present))
-            parts.append([p.exp() for p in self.joint_log_probs(Features(*block))])
+    def posteriors(self, features: Features) -> Sequence[Tensor]:
+        """(N, K) posteriors of every head; of large sets float16, each computed when it is asked for, and not kept."""
+        if self.is_large:
+            return OnDemand(range(len(self.head_sizes)), lambda h: self.posterior(features, h))
+        parts = [[p.exp() for p in self.joint_log_probs(block)] for block in self.blocks(features)]
         return [torch.cat(p) for p in zip(*parts)]
 
-    def joint_log_probs(self, features: Features) -> list[Tensor]:
-        """(B, K) log-posteriors of every head: the product of the posteriors of the modalities that an item has."""
-        if len(features.pooled) == 1:
-            ((m, x),) = features.pooled.items()
-            return [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
+    def posterior(self, features: Features, head: int) -> Tensor:
+        """(N, K) float16 posteriors of one head."""
+        result = torch.empty(self.task.n_items, self.head_sizes[head], dtype=torch.float16, device=self.labels_HN.device)
+        for out, block in zip(result.split(BLOCK), self.blocks(features)):
+            out.copy_(self.joint_log_probs(block, [head])[0].detach().exp())
+        return result
+
+    def blocks(self, features: Features) -> Iterator[Features]:
+        """The features of some items at a time."""
+        for start in range(0, self.task.n_items, BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield Features(*({m: x[rows] for m, x in of.items()} for of in (features.pooled, features.present)))
+
+    def joint_log_probs(self, features: Features, heads: Sequence[int] | None = None) -> list[Tensor]:
+        """(B, K) log-posteriors of some heads, None for all: the product of the posteriors of the modalities that an item has."""
         by_modality = []
         for m, x in features.pooled.items():
-            logs = [F.log_softmax(s.float(), dim=1) for s in self.heads[m](x)]
-            is_present = features.present.get(m)
+            logs = [F.log_softmax(s.float(), dim=1) for s in self.scores(m, x, heads)]
+            is_present = features.present.get(m) if len(features.pooled) > 1 else None
             by_modality.append(logs if is_present is None else [s * is_present[:, None] for s in logs])
+        if len(by_modality) == 1:
+            return by_modality[0]
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*by_modality)]
+
+    def scores(self, modality: str, x: Tensor, heads: Sequence[int] | None) -> list[Tensor]:
+        """(B, K) scores of some heads, None for all."""
+        module = self.heads[modality]
+        if heads is None or not isinstance(module, LinearHeads):
+            every = module(x)
+            return every if heads is None else [every[h] for h in heads]
+        return [F.linear(x, *module.weight_and_bias(h)) for h in heads]
 
     def smooth(self, x: Tensor) -> Tensor:
         """(N, D) rows averaged with their neighbours', several times."""
         return smooth_over_neighbours(x, self.neighbours_Nk, self.options.smooth)
 
     def log_smooth(self, posterior: Tensor) -> Tensor:
-        return (self.smooth(posterior) + 1e-8).log()
+        """(N, K) float32 logarithms of smoothed posteriors."""
+        return in_blocks(lambda block: (block.float() + 1e-8).log(), self.smooth(posterior))
 
     def solve(self, log_p: Tensor, head: int, relax: float, rounding: str = "argmax") -> Assignment:
         """Labels of one head by transport, from its last potentials. rounding: as in `sinkhorn`."""
@@ -340,7 +382,7 @@ class SeLaNN(Method):
 
     def judge_heads(self) -> None:
         """The merit of every head of K labels, by the present neighbours."""
-        rows = self.neighbours_Nk.long()
+        rows = self.neighbours_Nk
         self.merits = [neighbour_merit(x, rows, k) for x, k in zip(self.current_labels(), self.head_sizes)]
 
     def fine_labels(self) -> list[Tensor]:
@@ -348,7 +390,7 @@ class SeLaNN(Method):
 
     def proposals(self) -> list[tuple[float, Tensor]]:
         """See `exchange.proposals`."""
-        return proposals(self.fine_labels(), self.neighbours_Nk.long(), self.head_sizes[self.n_main :], self.clusters)
+        return proposals(self.fine_labels(), self.neighbours_Nk, self.head_sizes[self.n_main :], self.clusters)
 
     def replace_labels(self, head: int, merit: float, labels: Tensor) -> None:
         """Give a head a proposal's labels, and its sizes as the target where the head's masses are relaxed."""
@@ -414,10 +456,11 @@ class SeLaNN(Method):
             if self.on_features:
                 self.fit_head(head, features, labels[head])
         if not is_solved:
-            rows = (self.smooth(posteriors[head]) + F.one_hot(labels[head], self.clusters)) / 2
-            return Outcome(labels, head, rows.half(), {"mass": "as found"} | notes)
+            rows = in_blocks(towards_labels, self.smooth(posteriors[head]), labels[head])
+            return Outcome(labels, head, rows, {"mass": "as found"} | notes)
         log_p = self.log_smooth(posteriors[head])
-        rows = torch.softmax(log_p + solutions[head].potentials.to(log_p), dim=1).half()
+        potentials = solutions[head].potentials.to(log_p)
+        rows = in_blocks(lambda block: torch.softmax(block + potentials, dim=1).half(), log_p)
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
         return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
@@ -449,7 +492,9 @@ class SeLaNN(Method):
         for m, x in features.pooled.items():
             weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
             is_present = features.present[m].to(x.device) if m in features.present else torch.ones(len(x), dtype=torch.bool)
-            candidates.fit_linear_head(weight_KD, bias_K, x[is_present], labels_N[is_present.to(labels_N.device)])
+            rows = is_present.nonzero()[:, 0]
+            rows = rows[:: max(1, len(rows) // max(LARGE_SET, FIT_ITEMS * self.clusters))]
+            candidates.fit_linear_head(weight_KD, bias_K, x[rows], labels_N[rows.to(labels_N.device)])
 
     def numbers_note(self) -> dict:
         """What the report says of the number of clusters, where it was found among several."""
