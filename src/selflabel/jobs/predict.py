@@ -18,7 +18,7 @@ from selflabel.contract import Features, Method, Task
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
-from selflabel.edits import EditedLabels, apply_to_unseen
+from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import stored_options
@@ -355,8 +355,14 @@ def predict(
     edits = [] if raw else run.edits()
     if not edits:
         return predicted
-    clusters = np.unique(run.raw_labels["label"].to_numpy())
-    return replace(predicted, edited=apply_to_unseen(predicted.labels, predicted.features.numpy(), edits, clusters))
+    table = run.raw_labels
+    raw_labels = table["label"].to_numpy()
+    edited = apply_to_unseen(predicted.labels, predicted.features.numpy(), edits, np.unique(raw_labels))
+    features = run.features if (run.folder / "features.npy").exists() else None
+    for cluster, to in emptied_clusters(raw_labels, features, edits, outliers_in(table)).items():
+        rows = edited.item_clusters == cluster
+        edited.item_clusters[rows], edited.rejected[rows] = max(to, 0), to < 0
+    return replace(predicted, edited=edited)
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
