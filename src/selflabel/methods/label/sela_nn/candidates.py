@@ -257,15 +257,18 @@ def fit_linear_head(weight_KD: Tensor, bias_K: Tensor, x_ND: Tensor, labels_N: T
 # ------------------------------------------------------------------------------------------------- the number of labels
 
 
-def rank_numbers_of_clusters(neighbours_Nk: Tensor, directions_NK: np.ndarray) -> list[tuple[int, float]]:
+def rank_numbers_of_clusters(
+    neighbours_Nk: Tensor, directions_NK: np.ndarray, numbers: Sequence[int] | None = None
+) -> list[tuple[int, float]]:
     """Numbers of labels with the merit of a spectral clustering into so many, the best first; at least one.
 
     Args:
         neighbours_Nk: (N, k) int32 rows, nearest first.
-        directions_NK: (N, most) from `graph_directions`, for the last of `numbers_to_try`.
+        directions_NK: (N, most) from `graph_directions`, for the last of the numbers.
+        numbers: ascending; None for `numbers_to_try`.
     """
     walks = judge_walks(neighbours_Nk)
-    numbers = numbers_to_try(len(neighbours_Nk))
+    numbers = numbers or numbers_to_try(len(neighbours_Nk))
     merits = [labelling_merit(cluster_qr(directions_NK[:, :K]), walks, K) for K in numbers]
     return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
 

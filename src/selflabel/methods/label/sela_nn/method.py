@@ -26,7 +26,7 @@ from selflabel.assignment.neighbours import (
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
 from selflabel.heads import LinearHeads, MLPHeads
-from selflabel.methods.label.sela_nn import candidates, small
+from selflabel.methods.label.sela_nn import candidates, numbers, small
 from selflabel.methods.label.sela_nn.exchange import find_n_clusters, proposals, swaps
 from selflabel.methods.label.sela_nn.plans import Options, has_pretext, label_turns, plan_for
 from selflabel.pretexts import make_pretext
@@ -409,7 +409,7 @@ class SeLaNN(Method):
         else:  # where K was asked for, no label is lost
             head, is_solved = best_head(scores, min_labels=self.task.clusters or 0), True
         self.merits = [score.merit for score in scores]
-        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores], **self.numbers_note()}
+        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores], **self.numbers_note(features)}
         if self.anchor is not None:
             labels[self.anchor] = self.labels_HN[self.anchor].long()
             head = small.best_labelling(labels, self.neighbours_Nk.long(), self.clusters, self.anchor)
@@ -455,12 +455,17 @@ class SeLaNN(Method):
             is_present = features.present[m].to(x.device) if m in features.present else torch.ones(len(x), dtype=torch.bool)
             candidates.fit_linear_head(weight_KD, bias_K, x[is_present], labels_N[is_present.to(labels_N.device)])
 
-    def numbers_note(self) -> dict:
-        """What the report says of the number of clusters, where it was found among several."""
-        if not self.ranked_numbers:
+    def numbers_note(self, features: Features) -> dict:
+        """What the report says of the number of clusters: of one that was found, or where another than was asked for is clear."""
+        ranked = self.ranked_numbers
+        if self.task.clusters and self.on_features and not self.is_small:
+            x = concatenate_modalities({m: F.normalize(x, dim=1) for m, x in features.pooled.items()}, features.present)
+            ranked = numbers.clearly_shown(x, self.neighbours_Nk, self.clusters, self.task.seed)
+        if not ranked:
             return {}
-        near = [[number, round(merit, 4)] for number, merit in self.ranked_numbers[: RUNNERS_UP + 1]]
-        return {"n_clusters": {"found": self.clusters, "candidates": near}}
+        found = self.clusters if ranked is self.ranked_numbers else ranked[0][0]
+        near = [[number, round(merit, 4)] for number, merit in ranked[: RUNNERS_UP + 1]]
+        return {"n_clusters": {"found": found, "candidates": near}}
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
