@@ -12,7 +12,7 @@ from reproduce.docstrings import items, paragraphs, sections
 
 # a name as it is imported, to the members of a class that are shown; None where it is a function
 ENTRIES: dict[str, tuple[str, ...] | None] = {
-    "selflabel.SelfLabeler": ("fit", "predict", "predict_proba", "transform"),
+    "selflabel.SelfLabeler": ("fit", "predict", "predict_proba", "predict_outliers", "transform"),
     "selflabel.label": None,
     "selflabel.base.settings.make_settings": None,
     "selflabel.Labelled": (),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from selflabel import edits
 from selflabel.base.errors import UserError
-from selflabel.edits import Merge, Move, Name, Redo, Reject, Split, Undo
+from selflabel.edits import Merge, Move, Name, Redo, Reject, Split, Undo, emptied_clusters
 from tests.edits.histories import FEATURES, LABELS, K, N, changes, logs, same
 
 
@@ -95,3 +95,12 @@ def test_hundreds_of_edits_of_a_million_items_take_seconds():
     after = edits.apply(labels, features, done)
     assert len(after.clusters) == 100
     assert time.process_time() - started < 5
+
+
+def test_unseen_items_of_a_cluster_that_lost_every_item_go_where_most_of_these_went():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    edits = [Move(items=[0, 1], to=2), Reject(items=[2, 3, 4]), Merge(clusters=[1, 2], into=1), Move(items=[3], to=2 + 1)]
+    assert emptied_clusters(labels, None, edits[:2]) == {0: 2, 1: -1}
+    assert emptied_clusters(labels, None, edits[:3]) == {0: 1}  # merged with a cluster that has items
+    assert emptied_clusters(labels, None, []) == {}
+    assert emptied_clusters(labels, None, [], outliers=labels == 1) == {1: -1}

@@ -42,11 +42,11 @@ def test_the_estimate_rises_with_its_indicators_and_is_never_below_chance_nor_ab
         (RunFacts(np.zeros(600, int), 3, 4), "one cluster is right"),
         (RunFacts(np.arange(600) % 3, 3, 1), "one head"),
         (RunFacts(np.arange(600) % 3, 3, 4, collapsed=True), "too little"),
-        (RunFacts(np.arange(60) % 3, 3, 4), "60 are too few for 3 clusters; it takes 250"),
+        (RunFacts(np.arange(60) % 3, 3, 4), "60 items are too few for 3 clusters; it takes 250"),
         (RunFacts(np.arange(600) % 40, 40, 4), "it takes 1,000"),
         (RunFacts(np.arange(600) % 2, 3, 4), "only 2 of 3"),
         (RunFacts(np.arange(600) % 3, 3, 4, shown=8), "about 8 clusters, and these are 3"),
-        (RunFacts(np.arange(600) % 3, 3, 4, epochs=1), "too short, 1 epochs of at least 9"),
+        (RunFacts(np.arange(600) % 3, 3, 4, epochs=1), "too short, 1 epoch of at least 9"),
         (RunFacts(np.arange(9000) % 3, 3, 4, epochs=2), "at least 3"),
     ],
 )

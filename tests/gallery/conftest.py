@@ -44,12 +44,25 @@ def nearest(features, k=10):
     return np.argsort(squares, axis=1)[:, 1 : k + 1]
 
 
-def write_run(folder, source, paths, labels, features, neighbours, truth=None, confidence=None, settings=None, worked_out=None):
+def write_run(
+    folder,
+    source,
+    paths,
+    labels,
+    features,
+    neighbours,
+    truth=None,
+    confidence=None,
+    settings=None,
+    worked_out=None,
+    outliers=None,
+):
     """A run folder as the labelling writes it."""
     n, k = len(paths), int(labels.max()) + 1
     top = np.stack([labels, (labels + 1) % k], axis=1)
     sure = np.linspace(0.99, 0.6, n) if confidence is None else confidence
-    labelling = Labelling(paths, labels, top, np.stack([sure, 1 - sure], axis=1), features, neighbours, [], truth)
+    probs = np.stack([sure, 1 - sure], axis=1)
+    labelling = Labelling(paths, labels, top, probs, features, neighbours, [], truth, outliers=outliers)
     run = Run(Path(folder))
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
@@ -64,7 +77,7 @@ def write_run(folder, source, paths, labels, features, neighbours, truth=None, c
 def picture_run(tmp_path):
     """180 images in six clusters: 0 has two groups, and the last three images of kind 1 are in cluster 2."""
 
-    def make(each=30):
+    def make(each=30, outliers=None):
         rng = np.random.default_rng(0)
         items = tmp_path / "items"
         items.mkdir()
@@ -76,7 +89,8 @@ def picture_run(tmp_path):
         labels = kinds.copy()
         labels[np.flatnonzero(kinds == 1)[-3:]] = 2
         truth = [f"kind {k}" for k in kinds]
-        return write_run(tmp_path / "run", items, paths, labels, features, nearest(features), truth)
+        none = None if outliers is None else np.isin(np.arange(len(kinds)), outliers)
+        return write_run(tmp_path / "run", items, paths, labels, features, nearest(features), truth, outliers=none)
 
     return make
 

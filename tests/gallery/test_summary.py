@@ -61,7 +61,7 @@ def test_the_requested_sizes_add_up_to_the_items_and_fall_as_asked(tmp_path, mas
     features = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
     paths = [f"row:{i:06d}" for i in range(40)]
     run = write_run(tmp_path / "run", "digits", paths, np.arange(40) % 4, features, nearest(features), settings={"mass": mass})
-    requested = requested_sizes(EditableRun(run), 4)
+    requested = requested_sizes(EditableRun(run), np.array([10, 10, 0, 10, 10]))
     sizes = np.array(requested["sizes"])
     assert requested["title"] == title and sizes.sum() == pytest.approx(40, abs=0.3) and (np.diff(sizes) <= 0).all()
     assert (sizes[0] == sizes[-1]) == (title == "equal share")

@@ -30,12 +30,17 @@ def features(tmp_path, blobs):
 
 def test_the_command_writes_a_table_and_a_picture(selflabel, features, tmp_path):
     out = tmp_path / "both"
+    (tmp_path / "files.txt").write_text("".join(f"{i}.png\n" for i in range(len(np.load(features)["x"]))))
     words = ["compare", features, "-k", 3, "--methods", "kmeans,selavi,sela", "--epochs", 2, "--out", out, "--device", "cpu"]
+    words += ["--items", tmp_path / "files.txt", "--outliers", 0.1]
     first = selflabel(*words)
     assert first.returncode == 0, first.stderr
     rows = {r["method"]: r for r in csv.DictReader((out / "comparison.csv").open())}
     assert set(rows) == {"kmeans", "selavi", "sela"} and list(rows["kmeans"]) == list(COLUMNS)
     assert float(rows["kmeans"]["accuracy"]) > 0.9 and float(rows["sela"]["seconds"]) >= 0 and int(rows["sela"]["epochs"]) == 2
+    runs = [Run.open(out / method) for method in rows]
+    assert [run.paths[2] for run in runs] == ["2.png"] * 3
+    assert [int(row["outliers"]) for row in rows.values()] == [run.report["n_outliers"] for run in runs] != [0] * 3
     assert float(rows["kmeans"]["MB"]) > 50 and rows["kmeans"]["failed"] == ""
     assert Image.open(out / "comparison.png").size[0] > 400
     assert "| kmeans |" in (out / "comparison.md").read_text() and "| kmeans |" in first.stdout

@@ -1,6 +1,7 @@
 """Finished networks label unseen items, with and without edits."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,16 @@ def test_edits_apply_unless_left_aside(run):
     assert np.array_equal(predict(folder, x, "cpu", raw=True).labels, plain)
     lines = predictions_csv(edited).splitlines()
     assert lines[0] == "path,label,confidence,name,outlier" and len(lines) == 91
+
+
+def test_unseen_items_get_no_cluster_that_has_no_items(run):
+    folder, x, _ = run
+    plain = predict(folder, x, "cpu").labels
+    assert set(replace(load_model(folder, "cpu"), in_use=np.array([0, 2])).predict(x).labels) == {0, 2}
+    for cluster, edit in ((1, {"do": "move", "to": 2}), (0, {"do": "reject"})):
+        rows = np.flatnonzero(folder.raw_labels["label"].to_numpy() == cluster).tolist()
+        append(folder.folder, parse({**edit, "items": rows}))
+    assert np.array_equal(predict(folder, x, "cpu").labels, np.where(plain == 0, -1, 2))
 
 
 def test_the_trained_networks_predict_as_the_stored_ones(run):

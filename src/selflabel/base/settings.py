@@ -32,8 +32,8 @@ class Settings:
     Attributes that change the result:
         source: a folder, manifest, array, archive, tar shards or embedded set, or a list of these; or arrays of features of the
             same items with + between.
-        items: where the source is an array of features, the files that its rows belong to: a list of files or a folder, row i the
-            i-th of them; None has none.
+        items: where the source is an array of features, the files that its rows belong to: a list of files, a folder or their
+            paths, row i the i-th of them; None has none.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         clusters: number of clusters K, from 1 to the number of items; None is estimated by sela-nn, without truth, and the
             default of other methods.
@@ -66,7 +66,7 @@ class Settings:
     """
 
     source: str | list[str]
-    items: str | None = None
+    items: str | list[str] | None = None
     clusters: int | None = None
     method: str = "sela-nn"
     encoder: str = "auto"

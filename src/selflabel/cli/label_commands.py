@@ -30,6 +30,9 @@ from selflabel.cli.terminal import Terminal
 from selflabel.cli.wording import browse_line, report_lines, score_lines
 
 ENCODER_HELP = "See `selflabel encoders`; auto: a pretrained one where it can be had; scratch: a network trained on the items."
+Outliers = Annotated[
+    str | None, typer.Option(help="Items that fit no cluster: auto, or their share, such as 0.1; left out, all get one.")
+]
 
 
 @app.command()
@@ -83,9 +86,7 @@ def label(
     cache: Cache = None,
     follow_links: FollowLinks = False,
     labels: Annotated[str | None, typer.Option(help="Train on the fixed labels of this CSV (method sela).")] = None,
-    outliers: Annotated[
-        str | None, typer.Option(help="Items that fit no cluster: auto, or their share, such as 0.1; left out, all get one.")
-    ] = None,
+    outliers: Outliers = None,
     config: Annotated[str | None, typer.Option(help="Settings from a TOML file, or from the run.toml of a run.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the method; repeatable.")
@@ -112,7 +113,10 @@ def label(
 @app.command()
 def compare(
     source: Source,
-    methods: Annotated[str, typer.Option(help="Names with commas between; options of one method follow its name.")],
+    methods: Annotated[
+        str, typer.Option(help="Names with commas between; key=value after a name is a setting or an option of that one.")
+    ],
+    items: ItemFiles = None,
     clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Number of clusters.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
@@ -122,6 +126,8 @@ def compare(
     seed: Seed = 0,
     device: Device = "auto",
     cache: Cache = None,
+    follow_links: FollowLinks = False,
+    outliers: Outliers = None,
     json: AsJson = False,
 ) -> None:
     """Label SOURCE with several methods under one budget: one table, one plot. The same command again continues.
@@ -134,6 +140,7 @@ def compare(
 
     check_clusters(clusters)
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
+    values |= {"items": items, "outliers": outliers, "follow_links": follow_links}
     settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))

@@ -74,7 +74,7 @@ def apply_in_order(labels: EditedLabels, features: FeatureRows | None, edits: It
 
 
 def apply_to_unseen(
-    labels_M: np.ndarray, features_MD: np.ndarray, edits: Iterable[Edit], clusters: Iterable[int]
+    labels_M: np.ndarray, features_MD: FeatureRows | None, edits: Iterable[Edit], clusters: Iterable[int]
 ) -> EditedLabels:
     """Apply a run's edits to predictions: merges and splits concern unseen items, edits of single items do not.
 
@@ -95,6 +95,24 @@ def apply_to_unseen(
         elif not isinstance(edit, ItemEdit) and not edit.problem(labels):
             edit.apply_to(labels, features_MD)
     return labels
+
+
+def emptied_clusters(
+    labels_N: np.ndarray, features: FeatureRows | None, edits: Sequence[Edit], outliers: np.ndarray | None = None
+) -> dict[int, int]:
+    """Clusters that edits of single items emptied, each with the cluster where most of its items are now; -1 where in none.
+
+    Unseen items follow them: a cluster without items is none.
+
+    Args: as in `apply`.
+    """
+    as_unseen = apply_to_unseen(labels_N, features, edits, np.unique(labels_N)).item_clusters
+    now = apply(labels_N, features, edits, outliers).labels
+    moved_to = {}
+    for cluster in np.setdiff1d(as_unseen, now).tolist():
+        numbers, counts = np.unique(now[as_unseen == cluster], return_counts=True)
+        moved_to[cluster] = int(numbers[counts.argmax()])
+    return moved_to
 
 
 def check(edit: Edit, labels: EditedLabels, n_items: int) -> None:

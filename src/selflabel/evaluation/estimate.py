@@ -53,7 +53,7 @@ class RunFacts:
     """What decides, beside the diagnostics, whether an accuracy can be estimated.
 
     Attributes:
-        labels: (N,) in 0 .. K - 1, of the reported head.
+        labels: (N,) in 0 .. K - 1, of the reported head; of the items that fit a cluster.
         K: number of labels, in use or not.
         n_heads: that can agree.
         collapsed: see `collapse.is_collapsed`.
@@ -151,14 +151,14 @@ def no_estimate(diagnostics: Diagnostics, facts: RunFacts, model: AccuracyModel 
         return "the estimate was calibrated on runs of sela-nn only"
     fewest = max(MIN_ITEMS, model.items, model.items_per_cluster * facts.K)
     if n < fewest:
-        return f"{n:,} are too few for {facts.K} clusters; it takes {fewest:,}"
+        return f"{n:,} items are too few for {facts.K} clusters; it takes {fewest:,}"
     if found < USED * facts.K:
         return f"only {found} of {facts.K} clusters have items"
     if facts.shown is not None and max(facts.shown / facts.K, facts.K / facts.shown) > NUMBER:
         return f"the data show about {facts.shown} clusters, and these are {facts.K}"
     least = max(MIN_EPOCHS, -(-MIN_SHOWN // n))
     if facts.epochs is not None and facts.epochs < least:
-        return f"the training was too short, {facts.epochs} epochs of at least {least}"
+        return f"the training was too short, {facts.epochs} epoch{'s' * (facts.epochs != 1)} of at least {least}"
     for name, lowest in zip(model.indicators, model.lowest):
         if getattr(diagnostics, name) < lowest - BELOW:
             return f"the {name} of {getattr(diagnostics, name):.2f} is lower than in any run that it was calibrated on"

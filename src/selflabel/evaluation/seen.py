@@ -8,16 +8,18 @@ Axes: N items, M items of the sample, D features.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SAMPLE = 4000  # items of the run, spread evenly over it, of which every second is kept
+SAMPLE = 4000  # items of the run, of which half are kept
 NEAR = 5  # the near item of the sample whose distance counts
 USUAL, MARGIN = 0.99, 0.1  # share of the run's items within the limit, and how much wider it is, of the way there from the median
 FEWEST = 40  # items; fewer do not show what is usual
+OTHER_SCALE = 3  # factor below the shortest and above the longest row of the sample, beyond which features are of another scale
 BLOCK_ROWS = 1024
 
 
@@ -28,10 +30,13 @@ class Seen:
     Attributes:
         sample: (M, D) float16, rows of unit length.
         limit: distance to the NEAR-th of the sample, above 0, from which on an item is unlike all of them.
+        shortest, longest: lengths of rows beyond which an item is unlike them, too, as features of another scale are.
     """
 
     sample: Tensor
     limit: float
+    shortest: float = 0.0
+    longest: float = math.inf
 
     @classmethod
     def fit(cls, features_ND: Tensor) -> Seen | None:
@@ -44,17 +49,27 @@ class Seen:
         """
         if len(features_ND) < FEWEST:
             return None
-        x = F.normalize(features_ND[:: max(1, len(features_ND) // SAMPLE)].detach().float().cpu(), dim=1)
-        sample = x[::2].half()
-        logs = distances(x[1::2], sample, NEAR).clamp(min=1e-6).log()  # of items that are not in the sample, as unseen ones are
+        rows = features_ND[drawn_rows(len(features_ND))].detach().float().cpu()
+        x, lengths = F.normalize(rows, dim=1), rows.norm(dim=1)
+        sample, others = x[::2].half(), x[1::2]
+        logs = distances(others, sample, NEAR).clamp(min=1e-6).log()  # of items that are not in the sample, as unseen ones are
         middle, usual = torch.quantile(logs, torch.tensor([0.5, USUAL])).tolist()
         if middle < -13:
             return None
-        return cls(sample, float(torch.tensor(usual + MARGIN * (usual - middle)).exp()))
+        limit = float(torch.tensor(usual + MARGIN * (usual - middle)).exp())
+        return cls(sample, limit, float(lengths.min()) / OTHER_SCALE, float(lengths.max()) * OTHER_SCALE)
 
     def is_unlike(self, features_ND: Tensor) -> Tensor:
         """(N,) bool, whether an item (N, D) is unlike everything in the sample."""
-        return distances(F.normalize(features_ND.detach().float().cpu(), dim=1), self.sample, NEAR) > self.limit
+        x = features_ND.detach().float().cpu()
+        lengths = x.norm(dim=1)
+        is_of_scale = (lengths >= self.shortest) & (lengths <= self.longest)
+        return (distances(F.normalize(x, dim=1), self.sample, NEAR) > self.limit) | ~is_of_scale
+
+
+def drawn_rows(n: int) -> Tensor:
+    """(at most SAMPLE,) rows of n items, drawn with a fixed seed: where classes take turns, every second item misses some."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:SAMPLE]
 
 
 def distances(x_ND: Tensor, sample_MD: Tensor, near: int) -> Tensor:

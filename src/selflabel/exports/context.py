@@ -15,10 +15,9 @@ from typing import TypeVar
 import numpy as np
 
 from selflabel.base.csv_writer import csv_writer
-from selflabel.edits import Edit, active_edits
+from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
 from selflabel.runs.missing import Missing
-from selflabel.runs.reading import outliers_in
 from selflabel.runs.run import Paths, Run
 from selflabel.runs.sources import Source
 
@@ -141,11 +140,8 @@ class ExportContext:
     @cached_property
     def outliers(self) -> np.ndarray:
         """(N,) bool, items that fit no cluster and that no person has decided on."""
-        found = outliers_in(self.run.raw_labels)
-        result = np.zeros(len(self.labels), bool) if found is None else found.copy()
-        for edit in active_edits(self.edits):
-            result[getattr(edit, "items", [])] = False
-        return result
+        found = self.run.outliers(edits=self.edits)
+        return np.zeros(len(self.labels), bool) if found is None else found
 
     @cached_property
     def modalities(self) -> set[str]:

@@ -42,6 +42,7 @@ from selflabel.runs.run import Paths, Run
 if TYPE_CHECKING:  # takes long to import
     import pyarrow as pa
 
+OUTLIER = -2  # what the page gets as the label of an item that fits no cluster; that of a rejected one is -1
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
 REQUIRED_FILES = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
@@ -95,6 +96,10 @@ class LabelState:
         """Rows of the items that fit no cluster."""
         rows = self.members(REJECTED)
         return rows[self.is_outlier[rows]]
+
+    def shown_labels(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """(n,) int32 labels of some rows, all by default, as the page shows them: -1 rejected, -2 fits no cluster."""
+        return np.where(self.is_outlier[rows], np.int32(OUTLIER), self.labels[rows])
 
     @cached_property
     def sizes(self) -> np.ndarray:

@@ -145,7 +145,7 @@ def encode_window(positions: np.ndarray, labels: np.ndarray, window: Window) -> 
 
     Args:
         positions: (N, 2) float32.
-        labels: (N,) int, -1 for a rejected item.
+        labels: (N,) int, below 0 for an item in no cluster.
         window: left, top, right, bottom.
 
     Returns:

@@ -195,7 +195,7 @@ def add_item_routes(app: FastAPI, page: Page) -> None:
         listed = list_rows(page.editable, now, view, order, q).astype("<i4")
         if not labels:
             return bytes_response(listed.tobytes())
-        response = bytes_response(listed.tobytes() + now.labels[listed].astype("<i4").tobytes())
+        response = bytes_response(listed.tobytes() + now.shown_labels(listed).astype("<i4").tobytes())
         response.headers["x-selflabel-labels"] = "1"  # as many numbers again: each row's label
         return response
 
@@ -242,7 +242,7 @@ def add_map_routes(app: FastAPI, page: Page) -> None:
         if not page.map.ready():
             return json_response({"error": page.map.error, **page.map.progress()}, 202)
         assert page.map.positions is not None
-        return bytes_response(encode_window(page.map.positions, page.editable.state.labels, (left, top, right, bottom)))
+        return bytes_response(encode_window(page.map.positions, page.editable.state.shown_labels(), (left, top, right, bottom)))
 
     @app.get("/api/places")
     def places() -> Response:

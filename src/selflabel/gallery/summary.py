@@ -36,7 +36,7 @@ def overview(run: EditableRun, now: LabelState) -> dict[str, Any]:
         "undo": describe_edit(now.undo, now.edited.names),
         "redo": describe_edit(now.redo, now.edited.names),
         "confidences": confidence_histogram(run, now),
-        "requested": requested_sizes(run, len(now.edited.clusters)),
+        "requested": requested_sizes(run, now.sizes),
     }
 
 
@@ -137,9 +137,14 @@ def confidence_histogram(run: EditableRun, now: LabelState) -> list[int]:
     return np.bincount(bins[now.labels >= 0], minlength=BINS).tolist()
 
 
-def requested_sizes(run: EditableRun, n_clusters: int) -> dict[str, Any]:
-    """The cluster sizes that were asked for, largest first, and their title; equal sizes where the method chose them itself."""
-    mass = run.settings.get("mass", "auto")
+def requested_sizes(run: EditableRun, found: np.ndarray) -> dict[str, Any]:
+    """The cluster sizes that were asked for, largest first, and their title; equal sizes where the method chose them itself.
+
+    Args:
+        run: the run.
+        found: (K,) items in each cluster; empty ones do not count.
+    """
+    mass, n_clusters = run.settings.get("mass", "auto"), int((found > 0).sum())
     ranks = np.arange(1, n_clusters + 1)
     shares = np.ones(n_clusters)
     if mass == "zipf":
@@ -148,7 +153,7 @@ def requested_sizes(run: EditableRun, n_clusters: int) -> dict[str, Any]:
         from scipy.special import ndtri
 
         shares = np.maximum(0.1, 1 - 0.1 * ndtri((ranks - 0.5) / max(n_clusters, 1)))
-    sizes = shares / max(shares.sum(), 1e-9) * len(run)
+    sizes = shares / max(shares.sum(), 1e-9) * found.sum()
     title = "equal share" if mass in ("auto", "estimated", "relaxed") else f"asked for: {mass}"
     return {"title": title, "sizes": np.round(sizes, 1).tolist()}
 

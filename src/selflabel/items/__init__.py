@@ -71,7 +71,7 @@ REMEDY = (
 )
 
 
-def open_items(source: Source, follow_links: bool = False, files: str | None = None) -> Items:
+def open_items(source: Source, follow_links: bool = False, files: str | Sequence[str] | None = None) -> Items:
     """Open any SOURCE that the command line takes, or an array.
 
     Args:
@@ -79,7 +79,7 @@ def open_items(source: Source, follow_links: bool = False, files: str | None = N
             these, or feature spaces of the same items, as a.npy+b.npy; or an array of images (N, H, W[, C]) of any real type or
             of features (N, D) float.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
-        files: what the rows of features are: a list of files or a folder of them, row i the i-th; None has none.
+        files: what the rows of features are: a list of files, a folder of them, or their paths, row i the i-th; None has none.
 
     Returns:
         The table of its items; its notes say what was skipped, passed over or assumed.

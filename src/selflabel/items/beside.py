@@ -5,6 +5,7 @@ Row i of the features is that of the i-th path of a list of files, or of the i-t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,12 +95,12 @@ def places_of(items: Items, rows: Sequence[int]) -> list[int]:
 # ------------------------------------------------------------------------------------------------------ with files
 
 
-def beside_files(features: Items, place: str, open_place: Callable[[str], Items], follow_links: bool) -> Items:
+def beside_files(features: Items, place: str | Sequence[str], open_place: Callable[[str], Items], follow_links: bool) -> Items:
     """Rows of an array as items of features with the files that they belong to.
 
     Args:
         features: the rows of an array.
-        place: of the files: a list (.txt, or a manifest), or any source of files.
+        place: of the files: a list (.txt, or a manifest), or any source of files; or the paths themselves.
         open_place: opens a source of files.
         follow_links: whether links of a list may lead out of its folder.
 
@@ -108,16 +109,17 @@ def beside_files(features: Items, place: str, open_place: Callable[[str], Items]
     """
     if not features.are_features or features.blobs or (features.paths and row_number(features.paths[0]) < 0):
         raise UserError(
-            f"--items {place}: names the files of an array's rows, and {features.source} holds no array of features; "
+            f"--items {short_name(place)}: names the files of an array's rows, and {features.source} holds no array of features; "
             "leave it out, or give features (N,D) as SOURCE."
         )
-    files = listed(Path(place), follow_links) if is_list(place) else open_place(place)
+    files = files_at(place, open_place, follow_links)
     if files.array is not None:
-        raise UserError(f"--items {place}: is an array itself; name the folder or the list of the files.")
+        raise UserError(f"--items {short_name(place)}: is an array itself; name the folder or the list of the files.")
     rows, count = row_count(features), len(files)
     if rows != count:
         raise UserError(
-            f"--items {place}: names {count:,} files, and {features.source} has {rows:,} rows; row i must be of the i-th file."
+            f"--items {short_name(place)}: names {count:,} files, and {features.source} has {rows:,} rows; "
+            "row i must be of the i-th file."
         )
     own = [row_number(path) for path in features.paths]
     skipped = [(files.paths[row_number(path)], reason) for path, reason in features.skipped]
@@ -125,6 +127,26 @@ def beside_files(features: Items, place: str, open_place: Callable[[str], Items]
     missing = [(path, reasons[path]) for path in named.paths if path in reasons]
     items = features_of(named, np.asarray(features.array), missing)
     return replace(items, truth=features.truth or items.truth, space_dims=features.space_dims)
+
+
+def files_at(place: str | Sequence[str], open_place: Callable[[str], Items], follow_links: bool) -> Items:
+    """The files of the rows; see `beside_files`."""
+    names = [place] if isinstance(place, str) else list(place)
+    if len(names) != 1:
+        full = [{"path": os.path.abspath(name) if name else ""} for name in names]  # noqa: PTH100  a name may lead anywhere
+        return items_of_lines("items", Path().resolve(), full, ["path"], follow_links, names)
+    return listed(Path(names[0]), follow_links) if is_list(names[0]) else open_place(names[0])
+
+
+def short_name(place: str | Sequence[str]) -> str:
+    """What errors call the place of the files.
+
+    Example:
+        >>> short_name("photos/"), short_name(["a.png"]), short_name(["a.png", "b.png", "c.png"])
+        ('photos/', 'a.png', 'a.png and 2 more')
+    """
+    names = [place] if isinstance(place, str) else list(place)
+    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else "".join(names)
 
 
 def is_list(place: str) -> bool:
@@ -143,14 +165,35 @@ def listed(file: Path, follow_links: bool) -> Items:
     columns = path_columns(lines)
     if not columns:
         raise UserError(f"--items {file}: names no file; it needs a line for each row, in a table the column 'path'.")
-    root = file.parent.resolve()
+    items = items_of_lines(str(file), file.parent.resolve(), lines, columns, follow_links)
+    truth = truth_column_of(table, lines[0])
+    return replace(items, truth=[class_name(line.get(truth)) for line in lines] if truth else None)
+
+
+def items_of_lines(
+    source: str,
+    root: Path,
+    lines: Sequence[Row],
+    columns: Sequence[str],
+    follow_links: bool,
+    names: Sequence[str] | None = None,
+) -> Items:
+    """An item for every line, in order, whether its file is there or not.
+
+    Args:
+        source: as errors name it.
+        root: folder from which paths start.
+        lines: with a path in these columns.
+        columns: see `manifest.path_columns`.
+        follow_links: whether links may lead out of the folder.
+        names: of the items; None for the paths of the lines.
+    """
     found = [manifest_item(root, line, columns, follow_links) for line in lines]
-    paths = [path or row_path(row) for row, (path, _, _) in enumerate(found)]
+    shown = names or [path for path, _, _ in found]
+    paths = [path or row_path(row) for row, path in enumerate(shown)]
     blobs: dict[str, list[Blob | None]] = {m: [group.get(m) for _, group, _ in found] for m in MODALITIES}
     missing = [(path, reason) for path, (_, _, reason) in zip(paths, found) if reason]
-    truth = truth_column_of(table, lines[0])
-    classes = [class_name(line.get(truth)) for line in lines] if truth else None
-    return Items(str(file), paths, blobs, truth=classes, missing=missing)
+    return Items(source, paths, blobs, missing=missing)
 
 
 def text_lines(file: Path) -> list[Row]:

@@ -38,7 +38,8 @@ FAILED = "failed.json"
 NEIGHBOURS = "neighbours.npy"
 SCORES = ("accuracy", "nmi", "ami", "ari")
 SIGNS = ("agreement", "support", "stability", "neighbours", "confidence")
-COLUMNS = ("method", *SCORES, "merit", "estimated accuracy", *SIGNS, "clusters", "epochs", "seconds", "MB", "failed")
+MADE = ("clusters", "outliers", "epochs", "seconds", "MB", "failed")
+COLUMNS = ("method", *SCORES, "merit", "estimated accuracy", *SIGNS, *MADE)
 
 
 def compare(
@@ -264,7 +265,8 @@ def row_of(name: str, result: Path) -> dict[str, Any]:
         row
         | {k: scores[k] for k in SCORES}
         | {"estimated accuracy": estimate and estimate["value"], **{k: report["signs"][k] for k in SIGNS}}
-        | {"clusters": report.get("clusters_found", report["n_clusters"]), "epochs": report["epochs"]}
+        | {"clusters": report.get("clusters_found", report["n_clusters"]), "outliers": report.get("n_outliers")}
+        | {"epochs": report["epochs"]}
         | {"seconds": round(report["seconds"]["train"] + report["seconds"]["label"], 1)}
         | {"MB": round(sum(report["peak_bytes"].values()) / 1e6)}
     )

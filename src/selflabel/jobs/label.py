@@ -17,6 +17,7 @@ from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method, Task
 from selflabel.decode.limits import Limits
+from selflabel.evaluation.seen import Seen
 from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
@@ -44,12 +45,14 @@ class Labelled(Mapping[str, Any]):
         labelling: labels, probabilities, features and neighbours; None where a finished run was found.
         method: the trained method; None where a finished run was found.
         prepared: the set it was trained on; None where a finished run was found.
+        seen: what the run has seen, by which unseen items are judged (see `jobs.seen`); empty where a finished run was found.
     """
 
     report: dict[str, Any]
     labelling: Labelling | None = None
     method: Method | None = field(default=None, repr=False)
     prepared: Prepared | None = field(default=None, repr=False)
+    seen: dict[str, Seen] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, key: str) -> Any:
         if key in ("labelling", "prepared") and key not in self.report:  # names of version 0.1.0
@@ -150,7 +153,7 @@ def label_into(
         callbacks.on_progress("writing the run", 0, 0)
         write_run(run, method, prepared, labelling, report, seen)
     ranks.barrier()
-    return Labelled(report, labelling, method, prepared)
+    return Labelled(report, labelling, method, prepared, seen)
 
 
 def begin(
@@ -174,7 +177,8 @@ def begin(
 def places_of(settings: Settings) -> list[str]:
     """All that the items of a run were read from."""
     names = [settings.source] if isinstance(settings.source, str) else list(settings.source)
-    return [*names, *([settings.items] if settings.items else [])]
+    files = [settings.items] if isinstance(settings.items, str) else list(settings.items or [])
+    return [*names, *files]
 
 
 def prepare_for(

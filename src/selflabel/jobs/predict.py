@@ -18,7 +18,7 @@ from selflabel.contract import Features, Method, Task
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
-from selflabel.edits import EditedLabels, apply_to_unseen
+from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
 from selflabel.items import Items, open_items
 from selflabel.jobs.build import stored_options
@@ -31,6 +31,7 @@ from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run, csv_text
+from selflabel.runs.writing import used_labels
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
@@ -95,6 +96,7 @@ class Model:
         device: where the networks are.
         cache, workers, limits: for decoding (see `base.settings.Settings`).
         seen: what the run has seen (see `jobs.seen`); empty where it stored nothing.
+        in_use: labels that the run gave to items, ascending: unseen items get no other one. None allows all.
     """
 
     method: Method
@@ -106,6 +108,7 @@ class Model:
     workers: int = 0
     limits: Limits = DEFAULT_LIMITS
     seen: dict[str, Seen] = field(default_factory=dict)
+    in_use: np.ndarray | None = None
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -121,7 +124,7 @@ class Model:
 
     @torch.no_grad()
     def predict(
-        self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False, files: str | None = None
+        self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False, files: str | list[str] | None = None
     ) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
@@ -141,7 +144,9 @@ class Model:
         unlike = is_unlike(self.seen, data, features)
         return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped, outliers=unlike)
 
-    def prepare(self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | None = None) -> Prepared:
+    def prepare(
+        self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | list[str] | None = None
+    ) -> Prepared:
         """The source's items, prepared as the run's were."""
         items = open_items(source, follow_links, files)
         if items.are_features and items.blobs and not self.takes_features:
@@ -197,7 +202,21 @@ class Model:
             if self.head >= len(heads):
                 raise UserError(f"{MODEL}: says head {self.head}, and there are {len(heads)}; copy the run folder again.")
             parts.append(heads[self.head].float().cpu())
-        return torch.cat(parts)
+        return among(torch.cat(parts), self.in_use)
+
+
+def among(log_probs_NK: Tensor, labels: np.ndarray | None) -> Tensor:
+    """(N, K) log-probabilities among some labels only; -inf for the others. labels: ascending; None for all.
+
+    Example:
+        >>> [round(p, 3) for p in among(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([0, 2])).exp()[0].tolist()]
+        [0.667, 0.0, 0.333]
+    """
+    if labels is None or len(labels) == log_probs_NK.shape[1]:
+        return log_probs_NK
+    kept = torch.full_like(log_probs_NK[:1], -torch.inf)
+    kept[:, torch.from_numpy(labels).long()] = 0
+    return torch.log_softmax(log_probs_NK + kept, dim=1)
 
 
 def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Model:
@@ -241,8 +260,9 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     limits = Limits(settings.item_seconds, settings.item_gb)
     head = range(MAX_HEADS)[state["head"]]  # `log_probs` sees whether the method has it
-    seen = from_tensors(tensors)
-    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits, seen)
+    seen, table = from_tensors(tensors), run.raw_labels
+    in_use = used_labels(table["label"].to_numpy(), outliers_in(table))
+    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits, seen, in_use)
 
 
 def check_sizes(run: Run) -> None:
@@ -315,7 +335,7 @@ def predict(
     callbacks: Callbacks | None = None,
     raw: bool = False,
     follow_links: bool = False,
-    files: str | None = None,
+    files: str | list[str] | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -335,8 +355,14 @@ def predict(
     edits = [] if raw else run.edits()
     if not edits:
         return predicted
-    clusters = np.unique(run.raw_labels["label"].to_numpy())
-    return replace(predicted, edited=apply_to_unseen(predicted.labels, predicted.features.numpy(), edits, clusters))
+    table = run.raw_labels
+    raw_labels = table["label"].to_numpy()
+    edited = apply_to_unseen(predicted.labels, predicted.features.numpy(), edits, np.unique(raw_labels))
+    features = run.features if (run.folder / "features.npy").exists() else None
+    for cluster, to in emptied_clusters(raw_labels, features, edits, outliers_in(table)).items():
+        rows = edited.item_clusters == cluster
+        edited.item_clusters[rows], edited.rejected[rows] = max(to, 0), to < 0
+    return replace(predicted, edited=edited)
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def make_report(
     features_equal = are_equal(labelling.features)
     collapsed = K > 1 and (features_equal or is_collapsed(labelling.labels, K, labelling.neighbours))
     epochs, shown = len(history) if method.phases() else None, outcome.notes.get("n_clusters", {}).get("found")
-    facts, model = RunFacts(labelling.labels, K, len(outcome.labels), collapsed, epochs, shown), model_of(name, has_views)
+    facts, model = RunFacts(labels[labels >= 0], K, len(outcome.labels), collapsed, epochs, shown), model_of(name, has_views)
     reason = no_estimate(signs, facts, model)
     return {
         "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},

@@ -14,7 +14,6 @@ from selflabel.base.files import write_atomically
 from selflabel.evaluation.metrics import accuracy, nmi, score
 from selflabel.evaluation.probes import probe
 from selflabel.evaluation.purity import plot_purities
-from selflabel.runs.reading import outliers_in
 from selflabel.runs.run import Run, read_column, read_truth
 
 
@@ -104,17 +103,20 @@ def score_run(run: Run, truth: str | None, raw: bool = False) -> dict[str, Any]:
     """
     if truth is None and run.truth is None:
         labels = labels_of(run, raw)
-        return score(None, labels[labels >= 0]) | left_out(run, labels)
+        return score(None, labels[labels >= 0]) | left_out(run, raw)
     items = match_truth(run, truth, raw)
     labels = labels_of(run, raw)
     missing = int((labels >= 0).sum()) - len(items.rows)
-    return score(items.classes, items.labels) | ({"n_without_truth": missing} if missing else {}) | left_out(run, labels)
+    return score(items.classes, items.labels) | ({"n_without_truth": missing} if missing else {}) | left_out(run, raw)
 
 
-def left_out(run: Run, labels: np.ndarray) -> dict[str, int]:
-    """How many items fit no cluster and are not scored ("n_outliers"); empty for a run that looked for none."""
-    outliers = outliers_in(run.raw_labels)
-    return {} if outliers is None else {"n_outliers": int((outliers & (labels < 0)).sum())}
+def left_out(run: Run, raw: bool) -> dict[str, int]:
+    """How many items fit no cluster and are not scored ("n_outliers"); empty for a run that looked for none.
+
+    Args: as in `labels_of`.
+    """
+    outliers = run.outliers(edits=[] if raw else None)
+    return {} if outliers is None else {"n_outliers": int(outliers.sum())}
 
 
 def score_modalities(run: Run, truth: str | None) -> dict[str, tuple[float, float]]:

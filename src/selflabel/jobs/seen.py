@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from selflabel.contract import Method
-from selflabel.evaluation.seen import SAMPLE, Seen
+from selflabel.evaluation.seen import Seen, drawn_rows
 from selflabel.training.data import ResidentData
 from selflabel.views import first_features, sound_features
 
@@ -30,7 +30,7 @@ def fit_seen(method: Method, data: ResidentData, features: np.ndarray, fits: np.
     seen, start = dict[str, Seen | None](), 0
     for m in method.task.modalities:
         rows = torch.from_numpy(np.flatnonzero(fits & data.present[m].cpu().numpy()))
-        rows = rows[:: max(1, len(rows) // SAMPLE)]
+        rows = rows[drawn_rows(len(rows))]
         own = torch.from_numpy(np.asarray(features[:, start : start + method.dim(m)]))
         start += method.dim(m)
         seen[f"pooled.{m}"] = Seen.fit(own[rows])
@@ -71,7 +71,8 @@ def is_unlike(seen: dict[str, Seen], data: ResidentData, pooled: dict[str, Tenso
 def as_tensors(seen: dict[str, Seen]) -> dict[str, Tensor]:
     """As model.safetensors holds it."""
     samples = {f"{PREFIX}{space}.sample": what.sample for space, what in seen.items()}
-    return samples | {f"{PREFIX}{space}.limit": torch.tensor([what.limit]) for space, what in seen.items()}
+    limits = {space: torch.tensor([what.limit, what.shortest, what.longest]) for space, what in seen.items()}
+    return samples | {f"{PREFIX}{space}.limit": limit for space, limit in limits.items()}
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> dict[str, Seen]:
@@ -82,5 +83,5 @@ def from_tensors(tensors: dict[str, Tensor]) -> dict[str, Seen]:
             limit = tensors[name.removesuffix("sample") + "limit"]
             if sample.ndim != 2 or len(sample) < 1 or not bool(torch.isfinite(limit).all()):
                 raise ValueError(f"{name} is no sample of features")
-            seen[name.removeprefix(PREFIX).removesuffix(".sample")] = Seen(sample, float(limit[0]))
+            seen[name.removeprefix(PREFIX).removesuffix(".sample")] = Seen(sample, *limit.tolist()[:3])
     return seen

@@ -82,14 +82,15 @@ def target_text(report: dict[str, Any]) -> str:
 
 
 def numbers_text(report: dict[str, Any]) -> str:
-    """The numbers of clusters that came next, and how clear the choice was; "" where the method does not say.
+    """The numbers of clusters that came next, and how clear the choice was; "" where the method does not say, or the user chose.
 
     Example:
         >>> numbers_text({"number_of_clusters": {"found": 20, "candidates": [[20, 2.0], [16, 1.7], [10, 1.4]]}})
         'next 16, 10; 20 is a clear choice (16 has 15 % less merit)'
     """
     numbers = report.get("number_of_clusters")
-    if not isinstance(numbers, dict) or len(candidates := candidates_of(numbers)) < 2:
+    was_asked = is_number(report.get("clusters_requested"))  # then `other_number_text` names another number
+    if was_asked or not isinstance(numbers, dict) or len(candidates := candidates_of(numbers)) < 2:
         return ""
     (best, merit), (second, lower) = candidates[:2]
     lead = (merit - lower) / max(abs(merit), 1e-12)
@@ -104,8 +105,9 @@ def other_number_text(report: dict[str, Any]) -> str:
     Example:
         >>> other_number_text({"sizes": [9, 3, 0], "clusters_requested": 3})
         'Only 2 of the 3 clusters asked for have items: ask for fewer, or leave --clusters out; --mass uniform fills all.'
-        >>> other_number_text({"sizes": [9, 3], "clusters_requested": 2, "number_of_clusters": {"found": 6}})
-        'The data show more clusters than the 2 asked for, about 6: leave --clusters out to see them.'
+        >>> numbers = {"found": 6, "candidates": [[6, 1.5], [7, 1.4], [5, 1.3]]}
+        >>> other_number_text({"sizes": [9, 3], "clusters_requested": 2, "number_of_clusters": numbers})
+        'The data show more clusters than the 2 asked for, about 6 (next 7, 5): leave --clusters out to see them.'
     """
     sizes, requested, numbers = sizes_of(report), report.get("clusters_requested"), report.get("number_of_clusters")
     used = sum(n > 0 for n in sizes)
@@ -114,11 +116,14 @@ def other_number_text(report: dict[str, Any]) -> str:
     if used < requested:
         many = f"Only {used} of the {requested} clusters asked for {'has' if used == 1 else 'have'} items"
         return f"{many}: ask for fewer, or leave --clusters out; --mass uniform fills all."
-    found = numbers.get("found") if isinstance(numbers, dict) else None
+    numbers = numbers if isinstance(numbers, dict) else {}
+    found = numbers.get("found")
     if not is_number(found) or found < 1 or max(found / requested, requested / found) < FAR:
         return ""
     way = "more" if found > requested else "fewer"
-    return f"The data show {way} clusters than the {requested} asked for, about {found}: leave --clusters out to see them."
+    runners_up = ", ".join(str(k) for k, _ in candidates_of(numbers) if k != found)
+    about = f"about {found}{f' (next {runners_up})' if runners_up else ''}"
+    return f"The data show {way} clusters than the {requested} asked for, {about}: leave --clusters out to see them."
 
 
 def sizes_of(report: dict[str, Any]) -> list[int]:

@@ -20,7 +20,7 @@ import numpy as np
 from selflabel.base.csv_writer import csv_writer
 from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
-from selflabel.edits import Edit, EditedLabels, apply, read_edits
+from selflabel.edits import Edit, EditedLabels, active_edits, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, read_rows
 from selflabel.runs.opening import OpenedSource, open_source, place_of
 from selflabel.runs.reading import (
@@ -171,6 +171,19 @@ class Run:
     def labels_without_edits(self, raw: pa.Table | None = None) -> np.ndarray:
         """(N,) int32 labels as the run gave them, -1 for an item that fits no cluster. raw: as in `edited`."""
         return self.edited(raw, []).labels
+
+    def outliers(self, raw: pa.Table | None = None, edits: list[Edit] | None = None) -> np.ndarray | None:
+        """(N,) bool, items that fit no cluster and that no person has decided on; None for a run that looked for none.
+
+        Args: as in `edited`.
+        """
+        found = outliers_in(self.raw_labels if raw is None else raw)
+        if found is None:
+            return None
+        result = found.copy()
+        for edit in active_edits(self.edits() if edits is None else edits):
+            result[getattr(edit, "items", [])] = False
+        return result
 
     @property
     def features(self) -> np.ndarray:

@@ -48,6 +48,21 @@ class Labelling:
         """(N,) labels, -1 for an item that fits no cluster."""
         return self.labels if self.outliers is None else np.where(self.outliers, -1, self.labels)
 
+    @property
+    def labels_in_use(self) -> np.ndarray:
+        """The labels that have items which fit them, in ascending order."""
+        return used_labels(self.labels, self.outliers)
+
+
+def used_labels(labels: np.ndarray, outliers: np.ndarray | None) -> np.ndarray:
+    """The labels that have items, in ascending order.
+
+    Args:
+        labels: (N,) int, -1 for none.
+        outliers: (N,) bool, items that do not count, because they fit no cluster; None for none.
+    """
+    return np.unique(labels[(labels >= 0) & (True if outliers is None else ~outliers)])
+
 
 def write_start(
     folder: Path,

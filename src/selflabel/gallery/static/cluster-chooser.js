@@ -4,7 +4,7 @@ import { clusterColour } from "./colours.js";
 import { ask } from "./dialogs.js";
 import { el, scaledContext } from "./dom.js";
 import { plural } from "./format.js";
-import { clusterTitle, store } from "./store.js";
+import { clusterTitle, inUse, store } from "./store.js";
 import { cancelRequests, drawTile, requestPictures } from "./thumbs.js";
 
 const MAX_OFFERS = 200,
@@ -30,7 +30,7 @@ class ClusterChooser {
   strips = new Map(); // canvas -> rows
 
   constructor(heading, { without = [], only = null, allowNew = false, likely = null }, done) {
-    this.clusters = store.overview.clusters.filter((c) => !without.includes(c.id) && (!only || only.includes(c.id)));
+    this.clusters = inUse().filter((c) => !without.includes(c.id) && (!only || only.includes(c.id)));
     this.allowNew = allowNew;
     this.done = done;
     this.input = el("input", {

@@ -1,7 +1,7 @@
 // Which clusters the overview lists, and in what order: the search field, the order, and the filter for those without a name.
 
 import { button, el } from "./dom.js";
-import { clusterTitle, store } from "./store.js";
+import { clusterTitle, inUse, store } from "./store.js";
 
 const ORDERS = {
   size: ["Largest first", (a, b) => b.size - a.size],
@@ -80,14 +80,14 @@ export class ClusterFilter {
     return checkbox;
   }
 
-  // The clusters that fit, in order. An empty cluster is listed only if it has a name.
+  // The clusters that fit, in order.
   clusters() {
     const query = settings.query.trim().toLowerCase();
     const matches = ({ id, class: className }) =>
       !query || clusterTitle(id).toLowerCase().includes(query) || String(id) === query || className?.toLowerCase() === query;
-    const fits = (c) => matches(c) && !(settings.isUnnamedOnly && c.name) && (c.size || c.name);
+    const fits = (c) => matches(c) && !(settings.isUnnamedOnly && c.name);
     const [, compare] = ORDERS[settings.order] || ORDERS.size;
-    return store.overview.clusters.filter(fits).sort(compare);
+    return inUse().filter(fits).sort(compare);
   }
 
   // Below the tools: the same words can be searched for in the files' paths.

@@ -46,9 +46,9 @@ export class ClusterPicks {
     this.notify();
   }
 
-  // After an edit: clusters that were merged are gone.
+  // After an edit: clusters that were merged or emptied are gone.
   removeGone() {
-    for (const id of this.ids) if (!store.clustersById.has(id)) pickedIds.delete(id);
+    for (const id of this.ids) if (!store.clustersById.get(id)?.size) pickedIds.delete(id);
   }
 
   notify() {

@@ -27,7 +27,7 @@ export class ItemsHeader {
     this.count = el("span", { class: "muted", text: plural(count, "item") });
     const back = el("a", { class: "back", href: "#/", title: "Back to the clusters (Esc)", text: "← Clusters" });
     const title = record ? this.clusterTitle(record) : [el("h1", { text: heading }), this.count];
-    const tools = [order && this.orderSwitch(order), this.sideSlider(side), ...(record ? this.clusterButtons() : [])];
+    const tools = [order && this.orderSwitch(order), this.sideSlider(side), ...(record?.size ? this.clusterButtons() : [])];
     this.node.replaceChildren(back, ...title, el("div", { class: "tools" }, tools));
   }
 

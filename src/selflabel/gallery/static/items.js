@@ -9,7 +9,7 @@ import { ItemsHeader, MAX_SIDE, MIN_SIDE } from "./items-header.js";
 import { key, setViewKeys } from "./keys.js";
 import { NARROW_PX, drawSelectionBar } from "./selection-bar.js";
 import { selection } from "./selection.js";
-import { OUTLIERS, clusterTitle, mainModality, onChange, store } from "./store.js";
+import { OUTLIERS, clusterTitle, inUse, mainModality, onChange, store } from "./store.js";
 import { showToast } from "./toast.js";
 
 const settings = { side: innerWidth < 700 ? 78 : 96, clusterOrder: "typical" }; // kept while the page is open
@@ -104,7 +104,7 @@ class Items {
       search: "No file's path holds these words.",
     }[this.list];
     this.wall.querySelector(".empty")?.remove();
-    if (isEmpty) this.wall.append(el("p", { class: "empty muted", text: text || "This cluster is empty." }));
+    if (isEmpty) this.wall.append(el("p", { class: "empty muted", text: text || "This cluster is empty, so it is listed nowhere; undo (u) brings its items back." }));
   }
 
   // After an edit. Items that have left the list are selected no more.
@@ -154,7 +154,8 @@ class Items {
   // ------------------------------------------------------------------------------------------------------------ actions
 
   drawBar() {
-    drawSelectionBar(this.bar, { isRejected: this.isOfNone, ondetails: () => this.toggleDetails() });
+    const { isOfNone: canRestore, list } = this;
+    drawSelectionBar(this.bar, { canRestore, canReject: list !== "rejected", ondetails: () => this.toggleDetails() });
   }
 
   async split() {
@@ -168,7 +169,7 @@ class Items {
   }
 
   goToCluster(step) {
-    const ids = store.overview.clusters.filter((c) => c.size).map((c) => c.id);
+    const ids = inUse().map((c) => c.id);
     if (ids.length) location.hash = `#/cluster/${ids[(ids.indexOf(this.cluster) + step + ids.length) % ids.length]}`;
   }
 
@@ -198,7 +199,8 @@ class Items {
       key(" ", "select the item, or not"),
       key("mod+a", "select all"),
       key("v", "move the selected items to another cluster, or a new one", move),
-      this.isOfNone ? this.restoreKey() : this.rejectKey(),
+      ...(this.isOfNone ? [this.restoreKey()] : []),
+      ...(this.list === "rejected" ? [] : [this.rejectKey()]),
       key("o", "change the order: most typical or least sure first", changeOrder),
       key(["+", "="], "larger tiles", () => this.setSide(settings.side + SIDE_STEP)),
       key("-", "smaller tiles", () => this.setSide(settings.side - SIDE_STEP)),
@@ -213,7 +215,7 @@ class Items {
   }
 
   restoreKey() {
-    return key("r", "restore the selected items", () => this.onSelected(restoreSelected));
+    return key("r", "put the selected items into the cluster that they had, or are nearest to", () => this.onSelected(restoreSelected));
   }
 
   playKey() {

@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 import { formatNumber, plural } from "./format.js";
 import { ItemGrid } from "./grid.js";
 import { selection } from "./selection.js";
-import { clusterTitle, mainModality, store } from "./store.js";
+import { clusterTitle, inUse, mainModality } from "./store.js";
 
 const MAX_CLUSTERS = 500,
   TILE_PX = 72;
@@ -30,8 +30,8 @@ export class MapSide {
   // ------------------------------------------------------------------------------------------------------------- legend
 
   drawLegend() {
-    const nonEmpty = store.overview.clusters.filter((c) => c.size).sort((a, b) => b.size - a.size);
-    this.legend.replaceChildren(...nonEmpty.slice(0, MAX_CLUSTERS).map((c) => this.legendLine(c)));
+    const bySize = inUse().sort((a, b) => b.size - a.size);
+    this.legend.replaceChildren(...bySize.slice(0, MAX_CLUSTERS).map((c) => this.legendLine(c)));
   }
 
   legendLine({ id, size }) {

@@ -3,14 +3,14 @@
 import { BarChart } from "./bar-chart.js";
 import { clusterColour, themeColour } from "./colours.js";
 import { formatNumber, percent } from "./format.js";
-import { clusterTitle } from "./store.js";
+import { clusterTitle, inUse } from "./store.js";
 
 const CONFIDENT_BIN = 18; // of 20: from 90% on
 
 export const drawPlots = (overview) => [sizesChart(overview).node, confidenceChart(overview).node];
 
-function sizesChart({ clusters, requested }) {
-  const bySize = [...clusters].sort((a, b) => b.size - a.size);
+function sizesChart({ requested }) {
+  const bySize = inUse().sort((a, b) => b.size - a.size);
   const bars = bySize.map(({ id, size }) => ({
     value: size,
     fill: () => clusterColour(id),

@@ -37,7 +37,7 @@ def prepare(
     source: Any,
     device: torch.device,
     *,
-    files: str | None = None,
+    files: str | list[str] | None = None,
     method: str = "",
     max_modalities: int = 1,
     modality: str | None = None,

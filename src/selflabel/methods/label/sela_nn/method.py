@@ -448,7 +448,7 @@ class SeLaNN(Method):
         else:  # where K was asked for, no label is lost
             head, is_solved = best_head(scores, min_labels=self.task.clusters or 0), True
         self.merits = [score.merit for score in scores]
-        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores], **self.numbers_note()}
+        notes = {"merits": self.merits, "pointwise": [score.pointwise for score in scores], **self.numbers_note(features)}
         if self.anchor is not None:
             labels[self.anchor] = self.labels_HN[self.anchor].long()
             head = small.best_labelling(labels, self.neighbours_Nk.long(), self.clusters, self.anchor)
@@ -496,12 +496,17 @@ class SeLaNN(Method):
             rows = rows[:: max(1, len(rows) // max(LARGE_SET, FIT_ITEMS * self.clusters))]
             candidates.fit_linear_head(weight_KD, bias_K, x[rows], labels_N[rows.to(labels_N.device)])
 
-    def numbers_note(self) -> dict:
-        """What the report says of the number of clusters, where it was found among several."""
-        if not self.ranked_numbers:
+    def numbers_note(self, features: Features) -> dict:
+        """What the report says of the number of clusters: of one that was found, or where another than was asked for is clear."""
+        ranked = self.ranked_numbers
+        if self.task.clusters and self.on_features and not self.is_small:
+            x = concatenate_modalities({m: F.normalize(x, dim=1) for m, x in features.pooled.items()}, features.present)
+            ranked = numbers.clearly_shown(x, self.clusters, self.task.seed)
+        if not ranked:
             return {}
-        near = [[number, round(merit, 4)] for number, merit in self.ranked_numbers[: RUNNERS_UP + 1]]
-        return {"n_clusters": {"found": self.clusters, "candidates": near}}
+        found = self.clusters if ranked is self.ranked_numbers else ranked[0][0]
+        near = [[number, round(merit, 4)] for number, merit in ranked[: RUNNERS_UP + 1]]
+        return {"n_clusters": {"found": found, "candidates": near}}
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN[: self.n_main]]
