@@ -81,7 +81,11 @@ def hub_rows(task: Task) -> Any:
         from datasets import Image, load_dataset
     except ImportError:
         raise SystemExit("the pictures of MTEB's tasks are fetched by datasets: pip install datasets") from None
-    return load_dataset(task.dataset, revision=task.revision, split=task.split).cast_column(task.image, Image(decode=False))
+    try:
+        rows = load_dataset(task.dataset, revision=task.revision, split=task.split)
+    except OSError as error:
+        raise SystemExit(f"{task.dataset}: its pictures cannot be fetched ({error}); --source takes a set on disk") from None
+    return rows.cast_column(task.image, Image(decode=False))
 
 
 def save_pictures(rows: Iterable[dict[str, Any]], task: Task, folder: Path) -> list[tuple[str, str]]:
