@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean, median
 
-from reproduce import feature_tables
+from reproduce import feature_tables, scratch_tables
 from selflabel.evaluation.accuracy_models import model_of
 from selflabel.evaluation.diagnostics import Diagnostics
 from selflabel.evaluation.estimate import estimated_accuracy
@@ -325,7 +325,13 @@ def pages() -> dict[str, list[Callable[[], str]]]:
     methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
     return {
         "README.md": [highlights_table],
-        "docs/numbers.md": [numbers_table, small_sets_table, overview_table],
+        "docs/numbers.md": [
+            numbers_table,
+            scratch_tables.scratch_table,
+            scratch_tables.mteb_table,
+            small_sets_table,
+            overview_table,
+        ],
         "docs/field.md": [field_tables],
         "docs/suite.md": feature_tables.tables(),
         **methods,

@@ -56,6 +56,15 @@ def test_photographs_from_scratch_start_from_first_features_on_a_cpu_and_from_a_
         assert [p.name for p in method.phases()] == phases
 
 
+def test_photographs_from_scratch_on_a_gpu_have_large_batches_where_there_are_many_and_a_longer_pretext():
+    for n_items, batch, epochs in ((50_000, 512, [120, 60]), (3_000, 128, [120, 60])):
+        method = SeLaNN(Task(n_items, 10, "photo", 32, 3, gpu=True), Options())
+        method.build(identity_encoders(6))
+        pretext, labels = method.phases()
+        assert (pretext.batch_size, labels.batch_size) == (2 * batch, batch) and [pretext.epochs, labels.epochs] == epochs
+        assert labels.recipe.lr == 1e-3 * (batch / 128) ** 0.5
+
+
 @pytest.mark.slow
 def test_photographs_are_labelled_with_a_pretext_and_without():
     rng = np.random.default_rng(0)

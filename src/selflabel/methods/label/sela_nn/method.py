@@ -167,7 +167,7 @@ class SeLaNN(Method):
         """Epochs of the pretext; 0 for none."""
         if self.options.pretext_epochs is not None:
             return self.options.pretext_epochs
-        return self.default_epochs() if has_pretext(self.task, self.options) else 0
+        return self.plan.pretext_factor * self.default_epochs() if has_pretext(self.task, self.options) else 0
 
     def default_epochs(self) -> int:
         p = self.plan

@@ -60,6 +60,7 @@ class Plan:
         items_shown: items shown in all, from which the epochs follow.
         min_epochs, max_epochs: bounds on the epochs.
         longest_gap: gap between label turns, at most, in units of the first gap.
+        pretext_factor: epochs of the pretext, where there is one, in multiples of those of self-labelling.
     """
 
     heads: int
@@ -73,6 +74,7 @@ class Plan:
     remine: int = 2
     longest_gap: int = 1000
     relax: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
+    pretext_factor: int = 1
 
 
 GLYPH = Plan(
@@ -122,6 +124,9 @@ VIDEO = replace(
 SOUND = replace(VIDEO, items_shown=30_000)
 # without a pretext the network knows less of photographs than their first features do
 PHOTO_FROM_SCRATCH = replace(PHOTO, items_shown=300_000, max_epochs=60, remine=0)
+# on a GPU a small batch takes as long as a large one, and the features that the pretext learns decide what labels can be found
+PHOTO_ON_GPU = replace(PHOTO, max_epochs=60, pretext_factor=2)
+GPU_BATCH, GPU_STEPS = 512, 64  # items of a batch at most, and steps of an epoch at least
 PLANS = {"glyph": GLYPH, "photo": PHOTO, "features": FEATURES, "sound": SOUND, "spoken": SPOKEN, "video": VIDEO}
 
 
@@ -136,7 +141,23 @@ def plan_for(task: Task, options: Options) -> Plan:
     """The plan of a task."""
     if task.kind == "photo" and task.from_scratch and not has_pretext(task, options):
         return PHOTO_FROM_SCRATCH
+    if task.kind == "photo" and task.from_scratch and task.gpu:
+        return with_large_batches(PHOTO_ON_GPU, task.n_items)
     return FEW_GLYPHS if task.kind == "glyph" and task.n_items < FEW_ITEMS else PLANS[task.kind]
+
+
+def with_large_batches(plan: Plan, n_items: int) -> Plan:
+    """The plan with batches as large as the set allows, and a learning rate that grows with their square root.
+
+    Example:
+        >>> with_large_batches(PHOTO, 50_000).batch_size, with_large_batches(PHOTO, 50_000).recipe.lr
+        (512, 0.002)
+        >>> with_large_batches(PHOTO, 3_000) == PHOTO
+        True
+    """
+    batch_size = min(GPU_BATCH, max(plan.batch_size, n_items // GPU_STEPS))
+    lr = plan.recipe.lr * (batch_size / plan.batch_size) ** 0.5
+    return replace(plan, batch_size=batch_size, recipe=replace(plan.recipe, lr=lr))
 
 
 def label_turns(epochs: int, n_items: int, longest_gap: int = 1000, every_epoch: bool = False) -> tuple[float, ...]:
