@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selflabel.assignment.marginals import empirical_shares, unevenness
+from selflabel.base.sampling import drawn_rows
 
 MIN_SHARE = 0.1  # of an equal share of the items: a label with fewer is not in use
 TEMI_EXPONENT = 0.6
@@ -112,10 +113,10 @@ def posterior_merit(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
         (0.6931, 0.0)
     """
     sharp_NK = sharpened(posteriors_NK)
-    step = max(1, len(sharp_NK) // MOST_ITEMS)
-    blocks = zip(sharp_NK[::step].split(BLOCK_ROWS), rows_Nk[::step].split(BLOCK_ROWS))
+    own_NK, rows_Nk = scored_items(sharp_NK, rows_Nk)
+    blocks = zip(own_NK.split(BLOCK_ROWS), rows_Nk.split(BLOCK_ROWS))
     sums = [own.T.double() @ F.embedding_bag(rows, sharp_NK, mode="mean").double() for own, rows in blocks]
-    joint = torch.stack(sums).sum(dim=0) / len(sharp_NK[::step])
+    joint = torch.stack(sums).sum(dim=0) / len(own_NK)
     return joint_merit((joint + joint.T).cpu() / 2, power=1)
 
 
@@ -149,13 +150,22 @@ def pointwise_information(posteriors_NK: Tensor, rows_Nk: Tensor) -> float:
     Source: TEMI (Adaloglou et al., 2023), sections 3.1 and 3.2.
     """
     sharp_NK, total = sharpened(posteriors_NK), 0.0
-    shares_K, step = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY), max(1, len(sharp_NK) // MOST_ITEMS)
-    for block_Nk, own_NK in zip(rows_Nk[::step].split(BLOCK_ROWS), sharp_NK[::step].split(BLOCK_ROWS)):
+    shares_K = sharp_NK.mean(dim=0).clamp(min=MIN_PROBABILITY)
+    scored_NK, rows_Nk = scored_items(sharp_NK, rows_Nk)
+    for block_Nk, own_NK in zip(rows_Nk.split(BLOCK_ROWS), scored_NK.split(BLOCK_ROWS)):
         for paired_N in block_Nk.T.long():
             joint_NK = own_NK * sharp_NK[paired_N]
             information_N = (joint_NK**TEMI_EXPONENT / shares_K).sum(dim=1).clamp(min=MIN_PROBABILITY).log()
             total += float((joint_NK.sum(dim=1) * information_N).double().sum())
-    return total / rows_Nk[::step].numel()
+    return total / rows_Nk.numel()
+
+
+def scored_items(sharp_NK: Tensor, rows_Nk: Tensor) -> tuple[Tensor, Tensor]:
+    """The posteriors, and the rows of what each is paired with, of at most MOST_ITEMS items."""
+    if len(sharp_NK) <= MOST_ITEMS:
+        return sharp_NK, rows_Nk
+    drawn = torch.from_numpy(drawn_rows(len(sharp_NK), MOST_ITEMS)).to(sharp_NK.device)
+    return sharp_NK[drawn], rows_Nk[drawn.to(rows_Nk.device)]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selflabel.base.sampling import drawn_rows
+
 EXACT_LIMIT = 40_000  # items up to which a CPU searches exactly
 PROJECT_TO = 64  # principal directions that a search compares
 BLOCK_ROWS = 2048  # queries of one matrix product
@@ -68,7 +70,7 @@ def project(features_ND: Tensor, max_dims: int) -> Tensor:
     mean = blockwise_mean(features_ND)
     D = features_ND.shape[1]
     if max_dims < D:
-        sample = features_ND[:: max(1, len(features_ND) // BASIS_ROWS)].float() - mean
+        sample = features_ND[drawn_rows(len(features_ND), 2 * BASIS_ROWS)].float() - mean
         basis = leading_directions(sample, max_dims)
     else:
         basis = torch.eye(D, device=features_ND.device)

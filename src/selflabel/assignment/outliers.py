@@ -17,9 +17,10 @@ from torch import Tensor
 
 from selflabel.assignment.neighbours import blockwise_mean, leading_directions, nearest
 from selflabel.assignment.sinkhorn import sinkhorn
+from selflabel.base.sampling import drawn_rows
 
 NEIGHBOUR = 20  # the neighbour whose distance says how far apart an item lies
-REFERENCES = 4096  # items, spread evenly over the set, that far distances are measured to
+REFERENCES = 4096  # items, drawn at random, that far distances are measured to
 HALF, BEYOND = 0.5, 1.5  # of the expected share of outliers: within a group of such, and beyond it
 DIRECTIONS = 128  # that the set varies in, at most
 TOO_ALIKE = 1.0  # robust deviations below the median from which on distances count as small
@@ -77,7 +78,7 @@ def furthest(x_ND: Tensor, rows: Tensor) -> Tensor:
 
 def reference_distances(x_ND: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """(N,) distances within which an item has half the expected share of the set, and one and a half times that share."""
-    reference = x_ND[:: max(1, len(x_ND) // REFERENCES)]
+    reference = x_ND[drawn_rows(len(x_ND), REFERENCES)]
     ranks = [min(len(reference), max(1, round(factor * share * len(reference))) + 1) for factor in (HALF, BEYOND)]
     parts = []
     for block in x_ND.split(BLOCK_ROWS):
@@ -90,7 +91,7 @@ def reference_distances(x_ND: Tensor, share: float) -> tuple[Tensor, Tensor]:
 def share_outside(centred_ND: Tensor) -> Tensor:
     """(N,) share of each row's length outside the leading directions of the set, 0 to 1."""
     count = max(1, min(DIRECTIONS, min(centred_ND.shape) // 2))
-    basis = leading_directions(centred_ND[:: max(1, len(centred_ND) // REFERENCES)], count)
+    basis = leading_directions(centred_ND[drawn_rows(len(centred_ND), REFERENCES)], count)
     inside = torch.cat([(block @ basis).square().sum(dim=1) for block in centred_ND.split(BLOCK_ROWS)])
     length = centred_ND.square().sum(dim=1)
     return ((length - inside).clamp(min=0) / length.clamp(min=1e-12)).sqrt()

@@ -23,6 +23,7 @@ from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merit import joint_merit, neighbour_joint
 from selflabel.assignment.neighbours import nearest
 from selflabel.assignment.spectral import neighbour_graph, spectral_directions
+from selflabel.base.sampling import drawn_rows
 
 SAMPLE = 3000  # items by which spaces are judged
 FEWEST = 60  # below so many they are not judged
@@ -34,9 +35,8 @@ LEAST_GAIN = 1.1  # by which it must be better with a further space
 
 
 def sample_rows(n_items: int) -> Tensor:
-    """(M,) int64 rows of at most SAMPLE items, evenly spread."""
-    count = min(SAMPLE, n_items)
-    return torch.arange(count) * (n_items - 1) // max(1, count - 1)
+    """(M,) int64 rows of at most SAMPLE items."""
+    return torch.from_numpy(drawn_rows(n_items, SAMPLE))
 
 
 def space_shares(spaces: Sequence[Tensor], K: int, seed: int) -> list[float]:

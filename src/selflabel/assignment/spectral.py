@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selflabel.base.sampling import drawn_rows
+
 DENSE_ROWS = 200  # items up to which all eigenvectors are computed
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
 ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
@@ -201,7 +203,7 @@ def cluster_qr(directions_NK: np.ndarray) -> Tensor:
         True
     """
     N, K = directions_NK.shape
-    sample = directions_NK[:: max(1, N // max(LARGE_GRAPH, PIVOTS_PER_LABEL * K))]
+    sample = directions_NK[drawn_rows(N, 2 * max(LARGE_GRAPH, PIVOTS_PER_LABEL * K))]
     pivots = scipy.linalg.qr(sample.T, mode="r", pivoting=True)[1][:K]
     u, _, v = scipy.linalg.svd(sample[pivots].T)
     blocks = np.array_split(directions_NK, -(-N // LARGE_GRAPH))

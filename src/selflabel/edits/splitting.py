@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from selflabel.base.errors import UserError
+from selflabel.base.sampling import drawn_rows
 from selflabel.edits.kinds import Split
 from selflabel.edits.nearest import FeatureRows, nearest_centre
 
@@ -54,7 +55,7 @@ def kmeans_centres(features: FeatureRows, rows: np.ndarray, n_centres: int, seed
     """(n_centres, D) centres, rounded to the digits that the log keeps."""
     import faiss
 
-    sample = rows[:: -(-len(rows) // MAX_SAMPLE)]
+    sample = rows[drawn_rows(len(rows), MAX_SAMPLE)]
     x = np.ascontiguousarray(features[sample], dtype=np.float32)
     options = {"niter": 25, "nredo": 3, "seed": seed, "min_points_per_centroid": 1, "max_points_per_centroid": MAX_SAMPLE}
     clustering = faiss.Kmeans(x.shape[1], n_centres, **options)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selflabel.base.sampling import drawn_rows
+
 SAMPLE = 4000  # items of the run, of which half are kept
 NEAR = 5  # the near item of the sample whose distance counts
 USUAL, MARGIN = 0.99, 0.1  # share of the run's items within the limit, and how much wider it is, of the way there from the median
@@ -49,7 +51,7 @@ class Seen:
         """
         if len(features_ND) < FEWEST:
             return None
-        rows = features_ND[drawn_rows(len(features_ND))].detach().float().cpu()
+        rows = features_ND[drawn_rows(len(features_ND), SAMPLE)].detach().float().cpu()
         x, lengths = F.normalize(rows, dim=1), rows.norm(dim=1)
         sample, others = x[::2].half(), x[1::2]
         logs = distances(others, sample, NEAR).clamp(min=1e-6).log()  # of items that are not in the sample, as unseen ones are
@@ -65,11 +67,6 @@ class Seen:
         lengths = x.norm(dim=1)
         is_of_scale = (lengths >= self.shortest) & (lengths <= self.longest)
         return (distances(F.normalize(x, dim=1), self.sample, NEAR) > self.limit) | ~is_of_scale
-
-
-def drawn_rows(n: int) -> Tensor:
-    """(at most SAMPLE,) rows of n items, drawn with a fixed seed: where classes take turns, every second item misses some."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:SAMPLE]
 
 
 def distances(x_ND: Tensor, sample_MD: Tensor, near: int) -> Tensor:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.base.files import write_atomically
+from selflabel.base.sampling import drawn_rows
 
 MAP_FILE = "map.npy"
 SAMPLE = 20_000
@@ -65,7 +66,7 @@ def project(features_ND: np.ndarray, sample: int = SAMPLE, report: Report = lamb
 def principal_directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(D,) mean and (D, <= 50) principal directions of at most 5,000 rows."""
     mean = x.mean(axis=0)
-    subset = x[:: -(-len(x) // 5_000)] - mean
+    subset = x[drawn_rows(len(x), 5_000)] - mean
     _, vectors = np.linalg.eigh(subset.T @ subset)
     return mean, np.ascontiguousarray(vectors[:, ::-1][:, : min(DIRECTIONS, x.shape[1])])
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from selflabel.base.sampling import drawn_rows
 from selflabel.gallery.editable_run import EditableRun, LabelState, single_thread
 
 MAX_SUGGESTIONS = 12  # of each kind
@@ -178,9 +179,9 @@ def modes_of_largest(run: EditableRun, now: LabelState, modes_cache: dict[bytes,
 
 
 def tested_rows(now: LabelState, cluster: int) -> np.ndarray:
-    """Rows of a cluster, evenly spaced where there are many."""
+    """Rows of a cluster, some of them where there are many."""
     rows = np.sort(now.members(cluster))
-    return rows[:: -(-len(rows) // SPLIT_SAMPLE)]
+    return rows[drawn_rows(len(rows), SPLIT_SAMPLE)]
 
 
 def typical_rows(now: LabelState, cluster: int, modes: Modes) -> list[list[int]]:

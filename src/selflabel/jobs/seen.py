@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selflabel.base.sampling import drawn_rows
 from selflabel.contract import Method
-from selflabel.evaluation.seen import Seen, drawn_rows
+from selflabel.evaluation.seen import SAMPLE, Seen
 from selflabel.training.data import ResidentData
 from selflabel.views import first_features, sound_features
 
@@ -30,7 +31,7 @@ def fit_seen(method: Method, data: ResidentData, features: np.ndarray, fits: np.
     seen, start = dict[str, Seen | None](), 0
     for m in method.task.modalities:
         rows = torch.from_numpy(np.flatnonzero(fits & data.present[m].cpu().numpy()))
-        rows = rows[drawn_rows(len(rows))]
+        rows = rows[drawn_rows(len(rows), SAMPLE)]
         own = torch.from_numpy(np.asarray(features[:, start : start + method.dim(m)]))
         start += method.dim(m)
         seen[f"pooled.{m}"] = Seen.fit(own[rows])

@@ -29,6 +29,7 @@ from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.merit import joint_merit, mutual_information, neighbour_joint, x_log_x
 from selflabel.assignment.neighbours import project, random_walk_ends, smooth_over_neighbours
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions, spectral_labels
+from selflabel.base.sampling import drawn_rows
 
 GRAPH_NEIGHBOURS = 10  # of the graph that is cut, of the judge's walks, and whose labels count in the consensus
 WIDER_NEIGHBOURS = 20  # of a second graph to start from
@@ -182,7 +183,7 @@ def linkage_labels(x_ND: np.ndarray, K: int, linkage: str) -> Tensor:
     from sklearn.cluster import AgglomerativeClustering
 
     N = len(x_ND)
-    sample = np.linspace(0, N - 1, min(N, MOST_LINKED)).astype(np.int64)
+    sample = drawn_rows(N, MOST_LINKED)
     labels = AgglomerativeClustering(min(K, len(sample)), linkage=linkage).fit_predict(x_ND[sample])
     if len(sample) == N:
         return torch.from_numpy(labels).long()

@@ -26,6 +26,7 @@ from selflabel.assignment.neighbours import (
     random_walk_ends,
     smooth_over_neighbours,
 )
+from selflabel.base.sampling import drawn_rows
 from selflabel.base.schedules import epochs_for_budget, scale_epochs
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Relabelling
 from selflabel.heads import LinearHeads, MLPHeads
@@ -493,7 +494,7 @@ class SeLaNN(Method):
             weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
             is_present = features.present[m].to(x.device) if m in features.present else torch.ones(len(x), dtype=torch.bool)
             rows = is_present.nonzero()[:, 0]
-            rows = rows[:: max(1, len(rows) // max(LARGE_SET, FIT_ITEMS * self.clusters))]
+            rows = rows[drawn_rows(len(rows), 2 * max(LARGE_SET, FIT_ITEMS * self.clusters))]
             candidates.fit_linear_head(weight_KD, bias_K, x[rows], labels_N[rows.to(labels_N.device)])
 
     def numbers_note(self, features: Features) -> dict:

@@ -17,11 +17,12 @@ from torch import Tensor
 from selflabel.assignment.merit import joint_merit, neighbour_joint
 from selflabel.assignment.neighbours import nearest
 from selflabel.assignment.spectral import cluster_qr, neighbour_graph, spectral_directions
+from selflabel.base.sampling import drawn_rows
 
 NEIGHBOURS, FEWEST_NEIGHBOURS = 40, 20  # half of them make the graph, half of them judge
 FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tried: each one up to 14, then in steps of an eighth
 ITEMS_PER_LABEL = 20  # least, on average, of a number of labels that is tried, and items for each neighbour
-MOST_ITEMS = 20_000  # that are cut; of more items so many, evenly spread
+MOST_ITEMS = 20_000  # that are cut; of more items so many at random
 FEW_ITEMS = 3_000  # the same, where K was asked for
 REACH = 3  # times the number asked for, up to which numbers are tried; and again, where the last one is the best
 CLEARLY, FAR = 1.3, 1.5  # factors by which the merit of another number must exceed that of the one asked for, and that number it
@@ -39,18 +40,13 @@ def rank_numbers_of_clusters(
         numbers: ascending; None for `numbers_to_try`.
         most_items: that are cut.
     """
-    x_ND = evenly_spread(x_ND, most_items)
+    x_ND = x_ND[drawn_rows(len(x_ND), most_items)]
     k = min(NEIGHBOURS, max(FEWEST_NEIGHBOURS, len(x_ND) // ITEMS_PER_LABEL))
     rows_Nk, numbers = nearest(x_ND, k).rows, numbers or numbers_to_try(len(x_ND))
     graph, judges_Nk = neighbour_graph(rows_Nk[:, ::2].contiguous()), rows_Nk[:, 1::2]
     directions = spectral_directions(graph, min(numbers[-1], len(x_ND)), seed)
     merits = [joint_merit(neighbour_joint(cluster_qr(directions[:, :K]), judges_Nk, K)) for K in numbers]
     return sorted(zip(numbers, merits), key=lambda pair: -pair[1])
-
-
-def evenly_spread(x_ND: Tensor, most_items: int) -> Tensor:
-    """At most so many rows, evenly spread."""
-    return x_ND[:: -(-len(x_ND) // most_items)]
 
 
 def numbers_to_try(n_items: int) -> list[int]:
@@ -78,7 +74,7 @@ def clearly_shown(x_ND: Tensor, K: int, seed: int) -> list[tuple[int, float]]:
         K: the number asked for.
         seed: of the subspace iteration.
     """
-    x_ND = evenly_spread(x_ND, FEW_ITEMS)
+    x_ND = x_ND[drawn_rows(len(x_ND), FEW_ITEMS)]
     tried = numbers_to_try(len(x_ND))
     if not 2 <= K <= tried[-1]:
         return []
