@@ -26,7 +26,7 @@ from selflabel.base.sampling import drawn_rows
 DENSE_ROWS = 200  # items up to which all eigenvectors are computed
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
 ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
-LARGE_GRAPH = 10_000  # items above which polynomials are used, and pivots are sought in a sample
+LARGE_GRAPH, LARGE_DIRECTIONS = 10_000, 1 << 22  # items and entries of directions above which polynomials and samples are used
 ROUNDS, DEGREE, FIRST_CUT = (
     3,
     8,
@@ -95,7 +95,7 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
         graph: (N, N) symmetric, no row all zero.
         count: eigenvectors, at most N.
         seed: of the iteration's start.
-        n_iter: iterations, in multiples of 4; on graphs of more than 10,000 items without effect.
+        n_iter: iterations, in multiples of 4; without effect on large graphs.
 
     Returns:
         (N, count) float32, in the order of falling eigenvalues.
@@ -105,7 +105,7 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
     matrix = sp.diags(scale_N) @ graph @ sp.diags(scale_N)
     width = min(N, count + SPARE_DIRECTIONS)
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((N, width), np.float32))
-    if N > LARGE_GRAPH:
+    if is_large(N, width):
         directions = filtered_directions(matrix.tocsr(), x, count)
         directions *= scale_N[:, None]
         return directions
@@ -116,6 +116,11 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
         x = torch.linalg.qr(x).Q
     _, turn = torch.linalg.eigh(x.T @ (walk @ x))
     return (x @ turn.flip(1))[:, :count].numpy() * scale_N[:, None]
+
+
+def is_large(N: int, K: int) -> bool:
+    """Whether N items in K directions cost so much that they are worth another way of computing them."""
+    return N > LARGE_GRAPH and N * K > LARGE_DIRECTIONS
 
 
 def filtered_directions(matrix: sp.csr_matrix, x_NW: Tensor, count: int) -> np.ndarray:
@@ -203,7 +208,8 @@ def cluster_qr(directions_NK: np.ndarray) -> Tensor:
         True
     """
     N, K = directions_NK.shape
-    sample = directions_NK[drawn_rows(N, 2 * max(LARGE_GRAPH, PIVOTS_PER_LABEL * K))]
+    most = 2 * max(LARGE_GRAPH, PIVOTS_PER_LABEL * K)
+    sample = directions_NK[drawn_rows(N, most)] if is_large(N, K) else directions_NK
     pivots = scipy.linalg.qr(sample.T, mode="r", pivoting=True)[1][:K]
     u, _, v = scipy.linalg.svd(sample[pivots].T)
     blocks = np.array_split(directions_NK, -(-N // LARGE_GRAPH))

@@ -48,7 +48,7 @@ EXCHANGE_UNTIL = 0.6  # share of the label turns; afterwards heads have time to 
 FINE_RELAX = 0.1  # relaxation of the masses of over-clustering heads: nearly fixed, so that large classes get many labels
 WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
-LARGE_SET = 10_000  # given features above which only one head's posteriors are held at a time
+LARGE_SET, LARGE_POSTERIORS = 10_000, 1 << 26  # items and posteriors above which those of one head are held at a time
 FIT_ITEMS = 100  # of a label, on average, that a head is fitted to, on large sets
 DEFAULT_CLUSTERS = 10  # until K is found
 RUNNERS_UP = 3  # numbers of clusters that are reported beside the one found
@@ -122,7 +122,8 @@ class SeLaNN(Method):
     @property
     def is_large(self) -> bool:
         """Whether these are so many given features that posteriors of all heads at once would fill the memory."""
-        return self.on_features and self.task.n_items > LARGE_SET
+        n = self.task.n_items
+        return self.on_features and n > LARGE_SET and n * sum(self.head_sizes) > LARGE_POSTERIORS
 
     # -------------------------------------------------------------------------------------------- sizes and strengths
 
