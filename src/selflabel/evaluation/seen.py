@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,7 +52,8 @@ class Seen:
         """
         if len(features_ND) < FEWEST:
             return None
-        rows = features_ND[drawn_rows(len(features_ND), SAMPLE)].detach().float().cpu()
+        drawn = np.random.default_rng(0).permutation(drawn_rows(len(features_ND), SAMPLE))  # halves, too, are drawn at random
+        rows = features_ND[drawn].detach().float().cpu()
         x, lengths = F.normalize(rows, dim=1), rows.norm(dim=1)
         sample, others = x[::2].half(), x[1::2]
         logs = distances(others, sample, NEAR).clamp(min=1e-6).log()  # of items that are not in the sample, as unseen ones are

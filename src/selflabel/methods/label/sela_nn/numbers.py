@@ -24,6 +24,7 @@ FINEST_GRID, GRID_GROWTH, MOST_CLUSTERS = 14, 1.12, 256  # numbers of labels tri
 ITEMS_PER_LABEL = 20  # least, on average, of a number of labels that is tried, and items for each neighbour
 MOST_ITEMS = 20_000  # that are cut; of more items so many at random
 FEW_ITEMS = 3_000  # the same, where K was asked for
+FEWEST_PER_LABEL = 8  # items on average, with fewer of which a number that was asked for is not judged
 REACH = 3  # times the number asked for, up to which numbers are tried; and again, where the last one is the best
 CLEARLY, FAR = 1.3, 1.5  # factors by which the merit of another number must exceed that of the one asked for, and that number it
 CLUSTERED = 0.2  # the least merit of features that show any number, as a share of the most that so many labels can have
@@ -76,7 +77,7 @@ def clearly_shown(x_ND: Tensor, K: int, seed: int) -> list[tuple[int, float]]:
     """
     x_ND = x_ND[drawn_rows(len(x_ND), FEW_ITEMS)]
     tried = numbers_to_try(len(x_ND))
-    if not 2 <= K <= tried[-1]:
+    if not 2 <= K <= len(x_ND) // FEWEST_PER_LABEL:
         return []
     most = REACH * K
     ranked = rank_numbers_of_clusters(x_ND, seed, sorted({K, *(k for k in tried if k <= most)}))
