@@ -206,17 +206,17 @@ class Model:
 
 
 def among(log_probs_NK: Tensor, labels: np.ndarray | None) -> Tensor:
-    """(N, K) log-probabilities among some labels only; -inf for the others. labels: ascending; None for all.
+    """(N, K) log-probabilities of some labels as they are, -inf for the others. labels: ascending; None for all.
 
     Example:
         >>> [round(p, 3) for p in among(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([0, 2])).exp()[0].tolist()]
-        [0.667, 0.0, 0.333]
+        [0.5, 0.0, 0.25]
     """
     if labels is None or len(labels) == log_probs_NK.shape[1]:
         return log_probs_NK
     kept = torch.full_like(log_probs_NK[:1], -torch.inf)
     kept[:, torch.from_numpy(labels).long()] = 0
-    return torch.log_softmax(log_probs_NK + kept, dim=1)
+    return log_probs_NK + kept
 
 
 def load_model(run: Run, device: str = "auto", cache: str | None = None) -> Model:
