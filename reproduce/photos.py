@@ -141,7 +141,7 @@ def main() -> None:
     name = "-".join(str(x) for x in (options.set, options.uneven, options.limit, options.seed, epochs) if x is not None)
     found = label_photos(replace(settings, epochs=epochs), Path(options.runs) / f"photos-{name}")
     row = {"set": options.set, "uneven": options.uneven, "device": device_name(device), "seed": options.seed}
-    row |= {"photos": len(truth), "minutes": minutes} | found
+    row |= {"photos": len(truth), "minutes": minutes if options.epochs is None else None} | found
     row |= {"seconds_of_call": round(time.perf_counter() - began, 1), "seconds_cpu": round(time.process_time() - cpu, 1)}
     row["k-means on pixels"] = kmeans_on_pixels(str(manifest), truth, len(set(truth)), options.seed)
     print(row, flush=True)
