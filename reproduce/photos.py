@@ -106,7 +106,7 @@ def kmeans_on_pixels(source: str, truth: list[str], K: int, seed: int) -> dict[s
 
 def device_name(device: torch.device) -> str:
     """The device as the results call it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
 
 
 def add_row(row: dict[str, Any]) -> None:
