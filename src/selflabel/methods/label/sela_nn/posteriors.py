@@ -35,9 +35,10 @@ class OnDemand(Sequence[Tensor]):
 
 
 def in_blocks(compute: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """compute(block, ...) of the rows of all tensors (N, ...), a block at a time: (N, ...).
+    """Call compute(block, ...) of the rows of all tensors (N, ...), a block at a time: (N, ...).
 
     Example:
+        >>> import torch
         >>> in_blocks(torch.add, torch.ones(3), torch.arange(3.0)).tolist()
         [1.0, 2.0, 3.0]
     """
