@@ -2,18 +2,19 @@
 
 The backbone is EfficientNet-Lite0 (`reproduce.lite0`); the sets are three of `reproduce.feature_sets`.
 
-    python -m reproduce.frozen
+    python -m reproduce.frozen [FOLDER]      # FOLDER keeps the sets, as in `reproduce.features`
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from reproduce.common import kmeans_rows, label_and_score, with_summary, write_results
-from reproduce.feature_sets import SETS
+from reproduce.feature_sets import SETS, load
 
 SEEDS = (0, 1, 2, 3, 4)
 RESULTS = {"imagenette": "imagenette128-frozen", "imagenette-uneven10": "imbalanced10-frozen", "uneven20": "imbalanced20-frozen"}
@@ -32,8 +33,9 @@ def beside_kmeans(x: np.ndarray, y: np.ndarray, **settings) -> dict:
 
 
 def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/feature-sets")
     for name, results in RESULTS.items():
-        write_results(results, {"data": SETS[name].what, "methods": beside_kmeans(*SETS[name].make())})
+        write_results(results, {"data": SETS[name].what, "methods": beside_kmeans(*load(name, folder))})
 
 
 if __name__ == "__main__":
