@@ -42,7 +42,7 @@ DEFAULT = "sela-nn"
 # Chosen by hand: where they are picked anew from the kinds that are there, bands on kinds left out hold less often.
 INDICATORS = {"sela-nn, features": ("support", "confidence")}  # of other groups SUPPORT_AND_STABILITY
 SUPPORT_AND_STABILITY = ("support", "stability")
-HOLDS, WIDE = 0.85, 1.7  # a group whose band holds less often on kinds left out, or is wider (log-odds), gets no model
+HOLDS, WIDE = 0.85, 2.0  # a group whose band holds less often on kinds left out, or is wider (log-odds), gets no model
 
 # ---------------------------------------------------------------------------------------------------- runs on features
 ROWS, FEW_ROWS = 800, 250

@@ -17,3 +17,11 @@ def test_every_script_of_measurements_finds_what_it_imports(script, monkeypatch)
         if str(error.name).startswith(("selflabel", "reproduce", "bench", "tests")):
             raise
         pytest.skip(f"{error.name} is not installed: only this script needs it")
+
+
+def test_the_stages_of_the_bench_of_features_are_functions_of_the_package():
+    for module, name in importlib.import_module("bench.features").STAGES:
+        owner = importlib.import_module(module)
+        for part in name.split("."):
+            owner = getattr(owner, part)
+        assert callable(owner)

@@ -7,10 +7,10 @@ from selflabel.evaluation.estimate import AccuracyModel
 MODELS = {
     "sela-nn, features": AccuracyModel(
         indicators=("support", "confidence"),
-        weights=(-0.8341, 0.9462, 0.2498),
-        lowest=(0.197, 0.491),
-        band=1.618,
-        highest=0.965,
+        weights=(-0.8522, 0.6947, 0.4165),
+        lowest=(0.207, 0.491),
+        band=1.946,
+        highest=0.963,
         items=278,
         items_per_cluster=13,
     ),
