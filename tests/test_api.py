@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,3 +89,13 @@ def test_a_collapse_is_a_warning_and_in_the_report():
     with pytest.warns(ConvergenceWarning, match="1 of 3 clusters found"):
         model = SelfLabeler(n_clusters=3, epochs=2, random_state=0).fit(np.ones((60, 8)))
     assert model.report_["clusters_found"] == 1 and model.report_["estimated_accuracy"] is None
+
+
+def test_probabilities_sum_to_one_where_a_label_has_no_items():
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    labeler = SelfLabeler(3, epochs=1, device="cpu").fit(x)
+    labeler._model = replace(labeler._model, in_use=np.array([0, 2, 7]))  # 7 is of a damaged table
+    probabilities = labeler.predict_proba(x)
+    assert np.allclose(probabilities.sum(axis=1), 1) and (probabilities[:, 1] == 0).all() and 1 not in labeler.predict(x)
+    labeler._model = replace(labeler._model, in_use=np.array([], np.int64))
+    assert np.allclose(labeler.predict_proba(x).sum(axis=1), 1)

@@ -12,11 +12,12 @@ SCRIPTS = sorted(path for folder in ("bench", "reproduce") for path in (ROOT / f
 def test_every_script_of_measurements_finds_what_it_imports(script, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     try:
-        importlib.import_module(".".join(script.relative_to(ROOT).with_suffix("").parts))
+        module = importlib.import_module(".".join(script.relative_to(ROOT).with_suffix("").parts))
     except ModuleNotFoundError as error:
         if str(error.name).startswith(("selflabel", "reproduce", "bench", "tests")):
             raise
         pytest.skip(f"{error.name} is not installed: only this script needs it")
+    assert module.__doc__ or script.name == "__init__.py"
 
 
 def test_the_stages_of_the_bench_of_features_are_functions_of_the_package():

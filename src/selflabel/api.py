@@ -175,7 +175,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         Warns:
             UserWarning: items could not be used, and have no row; the warning names the first of them.
         """
-        return np.exp(self._predict(X).log_probs.double().numpy())
+        return self._predict(X).log_probs.double().softmax(dim=1).numpy()  # labels without items have none
 
     def transform(self, X: Any) -> np.ndarray:
         """(N, D) float32 features of the encoder for unseen items. X, errors: as in `predict_proba`."""

@@ -28,7 +28,7 @@ from selflabel.base.sampling import drawn_rows
 MIN_SHARE = 0.1  # of an equal share of the items: a label with fewer is not in use
 TEMI_EXPONENT = 0.6
 MIN_PROBABILITY, BLOCK_ROWS = 1e-9, 16_384
-MOST_ITEMS = 50_000  # whose pairs say how good a head is; of larger sets an even sample, at least so many
+MOST_ITEMS = 50_000  # whose pairs say how good a head is; of larger sets so many at random
 POINTWISE_PAIRS = 5  # walk ends per item that its pointwise information is computed from
 RELAXED_DISCOUNT = 0.9  # factor on the merit of heads with relaxed marginals and uneven sizes, which have to beat equal ones
 UNEVEN = 0.005  # unevenness of sizes, in nats, from which on the discount is full: sizes about a tenth above or below equal

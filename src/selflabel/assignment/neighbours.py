@@ -15,7 +15,7 @@ EXACT_LIMIT = 40_000  # items up to which a CPU searches exactly
 PROJECT_TO = 64  # principal directions that a search compares
 BLOCK_ROWS = 2048  # queries of one matrix product
 CHUNK_ROWS = 65_536  # rows that are projected or searched at a time
-BASIS_ROWS = 20_000  # rows that principal directions are estimated from, about
+BASIS_ROWS = 40_000  # rows that principal directions are estimated from, at most
 RECALL_ROWS = 500  # queries that recall is measured on, about
 SMOOTHED_COLUMNS = 128  # that are averaged at a time: copies of all would take as much memory as x each
 
@@ -70,7 +70,7 @@ def project(features_ND: Tensor, max_dims: int) -> Tensor:
     mean = blockwise_mean(features_ND)
     D = features_ND.shape[1]
     if max_dims < D:
-        sample = features_ND[drawn_rows(len(features_ND), 2 * BASIS_ROWS)].float() - mean
+        sample = features_ND[drawn_rows(len(features_ND), BASIS_ROWS)].float() - mean
         basis = leading_directions(sample, max_dims)
     else:
         basis = torch.eye(D, device=features_ND.device)

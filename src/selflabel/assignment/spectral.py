@@ -27,13 +27,10 @@ DENSE_ROWS = 200  # items up to which all eigenvectors are computed
 SPARE_DIRECTIONS = 10  # that are iterated beside those asked for: the last ones converge slowly
 ITERATIONS, BETWEEN_QR = 60, 4  # of the subspace iteration, and how many between two orthogonalisations
 LARGE_GRAPH, LARGE_DIRECTIONS = 10_000, 1 << 22  # items and entries of directions above which polynomials and samples are used
-ROUNDS, DEGREE, FIRST_CUT = (
-    3,
-    8,
-    0.5,
-)  # of the polynomials: how many, their degree, and the eigenvalue below which the first damps
+ROUNDS, DEGREE = 3, 8  # how many polynomials, and their degree
+FIRST_CUT = 0.5  # the eigenvalue below which the first of them damps
 BLOCK_ROWS, BLOCK_COLUMNS = 16_384, 64
-PIVOTS_PER_LABEL = 50  # items of the sample in which pivots are sought, on average
+PIVOT_ROWS, PIVOTS_PER_LABEL = 20_000, 100  # items in which pivots are sought on large sets: so many, or so many for a label
 SELF_WEIGHT = 1e-3  # of an item's edge to itself: an item whose edges all have weight 0 has a direction all the same
 
 
@@ -208,8 +205,7 @@ def cluster_qr(directions_NK: np.ndarray) -> Tensor:
         True
     """
     N, K = directions_NK.shape
-    most = 2 * max(LARGE_GRAPH, PIVOTS_PER_LABEL * K)
-    sample = directions_NK[drawn_rows(N, most)] if is_large(N, K) else directions_NK
+    sample = directions_NK[drawn_rows(N, max(PIVOT_ROWS, PIVOTS_PER_LABEL * K))] if is_large(N, K) else directions_NK
     pivots = scipy.linalg.qr(sample.T, mode="r", pivoting=True)[1][:K]
     u, _, v = scipy.linalg.svd(sample[pivots].T)
     blocks = np.array_split(directions_NK, -(-N // LARGE_GRAPH))

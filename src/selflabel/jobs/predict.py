@@ -212,7 +212,9 @@ def among(log_probs_NK: Tensor, labels: np.ndarray | None) -> Tensor:
         >>> [round(p, 3) for p in among(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([0, 2])).exp()[0].tolist()]
         [0.5, 0.0, 0.25]
     """
-    if labels is None or len(labels) == log_probs_NK.shape[1]:
+    K = log_probs_NK.shape[1]
+    labels = np.arange(K) if labels is None else labels[labels < K]  # a damaged table may name others
+    if len(labels) in (0, K):
         return log_probs_NK
     kept = torch.full_like(log_probs_NK[:1], -torch.inf)
     kept[:, torch.from_numpy(labels).long()] = 0

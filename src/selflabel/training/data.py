@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from selflabel.base.blocks import filled
 from selflabel.contract import Features
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.training.stored import Stored
@@ -128,16 +129,6 @@ class ResidentData:
         if fast_bfloat16(self.device):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
-
-
-def filled(parts: Iterator[Tensor], n: int) -> Tensor | None:
-    """Blocks of rows as one tensor (n, ...), which is filled as they come: a list of them would take as much again."""
-    whole, start = None, 0
-    for part in parts:
-        whole = torch.empty((n, *part.shape[1:]), dtype=part.dtype, device=part.device) if whole is None else whole
-        whole[start : start + len(part)] = part
-        start += len(part)
-    return whole
 
 
 @contextmanager

@@ -13,6 +13,7 @@ def test_a_large_set_is_labelled_as_a_small_one(monkeypatch):
     x, truth = uneven_blobs([260, 200, 150, 90])
     monkeypatch.setattr(method, "LARGE_SET", 300)
     monkeypatch.setattr(method, "LARGE_POSTERIORS", 0)
+    monkeypatch.setattr(method, "FIT_ROWS", 300)
     monkeypatch.setattr(method, "FIT_ITEMS", 20)
     done = labelled(x.numpy(), 4, epochs=5)
     assert accuracy(truth, done.labelling.labels) > 0.97

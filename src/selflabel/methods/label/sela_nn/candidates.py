@@ -80,12 +80,12 @@ def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], ne
         (N,) int64 labels.
     """
     walks, directions = judge_walks(neighbours_Nk), cache(lambda: graph_directions(neighbours_Nk, K, seed))
-    long_walks = random_walk_ends(neighbours_Nk[:, :WIDER_NEIGHBOURS], LONG_STEPS, torch.Generator().manual_seed(0))
     agreed, others = ([fill_empty_labels(x, walks, K, directions) for x in group] for group in (consensus, labellings))
     merits = [labelling_merit(labels, walks, K) for labels in agreed + others]
     if kept_information((agreed + others)[int(np.argmax(merits))], walks, K) < SEPARATED:
         return agreed[int(np.argmax(merits[: len(agreed)]))]
     best = max(range(len(merits)), key=lambda i: merits[i] * (CLEARLY if i < len(agreed) else 1.0))
+    long_walks = random_walk_ends(neighbours_Nk[:, :WIDER_NEIGHBOURS], LONG_STEPS, torch.Generator().manual_seed(0))
     as_found = [*consensus, *labellings]
     nearly_all = [x if len(x.unique()) >= IN_USE * K else filled for x, filled in zip(as_found, agreed + others)]
     joints = [neighbour_joint(labels.cpu().long(), long_walks, K) for labels in nearly_all]

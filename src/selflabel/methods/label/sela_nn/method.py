@@ -49,7 +49,7 @@ FINE_RELAX = 0.1  # relaxation of the masses of over-clustering heads: nearly fi
 WALK_STEPS = 40  # of the random walks from which the reported head is chosen
 FINAL_RELAX, NEARLY_EQUAL = 0.6, 0.02  # relaxation of the final solve, of heads with relaxed masses and of those with fixed ones
 LARGE_SET, LARGE_POSTERIORS = 10_000, 1 << 26  # items and posteriors above which those of one head are held at a time
-FIT_ITEMS = 100  # of a label, on average, that a head is fitted to, on large sets
+FIT_ROWS, FIT_ITEMS = 20_000, 200  # items that a head is fitted to, at most: so many, or so many for a label
 DEFAULT_CLUSTERS = 10  # until K is found
 RUNNERS_UP = 3  # numbers of clusters that are reported beside the one found
 
@@ -495,7 +495,7 @@ class SeLaNN(Method):
             weight_KD, bias_K = self.heads[m].weight_and_bias(head)  # type: ignore[operator]
             is_present = features.present[m].to(x.device) if m in features.present else torch.ones(len(x), dtype=torch.bool)
             rows = is_present.nonzero()[:, 0]
-            rows = rows[drawn_rows(len(rows), 2 * max(LARGE_SET, FIT_ITEMS * self.clusters))]
+            rows = rows[drawn_rows(len(rows), max(FIT_ROWS, FIT_ITEMS * self.clusters))]
             candidates.fit_linear_head(weight_KD, bias_K, x[rows], labels_N[rows.to(labels_N.device)])
 
     def numbers_note(self, features: Features) -> dict:

@@ -13,6 +13,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from selflabel.base.blocks import filled
+
 BLOCK = 4096  # items whose posteriors are computed at a time
 
 
@@ -42,12 +44,7 @@ def in_blocks(compute: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         >>> in_blocks(torch.add, torch.ones(3), torch.arange(3.0)).tolist()
         [1.0, 2.0, 3.0]
     """
-    result, start = None, 0
-    for block in zip(*(x.split(BLOCK) for x in tensors)):
-        part = compute(*block)
-        result = part.new_empty(len(tensors[0]), *part.shape[1:]) if result is None else result
-        result[start : start + len(part)] = part
-        start += len(part)
+    result = filled((compute(*block) for block in zip(*(x.split(BLOCK) for x in tensors))), len(tensors[0]))
     assert result is not None
     return result
 
