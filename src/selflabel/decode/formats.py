@@ -9,7 +9,7 @@ import numpy as np
 from selflabel.decode.image import decode_square
 from selflabel.decode.scale import Scale
 from selflabel.decode.sound import decode_sound
-from selflabel.decode.video import decode_clip, media_input
+from selflabel.decode.video import decode_clip, media_input, span_of
 from selflabel.items import Blob
 
 
@@ -55,7 +55,7 @@ class DecodedFormat:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
         if self.kind == "image":
-            return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale), 1
+            return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1
         if self.kind == "clip":
-            return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate)
-        return decode_sound(media_input(blob), self.shape[0], int(self.rate))
+            return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
+        return decode_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob))

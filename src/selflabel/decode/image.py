@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -13,6 +14,8 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from selflabel.decode.deep import BANDS, NO_DATA, NotRead, deep_colours, is_tiff, tiff_bands, tiff_tags, without_nodata
 from selflabel.decode.scale import Scale, to_uint8
+from selflabel.items import Blob, Piece
+from selflabel.items.piece import Box
 
 MAX_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -146,14 +149,59 @@ def to_square(image: Image.Image, px: int) -> Image.Image:
     return image.resize((px, px), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side), reducing_gap=2.0)
 
 
-def decode_square(data: bytes, px: int, channels: int, scale: Scale | None = None) -> np.ndarray:
-    """Decode the middle square of an image.
+def square_around(box: Box, size: tuple[int, int]) -> Box:
+    """The square around a box's middle that is as large as its longer side, moved into the picture; where the picture is too
+    small for it, as much of it as there is.
+
+    Args:
+        box: (x0, y0, x1, y1) in pixels of the picture.
+        size: (width, height) of the picture.
+
+    Example:
+        >>> square_around((0, 10, 10, 30), (100, 25)), square_around((90, 0, 98, 4), (100, 100))
+        ((0.0, 5.0, 20.0, 25.0), (90.0, 0.0, 98.0, 8.0))
+    """
+    side = max(box[2] - box[0], box[3] - box[1])
+    spans = []
+    for low, high, length in ((box[0], box[2], size[0]), (box[1], box[3], size[1])):
+        first = float(min(max((low + high - side) / 2, 0), max(length - side, 0)))
+        spans.append((first, float(min(first + side, length))))
+    (x0, x1), (y0, y1) = spans
+    return x0, y0, x1, y1
+
+
+def side_shown(blob: Blob, short_px: int) -> int:
+    """The side in pixels that is shown of a blob whose picture has this short side: its box's longer side, or all of it."""
+    box = blob.piece.box if blob.piece is not None else None
+    return short_px if box is None else max(1, round(max(box[2] - box[0], box[3] - box[1])))
+
+
+def piece_square(image: Image.Image, piece: Piece, px: int) -> Image.Image:
+    """The square around a piece's box, resized to `px` pixels a side; the image may have been decoded at a smaller scale."""
+    assert piece.box is not None
+    x0, y0, x1, y1 = square_around(piece.box, piece.size)
+    across, down = image.width / piece.size[0], image.height / piece.size[1]
+    box = (x0 * across, y0 * down, min(x1 * across, image.width), min(y1 * down, image.height))
+    return image.resize((px, px), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+
+
+def draft_for(piece: Piece | None, px: int) -> int:
+    """The short side in pixels that a picture is decoded at, so that a square of it still has `px` a side."""
+    if piece is None or piece.box is None:
+        return px
+    x0, y0, x1, y1 = square_around(piece.box, piece.size)
+    return math.ceil(px * min(piece.size) / max(1.0, max(x1 - x0, y1 - y0)))
+
+
+def decode_square(data: bytes, px: int, channels: int, scale: Scale | None = None, piece: Piece | None = None) -> np.ndarray:
+    """Decode the middle square of an image, or the square around a piece of it.
 
     Args:
         data: the encoded bytes.
         px: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         scale: of the set; None where its pictures are plain 8-bit.
+        piece: whose box is shown; None for the whole picture.
 
     Returns:
         (channels, px, px) uint8.
@@ -161,8 +209,9 @@ def decode_square(data: bytes, px: int, channels: int, scale: Scale | None = Non
     Raises:
         Undecodable: see `open_image`.
     """
-    image = to_square(open_image(data, px, scale), px).convert("L" if channels == 1 else "RGB")
-    pixels = np.asarray(image)
+    image = open_image(data, draft_for(piece, px), scale)
+    square = to_square(image, px) if piece is None or piece.box is None else piece_square(image, piece, px)
+    pixels = np.asarray(square.convert("L" if channels == 1 else "RGB"))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.decode.image import background_share, is_grey, open_values, peculiarity
+from selflabel.decode.image import background_share, is_grey, open_values, peculiarity, square_around
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.scale import Scale, scale_of_sample, to_uint8
 from selflabel.decode.sound import RATE, rate_and_seconds, share_above
@@ -171,8 +171,12 @@ def sample_pictures(items: Items, size: int, look: Look) -> list[tuple[int, np.n
 
 
 def read_pixels(blob: Blob) -> tuple[int, np.ndarray]:
-    """See `sample_pictures`."""
-    return thinned(np.asarray(open_values(blob.read())))
+    """See `sample_pictures`; of a piece with a box only these pixels."""
+    pixels = np.asarray(open_values(blob.read()))
+    if blob.piece is not None and blob.piece.box is not None:
+        x0, y0, x1, y1 = map(round, square_around(blob.piece.box, blob.piece.size))
+        pixels = pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    return thinned(pixels)
 
 
 def thinned(pixels: np.ndarray) -> tuple[int, np.ndarray]:

@@ -19,11 +19,15 @@ from selflabel.decode.video import (
     origin_of,
     packet_seconds,
     seconds_of,
+    seconds_shown,
     seek,
+    span_of,
 )
 from selflabel.items import Blob
+from selflabel.items.piece import Span
 
 RATE = 16_000  # Hz, at most
+RUN_UP_S = 0.5  # decoded before a span: the first frames after a jump can be incomplete
 LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its middle is decoded
 QUIET = 1e-3  # of full scale: a wave that never rises above it is made louder
 LEVEL = 0.5  # of full scale, to which it is
@@ -39,13 +43,14 @@ TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "d
 LEVELS = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # of full scale
 
 
-def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.ndarray, int]:
-    """Decode a sound to one length: the middle of a longer one, repeats of a shorter one.
+def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int]:
+    """Decode a sound, or a span of it, to one length: the middle of a longer one, repeats of a shorter one.
 
     Args:
         data: the file's bytes, or its name.
         samples: length of the wave.
         rate: in Hz.
+        span_s: first and last moment in seconds; None for the whole sound.
 
     Returns:
         (samples,) int16 mono, and how many samples there are before they repeat; 0 for a video without a sound track or with a
@@ -59,6 +64,8 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
             if container.streams.video:
                 return np.zeros(samples, np.int16), 0
             raise Undecodable("has no sound")
+        if span_s is not None:
+            return fitted(read_span(container, span_s, rate), samples)
         length = seconds_of(container, container.streams.audio[0])
         wave = read_middle(container, length, samples, rate) if length > 0 else np.zeros(0, np.int16)
     if has_wrong_length(len(wave), length, samples, rate):
@@ -66,6 +73,11 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE) -> tuple[np.
         if is_wrong(length, measured):
             with open_media(data) as container:
                 wave = read_middle(container, measured, samples, rate)
+    return fitted(wave, samples)
+
+
+def fitted(wave: np.ndarray, samples: int) -> tuple[np.ndarray, int]:
+    """A wave (S,) at one length; see `decode_sound`."""
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
     if not wave.any():
@@ -108,13 +120,45 @@ def read_wave(container: Any, rate: int, samples: int | None = None) -> np.ndarr
                 break
     except (av.FFmpegError, ValueError):
         pass
-    whole = queue.read()  # resampled at once: a call costs as much as a frame
+    return mixed(queue.read(), rate)[:samples]  # resampled at once: a call costs as much as a frame
+
+
+def read_span(container: Any, span_s: Span, rate: int) -> np.ndarray:
+    """The sound track from one moment to another, or to its end. Raises Undecodable as `read_wave` does."""
+    import av
+
+    stream = container.streams.audio[0]
+    origin, queue, first = origin_of(container, stream), av.AudioFifo(), None
+    if span_s[0] > RUN_UP_S:
+        seek(container, span_s[0] + origin - RUN_UP_S)
+    n_read = 0
+    try:
+        for frame in container.decode(stream):
+            at = n_read / frame.sample_rate if frame.pts is None else float(frame.pts * stream.time_base) - origin
+            n_read += frame.samples
+            if at >= span_s[1]:
+                break
+            if at + frame.samples / frame.sample_rate > span_s[0]:
+                first, frame.pts = at if first is None else first, None
+                queue.write(frame)
+    except (av.FFmpegError, ValueError):
+        pass
+    if first is None:
+        return np.zeros(0, np.int16)
+    skip = max(0, round((span_s[0] - first) * rate))
+    return mixed(queue.read(), rate)[skip : skip + round((span_s[1] - span_s[0]) * rate)]
+
+
+def mixed(whole: Any, rate: int) -> np.ndarray:
+    """(S,) int16 mix of a frame's channels at a rate, levelled where it has to be; empty for None. Raises Undecodable."""
+    import av
+
     if whole is None:
         return np.zeros(0, np.int16)
     try:
         channels = channels_of(whole)
         wave = resample(whole, rate)
-        return (wave if is_plain(wave, channels) else resample(levelled_wave(whole, channels), rate))[:samples]
+        return wave if is_plain(wave, channels) else resample(levelled_wave(whole, channels), rate)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         n = whole.layout.nb_channels
         raise Undecodable(f"its sound of {whole.sample_rate} Hz and {n} channels cannot be converted ({error})") from error
@@ -190,7 +234,7 @@ def levelled_wave(frame: Any, channels: list[np.ndarray]) -> Any:
 
 
 def rate_and_seconds(blob: Blob) -> tuple[int, float] | None:
-    """(rate in Hz, length in seconds) of the sound track as the file states them; None without one.
+    """(rate in Hz, length in seconds) of the sound track, or of a span of it, as the file states them; None without one.
 
     A missing length is measured, and in a file of at most MEASURED_BYTES one that cannot be right, too.
     """
@@ -199,13 +243,16 @@ def rate_and_seconds(blob: Blob) -> tuple[int, float] | None:
             stream = container.streams.audio[0]
             seconds = seconds_of(container, stream)
             measured = packet_seconds(container, stream) if seconds <= 0 or container.size <= MEASURED_BYTES else seconds
-            return stream.rate, measured if is_wrong(seconds, measured) else seconds
+            return stream.rate, seconds_shown(blob, measured if is_wrong(seconds, measured) else seconds)
     except (Undecodable, IndexError, OSError):
         return None
 
 
 def share_above(blob: Blob, hertz: float) -> float | None:
-    """Share of the energy of a sound's middle second that lies above a frequency in Hz; None where that cannot be found."""
+    """Share of the energy of a second of a sound that lies above a frequency in Hz; None where that cannot be found.
+
+    The second is from its middle, or from the start of a span.
+    """
     import av
 
     try:
@@ -214,8 +261,9 @@ def share_above(blob: Blob, hertz: float) -> float | None:
             rate, length = stream.rate, seconds_of(container, stream)
             if rate <= 2 * hertz:
                 return 0.0
-            if length > 2:
-                seek(container, length / 2 + origin_of(container, stream))
+            start = (span_of(blob) or (length / 2 if length > 2 else 0.0,))[0]
+            if start > 0:
+                seek(container, start + origin_of(container, stream))
             wave = read_wave(container, rate, rate).astype(np.float32)
     except (Undecodable, IndexError, OSError, av.FFmpegError, ValueError):
         return None

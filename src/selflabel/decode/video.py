@@ -13,10 +13,12 @@ from itertools import count, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from selflabel.base.files import open_regular
-from selflabel.decode.image import Undecodable
-from selflabel.items import Blob
+from selflabel.decode.image import Undecodable, piece_square, side_shown
+from selflabel.items import Blob, Piece
+from selflabel.items.piece import Span
 
 SPAN_S = 10.0  # of a video's middle that frames come from
 CLOSE_S = 1e-6  # a frame so much early is on time
@@ -64,14 +66,15 @@ def open_media(data: bytes | str) -> Any:
         raise Undecodable("not a video or sound, whatever its name says") from error
 
 
-def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tuple[np.ndarray, int]:
-    """Decode frames of the video's middle: their middle squares, upright by the video's rotation flag.
+def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0, piece: Piece | None = None) -> tuple[np.ndarray, int]:
+    """Decode frames of the video's middle, or of a piece: their middle squares, upright by the video's rotation flag.
 
     Args:
         data: the file's bytes, or its name.
         frames: how many.
         px: their side in pixels.
         fps: frames per second; 0 spreads them evenly.
+        piece: whose span and box are shown; None for the whole film.
 
     Returns:
         (frames, 3, px, px) uint8, and how many frames there are before they repeat.
@@ -79,11 +82,13 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tupl
     Raises:
         Undecodable: no picture in it.
     """
+    if piece is not None and piece.span_s is not None:
+        return decode_span(data, frames, px, fps, piece)
     with open_media(data) as container:
         stream = film_stream(container)
         length = seconds_of(container, stream)
         clip, is_whole = (
-            read_clip(container, stream, schedule_of(length, frames, fps), px) if length > 0 else (no_frames(px), False)
+            read_clip(container, stream, schedule_of(length, frames, fps), px, piece) if length > 0 else (no_frames(px), False)
         )
         is_cover = len(clip) == 1 and stream.codec_context.name in STILLS and len(container.streams.audio) > 0
     if is_cover:
@@ -91,12 +96,25 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0) -> tupl
     if len(clip) < frames or not is_whole:
         measured = measured_seconds(data)
         if is_wrong(length, measured):
-            length, clip = measured, read_again(data, schedule_of(measured, frames, fps), px)
+            length, clip = measured, read_again(data, schedule_of(measured, frames, fps), px, piece)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
-    if all(map(is_blank, clip)):
+    if piece is None and all(map(is_blank, clip)):
         found = frames_not_blank(data, length, px)
         clip = found[np.linspace(0, len(found) - 1, min(frames, len(found))).astype(int)] if len(found) else clip
+    return np.resize(clip, (frames, 3, px, px)), len(clip)
+
+
+def decode_span(data: bytes | str, frames: int, px: int, fps: float, piece: Piece) -> tuple[np.ndarray, int]:
+    """See `decode_clip`; the piece has a span."""
+    assert piece.span_s is not None
+    start, end = piece.span_s
+    interval = 1 / fps if fps else (end - start) / frames
+    first = start if not fps else max(start, (start + end - frames * interval) / 2)
+    n_frames = frames if not fps else min(frames, max(1, int((end - first) * fps)))
+    clip = read_again(data, Schedule(first, interval, n_frames), px, piece)
+    if not len(clip):
+        raise Undecodable("has no picture that can be decoded")
     return np.resize(clip, (frames, 3, px, px)), len(clip)
 
 
@@ -123,13 +141,13 @@ def no_frames(px: int) -> np.ndarray:
     return np.zeros((0, 3, px, px), np.uint8)
 
 
-def read_again(data: bytes | str, schedule: Schedule, px: int) -> np.ndarray:
+def read_again(data: bytes | str, schedule: Schedule, px: int, piece: Piece | None = None) -> np.ndarray:
     """(n, 3, px, px) frames of a film that is opened anew."""
     with open_media(data) as container:
-        return read_clip(container, film_stream(container), schedule, px)[0]
+        return read_clip(container, film_stream(container), schedule, px, piece)[0]
 
 
-def read_clip(container: Any, stream: Any, schedule: Schedule, px: int) -> tuple[np.ndarray, bool]:
+def read_clip(container: Any, stream: Any, schedule: Schedule, px: int, piece: Piece | None = None) -> tuple[np.ndarray, bool]:
     """((n, 3, px, px) the scheduled frames that are there, whether the film ends where the file says it does)."""
     import av
 
@@ -138,7 +156,7 @@ def read_clip(container: Any, stream: Any, schedule: Schedule, px: int) -> tuple
         seek(container, schedule.first_s + origin)
     images = list(frames_on_schedule(decode_frames(container, stream, schedule, origin), schedule))
     resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
-    clip = np.stack([middle_square(picture, px, resizer) for picture in images]) if images else no_frames(px)
+    clip = np.stack([square_of(picture, px, resizer, piece) for picture in images]) if images else no_frames(px)
     is_whole = schedule.first_s > 0 or next(packets_until_damage(p for p in container.demux(stream) if p.size), None) is None
     return clip, is_whole
 
@@ -218,16 +236,28 @@ def schedule_of(length_s: float, frames: int, fps: float) -> Schedule:
 
 
 def size_and_seconds(blob: Blob) -> tuple[int, float] | None:
-    """(short side in pixels, length in seconds) as the file states them; None where there is no picture.
+    """(short side in pixels, length in seconds) of a film, or of a piece of it, as the file states them; None without a picture.
 
     A length that the file does not state is measured.
     """
     try:
         with open_media(media_input(blob)) as container:
             stream = film_stream(container)
-            return min(stream.width, stream.height), seconds_of(container, stream) or packet_seconds(container, stream)
+            seconds = seconds_of(container, stream) or packet_seconds(container, stream)
+            return side_shown(blob, min(stream.width, stream.height)), seconds_shown(blob, seconds)
     except (Undecodable, OSError):
         return None
+
+
+def span_of(blob: Blob) -> Span | None:
+    """The span of a blob in seconds; None for all of it."""
+    return blob.piece.span_s if blob.piece is not None else None
+
+
+def seconds_shown(blob: Blob, seconds: float) -> float:
+    """The length of a blob whose file has so many seconds."""
+    span = span_of(blob)
+    return seconds if span is None else span[1] - span[0]
 
 
 def media_input(blob: Blob) -> bytes | str:
@@ -310,6 +340,14 @@ def frames_on_schedule(frames: Iterable[TimedFrame], schedule: Schedule) -> Iter
             remaining, due, last = remaining - 1, max(due + interval, time - interval), None
     if last is not None and remaining > 0:
         yield last
+
+
+def square_of(frame: Any, px: int, resizer: Any, piece: Piece | None) -> np.ndarray:
+    """(3, px, px) uint8 of a frame's middle, or of the square around a piece's box, upright."""
+    if piece is None or piece.box is None:
+        return middle_square(frame, px, resizer)
+    pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(getattr(frame, "rotation", 0) / 90) % 4)
+    return np.asarray(piece_square(Image.fromarray(np.ascontiguousarray(pixels)), piece, px)).transpose(2, 0, 1)
 
 
 def middle_square(frame: Any, px: int, resizer: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from selflabel.base.csv_writer import csv_writer
 from selflabel.edits import Edit
 from selflabel.exports.names import safe_names, unique_names
+from selflabel.items import Piece, Pieces
 from selflabel.runs.missing import Missing
 from selflabel.runs.run import Paths, Run
 from selflabel.runs.sources import Source
@@ -56,12 +57,14 @@ class Item:
         path: as in the run.
         confidence: in [0, 1], rounded to four digits.
         category: its class.
+        piece: of its file; None for a whole file.
     """
 
     row: int
     path: str
     confidence: float
     category: Category
+    piece: Piece | None = None
 
 
 class SkippedItems:
@@ -143,6 +146,11 @@ class ExportContext:
         found = self.run.outliers(edits=self.edits)
         return np.zeros(len(self.labels), bool) if found is None else found
 
+    @property
+    def pieces(self) -> Pieces | None:
+        """(N,) the pieces of files that the items are; None for whole files."""
+        return self.run.pieces
+
     @cached_property
     def modalities(self) -> set[str]:
         """Those that the run was labelled by: "image", "video", "audio"."""
@@ -165,7 +173,8 @@ class ExportContext:
     def item(self, row: int) -> Item:
         """One item by its row."""
         category = self.categories[self.category_of_label[self.labels[row]]]
-        return Item(row, self.paths[row], round(float(self.confidence[row]), 4), category)
+        piece = None if self.pieces is None else self.pieces[row]
+        return Item(row, self.paths[row], round(float(self.confidence[row]), 4), category, piece)
 
     def readable_items(self, read: Callable[[Item], T]) -> Iterator[tuple[Item, T]]:
         """The items with what `read` returns for each; those for which it raises Missing are skipped and listed."""

@@ -36,6 +36,7 @@ from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.manifest import from_manifest
 from selflabel.items.parquet_items import from_parquet
+from selflabel.items.piece import Piece, Pieces
 from selflabel.items.rows import TRUTH_COLUMNS, read_rows
 from selflabel.items.several import from_several, source_text
 from selflabel.items.table import Blob, Blobs, Items
@@ -53,6 +54,8 @@ __all__ = [
     "Blob",
     "Blobs",
     "Items",
+    "Piece",
+    "Pieces",
     "from_array",
     "from_folder",
     "from_manifest",

@@ -14,6 +14,7 @@ from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.endings import ENDINGS, ending_of
 from selflabel.items.folder import FolderFiles, NoMedia, list_folder, path_order
 from selflabel.items.grouping import group_by_stem
+from selflabel.items.piece import joined_pieces
 from selflabel.items.table import Items, JoinedBlobs
 from selflabel.items.unread import NOT_UTF8, Unread
 
@@ -99,4 +100,5 @@ def joined(source: str, parts: Sequence[tuple[str, Items]]) -> Items:
         truth=[name for items in tables for name in items.truth or [""] * len(items)] if has_truth else None,
         skipped=[(prefix + path, reason) for prefix, items in zip(prefixes, tables) for path, reason in items.skipped],
         notes=list(dict.fromkeys(note for items in tables for note in items.notes)),
+        pieces=joined_pieces([(len(items), items.pieces) for items in tables]),
     )

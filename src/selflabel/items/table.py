@@ -16,11 +16,12 @@ import numpy as np
 
 from selflabel.base.files import open_regular
 from selflabel.items.inside import read_inside
+from selflabel.items.piece import Piece, Pieces
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Encoded bytes on disk: a whole file, or a span of a tar.
+    """Encoded bytes on disk: a whole file, or a span of a tar; and the piece of the picture, film or sound in them that is meant.
 
     Args:
         file: its name.
@@ -28,12 +29,14 @@ class Blob:
         length: in bytes; None reads to the end of the file.
         inside: names the bytes in a file that is not read by its span, such as a member of a .zip; "" otherwise
             (see `items.inside`).
+        piece: the time span, box or mask that is the item; None for all of it.
     """
 
     file: str
     offset: int = 0
     length: int | None = None
     inside: str = ""
+    piece: Piece | None = None
 
     @property
     def is_whole_file(self) -> bool:
@@ -53,14 +56,15 @@ class Blob:
             return f.read() if self.length is None else f.read(self.length)
 
     def stamp(self) -> str:
-        """Text that changes when the bytes change: place, size and time of the last change.
+        """Text that changes when the bytes or the piece change: place, size and time of the last change, and the piece.
 
         Raises:
             OSError: the file is not there.
         """
         status = os.stat(self.file)  # noqa: PTH116
         inside = f"|{self.inside}" if self.inside else ""
-        return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}{inside}"
+        piece = f"|{self.piece.name}" if self.piece else ""
+        return f"{self.file}|{self.offset}|{self.length}|{status.st_size}|{status.st_mtime_ns}{inside}{piece}"
 
 
 class JoinedBlobs(Sequence[Blob | None]):
@@ -75,6 +79,25 @@ class JoinedBlobs(Sequence[Blob | None]):
     def __getitem__(self, row):  # a whole number, never a slice
         part = bisect_right(self.ends, row)
         return self.parts[part][int(row) - (self.ends[part - 1] if part else 0)]
+
+
+class PieceBlobs(Sequence[Blob | None]):
+    """Blobs of which only a piece is looked at.
+
+    Args:
+        blobs: (N,) of the whole files.
+        pieces: (N,) of the items.
+    """
+
+    def __init__(self, blobs: Sequence[Blob | None], pieces: Pieces):
+        self.blobs, self.pieces = blobs, pieces
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, row):  # a whole number, never a slice
+        blob = self.blobs[row]
+        return None if blob is None else replace(blob, piece=self.pieces[row])
 
 
 class Blobs(Sequence[Blob | None]):
@@ -127,6 +150,8 @@ class Items:
         notes: sentences for the user: what was assumed, and what else the source holds that is not read.
         missing: (path, reason) of items that have features, and no file that can be found.
         space_dims: lengths of the feature spaces that lie side by side in the rows of the array; empty for a single one.
+        pieces: (N,) the pieces of files that the items are, which their blobs carry; None where every item is a whole file. Then
+            paths are no keys: several items may have the same one.
     """
 
     source: str
@@ -138,6 +163,7 @@ class Items:
     notes: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
     space_dims: tuple[int, ...] = ()
+    pieces: Pieces | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -171,8 +197,14 @@ class Items:
             blobs={m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
             array=None if self.array is None else self.array[rows],
             truth=None if self.truth is None else [self.truth[i] for i in rows],
+            pieces=None if self.pieces is None else self.pieces.take(rows),
             skipped=[*self.skipped, *(skipped or [])],
         )
+
+    def with_pieces(self, pieces: Pieces) -> Items:
+        """The table in which every item (N) is this piece of its file."""
+        blobs = {m: PieceBlobs(whole, pieces) for m, whole in self.blobs.items()}
+        return replace(self, blobs=blobs, pieces=pieces)
 
     def noting(self, skipped: Iterable[tuple[str, str]], notes: Iterable[str]) -> Items:
         """The table with these put before what was skipped, and with these sentences after its own."""
@@ -180,4 +212,6 @@ class Items:
 
 
 def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:
+    if isinstance(blobs, PieceBlobs):
+        return PieceBlobs(take_blobs(blobs.blobs, rows), blobs.pieces.take(rows))
     return blobs.take(rows) if isinstance(blobs, Blobs) else [blobs[i] for i in rows]

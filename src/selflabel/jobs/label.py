@@ -169,7 +169,9 @@ def begin(
     """Write what is known before training: the settings, what was skipped, and where the items are."""
     if has_files:
         check_same_items(run.folder, prepared.items)
-    write_start(run.folder, run_record(settings, task, prepared, device, ranks), prepared.items.skipped, prepared.items.missing)
+    items = prepared.items
+    record = run_record(settings, task, prepared, device, ranks)
+    write_start(run.folder, record, items.skipped, items.missing, items.paths, items.pieces)
     if has_files and not record_source(run.folder, prepared.items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
 

@@ -49,6 +49,7 @@ def describe(method: Method, data: ResidentData, items: Items, outcome: Outcome,
         items.skipped,
         items.truth,
         by_modality,
+        pieces=items.pieces,
     )
     return labelling, signs
 

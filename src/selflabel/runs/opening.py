@@ -17,6 +17,7 @@ from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.expand import exists, expand
 from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
+from selflabel.runs.pieces import read_pieces, same_pieces
 from selflabel.runs.reading import file_in
 from selflabel.runs.recorded import (
     ARRAY_ID,
@@ -60,6 +61,8 @@ def check_same_items(folder: Path, items: Items) -> None:
     if not (folder / RECORD).exists():
         return
     difference = first_difference(Record(file_in(folder, RECORD)), items)
+    if not difference and not same_pieces(read_pieces(folder), items.pieces):
+        difference = "its items are other pieces of the files"
     if difference:
         raise UserError(
             f"{folder}: the source is not as it was when this run was begun ({difference}); restore it, or use --overwrite."

@@ -9,11 +9,11 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image
 
-from selflabel.decode.image import Undecodable, decode_square, open_image, to_square
+from selflabel.decode.image import Undecodable, decode_square, draft_for, open_image, piece_square, to_square
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.scale import Scale, to_uint8
 from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
-from selflabel.decode.video import decode_clip, is_blank, media_input
+from selflabel.decode.video import decode_clip, is_blank, media_input, span_of
 from selflabel.items import Blob, Items
 from selflabel.runs.missing import Missing
 from selflabel.runs.sources import Source
@@ -55,13 +55,19 @@ def encode_thumbnail(source: Source, row: int) -> bytes:
 def read_picture(source: Source, row: int) -> Image.Image:
     blobs = source.blobs(row)
     if "image" in blobs:
-        return open_image(blobs["image"].read(), THUMBNAIL_PX, getattr(source, "scale", None))
+        return small_picture(blobs["image"], getattr(source, "scale", None))
     if "video" in blobs:
         return middle_frame(blobs["video"])
     if "audio" in blobs:
         return spectrogram(blobs["audio"], getattr(source, "rate", RATE))
     values = source.values(row)
     return feature_picture(values) if values.ndim == 1 else array_picture(values)
+
+
+def small_picture(blob: Blob, scale: Scale | None) -> Image.Image:
+    """A photograph at reduced size, or the square around a piece of it."""
+    image = open_image(blob.read(), draft_for(blob.piece, THUMBNAIL_PX), scale)
+    return image if blob.piece is None or blob.piece.box is None else piece_square(image, blob.piece, THUMBNAIL_PX)
 
 
 def encode(picture: Image.Image) -> bytes:
@@ -104,7 +110,7 @@ def image_tile(blob: Blob | None, scale: Scale | None = None) -> np.ndarray:
     """(96, 96, 3) of an image; white where an item has none."""
     if blob is None:
         return np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)
-    return decode_square(blob.read(), SHEET_PX, 3, scale).transpose(1, 2, 0)
+    return decode_square(blob.read(), SHEET_PX, 3, scale, blob.piece).transpose(1, 2, 0)
 
 
 def media_tile(items: Items, row: int, rate: int = RATE) -> np.ndarray:
@@ -143,7 +149,7 @@ def feature_picture(values: np.ndarray) -> Image.Image:
 
 def middle_frame(blob: Blob) -> Image.Image:
     """A video's middle frame, 128 px; another one where that is blank. Raises Undecodable."""
-    frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX)
+    frames, _ = decode_clip(media_input(blob), 3, THUMBNAIL_PX, piece=blob.piece)
     frame = next((frames[i] for i in (1, 2, 0) if not is_blank(frames[i])), frames[1])
     return Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
 
@@ -156,7 +162,7 @@ def spectrogram(blob: Blob, rate: int = RATE) -> Image.Image:
     """
     rate = max(rate, RATE)
     window, hop = WINDOW * rate // RATE, HOP * rate // RATE
-    wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * rate, rate)
+    wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * rate, rate, span_of(blob))
     x = wave[: max(length, window)].astype(np.float32) / FULL_SCALE
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, window // 2), window)[::hop]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)))

@@ -21,8 +21,9 @@ from selflabel.base.csv_writer import csv_writer
 from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, active_edits, apply, read_edits
-from selflabel.items import TRUTH_COLUMNS, read_rows
+from selflabel.items import TRUTH_COLUMNS, Pieces, read_rows
 from selflabel.runs.opening import OpenedSource, open_source, place_of
+from selflabel.runs.pieces import PiecesOfSource, read_pieces
 from selflabel.runs.reading import (
     check_sections,
     damaged,
@@ -218,6 +219,11 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------- its items
 
+    @cached_property
+    def pieces(self) -> Pieces | None:
+        """(N,) the pieces of files that the items are; None for whole files. Raises UserError where they are damaged."""
+        return read_pieces(self.folder)
+
     def source(self, moved_to: str | None = None, follow: bool = False, paths: Sequence[str] | None = None) -> OpenedSource:
         """The items' own bytes or rows, and "" or why they cannot be found.
 
@@ -232,7 +238,10 @@ class Run:
         settings, paths = self.settings, self.paths if paths is None else paths
         name, followed = self.place_of_files, settings.get("follow_links") is True
         opened = open_source(self.folder, name, paths, "audio" in self.modalities, follow, moved_to, followed)
-        return opened if opened.error else OpenedSource(ShownSource.of(opened.source, self.modalities), "")
+        if opened.error:
+            return opened
+        source = opened.source if self.pieces is None else PiecesOfSource(opened.source, self.pieces)
+        return OpenedSource(ShownSource.of(source, self.modalities), "")
 
     @property
     def place_of_files(self) -> str:

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.base.files import write_atomically, write_text
+from selflabel.base.files import write_text
 from selflabel.base.settings import as_toml
+from selflabel.items import Pieces
+from selflabel.runs.pieces import write_pieces
 from selflabel.runs.run import FINISHED, csv_text
+from selflabel.runs.tables import list_column, with_nulls, write_array, write_table
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Labelling:
         truth: (N,) class names, where the source carries them.
         labels_by_modality: modality to (N,) labels predicted from it only, -1 where an item lacks it; empty for one modality.
         outliers: (N,) bool, whether an item fits no cluster; its label is the nearest one. None where that was not asked for.
+        pieces: (N,) the pieces of files that the items are; None for whole files.
     """
 
     paths: list[str]
@@ -42,6 +46,7 @@ class Labelling:
     truth: list[str] | None
     labels_by_modality: dict[str, np.ndarray] = field(default_factory=dict)
     outliers: np.ndarray | None = None
+    pieces: Pieces | None = None
 
     @property
     def fitting_labels(self) -> np.ndarray:
@@ -69,6 +74,8 @@ def write_start(
     sections: dict[str, Any],
     skipped: Sequence[tuple[str, str]] = (),
     missing: Sequence[tuple[str, str]] = (),
+    paths: Sequence[str] = (),
+    pieces: Pieces | None = None,
 ) -> None:
     """Write what is known before training.
 
@@ -77,11 +84,15 @@ def write_start(
         sections: of run.toml: settings, task, worked_out (modality to how it was prepared), machine, versions.
         skipped: (path, reason) of what could not be decoded.
         missing: (path, reason) of files that were not found, of items that are labelled by their features.
+        paths: (N,) of the items; needed where they are pieces only.
+        pieces: (N,) the pieces of files that the items are; None for whole files.
     """
     write_text(folder / "run.toml", as_toml(sections))
     write_text(folder / "skipped.csv", csv_text(["path", "reason"], skipped))
     if missing:
         write_text(folder / "missing.csv", csv_text(["path", "reason"], missing))
+    if pieces is not None:
+        write_pieces(folder, paths, pieces)
 
 
 def write_labelling(folder: Path, labelling: Labelling) -> None:
@@ -91,15 +102,19 @@ def write_labelling(folder: Path, labelling: Labelling) -> None:
     n = len(labelling.paths)
     ids = np.arange(n, dtype=np.int64)
     confidence = labelling.top_probs[:, 0].astype(np.float32)
-    columns = {"id": ids, "path": labelling.paths, "label": labelling.labels.astype(np.int32), "confidence": confidence}
-    cells = [range(n), labelling.paths, labelling.labels.tolist(), [f"{c:.4f}" for c in confidence]]
+    piece = {} if labelling.pieces is None else labelling.pieces.columns()
+    numbers = {name: with_nulls(column) for name, column in piece.items()}
+    labels = labelling.labels.astype(np.int32)
+    columns = {"id": ids, "path": labelling.paths, **numbers, "label": labels, "confidence": confidence}
+    texts = [piece_cells(column) for column in piece.values()]
+    cells = [range(n), labelling.paths, *texts, labelling.labels.tolist(), [f"{c:.4f}" for c in confidence]]
     if labelling.outliers is not None:
         columns["outlier"] = labelling.outliers
         cells.append(labelling.outliers.astype(int).tolist())
     write_text(folder / "labels.csv", csv_text(list(columns), zip(*cells)))
     write_table(folder / "labels.parquet", columns)
-    labels, probs = list_column(labelling.top_labels, pa.int32()), list_column(labelling.top_probs, pa.float32())
-    write_table(folder / "top.parquet", {"id": ids, "labels": labels, "probabilities": probs})
+    top, probs = list_column(labelling.top_labels, pa.int32()), list_column(labelling.top_probs, pa.float32())
+    write_table(folder / "top.parquet", {"id": ids, **numbers, "labels": top, "probabilities": probs})
     if labelling.labels_by_modality:
         by_modality = {m: labels.astype(np.int32) for m, labels in labelling.labels_by_modality.items()}
         write_table(folder / "modalities.parquet", {"id": ids} | by_modality)
@@ -109,28 +124,16 @@ def write_labelling(folder: Path, labelling: Labelling) -> None:
         write_text(folder / "truth.csv", csv_text(["path", "label"], zip(labelling.paths, labelling.truth)))
 
 
+def piece_cells(column: np.ndarray) -> list[str]:
+    """(N,) seconds or pixels as texts of at most three digits after the point; "" for NaN.
+
+    Example:
+        >>> piece_cells(np.array([1.5, 20.0, 0.33333, np.nan]))
+        ['1.5', '20', '0.333', '']
+    """
+    return ["" if value != value else f"{value:.3f}".rstrip("0").rstrip(".") for value in column.tolist()]
+
+
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write report.json: the run is finished."""
     write_text(folder / FINISHED, json.dumps(report, indent=1) + "\n")
-
-
-def write_array(file: Path, array: np.ndarray) -> None:
-    """Write an .npy file."""
-    write_atomically(file, lambda p: np.save(p, array, allow_pickle=False))
-
-
-def write_table(file: Path, columns: dict[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.table(columns)
-    write_atomically(file, lambda p: pq.write_table(table, p))
-
-
-def list_column(values: np.ndarray, kind: Any) -> Any:
-    """A pyarrow column of lists, one for each row of (N, k) values of a pyarrow type."""
-    import pyarrow as pa
-
-    n, k = values.shape
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1).astype(kind.to_pandas_dtype()), kind)
-    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * k), flat)
