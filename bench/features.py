@@ -49,7 +49,7 @@ STAGES = {  # module and function to stage
     (f"{METHOD}.method", "SeLaNN.first_labels"): "first labels",
     (f"{METHOD}.method", "SeLaNN.mine_neighbours"): "neighbours",
     (f"{METHOD}.method", "SeLaNN.find_directions"): "directions",
-    (f"{METHOD}.method", "kmeans"): "k-means of starts",
+    (f"{METHOD}.first_labels", "kmeans"): "k-means of starts",
     (f"{METHOD}.candidates", "start_labellings"): "starts",
     (f"{METHOD}.candidates", "linkage_labels"): "linkage",
     (f"{METHOD}.candidates", "spectral_labels"): "directions",
@@ -67,8 +67,8 @@ STAGES = {  # module and function to stage
     (f"{METHOD}.method", "SeLaNN.solve"): "transport",
     (f"{METHOD}.method", "SeLaNN.judge_heads"): "merits",
     (f"{METHOD}.method", "SeLaNN.proposals"): "proposals",
-    (f"{METHOD}.method", "score_head"): "scores of heads",
-    (f"{METHOD}.method", "random_walk_ends"): "walks",
+    (f"{METHOD}.final_labels", "score_head"): "scores of heads",
+    (f"{METHOD}.final_labels", "random_walk_ends"): "walks",
     (f"{METHOD}.method", "SeLaNN.final"): "final labels",
 }
 

@@ -62,7 +62,7 @@ def test_readmes_table_is_that_of_results():
 @pytest.mark.slow
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
 def test_readmes_python_runs(code, monkeypatch):
-    monkeypatch.setattr("selflabel.methods.label.sela_nn.method.epochs_for_budget", lambda *_: 2)  # how well is tested elsewhere
+    monkeypatch.setattr("selflabel.methods.label.sela_nn.heads.epochs_for_budget", lambda *_: 2)  # how well is tested elsewhere
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     assert len(names["labels"]) == 1797 if "labels" in names else names["soft"].shape == (1000, 10)

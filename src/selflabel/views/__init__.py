@@ -2,6 +2,7 @@
 
 from selflabel.views.clip import view_clips
 from selflabel.views.first import first_features, fit_first_features, sound_features
+from selflabel.views.following import boxes_from_view, boxes_in_view, masks_from_view, masks_in_view
 from selflabel.views.image import PRESETS, Preset, view_images
 from selflabel.views.random import bernoulli, key_of, uniforms
 from selflabel.views.sound import view_sounds
@@ -12,9 +13,13 @@ __all__ = [
     "Preset",
     "View",
     "bernoulli",
+    "boxes_from_view",
+    "boxes_in_view",
     "first_features",
     "fit_first_features",
     "key_of",
+    "masks_from_view",
+    "masks_in_view",
     "sound_features",
     "uniforms",
     "view_clips",

@@ -3,7 +3,7 @@ import torch
 
 from selflabel.contract import Features
 from selflabel.evaluation.metrics import accuracy
-from selflabel.methods.label.sela_nn import method, posteriors
+from selflabel.methods.label.sela_nn import final_labels, heads, posteriors
 from tests.assignment.test_spectral import uneven_blobs
 from tests.methods.label.test_sela_nn import labelled
 
@@ -11,10 +11,10 @@ from tests.methods.label.test_sela_nn import labelled
 @pytest.mark.slow
 def test_a_large_set_is_labelled_as_a_small_one(monkeypatch):
     x, truth = uneven_blobs([260, 200, 150, 90])
-    monkeypatch.setattr(method, "LARGE_SET", 300)
-    monkeypatch.setattr(method, "LARGE_POSTERIORS", 0)
-    monkeypatch.setattr(method, "FIT_ROWS", 300)
-    monkeypatch.setattr(method, "FIT_ITEMS", 20)
+    monkeypatch.setattr(heads, "LARGE_SET", 300)
+    monkeypatch.setattr(heads, "LARGE_POSTERIORS", 0)
+    monkeypatch.setattr(final_labels, "FIT_ROWS", 300)
+    monkeypatch.setattr(final_labels, "FIT_ITEMS", 20)
     done = labelled(x.numpy(), 4, epochs=5)
     assert accuracy(truth, done.labelling.labels) > 0.97
     model = done.method

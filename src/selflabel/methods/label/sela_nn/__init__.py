@@ -27,6 +27,9 @@ Small sets are another matter, too (`small`): a network that has seen few items 
 First neighbours are found in first features (`views.first`). On a GPU photographs without pretrained features first learn a
 pretext (SimCLR). With `clusters` unknown, K is where merging the over-clustering heads starts to cost. The settings for each kind
 of data are in `plans`, the choice of the head is in `assignment.merit`.
+
+The class is built up one question a file: `heads` (which heads there are, and what they say), `solving` (how their labels are
+solved and exchanged), `first_labels`, `final_labels`, and `method` (phases, loss, label turn).
 """
 
 from selflabel.methods.label.sela_nn.method import SeLaNN

@@ -1,0 +1,39 @@
+"""WHAT A METHOD AND A PRETEXT ARE: what a paper decides, and nothing else.
+
+A method lists its phases, and each phase owns its loss, its draw and its hooks. The training loop runs them. A method never sees
+files, devices or truth. Everything that it learns lives in parameters, buffers and `extra_state`, so that a checkpoint holds all
+of it: `build` makes the modules of every phase, and buffers may change their shape later.
+"""
+
+from selflabel.contract.batch import Batch, Gather, no_gather
+from selflabel.contract.data import Data, Features
+from selflabel.contract.method import Method, NoOptions
+from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
+from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, Pretext
+from selflabel.contract.results import Outcome, Prediction, Relabelling, argmax_outcome, lowest_loss_head
+from selflabel.contract.task import Task
+
+__all__ = [
+    "PRETEXT",
+    "PRETEXT_BATCH_SIZE",
+    "PRETEXT_LR",
+    "Batch",
+    "Data",
+    "Features",
+    "Gather",
+    "Method",
+    "NoOptions",
+    "Outcome",
+    "Phase",
+    "Prediction",
+    "Pretext",
+    "Recipe",
+    "Relabelling",
+    "Task",
+    "argmax_outcome",
+    "do_nothing",
+    "lowest_loss_head",
+    "no_gather",
+    "shuffled_rows",
+    "split_batches",
+]
