@@ -22,7 +22,8 @@ from selflabel.items.manifest import PATH_COLUMNS
 from selflabel.jobs import compare as comparing
 from selflabel.jobs.degrade import Row, write_degraded
 from selflabel.jobs.label import label
-from selflabel.jobs.predict import predict, predictions_csv
+from selflabel.jobs.predict import predict
+from selflabel.jobs.predictions import predictions_csv
 from selflabel.methods import METHODS
 from selflabel.runs.run import Run
 from selflabel.runs.thumbs import Thumbs

@@ -20,7 +20,8 @@ from selflabel.contract import Task
 from selflabel.encoders import make_clip_encoder, make_encoder
 from selflabel.exports import export
 from selflabel.jobs.build import stored_options
-from selflabel.jobs.predict import predict, predictions_csv
+from selflabel.jobs.predict import predict
+from selflabel.jobs.predictions import predictions_csv
 from selflabel.methods import BASELINES, METHODS
 from selflabel.training.distributed import fast_bfloat16
 

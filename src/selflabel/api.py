@@ -47,6 +47,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         labels_: (N,) int64 labels; of an item that fits no cluster the nearest one.
         outliers_: (N,) bool, whether an item fits no cluster; None where `outliers` is None.
         paths_: (N,) list, the item of each label: its path, or "row:000012" of an array.
+        pieces_: (N,) list, the time span, box or mask that an item is; None where all items are whole files.
         skipped_: list of (path, reason), the items that could not be used and have no label.
         n_clusters_: how many clusters have items, without those that fit none.
         report_: dict, as in report.json.
@@ -122,6 +123,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self._model, self._follow_links = as_model(labelled, settings), settings.follow_links
         self.labels_, self.outliers_ = labelling.labels.astype(np.int64), labelling.outliers
         self.paths_, self.skipped_ = list(labelling.paths), list(labelling.skipped)
+        self.pieces_ = None if labelling.pieces is None else list(labelling.pieces)
         self.report_ = dict(labelled)
         self.n_clusters_ = int(labelled["n_clusters"])
         if labelled["collapsed"]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selflabel.base.cells import plain_cell
-from selflabel.jobs.predict import predictions_csv
+from selflabel.jobs.predictions import predictions_csv
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "\t=1", "\r=1"])
@@ -22,6 +22,8 @@ def test_everything_else_stays_as_it_is(text):
 
 
 def test_predictions_have_no_name_that_is_run_and_their_paths_as_they_are():
-    predicted = SimpleNamespace(paths=["=a.png"], labels=np.array([3]), confidence=np.array([0.5]), names=["=1+1"], outliers=None)
+    predicted = SimpleNamespace(
+        paths=["=a.png"], labels=np.array([3]), confidence=np.array([0.5]), names=["=1+1"], outliers=None, pieces=None
+    )
     (row,) = csv.DictReader(io.StringIO(predictions_csv(predicted)))
     assert row == {"path": "=a.png", "label": "3", "confidence": "0.5000", "name": "'=1+1"}

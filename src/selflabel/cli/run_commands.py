@@ -50,7 +50,7 @@ def predict(
     with live(json) as terminal:
         from selflabel.base.files import write_text
         from selflabel.jobs.predict import predict as predict_items
-        from selflabel.jobs.predict import predictions_csv, predictions_dict
+        from selflabel.jobs.predictions import predictions_csv, predictions_dict
         from selflabel.runs.run import csv_text
 
         opened = open_run(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selflabel.base.cells import plain_cell
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
@@ -20,7 +18,7 @@ from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
-from selflabel.items import Items, open_items
+from selflabel.items import Items, Pieces, open_items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
@@ -30,7 +28,7 @@ from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
-from selflabel.runs.run import MODEL, Run, csv_text
+from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import used_labels
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
@@ -57,6 +55,7 @@ class Predicted:
         edited: the labels with the run's merges, splits and names; None without edits.
         outliers: (N,) bool, whether an item is unlike everything that the run has seen; None for a run of 0.3.0 or older,
             which does not say.
+        pieces: (N,) the pieces of files that the items are; None for whole files.
     """
 
     paths: list[str]
@@ -65,6 +64,7 @@ class Predicted:
     skipped: list[tuple[str, str]]
     edited: EditedLabels | None = None
     outliers: np.ndarray | None = None
+    pieces: Pieces | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -142,7 +142,8 @@ class Model:
         log_probs = self.log_probs(features, data.present)
         pooled = torch.cat(list(features.values()), dim=1)
         unlike = is_unlike(self.seen, data, features)
-        return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped, outliers=unlike)
+        items = prepared.items
+        return Predicted(items.paths, log_probs, pooled, items.skipped, outliers=unlike, pieces=items.pieces)
 
     def prepare(
         self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | list[str] | None = None
@@ -365,27 +366,3 @@ def predict(
         rows = edited.item_clusters == cluster
         edited.item_clusters[rows], edited.rejected[rows] = max(to, 0), to < 0
     return replace(predicted, edited=edited)
-
-
-def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason."""
-    names, confidence = predicted.names, [round(c, 4) for c in predicted.confidence.tolist()]
-    columns: dict[str, list[Any]] = {
-        "path": predicted.paths,
-        "label": predicted.labels.tolist(),
-        "confidence": confidence,
-        "name": names,
-    }
-    if predicted.outliers is not None:
-        columns["outlier"] = predicted.outliers.tolist()
-    items = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
-
-
-def predictions_csv(predicted: Predicted) -> str:
-    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0)."""
-    header, names = ["path", "label", "confidence", "name"], map(plain_cell, predicted.names)
-    columns: list[Iterable[Any]] = [predicted.paths, predicted.labels.tolist(), (f"{c:.4f}" for c in predicted.confidence), names]
-    if predicted.outliers is not None:
-        header, columns = [*header, "outlier"], [*columns, predicted.outliers.astype(int).tolist()]
-    return csv_text(header, zip(*columns))

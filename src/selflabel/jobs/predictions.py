@@ -1,0 +1,53 @@
+"""Labels of unseen items as CSV and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from selflabel.base.cells import plain_cell
+from selflabel.jobs.predict import Predicted
+from selflabel.runs.run import csv_text
+from selflabel.runs.writing import piece_cells
+
+
+def predictions_dict(predicted: Predicted) -> dict[str, Any]:
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason.
+
+    What a piece does not have is null.
+    """
+    columns: dict[str, list[Any]] = {
+        "path": predicted.paths,
+        **{name: [None if v != v else v for v in column.tolist()] for name, column in piece_columns(predicted).items()},
+        "label": predicted.labels.tolist(),
+        "confidence": [round(c, 4) for c in predicted.confidence.tolist()],
+        "name": predicted.names,
+    }
+    if predicted.outliers is not None:
+        columns["outlier"] = predicted.outliers.tolist()
+    items = [dict(zip(columns, row)) for row in zip(*columns.values())]
+    return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
+
+
+def predictions_csv(predicted: Predicted) -> str:
+    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0).
+
+    Pieces of files have start_s and end_s in seconds, or x0 to y1 in pixels, after the path.
+    """
+    columns: dict[str, Iterable[Any]] = {
+        "path": predicted.paths,
+        **{name: piece_cells(column) for name, column in piece_columns(predicted).items()},
+        "label": predicted.labels.tolist(),
+        "confidence": (f"{c:.4f}" for c in predicted.confidence),
+        "name": map(plain_cell, predicted.names),
+    }
+    if predicted.outliers is not None:
+        columns["outlier"] = predicted.outliers.astype(int).tolist()
+    return csv_text(list(columns), zip(*columns.values()))
+
+
+def piece_columns(predicted: Predicted) -> dict[str, np.ndarray]:
+    """The columns of the items' pieces by name; none for whole files."""
+    return {} if predicted.pieces is None else predicted.pieces.columns()
