@@ -29,6 +29,7 @@ from selflabel.items import Blob
 from selflabel.items.piece import Span
 
 RATE = 16_000  # Hz, at most
+EARLY_S = 0.5  # a sound may start so much before the second that was asked for
 RUN_UP_S = 0.5  # decoded before a span: the first frames after a jump can be incomplete
 LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its middle is decoded
 QUIET = 1e-3  # of full scale: a wave that never rises above it is made louder
@@ -124,7 +125,8 @@ def read_wave(container: Any, rate: int, samples: int | None = None, at_s: float
         container: of the file.
         rate: in Hz.
         samples: how many; None for all up to the end or the first damage.
-        at_s: the second, where the file does not state it.
+        at_s: the second that was asked for. A film is entered at a key frame of its picture, which may be long before: of what
+            comes earlier than EARLY_S before that second nothing is kept.
 
     Raises:
         Undecodable: its rate or channels cannot be converted.
@@ -135,7 +137,10 @@ def read_wave(container: Any, rate: int, samples: int | None = None, at_s: float
     try:
         for frame in container.decode(stream):
             if start is None:
-                start = at_s if frame.pts is None else float(frame.pts * frame.time_base) - origin_of(container, stream)
+                at = at_s if frame.pts is None else float(frame.pts * frame.time_base) - origin_of(container, stream)
+                if at + EARLY_S < at_s:
+                    continue
+                start = at
             frame.pts = None  # sounds are joined without their gaps
             queue.write(frame)
             if samples is not None and queue.samples * rate >= (samples + rate) * frame.sample_rate:
