@@ -95,20 +95,24 @@ class ResidentData:
                 own = extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]
         return self.ranks.gather_rows(own, self.n_items)
 
-    @torch.no_grad()
     def blocks(self, maps: bool = False) -> Iterator[tuple[Tensor, Features]]:
         """See `contract.Data.blocks`."""
         for rows in self.shard_rows():
-            pooled, feature_maps = dict[str, Tensor](), dict[str, Tensor]()
-            for m in self.stored:
-                net = self.encoder(m)
-                pixels = self.view(m, rows, "centre", key_of(self.seed, FEATURE_PASS, 0)).pixels
-                with eval_mode(net), self.autocast():
-                    pooled[m] = net(pixels).float()
-                    if maps:
-                        feature_maps[m] = net.map(pixels).float()  # type: ignore[operator]
-            present = {m: self.present[m][rows.to(self.device)] for m in self.lacking}
-            yield rows, Features(pooled, present, feature_maps)
+            yield rows, self.block(rows, maps)
+
+    @torch.no_grad()
+    def block(self, rows: Tensor, maps: bool = False) -> Features:
+        """The features of centre views of the items at `rows` (B,), with their maps where these are asked for."""
+        pooled, feature_maps = dict[str, Tensor](), dict[str, Tensor]()
+        for m in self.stored:
+            net = self.encoder(m)
+            pixels = self.view(m, rows, "centre", key_of(self.seed, FEATURE_PASS, 0)).pixels
+            with eval_mode(net), self.autocast():
+                pooled[m] = net(pixels).float()
+                if maps:
+                    feature_maps[m] = net.map(pixels).float()  # type: ignore[operator]
+        present = {m: self.present[m][rows.to(self.device)] for m in self.lacking}
+        return Features(pooled, present, feature_maps)
 
     def shard_rows(self, size: int = 0) -> Iterator[Tensor]:
         """Row numbers of this rank's items, a block of `size` rows at a time; 0 is a block of `eval_batch`."""
