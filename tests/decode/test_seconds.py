@@ -106,3 +106,15 @@ def test_the_seconds_are_kept_in_the_cache_and_copied_from_an_older_store(tmp_pa
     assert first.spans_s[0] == pytest.approx([0, 6], abs=0.8)
     some = decoded_items(blobs[1:], target, tmp_path / "cache", workers=1)
     assert some.n_decoded == 0 and np.array_equal(some.spans_s, first.spans_s[1:], equal_nan=True)
+
+
+def test_a_store_of_an_older_version_is_used_as_it_is_and_not_mixed_with_new_ones(tmp_path):
+    on = pulses(3)
+    blobs = [Blob(str(flashing_film(tmp_path / f"{i}.mp4", on))) for i in range(3)]
+    target = DecodedFormat("clip", (8, 3, 16, 16))
+    old = decoded_items(blobs[:2], target, tmp_path / "cache", workers=1)
+    (old.folder / "spans.npy").unlink()
+    again = decoded_items(blobs[:2], target, tmp_path / "cache", workers=1)
+    assert again.n_decoded == 0 and again.spans_s is None
+    more = decoded_items(blobs, target, tmp_path / "cache", workers=1)
+    assert more.n_decoded == 3 and np.isfinite(more.spans_s).all()

@@ -106,6 +106,8 @@ def test_pictures_and_features_have_no_time_to_share():
         data = ResidentData({"video": stored, "audio": sound}, CPU, Ranks(), 0)
         with pytest.raises(UserError, match="video: is stored as"):
             data.window(("video", "audio"), torch.arange(2), 1)
+    with pytest.raises(UserError, match="audio: which seconds"):
+        data.window(("audio", "audio"), torch.arange(2), 1)
 
 
 @pytest.mark.parametrize("together", [("video",), ("video", "image"), ("video", "video")])

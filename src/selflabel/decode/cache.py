@@ -91,8 +91,7 @@ def decoded_items(
     """
     how = Decoding(workers, limits, progress, say)
     stamps = stamps_of(blobs)
-    kind = f"{VERSION}|{target.stored_name}" + ("|spans" if target.has_seconds else "")  # older stores have none
-    prefix = hashlib.blake2b(kind.encode(), digest_size=6).hexdigest()
+    prefix = hashlib.blake2b(f"{VERSION}|{target.stored_name}".encode(), digest_size=6).hexdigest()
     folder = cache / f"{prefix}-{hashlib.blake2b(stamps.tobytes(), digest_size=10).hexdigest()}"
     store, n_decoded = read_store(folder, target), 0
     if store is not None and store.stamps.tobytes() == stamps.tobytes():
@@ -182,6 +181,8 @@ def copy_known_rows(
     is_missing = np.ones(len(stamps), bool)
     failures: dict[int, Failure] = {}
     for store in filter(None, (read_store(folder, target) for folder in older)):
+        if target.has_seconds and store.spans_s is None:  # of an older version: a set with and without seconds helps nobody
+            continue
         pairs: dict[int, int] = {}  # row here to row there
         for j, stamp in enumerate(store.stamps.tolist()):
             i = row_of.get(stamp)

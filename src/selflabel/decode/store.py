@@ -35,7 +35,7 @@ class Store:
         stamps: (N,) 16-byte digests.
         failures: row to why it was not decoded.
         spans_s: (N, 2) float64 seconds of the file that an item shows before it repeats, NaN where that is not known; None for
-            images.
+            images, and where version 0.5.0 or an older one decoded the items.
     """
 
     folder: Path
@@ -61,7 +61,8 @@ def read_store(folder: Path, target: DecodedFormat) -> Store | None:
             return None
         if stamps.shape != (n, 16) or stamps.dtype != np.uint8 or lengths.min(initial=0) < 0:
             return None
-        spans = np.load(folder / "spans.npy", allow_pickle=False) if target.has_seconds else None
+        has_spans = target.has_seconds and (folder / "spans.npy").exists()
+        spans = np.load(folder / "spans.npy", allow_pickle=False) if has_spans else None
         if spans is not None and (spans.shape != (n, 2) or spans.dtype != np.float64):
             return None
         return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures, spans)

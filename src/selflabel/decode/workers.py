@@ -46,7 +46,7 @@ class Decode:
     @cached_property
     def arrays(self) -> list[np.ndarray]:
         files = [self.folder / f"{name}.npy" for name in names_of_arrays(self.target)]
-        return [np.load(file, mmap_mode="r+", allow_pickle=False) for file in files]
+        return [np.load(file, mmap_mode="r+", allow_pickle=False) for file in files if file.exists()]
 
 
 def decode_rows(

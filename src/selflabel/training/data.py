@@ -59,7 +59,7 @@ class ResidentData:
         """A time window of each item at `rows` (B,) that modalities share, a function of (key, row); without a key the middle.
 
         Raises:
-            UserError: a modality has no time.
+            UserError: a modality has no time, or its items' seconds are not known.
         """
         lengths = {m: self.stored[m].window_s for m in modalities}
         for m, length in lengths.items():
@@ -67,6 +67,11 @@ class ResidentData:
                 raise UserError(
                     f"{m}: is stored as {self.stored[m].kind}, which has no time that it could share with other modalities; use "
                     "another method, or train on films with sound (--encoder scratch)."
+                )
+            if self.stored[m].spans_s is None:
+                raise UserError(
+                    f"{m}: which seconds of their files these items show is not known, because an older version decoded them; "
+                    "empty the cache with `selflabel cache --clear` and label them again."
                 )
         spans = [self.stored[m].known_spans(rows) for m in modalities]
         present = [self.stored[m].present[rows.cpu()].cpu() for m in modalities]

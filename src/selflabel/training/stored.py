@@ -89,7 +89,8 @@ class Stored(ABC):
 
     def known_spans(self, rows: Tensor) -> Tensor:
         """(B, 2) float64 on the host: which seconds of their files some items show before they repeat; NaN if not known."""
-        return torch.full((len(rows), 2), torch.nan, dtype=torch.float64) if self.spans_s is None else self.spans_s[rows.cpu()]
+        assert self.spans_s is not None
+        return self.spans_s[rows.cpu()]
 
     def real_shares(self, rows: Tensor) -> Tensor:
         """(B, 1) float64 on the host: the share of each stored item that comes before it repeats."""
