@@ -69,6 +69,18 @@ def test_a_flash_and_its_tone_coincide_in_views_that_are_drawn_together_and_not_
     assert together.present["audio"].all() and "audio" not in apart.present
 
 
+def test_one_frame_and_the_sound_around_it(folder):
+    data, rows = prepared(folder, frames=1), torch.arange(N)[:, None]
+    right = []
+    for key in range(8):
+        batch = make_batch(data, phase(("video", "audio"), ("selavi",), ("centre",)), rows, 0.0, key)
+        bright = batch.views["video"][0].pixels.mean(dim=(1, 2, 3, 4)) > 0.5
+        loud = batch.views["audio"][0].pixels.amax(dim=2)[:, 0]
+        middle = loud.shape[1] // 2
+        right += ((loud[:, middle - 2 : middle + 3].mean(dim=1) > 0.7) == bright).tolist()
+    assert len(right) == 8 * N and np.mean(right) > 0.8
+
+
 def test_views_in_the_middle_of_both_are_shown_where_no_view_is_random(folder):
     data, rows = prepared(folder), torch.arange(N)[:, None]
     batches = [make_batch(data, phase(("video", "audio"), ("centre",), ("centre",)), rows, 0.0, key) for key in (1, 2)]

@@ -71,7 +71,7 @@ class ResidentData:
             if self.stored[m].spans_s is None:
                 raise UserError(
                     f"{m}: which seconds of their files these items show is not known, because an older version decoded them; "
-                    "empty the cache with `selflabel cache --clear` and label them again."
+                    "empty the cache (selflabel cache --clear) and label them again."
                 )
         spans = [self.stored[m].known_spans(rows) for m in modalities]
         present = [self.stored[m].present[rows.cpu()].cpu() for m in modalities]
