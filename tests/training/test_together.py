@@ -9,9 +9,9 @@ from selflabel.contract import Phase, Recipe
 from selflabel.decode.formats import DecodedFormat
 from selflabel.items import Blob
 from selflabel.jobs.prepare import prepare
+from selflabel.training.batches import make_batch
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
-from selflabel.training.loop import make_batch
 from selflabel.training.stored import StoredClips, StoredFeatures, StoredImages, StoredSounds
 from selflabel.views import draw_windows, key_of
 from tests.decode.test_seconds import flashing_film, pulses

@@ -22,15 +22,15 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.files import write_text
-from selflabel.contract import Batch, Method, Phase, Relabelling, shuffled_rows, split_batches
+from selflabel.contract import Method, Phase, Relabelling, shuffled_rows, split_batches
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.training import checkpoint
+from selflabel.training.batches import make_batch
 from selflabel.training.data import ResidentData
 from selflabel.training.optimisers import make_optimiser
-from selflabel.views import PRESETS, key_of
+from selflabel.views import key_of
 
 SAVE_EVERY_S = 60.0
-WINDOWS = 0x717E  # mixed into a batch's key for the windows in time that modalities share
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]  # tensors and records of a checkpoint
 
@@ -287,30 +287,6 @@ def train_mode(method: Method) -> None:
         parameters = list(module.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
             module.eval()
-
-
-def make_batch(data: ResidentData, phase: Phase, rows_BG: Tensor, progress: float, key: int) -> Batch:
-    """Views of the items at these rows."""
-    flat = rows_BG.reshape(-1)
-    shared = [data.window(phase.together, flat, window_key(phase, i, key)) for i in range(phase.n_windows)]
-    views = {
-        modality: [
-            data.view(modality, flat, preset, key_of(key, m, i), shared[i] if modality in phase.together else None)
-            for i, preset in enumerate(presets)
-        ]
-        for m, (modality, presets) in enumerate(sorted(phase.views.items()))
-    }
-    lacking = data.lacking.union(phase.together[1:])
-    present = {m: is_present[flat.to(is_present.device)] for m, is_present in data.present.items() if m in lacking}
-    for m in phase.together[1:]:  # where an item's modalities share no time, the first one counts alone
-        present[m] = present[m] & shared[0].is_shared.to(present[m].device)
-    return Batch(rows_BG.to(data.device), views, progress, present)
-
-
-def window_key(phase: Phase, view: int, key: int) -> int | None:
-    """The key of the windows that one view of each modality shares; None for the middle, where no such view is random."""
-    presets = [PRESETS[phase.views[m][view]] for m in phase.together]
-    return None if all(preset.is_identity for preset in presets) else key_of(key, WINDOWS, view)
 
 
 def label_metrics(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:
