@@ -101,7 +101,7 @@ def main() -> None:
             "seconds": round(seconds, 1),
             "rss_anon_mb": {"lowest": round(min(mb)), "highest": round(max(mb)), "pictures": round(pictures.nbytes / 2**20)},
             "rss_anon_mb_by_tenth": [round(float(np.median(part))) for part in np.array_split(np.array(mb), 10)],
-            "largest_error_steps": round(float(np.median(steps.max(axis=(1, 2, 3)))), 3),
+            "median_of_largest_errors_in_steps": round(float(np.median(steps.max(axis=(1, 2, 3)))), 3),
             "clipped": info.clipped,
             "machine": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
             "date": time.strftime("%Y-%m-%d"),
