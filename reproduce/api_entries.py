@@ -19,7 +19,7 @@ ENTRIES: dict[str, tuple[str, ...] | None] = {
     "selflabel.UserError": (),
     "selflabel.Run": (
         "open", "is_finished", "report", "settings", "modalities", "labels", "raw_labels", "paths", "features", "truth",
-        "labels_by_modality", "edits", "edited", "show",
+        "labels_by_modality", "maps", "edits", "edited", "show",
     ),
     "selflabel.jobs.predict.predict": None,
     "selflabel.jobs.predict.Predicted": ("labels", "names", "confidence"),

@@ -30,12 +30,13 @@ def bars(frames, kind, rng, size=(48, 64)):
     return film
 
 
-def write_film(path, frames=None, wave=None, fps=10, codec="mpeg4", sound="aac", rate=RATE):
-    """A file with a picture track, a sound track, or both."""
+def write_film(path, frames=None, wave=None, fps=10, codec="mpeg4", sound="aac", rate=RATE, sound_starts_s=0.0, gop_size=12):
+    """A file with a picture track, a sound track, or both. gop_size: frames from one key frame to the next, at most."""
     with av.open(str(path), "w") as out:
         if frames is not None:
             video = out.add_stream(codec, rate=fps)
             video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+            video.codec_context.gop_size = gop_size
         if wave is not None:
             audio = out.add_stream(sound, rate=rate)
             audio.layout = "mono"
@@ -44,9 +45,10 @@ def write_film(path, frames=None, wave=None, fps=10, codec="mpeg4", sound="aac",
                 out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             out.mux(video.encode(None))
         if wave is not None:
+            first = round(sound_starts_s * rate)
             for at in range(0, len(wave), 1024):
                 frame = av.AudioFrame.from_ndarray(wave[None, at : at + 1024], format="s16", layout="mono")
-                frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+                frame.sample_rate, frame.pts, frame.time_base = rate, at + first, Fraction(1, rate)
                 out.mux(audio.encode(frame))
             out.mux(audio.encode(None))
     return path

@@ -37,5 +37,5 @@ def test_every_kind_decodes_to_its_shape_and_type(tmp_path):
         (DecodedFormat("clip", (4, 3, 16, 16)), film, 4),
         (DecodedFormat("sound", (800,), 8000), film, 800),
     ]:
-        item, n = target.decode(Blob(str(file)))
+        item, n, _ = target.decode(Blob(str(file)))
         assert item.shape == target.shape and item.dtype == target.dtype and item.nbytes == target.nbytes and n == length

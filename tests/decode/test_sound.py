@@ -18,7 +18,7 @@ def test_of_a_long_sound_only_the_middle_is_decoded(ending, tmp_path, monkeypatc
     read, real = [], sound_module.read_wave
     monkeypatch.setattr(sound_module, "read_wave", lambda *given: read.append(real(*given)) or read[-1])
     middle, length = decode_sound(str(file), 2 * RATE, RATE)
-    assert length == 2 * RATE and len(read[0]) == 2 * RATE
+    assert length == 2 * RATE and len(read[0][0]) == 2 * RATE
     loudest = np.abs(np.fft.rfft(middle.astype(float))).argmax() / 2
     assert loudest == pytest.approx(700, abs=5)
 

@@ -125,7 +125,7 @@ def test_bats_are_named_and_heard_at_their_own_rate(tmp_path):
     assert bats.notes == ("most of the sounds' energy lies above 8,000 Hz, which is left out; --set rate=384000 keeps it.",)
     kept = with_rate(bats, 384_000)
     assert kept.rate == 384_000 and kept.notes == () and with_rate(bats, None) is bats
-    wave, _ = storage_format(kept, 64).decode(Blob(str(tmp_path / "bats" / "0.wav")))
+    wave, _, _ = storage_format(kept, 64).decode(Blob(str(tmp_path / "bats" / "0.wav")))
     assert len(wave) == 384_000 and pitch(wave, 384_000) == pytest.approx(45_000, abs=10)
     light = np.asarray(spectrogram(Blob(str(tmp_path / "bats" / "0.wav")), 384_000).convert("L"), int).mean(axis=1)
     assert light.argmax() < 64 and light.max() > 100  # high up, and there

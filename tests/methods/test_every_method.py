@@ -19,8 +19,9 @@ from selflabel.jobs.label import label
 from selflabel.jobs.prepare import prepare
 from selflabel.methods import BASELINES, METHODS
 from selflabel.runs.run import Run
+from selflabel.training.batches import make_batch
 from selflabel.training.distributed import Ranks
-from selflabel.training.loop import LoopCallbacks, make_batch, train_mode, trainable_parameters
+from selflabel.training.loop import LoopCallbacks, train_mode, trainable_parameters
 
 every_method = pytest.mark.parametrize("method", METHODS)
 

@@ -32,7 +32,8 @@ class Batch:
         rows_BG: (B, G) int64 row numbers of the items.
         views: modality to its views, one for each preset of `Phase.views`; their pixels are (B * G, ...), group after group.
         progress: share of the phase that is done, 0 to 1.
-        present: modality to (B * G,) bool, whether the item has it; left out for a modality that all items have.
+        present: modality to (B * G,) bool, whether the item has it; left out for a modality that all items have. See also
+            `Phase.together`.
         gather: (rows of this rank, `stacked` such blocks one after the other) to the rows of all ranks. Use it where a loss is no
             mean over rows, such as one with the entropy of the mean label, and for what goes into a queue.
     """

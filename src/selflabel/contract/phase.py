@@ -61,6 +61,9 @@ class Phase:
         precompute: called with (data) after `start`, and again when a run resumes within the phase: what
             follows from the set and the method's state and is too large for a checkpoint, such as features of a frozen encoder.
         after_step: called after every optimiser step: momentum copies, queues.
+        together: modalities whose views are of the same seconds, such as frames and the sound around them. The i-th views of an
+            item are cut from one window, which is drawn for each i, so all of them need equally many views. Where an item's
+            modalities have no stretch in common, the first is shown and the others count as absent (`Batch.present`).
     """
 
     name: str
@@ -75,6 +78,18 @@ class Phase:
     start: Callable[[Data, torch.Generator], None] = do_nothing
     precompute: Callable[[Data], None] = do_nothing
     after_step: Callable[[], None] = do_nothing
+    together: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = {len(self.views.get(m, ())) for m in self.together}
+        if self.together and (len({*self.together}) < 2 or len(counts) > 1 or 0 in counts):
+            names = " and ".join(self.together)
+            raise ValueError(f"phase {self.name}, together {names}: takes two modalities or more, with equally many views.")
+
+    @property
+    def n_windows(self) -> int:
+        """The windows in time that an item's views share."""
+        return len(self.views[self.together[0]]) if self.together else 0
 
 
 def shuffled_rows(n_items: int, generator: torch.Generator) -> Tensor:

@@ -41,6 +41,7 @@ class DecodedItems:
         lengths: (N,) frames or samples before they repeat, 1 for an image; 0 where an item lacks the modality or failed.
         errors: row to the reason why it could not be decoded.
         n_decoded: items that were decoded now, not found in the cache.
+        spans_s: as in `store.Store`.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class DecodedItems:
     lengths: np.ndarray
     errors: dict[int, str]
     n_decoded: int
+    spans_s: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def decoded_items(
             make_room(cache, nbytes)
             store, n_decoded = build_store(blobs, stamps, target, folder, prefix, how)
     errors = {row: failure.reason for row, failure in store.failures.items()}
-    return DecodedItems(folder, store.items, store.lengths, errors, n_decoded)
+    return DecodedItems(folder, store.items, store.lengths, errors, n_decoded, store.spans_s)
 
 
 def tried_again(store: Store, blobs: Sequence[Blob | None], target: DecodedFormat, how: Decoding) -> tuple[Store, int]:
@@ -138,11 +140,11 @@ def build_store(
     """(a new store at its place, how many items were decoded)."""
     cache = folder.parent
     with building_folder(cache) as building:
-        items, lengths = make_arrays(building, len(blobs), target)
-        missing, failures = copy_known_rows(items, lengths, stamps, cache, prefix, target, how.limits)
+        arrays = make_arrays(building, len(blobs), target)
+        missing, failures = copy_known_rows(arrays, stamps, cache, prefix, target, how.limits)
         missing = [i for i in missing if blobs[i] is not None]
-        items.flush()
-        lengths.flush()
+        for array in arrays:
+            array.flush()
         failures |= decode_rows(blobs, missing, target, building, how.workers, how.progress, how.limits, how.say)
         np.save(building / "stamps.npy", stamps.view(np.uint8).reshape(-1, 16), allow_pickle=False)
         write_failures(building, failures)
@@ -166,8 +168,7 @@ def move_into_place(building: Path, folder: Path, target: DecodedFormat) -> Stor
 
 
 def copy_known_rows(
-    items: np.ndarray,
-    lengths: np.ndarray,
+    arrays: Sequence[np.ndarray],
     stamps: np.ndarray,
     cache: Path,
     prefix: str,
@@ -180,6 +181,8 @@ def copy_known_rows(
     is_missing = np.ones(len(stamps), bool)
     failures: dict[int, Failure] = {}
     for store in filter(None, (read_store(folder, target) for folder in older)):
+        if target.has_seconds and store.spans_s is None:  # of an older version: a set with and without seconds helps nobody
+            continue
         pairs: dict[int, int] = {}  # row here to row there
         for j, stamp in enumerate(store.stamps.tolist()):
             i = row_of.get(stamp)
@@ -187,8 +190,9 @@ def copy_known_rows(
                 pairs.setdefault(i, j)
         here, there = np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)
         is_missing[here] = False
-        copy_rows(store.items, there, items, here)
-        lengths[here] = store.lengths[there]
+        for target_array, known in zip(arrays, (store.items, store.lengths, store.spans_s)):
+            if known is not None:
+                copy_rows(known, there, target_array, here)
         failures |= {i: store.failures[j] for i, j in pairs.items() if j in store.failures}
     return np.flatnonzero(is_missing).tolist(), failures
 

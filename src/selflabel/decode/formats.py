@@ -8,9 +8,10 @@ import numpy as np
 
 from selflabel.decode.image import decode_square
 from selflabel.decode.scale import Scale
-from selflabel.decode.sound import decode_sound
-from selflabel.decode.video import decode_clip, media_input, span_of
+from selflabel.decode.sound import timed_sound
+from selflabel.decode.video import UNKNOWN, media_input, span_of, timed_clip
 from selflabel.items import Blob
+from selflabel.items.piece import Span
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,23 @@ class DecodedFormat:
         scale = f", {self.scale}" if self.scale else ""
         return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale})"
 
-    def decode(self, blob: Blob) -> tuple[np.ndarray, int]:
+    @property
+    def has_seconds(self) -> bool:
+        """Whether a decoded item shows a stretch of time."""
+        return self.kind != "image"
+
+    def decode(self, blob: Blob) -> tuple[np.ndarray, int, Span]:
         """Decode one item.
 
         Returns:
-            The array, and how many of its frames or samples there are before they repeat; 1 for an image, 0 for no sound.
+            The array, how many of its frames or samples there are before they repeat (1 for an image, 0 for no sound), and which
+            seconds of the file these are, NaN where that cannot be told.
 
         Raises:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
         if self.kind == "image":
-            return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1
+            return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":
-            return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
-        return decode_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob))
+            return timed_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
+        return timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob))

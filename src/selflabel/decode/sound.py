@@ -12,6 +12,7 @@ import numpy as np
 
 from selflabel.decode.image import Undecodable
 from selflabel.decode.video import (
+    UNKNOWN,
     is_wrong,
     measured_seconds,
     media_input,
@@ -21,12 +22,14 @@ from selflabel.decode.video import (
     seconds_of,
     seconds_shown,
     seek,
+    shift_of,
     span_of,
 )
 from selflabel.items import Blob
 from selflabel.items.piece import Span
 
 RATE = 16_000  # Hz, at most
+EARLY_S = 0.5  # a sound may start so much before the second that was asked for
 RUN_UP_S = 0.5  # decoded before a span: the first frames after a jump can be incomplete
 LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its middle is decoded
 QUIET = 1e-3  # of full scale: a wave that never rises above it is made louder
@@ -59,42 +62,54 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
     Raises:
         Undecodable: neither video nor sound, damaged from the start, or of a rate or channels that cannot be converted.
     """
+    return timed_sound(data, samples, rate, span_s)[:2]
+
+
+def timed_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int, Span]:
+    """As `decode_sound`, and the seconds of the file that are heard before the sound repeats."""
     with open_media(data) as container:
         if not container.streams.audio:
             if container.streams.video:
-                return np.zeros(samples, np.int16), 0
+                return np.zeros(samples, np.int16), 0, UNKNOWN
             raise Undecodable("has no sound")
+        stream = container.streams.audio[0]
+        shift = shift_of(container, stream)
         if span_s is not None:
-            return fitted(read_span(container, span_s, rate), samples)
-        length = seconds_of(container, container.streams.audio[0])
-        wave = read_middle(container, length, samples, rate) if length > 0 else np.zeros(0, np.int16)
+            wave, start = read_span(container, span_s, rate)
+            return fitted(wave, samples, rate, start + shift)
+        length = seconds_of(container, stream)
+        wave, start = read_middle(container, length, samples, rate) if length > 0 else (np.zeros(0, np.int16), 0.0)
     if has_wrong_length(len(wave), length, samples, rate):
         measured = measured_seconds(data, "audio")
         if is_wrong(length, measured):
             with open_media(data) as container:
-                wave = read_middle(container, measured, samples, rate)
-    return fitted(wave, samples)
+                wave, start = read_middle(container, measured, samples, rate)
+    return fitted(wave, samples, rate, start + shift)
 
 
-def fitted(wave: np.ndarray, samples: int) -> tuple[np.ndarray, int]:
-    """A wave (S,) at one length; see `decode_sound`."""
+def fitted(wave: np.ndarray, samples: int, rate: int, start_s: float) -> tuple[np.ndarray, int, Span]:
+    """A wave (S,) that starts at a second of the file, at one length; see `timed_sound`."""
     if len(wave) == 0:
         raise Undecodable("has no sound that can be decoded")
     if not wave.any():
-        return np.zeros(samples, np.int16), 0
+        return np.zeros(samples, np.int16), 0, UNKNOWN
     if len(wave) >= samples:
         first = (len(wave) - samples) // 2
-        return wave[first : first + samples], samples
-    return np.resize(wave, samples), len(wave)
+        start_s += first / rate
+        return wave[first : first + samples], samples, (start_s, start_s + samples / rate)
+    return np.resize(wave, samples), len(wave), (start_s, start_s + len(wave) / rate)
 
 
-def read_middle(container: Any, length_s: float, samples: int, rate: int) -> np.ndarray:
-    """The middle of a long sound, or all of a short one; of one that goes on for longer than it should, its beginning."""
+def read_middle(container: Any, length_s: float, samples: int, rate: int) -> tuple[np.ndarray, float]:
+    """(the middle of a long sound, or all of a short one, the second at which it starts); of one that goes on for longer than it
+    should, its beginning.
+    """
     span = samples / rate
     if length_s <= LONG_RATIO * span:
         return read_wave(container, rate, int(2 * LONG_RATIO * samples) + rate)
-    seek(container, (length_s - span) / 2 + origin_of(container, container.streams.audio[0]))
-    return read_wave(container, rate, samples)
+    first = (length_s - span) / 2
+    seek(container, first + origin_of(container, container.streams.audio[0]))
+    return read_wave(container, rate, samples, first)
 
 
 def has_wrong_length(n: int, length_s: float, samples: int, rate: int) -> bool:
@@ -103,28 +118,41 @@ def has_wrong_length(n: int, length_s: float, samples: int, rate: int) -> bool:
     return length_s <= 0 or is_wrong(expected / rate, max(n, 1) / rate)
 
 
-def read_wave(container: Any, rate: int, samples: int | None = None) -> np.ndarray:
-    """The sound track from the container's position on: `samples` of it, or all up to its end or its first damage.
+def read_wave(container: Any, rate: int, samples: int | None = None, at_s: float = 0.0) -> tuple[np.ndarray, float]:
+    """(the sound track from the container's position on, the second at which that is).
+
+    Args:
+        container: of the file.
+        rate: in Hz.
+        samples: how many; None for all up to the end or the first damage.
+        at_s: the second that was asked for. A film is entered at a key frame of its picture, which may be long before: of what
+            comes earlier than EARLY_S before that second nothing is kept.
 
     Raises:
         Undecodable: its rate or channels cannot be converted.
     """
     import av
 
-    queue = av.AudioFifo()
+    stream, queue, start = container.streams.audio[0], av.AudioFifo(), None
     try:
-        for frame in container.decode(container.streams.audio[0]):
+        for frame in container.decode(stream):
+            if start is None:
+                at = at_s if frame.pts is None else float(frame.pts * frame.time_base) - origin_of(container, stream)
+                if at + EARLY_S < at_s:
+                    continue
+                start = at
             frame.pts = None  # sounds are joined without their gaps
             queue.write(frame)
             if samples is not None and queue.samples * rate >= (samples + rate) * frame.sample_rate:
                 break
     except (av.FFmpegError, ValueError):
         pass
-    return mixed(queue.read(), rate)[:samples]  # resampled at once: a call costs as much as a frame
+    wave = mixed(queue.read(), rate)[:samples]  # resampled at once: a call costs as much as a frame
+    return wave, at_s if start is None else start
 
 
-def read_span(container: Any, span_s: Span, rate: int) -> np.ndarray:
-    """The sound track from one moment to another, or to its end. Raises Undecodable as `read_wave` does."""
+def read_span(container: Any, span_s: Span, rate: int) -> tuple[np.ndarray, float]:
+    """(the sound track from one moment to another, or to its end, the second at which it starts). Raises as `read_wave` does."""
     import av
 
     stream = container.streams.audio[0]
@@ -144,9 +172,10 @@ def read_span(container: Any, span_s: Span, rate: int) -> np.ndarray:
     except (av.FFmpegError, ValueError):
         pass
     if first is None:
-        return np.zeros(0, np.int16)
+        return np.zeros(0, np.int16), span_s[0]
     skip = max(0, round((span_s[0] - first) * rate))
-    return mixed(queue.read(), rate)[skip : skip + round((span_s[1] - span_s[0]) * rate)]
+    wave = mixed(queue.read(), rate)[skip : skip + round((span_s[1] - span_s[0]) * rate)]
+    return wave, max(span_s[0], first)
 
 
 def mixed(whole: Any, rate: int) -> np.ndarray:
@@ -264,7 +293,7 @@ def share_above(blob: Blob, hertz: float) -> float | None:
             start = (span_of(blob) or (length / 2 if length > 2 else 0.0,))[0]
             if start > 0:
                 seek(container, start + origin_of(container, stream))
-            wave = read_wave(container, rate, rate).astype(np.float32)
+            wave = read_wave(container, rate, rate)[0].astype(np.float32)
     except (Undecodable, IndexError, OSError, av.FFmpegError, ValueError):
         return None
     power = np.square(np.abs(np.fft.rfft((wave - wave.mean()) * np.hanning(len(wave))))) if len(wave) > 1 else np.zeros(1)

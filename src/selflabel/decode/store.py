@@ -1,7 +1,8 @@
 """A store on disk: the decoded items of one set in one format. Imports no torch.
 
-A folder with `items.npy` (N, *shape), `lengths.npy` (N,), `stamps.npy` (a 16-byte digest an item), `bad.json` (row to the reason
-of its failure) and, where an item failed under limits of time or memory, `retry.json` (row to these limits).
+A folder with `items.npy` (N, *shape), `lengths.npy` (N,), of films and sounds `spans.npy` (N, 2), `stamps.npy` (a 16-byte digest
+an item), `bad.json` (row to the reason of its failure) and, where an item failed under limits of time or memory, `retry.json`
+(row to these limits).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Store:
         lengths: (N,) int32.
         stamps: (N,) 16-byte digests.
         failures: row to why it was not decoded.
+        spans_s: (N, 2) float64 seconds of the file that an item shows before it repeats, NaN where that is not known; None for
+            images, and where version 0.5.0 or an older one decoded the items.
     """
 
     folder: Path
@@ -40,6 +43,7 @@ class Store:
     lengths: np.ndarray
     stamps: np.ndarray
     failures: dict[int, Failure]
+    spans_s: np.ndarray | None = None
 
 
 def read_store(folder: Path, target: DecodedFormat) -> Store | None:
@@ -57,7 +61,11 @@ def read_store(folder: Path, target: DecodedFormat) -> Store | None:
             return None
         if stamps.shape != (n, 16) or stamps.dtype != np.uint8 or lengths.min(initial=0) < 0:
             return None
-        return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures)
+        has_spans = target.has_seconds and (folder / "spans.npy").exists()
+        spans = np.load(folder / "spans.npy", allow_pickle=False) if has_spans else None
+        if spans is not None and (spans.shape != (n, 2) or spans.dtype != np.float64):
+            return None
+        return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures, spans)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, AttributeError, RecursionError, MemoryError):
         return None
 
@@ -84,17 +92,25 @@ def write_failures(folder: Path, failures: Mapping[int, Failure]) -> None:
     write_text(folder / BAD, json.dumps({row: f.reason for row, f in failures.items()}))
 
 
-def make_arrays(folder: Path, n: int, target: DecodedFormat) -> tuple[np.memmap, np.memmap]:
-    """`items.npy` and `lengths.npy` of zeros as memory maps, with room on the disk for all of them.
+def names_of_arrays(target: DecodedFormat) -> list[str]:
+    """The arrays with a row for what decoding an item gives, in the order of `DecodedFormat.decode`."""
+    return ["items", "lengths", "spans"] if target.has_seconds else ["items", "lengths"]
+
+
+def make_arrays(folder: Path, n: int, target: DecodedFormat) -> list[np.memmap]:
+    """The arrays of `names_of_arrays` as memory maps, of zeros and of unknown seconds, with room on the disk for all of them.
 
     Raises:
         OSError: there is not enough room.
     """
-    items = np.lib.format.open_memmap(folder / "items.npy", mode="w+", dtype=target.dtype, shape=(n, *target.shape))
-    lengths = np.lib.format.open_memmap(folder / "lengths.npy", mode="w+", dtype=np.int32, shape=(n,))
-    for name in ("items", "lengths"):
+    kinds = [((n, *target.shape), target.dtype), ((n,), np.dtype(np.int32)), ((n, 2), np.dtype(np.float64))]
+    arrays = []
+    for name, (shape, dtype) in zip(names_of_arrays(target), kinds):
+        arrays.append(np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape))
         reserve(folder / f"{name}.npy")
-    return items, lengths
+    for spans in arrays[2:]:
+        spans[:] = np.nan
+    return arrays
 
 
 def remove(folder: Path) -> None:

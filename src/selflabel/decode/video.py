@@ -7,6 +7,7 @@ the file states is missing or cannot be right, it is measured; where all frames 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count, takewhile
@@ -29,6 +30,7 @@ BLANK_LEVELS = 12  # a frame whose pixels differ by less is blank
 SEARCHED = 16  # frames, evenly over a video, among which those that are not blank are looked for
 SEARCHED_WHOLE_S = 60.0  # up to this length a video is decoded for it; in a longer one only key frames are
 DEFAULT_FPS = 25.0
+UNKNOWN: Span = (math.nan, math.nan)  # seconds that cannot be told
 
 TimedFrame = tuple[float | None, Any]  # seconds, None where the file does not say; the frame
 
@@ -82,40 +84,48 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0, piece: 
     Raises:
         Undecodable: no picture in it.
     """
+    return timed_clip(data, frames, px, fps, piece)[:2]
+
+
+def timed_clip(
+    data: bytes | str, frames: int, px: int, fps: float = 0, piece: Piece | None = None
+) -> tuple[np.ndarray, int, Span]:
+    """As `decode_clip`, and the seconds of the file that the frames before the first repeat show (see `span_shown`)."""
     if piece is not None and piece.span_s is not None:
         return decode_span(data, frames, px, fps, piece)
     with open_media(data) as container:
         stream = film_stream(container)
         length = seconds_of(container, stream)
-        clip, is_whole = (
-            read_clip(container, stream, schedule_of(length, frames, fps), px, piece) if length > 0 else (no_frames(px), False)
-        )
+        clip, is_whole, span = no_frames(px), False, UNKNOWN
+        if length > 0:
+            clip, is_whole, span = read_clip(container, stream, schedule_of(length, frames, fps), px, piece)
         is_cover = len(clip) == 1 and stream.codec_context.name in STILLS and len(container.streams.audio) > 0
     if is_cover:
         raise Undecodable("has a cover picture and no film")
     if len(clip) < frames or not is_whole:
         measured = measured_seconds(data)
         if is_wrong(length, measured):
-            length, clip = measured, read_again(data, schedule_of(measured, frames, fps), px, piece)
+            length, (clip, span) = measured, read_again(data, schedule_of(measured, frames, fps), px, piece)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
     if piece is None and all(map(is_blank, clip)):
         found = frames_not_blank(data, length, px)
-        clip = found[np.linspace(0, len(found) - 1, min(frames, len(found))).astype(int)] if len(found) else clip
-    return np.resize(clip, (frames, 3, px, px)), len(clip)
+        if len(found):
+            clip, span = found[np.linspace(0, len(found) - 1, min(frames, len(found))).astype(int)], UNKNOWN
+    return np.resize(clip, (frames, 3, px, px)), len(clip), span
 
 
-def decode_span(data: bytes | str, frames: int, px: int, fps: float, piece: Piece) -> tuple[np.ndarray, int]:
-    """See `decode_clip`; the piece has a span."""
+def decode_span(data: bytes | str, frames: int, px: int, fps: float, piece: Piece) -> tuple[np.ndarray, int, Span]:
+    """See `timed_clip`; the piece has a span."""
     assert piece.span_s is not None
     start, end = piece.span_s
     interval = 1 / fps if fps else (end - start) / frames
     first = start if not fps else max(start, (start + end - frames * interval) / 2)
     n_frames = frames if not fps else min(frames, max(1, int((end - first) * fps)))
-    clip = read_again(data, Schedule(first, interval, n_frames), px, piece)
+    clip, span = read_again(data, Schedule(first, interval, n_frames), px, piece)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
-    return np.resize(clip, (frames, 3, px, px)), len(clip)
+    return np.resize(clip, (frames, 3, px, px)), len(clip), span
 
 
 def film_stream(container: Any) -> Any:
@@ -141,14 +151,17 @@ def no_frames(px: int) -> np.ndarray:
     return np.zeros((0, 3, px, px), np.uint8)
 
 
-def read_again(data: bytes | str, schedule: Schedule, px: int, piece: Piece | None = None) -> np.ndarray:
-    """(n, 3, px, px) frames of a film that is opened anew."""
+def read_again(data: bytes | str, schedule: Schedule, px: int, piece: Piece | None = None) -> tuple[np.ndarray, Span]:
+    """((n, 3, px, px) frames of a film that is opened anew, their seconds)."""
     with open_media(data) as container:
-        return read_clip(container, film_stream(container), schedule, px, piece)[0]
+        clip, _, span = read_clip(container, film_stream(container), schedule, px, piece)
+    return clip, span
 
 
-def read_clip(container: Any, stream: Any, schedule: Schedule, px: int, piece: Piece | None = None) -> tuple[np.ndarray, bool]:
-    """((n, 3, px, px) the scheduled frames that are there, whether the film ends where the file says it does)."""
+def read_clip(
+    container: Any, stream: Any, schedule: Schedule, px: int, piece: Piece | None = None
+) -> tuple[np.ndarray, bool, Span]:
+    """((n, 3, px, px) the scheduled frames that are there, whether the film ends where the file says it does, their seconds)."""
     import av
 
     origin = origin_of(container, stream)
@@ -158,7 +171,32 @@ def read_clip(container: Any, stream: Any, schedule: Schedule, px: int, piece: P
     resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
     clip = np.stack([square_of(picture, px, resizer, piece) for picture in images]) if images else no_frames(px)
     is_whole = schedule.first_s > 0 or next(packets_until_damage(p for p in container.demux(stream) if p.size), None) is None
-    return clip, is_whole
+    tick = float(stream.time_base)
+    times = [picture.pts * tick - origin for picture in images if picture.pts is not None]
+    return clip, is_whole, span_shown(times, len(images), schedule, shift_of(container, stream))
+
+
+def span_shown(times_s: list[float], n: int, schedule: Schedule, shift_s: float) -> Span:
+    """The seconds of the file that n frames show, each until the next one; UNKNOWN where that cannot be told.
+
+    Args:
+        times_s: of the frames, where the file states them; else they are taken to be on time.
+        n: how many frames there are.
+        schedule: by which they were taken.
+        shift_s: of the stream's times against the file's.
+    """
+    interval = schedule.interval_s
+    first = schedule.first_s
+    if len(times_s) == n > 0:
+        first = times_s[0]
+        interval = (times_s[-1] - first) / (n - 1) if n > 1 else interval
+    return (first + shift_s, first + shift_s + n * interval) if n * interval > 0 else UNKNOWN
+
+
+def shift_of(container: Any, stream: Any) -> float:
+    """How much later than the file a stream's times start, in seconds: the times of two streams can then be compared."""
+    start = (container.start_time or 0) / 1_000_000
+    return origin_of(container, stream) - (start if start >= LATE_S else 0.0)
 
 
 def seek(container: Any, at_s: float) -> None:
@@ -219,10 +257,10 @@ def frames_not_blank(data: bytes | str, length_s: float, px: int) -> np.ndarray:
     """(n, 3, px, px) the frames that are not blank among SEARCHED ones, evenly over the whole film."""
     interval = length_s / SEARCHED
     if length_s <= SEARCHED_WHOLE_S:
-        found = read_again(data, Schedule(0.0, interval, SEARCHED), px)
+        found = read_again(data, Schedule(0.0, interval, SEARCHED), px)[0]
     else:
         starts = [Schedule(i * interval, 0.0, 1) for i in range(SEARCHED)]
-        found = np.concatenate([read_again(data, start, px) for start in starts])
+        found = np.concatenate([read_again(data, start, px)[0] for start in starts])
     return np.array([picture for picture in found if not is_blank(picture)], np.uint8).reshape(-1, 3, px, px)
 
 

@@ -15,6 +15,7 @@ from selflabel.base.container import usable_cores
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.limits import DEFAULT_LIMITS, Failure, Limits
 from selflabel.decode.processes import run_tasks
+from selflabel.decode.store import names_of_arrays
 from selflabel.items import Blob
 
 IMAGES_PER_TASK, MEDIA_PER_TASK = 64, 8  # images, and videos or sounds, that a worker decodes at a time
@@ -39,14 +40,13 @@ class Decode:
         self.libraries = () if target.kind == "image" else MEDIA_LIBRARIES
 
     def __call__(self, row: int, blob: Blob) -> None:
-        items, lengths = self.arrays
-        items[row], lengths[row] = self.target.decode(blob)
+        for array, value in zip(self.arrays, self.target.decode(blob)):
+            array[row] = value
 
     @cached_property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        names = ("items.npy", "lengths.npy")
-        items, lengths = (np.load(self.folder / name, mmap_mode="r+", allow_pickle=False) for name in names)
-        return items, lengths
+    def arrays(self) -> list[np.ndarray]:
+        files = [self.folder / f"{name}.npy" for name in names_of_arrays(self.target)]
+        return [np.load(file, mmap_mode="r+", allow_pickle=False) for file in files if file.exists()]
 
 
 def decode_rows(
@@ -59,7 +59,7 @@ def decode_rows(
     limits: Limits = DEFAULT_LIMITS,
     say: Say | None = None,
 ) -> dict[int, Failure]:
-    """Decode items into their rows of `items.npy` and `lengths.npy` in a folder.
+    """Decode items into their rows of `items.npy`, `lengths.npy` and, of films and sounds, `spans.npy` in a folder.
 
     Args:
         blobs: (N,) of the set.

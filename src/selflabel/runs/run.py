@@ -22,6 +22,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, active_edits, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, Pieces, read_rows
+from selflabel.runs.maps import Maps, read_maps
 from selflabel.runs.opening import OpenedSource, open_source, place_of
 from selflabel.runs.pieces import PiecesOfSource, read_pieces
 from selflabel.runs.reading import (
@@ -199,6 +200,11 @@ class Run:
         if rows.size and not (rows.min() >= 0 and rows.max() < len(rows)):
             raise damaged(file, "names items that the run does not have")
         return rows
+
+    @property
+    def maps(self) -> Maps | None:
+        """The map of every item, memory-mapped; None where the run has none. Raises UserError where they are damaged."""
+        return read_maps(self.folder, len(self.features))
 
     @property
     def labels_by_modality(self) -> dict[str, np.ndarray]:

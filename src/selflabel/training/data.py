@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from selflabel.base.blocks import filled
+from selflabel.base.errors import UserError
 from selflabel.contract import Features
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.training.stored import Stored
-from selflabel.views import Preset, View, fit_first_features, key_of
+from selflabel.views import Preset, View, Window, draw_windows, fit_first_features, key_of
 
 CPU_EVAL_BATCH, GPU_EVAL_BATCH = 128, 1024  # on a CPU the activations of a batch should stay in cache
 FEATURE_BATCH = 2048  # given features of a block: nothing is computed but their views
@@ -50,9 +51,31 @@ class ResidentData:
         other.stored = self.stored | {modality: stored}
         return other
 
-    def view(self, modality: str, rows: Tensor, preset: str | Preset, key: int) -> View:
-        """A random view of the items at `rows` (B,), a function of (key, row)."""
-        return self.stored[modality].view(rows, preset, key, self.device)
+    def view(self, modality: str, rows: Tensor, preset: str | Preset, key: int, window: Window | None = None) -> View:
+        """A random view of the items at `rows` (B,), a function of (key, row). window: which seconds to show; None draws them."""
+        return self.stored[modality].view(rows, preset, key, self.device, window)
+
+    def window(self, modalities: Sequence[str], rows: Tensor, key: int | None) -> Window:
+        """A time window of each item at `rows` (B,) that modalities share, a function of (key, row); without a key the middle.
+
+        Raises:
+            UserError: a modality has no time, or its items' seconds are not known.
+        """
+        lengths = {m: self.stored[m].window_s for m in modalities}
+        for m, length in lengths.items():
+            if length is None:
+                raise UserError(
+                    f"{m}: is stored as {self.stored[m].kind}, which has no time that it could share with other modalities; use "
+                    "another method, or train on films with sound (--encoder scratch)."
+                )
+            if self.stored[m].spans_s is None:
+                raise UserError(
+                    f"{m}: which seconds of their files these items show is not known, because an older version decoded them; "
+                    "empty the cache (selflabel cache --clear) and label them again."
+                )
+        spans = [self.stored[m].known_spans(rows) for m in modalities]
+        present = [self.stored[m].present[rows.cpu()].cpu() for m in modalities]
+        return draw_windows(spans, present, min(length for length in lengths.values() if length is not None), key, rows.cpu())
 
     @torch.no_grad()
     def features(
@@ -77,20 +100,24 @@ class ResidentData:
                 own = extract(self.view(modality, torch.arange(1), "centre", 0).pixels)[:0]
         return self.ranks.gather_rows(own, self.n_items)
 
-    @torch.no_grad()
     def blocks(self, maps: bool = False) -> Iterator[tuple[Tensor, Features]]:
         """See `contract.Data.blocks`."""
         for rows in self.shard_rows():
-            pooled, feature_maps = dict[str, Tensor](), dict[str, Tensor]()
-            for m in self.stored:
-                net = self.encoder(m)
-                pixels = self.view(m, rows, "centre", key_of(self.seed, FEATURE_PASS, 0)).pixels
-                with eval_mode(net), self.autocast():
-                    pooled[m] = net(pixels).float()
-                    if maps:
-                        feature_maps[m] = net.map(pixels).float()  # type: ignore[operator]
-            present = {m: self.present[m][rows.to(self.device)] for m in self.lacking}
-            yield rows, Features(pooled, present, feature_maps)
+            yield rows, self.block(rows, maps)
+
+    @torch.no_grad()
+    def block(self, rows: Tensor, maps: bool = False) -> Features:
+        """The features of centre views of the items at `rows` (B,), with their maps where these are asked for."""
+        pooled, feature_maps = dict[str, Tensor](), dict[str, Tensor]()
+        for m in self.stored:
+            net = self.encoder(m)
+            pixels = self.view(m, rows, "centre", key_of(self.seed, FEATURE_PASS, 0)).pixels
+            with eval_mode(net), self.autocast():
+                pooled[m] = net(pixels).float()
+                if maps:
+                    feature_maps[m] = net.map(pixels).float()  # type: ignore[operator]
+        present = {m: self.present[m][rows.to(self.device)] for m in self.lacking}
+        return Features(pooled, present, feature_maps)
 
     def shard_rows(self, size: int = 0) -> Iterator[Tensor]:
         """Row numbers of this rank's items, a block of `size` rows at a time; 0 is a block of `eval_batch`."""

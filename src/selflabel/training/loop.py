@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.files import write_text
-from selflabel.contract import Batch, Method, Phase, Relabelling, shuffled_rows, split_batches
+from selflabel.contract import Method, Phase, Relabelling, shuffled_rows, split_batches
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.training import checkpoint
+from selflabel.training.batches import make_batch
 from selflabel.training.data import ResidentData
 from selflabel.training.optimisers import make_optimiser
 from selflabel.views import key_of
@@ -286,17 +287,6 @@ def train_mode(method: Method) -> None:
         parameters = list(module.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
             module.eval()
-
-
-def make_batch(data: ResidentData, phase: Phase, rows_BG: Tensor, progress: float, key: int) -> Batch:
-    """Views of the items at these rows."""
-    flat = rows_BG.reshape(-1)
-    views = {
-        modality: [data.view(modality, flat, preset, key_of(key, m, i)) for i, preset in enumerate(presets)]
-        for m, (modality, presets) in enumerate(sorted(phase.views.items()))
-    }
-    present = {m: is_present[flat.to(is_present.device)] for m, is_present in data.present.items() if m in data.lacking}
-    return Batch(rows_BG.to(data.device), views, progress, present)
 
 
 def label_metrics(result: Relabelling, before: list[Tensor]) -> dict[str, Any]:

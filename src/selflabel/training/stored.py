@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 
 from selflabel.base.machine import free_memory
-from selflabel.views import PRESETS, Preset, View, bernoulli, view_clips, view_images, view_sounds
+from selflabel.views import PRESETS, Preset, View, Window, bernoulli, view_clips, view_images, view_sounds
 from selflabel.views.clip import FRAMES
-from selflabel.views.sound import MELS
+from selflabel.views.sound import MELS, cut_windows, window_samples
 
 RESIDENT_SHARE = 0.5  # share of the device's free memory that the data set may take
 FEATURE_DROPOUT = 0.1  # share of a feature vector's entries that a random view sets to zero
@@ -31,6 +32,8 @@ class Stored(ABC):
         kind: "glyph", "photo", "video", "sound", "spoken" or "features".
         lengths: (N,) frames or samples before an item repeats, 0 where it lacks the modality; None where all have it.
         index: (N,) place of each item in `items`; None where they are in order.
+        spans_s: (N, 2) float64 seconds of its file that an item shows before it repeats, NaN where they are not known; None where
+            nothing is known of any item's.
         corrupt: change of the stored items before they are shown.
     """
 
@@ -38,6 +41,7 @@ class Stored(ABC):
     kind: str
     lengths: Tensor | None = None
     index: Tensor | None = None
+    spans_s: Tensor | None = None
     corrupt: Corruption | None = None
 
     @property
@@ -50,7 +54,12 @@ class Stored(ABC):
         """(N,) bool on the host: which items have the modality."""
         return torch.ones(self.n_items, dtype=torch.bool) if self.lengths is None else self.lengths > 0
 
-    def view(self, rows: Tensor, preset: str | Preset, key: int, device: torch.device) -> View:
+    @property
+    def window_s(self) -> float | None:
+        """Seconds of a view that is cut from a window in time, at most; infinite where any will do, None where none can be."""
+        return None
+
+    def view(self, rows: Tensor, preset: str | Preset, key: int, device: torch.device, window: Window | None = None) -> View:
         """A view of some items, random unless the preset is "centre".
 
         Args:
@@ -58,6 +67,7 @@ class Stored(ABC):
             preset: a preset, or its name in PRESETS.
             key: fixes the random numbers, together with the rows.
             device: where the view is computed.
+            window: which seconds to show; None draws them.
         """
         preset = PRESETS[preset] if isinstance(preset, str) else preset
         index = rows if self.index is None else self.index[rows.cpu()]
@@ -65,11 +75,34 @@ class Stored(ABC):
         if self.corrupt is not None:
             x = self.corrupt(x, rows)
         lengths = None if self.lengths is None else self.lengths[rows.to(self.lengths.device)].to(device)
-        return self.show(x, preset, key, rows, lengths)
+        if window is None:
+            return self.show(x, preset, key, rows, lengths)
+        return self.show_window(x, preset, key, rows, self.shares_of(window.span_s, rows).to(device), window.length_s)
 
     @abstractmethod
     def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
         """A view of these items, which are on the device."""
+
+    def show_window(self, x: Tensor, preset: Preset, key: int, rows: Tensor, window: Tensor, window_s: float) -> View:
+        """A view of a window in time. window: (B, 2) shares of the stored items; window_s: its length in seconds."""
+        raise ValueError(f"{type(self).__name__} has no time")
+
+    def known_spans(self, rows: Tensor) -> Tensor:
+        """(B, 2) float64 on the host: which seconds of their files some items show before they repeat; NaN if not known."""
+        assert self.spans_s is not None
+        return self.spans_s[rows.cpu()]
+
+    def real_shares(self, rows: Tensor) -> Tensor:
+        """(B, 1) float64 on the host: the share of each stored item that comes before it repeats."""
+        if self.lengths is None:
+            return torch.ones(len(rows), 1, dtype=torch.float64)
+        return self.lengths.cpu()[rows.cpu(), None].double() / self.items.shape[1]
+
+    def shares_of(self, span_s: Tensor, rows: Tensor) -> Tensor:
+        """(B, 2) seconds of the files as shares of the stored items; all that comes before a repeat where they are NaN."""
+        own, real = self.known_spans(rows), self.real_shares(rows)
+        shares = (span_s.cpu() - own[:, :1]) / (own[:, 1:] - own[:, :1]) * real
+        return torch.where(shares.isnan().any(dim=1, keepdim=True), torch.cat([torch.zeros_like(real), real], dim=1), shares)
 
     def moved(self, device: torch.device) -> Stored:
         """The modality with its tensor on the device where it fits, else memory-mapped on the host."""
@@ -94,10 +127,19 @@ class StoredClips(Stored):
     Attributes:
         frames: frames of a view.
         consecutive: views show frames as they are stored, one after the other; else frames evenly spread over the video.
+        rate: stored frames a second, 0 where they are spread over the video.
     """
 
     frames: int = FRAMES
     consecutive: bool = False
+    rate: float = 0.0
+
+    @property
+    def window_s(self) -> float | None:
+        return self.frames / self.rate if self.consecutive and self.rate else math.inf
+
+    def show_window(self, x: Tensor, preset: Preset, key: int, rows: Tensor, window: Tensor, window_s: float) -> View:
+        return view_clips(x, preset, key, rows, self.frames, window=window)
 
     def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
         return view_clips(x, preset, key, rows, self.frames, lengths if self.consecutive else None)
@@ -116,6 +158,17 @@ class StoredSounds(Stored):
     rate: int = 0
     bands: int = MELS
     as_waves: bool = False
+
+    @property
+    def window_s(self) -> float | None:
+        samples = self.items.shape[1]
+        return (samples if self.as_waves or self.kind == "spoken" else window_samples(samples, self.rate)) / self.rate
+
+    def show_window(self, x: Tensor, preset: Preset, key: int, rows: Tensor, window: Tensor, window_s: float) -> View:
+        if self.as_waves:
+            return View(cut_windows(x.float() / 32768, window, round(window_s * self.rate)), span=window.float())
+        spoken = self.kind == "spoken"
+        return view_sounds(x, preset, key, rows, self.rate, None, spoken, self.bands, window, window_s)
 
     def show(self, x: Tensor, preset: Preset, key: int, rows: Tensor, lengths: Tensor | None) -> View:
         if self.as_waves:

@@ -7,14 +7,17 @@ from selflabel.views.image import PRESETS, Preset, view_images
 from selflabel.views.random import bernoulli, key_of, uniforms
 from selflabel.views.sound import view_sounds
 from selflabel.views.view import View
+from selflabel.views.window import Window, draw_windows
 
 __all__ = [
     "PRESETS",
     "Preset",
     "View",
+    "Window",
     "bernoulli",
     "boxes_from_view",
     "boxes_in_view",
+    "draw_windows",
     "first_features",
     "fit_first_features",
     "key_of",

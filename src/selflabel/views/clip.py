@@ -21,6 +21,7 @@ def view_clips(
     frames: int = FRAMES,
     lengths: Tensor | None = None,
     px: int | None = None,
+    window: Tensor | None = None,
 ) -> View:
     """A random view of every video.
 
@@ -32,6 +33,7 @@ def view_clips(
         frames: frames of the view.
         lengths: (B,) frames before a video repeats. Where they are given, frames follow one another as they are stored.
         px: side of the view; None keeps the stored side.
+        window: (B, 2) the shares of the stored video whose frames are shown, evenly; None draws them.
 
     Returns:
         A view of (B, 3, frames, px, px) float32 pixels in [0, 1].
@@ -39,7 +41,9 @@ def view_clips(
     B, F = clips.shape[:2]
     u = None if preset.is_identity else uniforms(key ^ TIME, rows.to(clips.device), 2)
     count = min(frames, F)
-    if lengths is None:
+    if window is not None:
+        index, span = frames_within(window.to(clips.device), count, F)
+    elif lengths is None:
         index, span = spread_frames(F, count, u)
     else:
         index, span = consecutive_frames(lengths.to(clips.device), count, F, u)
@@ -69,6 +73,22 @@ def spread_frames(F: int, count: int, u: Tensor | None) -> tuple[Tensor, Tensor]
     start = u[:, 1:] * (1 - share)
     index = ((start + share * steps.to(u.device)) * F).long().clamp(max=F - 1)
     return index, torch.cat([start, start + share], dim=1)
+
+
+def frames_within(window: Tensor, count: int, F: int) -> tuple[Tensor, Tensor]:
+    """Frames evenly over a window of each video.
+
+    Args:
+        window: (B, 2) shares of the stored frames.
+        count: frames of the view.
+        F: stored frames.
+
+    Returns:
+        ((B, count) frame numbers, (B, 2) the span as shares of the stored frames).
+    """
+    steps = (torch.arange(count, device=window.device) + 0.5) / count
+    at = window[:, :1] + (window[:, 1:] - window[:, :1]) * steps
+    return (at * F).long().clamp(0, F - 1), window.float()
 
 
 def consecutive_frames(lengths: Tensor, count: int, F: int, u: Tensor | None) -> tuple[Tensor, Tensor]:

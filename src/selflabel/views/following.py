@@ -3,7 +3,8 @@
 A view's `theta` says for each of its places which place of the part is shown there (see `View`). Masks are resampled by it, as
 the pixels were; boxes go the other way, by its inverse.
 
-Axes: B items, C masks of an item, K boxes of an item. Boxes are (x0, y0, x1, y1) as fractions of the width and height.
+Axes: B items, C masks of an item, K boxes of an item. Boxes are (x0, y0, x1, y1) as fractions of the width and height of what is
+stored of the item, which of a picture is its middle square, and of a piece the square around its box.
 """
 
 from __future__ import annotations

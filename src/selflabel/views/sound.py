@@ -38,6 +38,8 @@ def view_sounds(
     lengths: Tensor | None = None,
     mean_normalised: bool = False,
     bands: int = MELS,
+    window: Tensor | None = None,
+    window_s: float = 0.0,
 ) -> View:
     """A random view of every sound.
 
@@ -50,6 +52,8 @@ def view_sounds(
         lengths: (B,) samples before a sound repeats.
         mean_normalised: show each band about its mean, and every sound at one length.
         bands: height of the spectrogram.
+        window: (B, 2) the shares of the stored sound that are shown; None draws them.
+        window_s: seconds that every window is repeated up to.
 
     Returns:
         A view of (B, 1, bands, steps) float32 pixels in [0, 1].
@@ -58,13 +62,16 @@ def view_sounds(
     x = waves.float() / 32768 if waves.dtype == torch.int16 else waves.float()
     u = uniforms(key, rows.to(x.device), DRAWS + MASK_DRAWS)
     span = torch.tensor([[0.0, 1.0]], device=x.device).expand(B, 2)
-    if not (preset.is_identity or mean_normalised):
+    if window is not None:
+        x, span = cut_windows(x, window, round(window_s * rate)), window.to(x)
+    elif not (preset.is_identity or mean_normalised):
         x, span = random_stretch(x, u[:, DRAWS], rate)
     x = log_mel(x, rate, bands)
     if bands < PAPER_BANDS:
         x = F.avg_pool2d(x, (1, averaged_steps(samples, rate)))
     if mean_normalised:
-        x, span = stretch_to_width(x, lengths, samples)
+        if window is None:
+            x, span = stretch_to_width(x, lengths, samples)
         x = mean_normalise(x)
     if preset.is_identity:
         return View(x, identity(B, x), span)
@@ -105,6 +112,15 @@ def random_stretch(x: Tensor, start: Tensor, rate: int) -> tuple[Tensor, Tensor]
     first = (start * (S - length + 1)).long()
     span = torch.stack([first, first + length], dim=1).float() / S
     return x.gather(1, first[:, None] + torch.arange(length, device=x.device)), span
+
+
+def cut_windows(x: Tensor, window: Tensor, length: int) -> Tensor:
+    """(B, length) windows of waves (B, S), repeated where they are shorter. window: (B, 2) shares of the waves."""
+    first, last = (window.to(x.device) * x.shape[1]).round().long().unbind(dim=1)
+    first = first.clamp(0, x.shape[1] - 1)
+    count = (last - first).clamp(min=1)
+    index = first[:, None] + torch.arange(max(1, length), device=x.device) % count[:, None]
+    return x.gather(1, index.clamp(max=x.shape[1] - 1))
 
 
 def window_samples(samples: int, rate: int) -> int:

@@ -101,7 +101,7 @@ def prepare(
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
-        modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index)
+        modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index, spans_s=d.spans_s)
         if is_frozen(plans[m].encoder):
             modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks)
     return Prepared(decodable, modalities)

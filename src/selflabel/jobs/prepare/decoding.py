@@ -29,6 +29,7 @@ class Decoded:
         tensor: (M, ...) decoded items.
         lengths: (N,) frames or samples before an item repeats, 0 where it lacks the modality; None for arrays.
         index: (N,) place of each item in `tensor`; None where they are in order.
+        spans_s: (N, 2) seconds of its file that an item shows before it repeats, NaN where they are not known; None of pictures.
         folder: where derived files, such as features of a fixed backbone, are kept.
     """
 
@@ -36,6 +37,7 @@ class Decoded:
     lengths: np.ndarray | None
     index: np.ndarray | None
     folder: Path
+    spans_s: np.ndarray | None = None
 
 
 def decode_items(
@@ -91,8 +93,9 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
     for m, store in stores.items():
         lacking = int((~has[m][good]).sum())
         index = None if len(good) == len(items) else np.array(good)
+        spans = None if store.spans_s is None else store.spans_s[good]
         if lacking < len(good):
-            decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder)
+            decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder, spans)
         if lacking:
             callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
     return items.take(good, skipped), decoded

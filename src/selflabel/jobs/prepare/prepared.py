@@ -35,7 +35,7 @@ class Modality:
         network: description of a model of transformers (see `encoders.hf.Network`); None of other encoders.
         backbone: the fixed backbone that computed `tensor`, where there is one.
         tensor: (M, ...) stored items.
-        lengths, index: as in `training.stored.Stored`.
+        lengths, index, spans_s: as in `training.stored.Stored`.
         files: modalities of the files that given features belong to.
         space_dims: lengths of several feature spaces that lie side by side in `tensor`; empty for a single one.
         space_weights: of each space (see `assignment.spaces`).
@@ -53,6 +53,7 @@ class Modality:
     tensor: np.ndarray | None = None
     lengths: np.ndarray | None = None
     index: np.ndarray | None = None
+    spans_s: np.ndarray | None = None
     files: tuple[str, ...] = ()
     space_dims: tuple[int, ...] = ()
     space_weights: tuple[float, ...] = ()
@@ -67,13 +68,14 @@ class Modality:
         """The tensor as the training data holds it."""
         lengths = None if self.lengths is None else torch.from_numpy(self.lengths).long()
         index = None if self.index is None else torch.from_numpy(self.index)
-        common: Any = {"items": self.tensor, "kind": self.kind, "lengths": lengths, "index": index}
+        spans = None if self.spans_s is None else torch.from_numpy(self.spans_s)
+        common: Any = {"items": self.tensor, "kind": self.kind, "lengths": lengths, "index": index, "spans_s": spans}
         if self.kind == "features":
             return StoredFeatures(**common)
         if self.kind in SOUND_KINDS:
             return StoredSounds(**common, rate=int(self.info.rate), bands=self.px, as_waves=is_of_transformers(self.encoder))
         if self.kind == "video":
-            return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0)
+            return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0, rate=self.info.rate)
         return StoredImages(**common, px=self.px)
 
     def make_encoder(self, feature_dim: int = 0, fetch: bool = True) -> nn.Module:
