@@ -1,0 +1,52 @@
+"""The routes for items that are pieces of files: where they are in them, their masks, and the sound around them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query
+from fastapi.responses import Response
+
+from selflabel.gallery.editable_run import EditableRun
+from selflabel.gallery.mask_picture import mask_picture
+from selflabel.gallery.parts import FileParts, file_parts, places
+from selflabel.gallery.responses import ROW_LIST, checked_row, checked_rows, json_response, png_response
+from selflabel.gallery.stretch import Stretches
+from selflabel.items import Pieces
+from selflabel.runs.missing import Missing
+from selflabel.runs.sources import Source
+
+
+def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, source: Source) -> None:
+    """Add them to an application.
+
+    Args:
+        app: of the page.
+        run: the run.
+        pieces: (N,) of its items; None for whole files.
+        source: of its items.
+    """
+    parts, stretches = FileParts(run.paths, pieces), Stretches(source)
+
+    @app.get("/api/pieces")
+    def some_pieces(rows: Annotated[str, Query(pattern=ROW_LIST)]) -> Response:
+        return json_response({"pieces": places(pieces, checked_rows(rows, len(run), "pieces"))})
+
+    @app.get("/api/items/{row}/file")
+    def same_file(row: int) -> Response:
+        return json_response(file_parts(run, run.state, parts, checked_row(row, len(run))))
+
+    @app.get("/api/items/{row}/sound")
+    def sound(row: int) -> Response:
+        return json_response(stretches.of(checked_row(row, len(run))).as_json())
+
+    @app.get("/media/{row}/spectrogram")
+    def spectrogram(row: int) -> Response:
+        return png_response(stretches.of(checked_row(row, len(run))).spectrogram)
+
+    @app.get("/media/{row}/mask")
+    def mask(row: int) -> Response:
+        piece = pieces[checked_row(row, len(run))] if pieces is not None else None
+        if piece is None or piece.mask is None:
+            raise Missing("it has no mask")
+        return png_response(mask_picture(piece.mask))
