@@ -38,7 +38,11 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
 
     @app.get("/api/items/{row}/sound")
     def sound(row: int) -> Response:
-        return json_response(stretches.of(checked_row(row, len(run))).as_json())
+        row = checked_row(row, len(run))
+        try:
+            return json_response(stretches.of(row).as_json())
+        except Missing as error:  # a film without sound is no failure
+            return json_response({"problem": str(error)})
 
     @app.get("/media/{row}/spectrogram")
     def spectrogram(row: int) -> Response:

@@ -118,7 +118,7 @@ def read_stretch(blob: Blob, span_s: Span, rate: int = RATE) -> Stretch:
     rate = max(rate, RATE)
     with open_media(media_input(blob)) as container:
         if not container.streams.audio:
-            raise Undecodable("has no sound")
+            raise Missing("it has no sound")
         length = seconds_of(container, container.streams.audio[0])
         first, last = around(span_s, length)
         step = (last - first) / COLUMNS

@@ -18,3 +18,15 @@ export function clockSpan([start, end]) {
   const digits = end - start < 1 ? 2 : 1;
   return `${clock(start, digits)}–${clock(end, digits)}`;
 }
+
+const LONGEST = 12; // characters of a time span on a tile
+
+// The same for a tile, where there is little room: "0:12–0:15", "26:30.5–32.0".
+export function shortSpan([start, end]) {
+  const isWhole = Math.abs(start % 1) < 0.005 && Math.abs(end % 1) < 0.005,
+    digits = isWhole ? 0 : end - start < 1 ? 2 : 1,
+    [from, to] = [clock(start, digits), clock(end, digits)];
+  const shared = from.lastIndexOf(":") + 1,
+    isShort = from.length + to.length < LONGEST || from.slice(0, shared) !== to.slice(0, shared);
+  return `${from}–${isShort ? to : to.slice(shared)}`;
+}

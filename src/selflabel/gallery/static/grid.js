@@ -3,7 +3,7 @@
 
 import { clusterColour } from "./colours.js";
 import { el, scaledContext } from "./dom.js";
-import { clockSpan, formatNumber } from "./format.js";
+import { formatNumber, shortSpan } from "./format.js";
 import { drawFocusRing, drawLocator, drawRectangle, drawSelectionMark, drawTileLabel } from "./grid-drawing.js";
 import { GridLayout } from "./grid-layout.js";
 import { GridPointer } from "./grid-pointer.js";
@@ -135,7 +135,7 @@ export class ItemGrid {
   // Of a piece of a file: its time along the foot of the tile; and where it lies in its photo, for the tiles that are looked at.
   drawPlace(g, index, { x, y, side }) {
     const piece = pieceOf(this.rows[index]);
-    if (piece?.span) drawTileLabel(g, clockSpan(piece.span), null, x, y, side, this.labels ? 1 : 0);
+    if (piece?.span) drawTileLabel(g, shortSpan(piece.span), null, x, y, side, this.labels ? 1 : 0);
     const isLookedAt = index === this.hovered || index === this.focus || selection.has(this.rows[index]);
     if (piece?.box && isLookedAt) drawLocator(g, piece, x, y, side);
   }

@@ -28,12 +28,12 @@ export class SoundPlot {
 
   // Resolves to [from, to, length of the file] in seconds; to null where there is no sound.
   async load() {
-    try {
-      this.stretch = await getJson(`/api/items/${this.row}/sound`);
-    } catch (error) {
-      this.node.replaceChildren(el("p", { class: "muted", text: `No sound to draw: ${error.message}` }));
+    const stretch = await getJson(`/api/items/${this.row}/sound`).catch((error) => ({ problem: error.message }));
+    if (stretch.problem) {
+      this.node.replaceChildren(el("p", { class: "muted", text: `No sound to draw: ${stretch.problem.replace(/\.$/, "")}.` }));
       return null;
     }
+    this.stretch = stretch;
     this.picture.src = `/media/${this.row}/spectrogram`;
     const { from_s: from, to_s: to, length_s: length } = this.stretch;
     this.place(this.mark, this.span[0], this.span[1]);
