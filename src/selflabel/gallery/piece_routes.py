@@ -10,11 +10,14 @@ from fastapi.responses import Response
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.mask_picture import mask_picture
 from selflabel.gallery.parts import FileParts, file_parts, places
-from selflabel.gallery.responses import ROW_LIST, checked_row, checked_rows, json_response, png_response
+from selflabel.gallery.responses import ROW_LIST, checked_row, checked_rows, jpeg_response, json_response, png_response
 from selflabel.gallery.stretch import Stretches
 from selflabel.items import Pieces
 from selflabel.runs.missing import Missing
+from selflabel.runs.shown import ShownSource
 from selflabel.runs.sources import Source
+
+UPRIGHT_PX = 1600  # the longer side of a whole photo that a browser cannot show itself, e.g. TIFF
 
 
 def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, source: Source) -> None:
@@ -27,6 +30,7 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
         source: of its items.
     """
     parts, stretches = FileParts(run.paths, pieces), Stretches(source)
+    shown = source if isinstance(source, ShownSource) else ShownSource(source)
 
     @app.get("/api/pieces")
     def some_pieces(rows: Annotated[str, Query(pattern=ROW_LIST)]) -> Response:
@@ -47,6 +51,13 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
     @app.get("/media/{row}/spectrogram")
     def spectrogram(row: int) -> Response:
         return png_response(stretches.of(checked_row(row, len(run))).spectrogram)
+
+    @app.get("/media/{row}/upright")
+    def upright(row: int) -> Response:
+        row = checked_row(row, len(run))
+        picture = shown.picture(row, UPRIGHT_PX)
+        picture.thumbnail((UPRIGHT_PX, UPRIGHT_PX))
+        return jpeg_response(picture)
 
     @app.get("/media/{row}/mask")
     def mask(row: int) -> Response:

@@ -53,6 +53,15 @@ def array_response(values: np.ndarray) -> Response:
 
 def png_response(picture: Image) -> Response:
     """A PNG, which the browser may keep for ten minutes."""
+    return picture_response(picture, "PNG")
+
+
+def jpeg_response(picture: Image) -> Response:
+    """A JPEG, likewise."""
+    return picture_response(picture, "JPEG", quality=90)
+
+
+def picture_response(picture: Image, kind: str, **options: int) -> Response:
     data = io.BytesIO()
-    picture.save(data, "PNG")
-    return Response(data.getvalue(), media_type="image/png", headers={"cache-control": "private, max-age=600"})
+    picture.save(data, kind, **options)
+    return Response(data.getvalue(), media_type=f"image/{kind.lower()}", headers={"cache-control": "private, max-age=600"})

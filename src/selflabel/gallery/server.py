@@ -24,7 +24,7 @@ from selflabel.gallery.failures import LogFailures, add_failure_handlers
 from selflabel.gallery.guard import Guard
 from selflabel.gallery.listing import Order, list_rows
 from selflabel.gallery.map_layout import MapLayout, cluster_places, encode_window, rows_in_polygon
-from selflabel.gallery.media import media_response
+from selflabel.gallery.media import media_response, sound_response
 from selflabel.gallery.parts import piece_details
 from selflabel.gallery.piece_routes import add_piece_routes
 from selflabel.gallery.responses import (
@@ -259,7 +259,9 @@ def add_media_routes(app: FastAPI, page: Page) -> None:
         if blob is None:
             raise Missing(f"it has no {modality}")
         name = blob.file if blob.is_whole_file else page.editable.paths[row]
-        return media_response(blob, name, request.headers.get("range"))
+        is_span_of_sound = modality == "audio" and blob.piece is not None and blob.piece.span_s is not None
+        respond = sound_response if is_span_of_sound else media_response
+        return respond(blob, name, request.headers.get("range"))
 
 
 def add_map_routes(app: FastAPI, page: Page) -> None:

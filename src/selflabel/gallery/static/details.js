@@ -63,7 +63,7 @@ export class Details {
   draw(item, parts) {
     const neighbours = item.neighbours.map((row) => [row, el("canvas", { "aria-hidden": "true" })]);
     const nodes = [
-      ...(item.piece ? piecePreview(item, parts, this.onopen) : mediaPreview(item)),
+      ...(item.piece ? [piecePreview(item, parts, this.onopen)] : mediaPreview(item)),
       el("h2", { class: "path", text: item.path }),
       item.piece && el("p", { class: "muted", text: pieceTitle(item.piece) }),
       el("p", {}, ...placeOf(item)),

@@ -48,7 +48,7 @@ export class Timeline {
 
   // The file turned out to last so many seconds.
   setEnd(seconds) {
-    if (!(seconds > this.range[1])) return;
+    if (!Number.isFinite(seconds) || seconds <= this.range[1]) return;
     this.range = [this.range[0], seconds];
     this.node.querySelector(".axis")?.replaceWith(this.makeAxis());
     this.draw();
