@@ -88,3 +88,5 @@ def test_the_sound_around_a_span_has_its_columns_at_their_times(tmp_path, monkey
     monkeypatch.setattr(stretch, "BLOCK_S", 0.7)
     in_blocks = read_stretch(Blob(str(tmp_path / "a.wav")), (1.5, 3.5))
     assert np.abs(in_blocks.high_C - whole.high_C).max() <= 8 and np.abs(in_blocks.low_C - whole.low_C).max() <= 8
+    silent = read_stretch(Blob(str(tmp_path / "a.wav")), (0.5, 1.0))
+    assert not silent.high_C.any() and np.asarray(silent.spectrogram).max() < 100

@@ -21,7 +21,7 @@ from selflabel.items import Blob
 from selflabel.runs.missing import Missing
 
 HEADER_BYTES, SAMPLE_BYTES = 44, 2
-LONGEST = (1 << 32) - 1 - HEADER_BYTES  # bytes of samples that a header can state: 12 hours at 48,000 Hz
+LONGEST = (1 << 32) - 1000  # bytes of samples that a header can state: 12 hours at 48,000 Hz
 MAX_RATE = 48_000  # Hz
 SOUGHT_EXACTLY = ("audio/wav", "audio/flac", "audio/ogg", "audio/mp4", "audio/webm")  # by browsers, which play them
 
@@ -46,8 +46,8 @@ class WaveFile:
         rate, seconds = rate_and_length(replace(blob, piece=None), blob.stamp())
         if rate <= 0:
             raise Missing("it has no sound")
-        rate = min(rate, MAX_RATE)
-        return cls(blob, rate, min(round(seconds * rate), LONGEST // SAMPLE_BYTES))
+        rate = min(rate, MAX_RATE, int(LONGEST / SAMPLE_BYTES / max(seconds, 1)))  # of a sound of many hours, fewer
+        return cls(blob, rate, round(seconds * rate))
 
     @property
     def n_bytes(self) -> int:

@@ -23,6 +23,7 @@ LOSSLESS_PX = 64  # a picture of at most this side is kept without loss
 SHEET_PX = 96  # side of an image on the contact sheet, before it is shrunk
 SPECTROGRAM_S = 4  # of a sound's middle are drawn
 WINDOW, HOP, BANDS, RANGE_DB = 512, 160, 64, 60.0  # of the spectrogram: samples, samples, rows, decibels from dark to light
+SILENT = 1e-10  # of a band's power
 COLOURS = np.array([[13, 8, 35], [74, 20, 108], [168, 50, 110], [237, 105, 60], [251, 200, 90], [252, 253, 220]], float)
 
 
@@ -178,9 +179,9 @@ def bands_of(wave: np.ndarray, middles: np.ndarray, rate: int) -> np.ndarray:
 
 
 def light_of(power: np.ndarray) -> np.ndarray:
-    """Power (n, bands) as values in [0, 1], by decibels below the loudest point."""
-    decibels = 10 * np.log10(np.maximum(power, 1e-10))
-    return np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1)
+    """Power (n, bands) as values in [0, 1], by decibels below the loudest point; 0 where all is silent."""
+    decibels = 10 * np.log10(np.maximum(power, SILENT))
+    return np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1) * (power.max(initial=0) > SILENT)
 
 
 def colour_map(light_HW: np.ndarray) -> Image.Image:

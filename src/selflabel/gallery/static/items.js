@@ -32,6 +32,7 @@ export function showItems(main, list, { query = "", row = "" } = {}) {
 
 class Items {
   listed = 0; // items of the list, of which the score filter hides some
+  isSliding = false; // its minimum is being changed
 
   constructor(main, list, query) {
     Object.assign(this, { list, query, order: LIST_ORDERS[list] ?? settings.clusterOrder });
@@ -64,7 +65,7 @@ class Items {
       onsplit: () => this.split(),
       onmerge: () => this.merge(),
       ondone: () => this.grid.box.focus(),
-      onchange: () => this.showFiltered(true, null),
+      onchange: () => this.onMinimum(),
       onload: () => this.load(true),
       onreject: (rows) => rejectItems(rows),
     });
@@ -109,6 +110,13 @@ class Items {
       showToast(error.message, null, true);
       location.hash = "#/";
     }
+  }
+
+  // The item that stays in focus is not loaded again while the slider moves.
+  onMinimum() {
+    this.isSliding = true;
+    this.showFiltered(true, null);
+    this.isSliding = false;
   }
 
   // Those of the list that the score filter leaves, where there is one. Hidden items are selected no more.
@@ -171,6 +179,7 @@ class Items {
 
   // On a narrow window the details cover the grid, so they are shown only when they are asked for.
   onFocus(row) {
+    if (this.isSliding && row === this.details.row) return;
     if (innerWidth >= NARROW_PX || this.details.node.classList.contains("open")) this.details.show(row);
     else this.details.row = row;
   }
