@@ -13,6 +13,7 @@ from selflabel.items import Piece, Pieces
 from selflabel.runs.missing import Missing
 from selflabel.runs.run import Paths
 
+MAX_COUNTS = 2 << 20  # bytes of a mask's run lengths; seconds to read
 MAX_NEAR = 20_000  # other pieces of one file that the page gets; those nearest in time, or in the order of the run
 
 
@@ -115,6 +116,8 @@ def mask_place(piece: Piece) -> tuple[list[float] | None, str]:
 def readable_box(mask: Rle) -> tuple[int, int, int, int]:
     """The smallest box around a mask. Raises Missing where it is damaged or empty."""
     try:
+        if len(mask.counts) > MAX_COUNTS:
+            raise ValueError("its run lengths are too many")
         box = mask.box
     except ValueError as error:
         raise Missing(f"its mask is damaged ({error})") from error

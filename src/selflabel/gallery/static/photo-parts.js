@@ -3,7 +3,7 @@
 
 import { clusterColour } from "./colours.js";
 import { button, el } from "./dom.js";
-import { percent } from "./format.js";
+import { formatNumber, percent, plural } from "./format.js";
 import { drawMask } from "./mask-drawing.js";
 import { clusterTitle } from "./store.js";
 
@@ -29,7 +29,7 @@ export class PhotoParts {
     this.frame = el("div", { class: "photo" }, this.stage);
     this.frame.photo = this;
     this.note = el("p", { class: "bad", hidden: true });
-    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.note);
+    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.note, this.omitted);
     for (const type of ["load", "loadedmetadata"]) content.addEventListener(type, () => this.checkSize());
     this.setDrawn(settings.isDrawn);
     this.setCrop(settings.isCrop);
@@ -62,6 +62,7 @@ export class PhotoParts {
     const shown = others.filter((part) => part.box && part.row !== this.item.row && this.isAtTheTimeOf(part));
     shown.sort((a, b) => areaOf(b.box) - areaOf(a.box));
     const isMany = shown.length > MAX_NAMED;
+    if (shown.length > MAX_OTHERS) this.omitted = omittedNote(shown.length);
     return shown.slice(-MAX_OTHERS).map((part) => this.otherBox(part, isMany));
   }
 
@@ -125,6 +126,9 @@ export class PhotoParts {
     this.note.textContent = `The file has ${width} × ${height} pixels now; it had ${size[0]} × ${size[1]} when it was labelled, so the box may be wrong.`;
   }
 }
+
+const omittedNote = (n) =>
+  el("p", { class: "muted", text: `Of ${plural(n, "other item")} of this file the ${formatNumber(MAX_OTHERS)} smallest are drawn.` });
 
 const areaOf = ([x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
 

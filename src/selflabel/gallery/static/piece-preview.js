@@ -61,15 +61,16 @@ function spanElements(item, parts, media, shown, onopen) {
   const plot = hasSound ? plotAround(item, parts, media, whole, onopen) : [];
   // The plot takes the place of the small spectrogram, and a sound's controls come below it.
   const rest = shown.filter((node) => !(isSound && (node === media || node.tagName === "CANVAS")));
-  return [...rest, ...plot, isSound && media, pastTheEnd(media, span), playsOnChoice(media, span), whole.node].filter(Boolean);
+  return [...rest, ...plot, isSound && media, playingNote(media, span), playsOnChoice(media, span), whole.node].filter(Boolean);
 }
 
 // The wave and the spectrogram, and below them the items that lie there.
 function plotAround({ row, piece }, parts, media, whole, onopen) {
   const plot = new SoundPlot(row, piece.span, media),
-    near = el("div", { class: "near-parts" });
+    near = el("div", { class: "near-parts" }),
+    isSound = media.tagName === "AUDIO";
   plot.load().then((times) => {
-    if (!times) return media.tagName === "AUDIO" && media.remove();
+    if (!times) return isSound && media.remove();
     const [from, to, length] = times;
     near.replaceChildren(new Timeline(parts, row, [from, to], { onopen }).node);
     whole.setEnd(length);
@@ -77,12 +78,16 @@ function plotAround({ row, piece }, parts, media, whole, onopen) {
   return [plot.node, near];
 }
 
-// What is said where the file was cut since.
-function pastTheEnd(media, [start]) {
+// What is said where the file was cut since, or cannot be played at all.
+function playingNote(media, [start]) {
   const note = el("p", { class: "bad", hidden: true });
   media.addEventListener("loadedmetadata", () => {
     note.hidden = !(media.duration <= start);
     note.textContent = `The file lasts ${clock(media.duration)} now, so this item lies past its end.`;
+  });
+  media.addEventListener("error", () => {
+    note.hidden = false;
+    note.textContent = "It cannot be played.";
   });
   return note;
 }
