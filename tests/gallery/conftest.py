@@ -56,17 +56,18 @@ def write_run(
     settings=None,
     worked_out=None,
     outliers=None,
+    pieces=None,
 ):
     """A run folder as the labelling writes it."""
     n, k = len(paths), int(labels.max()) + 1
     top = np.stack([labels, (labels + 1) % k], axis=1)
     sure = np.linspace(0.99, 0.6, n) if confidence is None else confidence
     probs = np.stack([sure, 1 - sure], axis=1)
-    labelling = Labelling(paths, labels, top, probs, features, neighbours, [], truth, outliers=outliers)
+    labelling = Labelling(paths, labels, top, probs, features, neighbours, [], truth, outliers=outliers, pieces=pieces)
     run = Run(Path(folder))
     run.folder.mkdir(parents=True)
     record = {"settings": {"source": str(source), "mass": "auto", **(settings or {})}, "worked_out": worked_out or {"image": {}}}
-    write_start(run.folder, record)
+    write_start(run.folder, record, paths=paths, pieces=pieces)
     sign(run.folder, Origin((str(source),), False))
     write_labelling(run.folder, labelling)
     write_report(run.folder, {"method": "sela-nn", "sizes": np.bincount(labels).tolist(), "n_skipped": 0})

@@ -1,10 +1,15 @@
 """Responses with an item's bytes: ranges as browsers ask for them, and types that a browser never executes."""
 
+import io
+import wave
+
+import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from selflabel.gallery.media import media_response, media_type, parse_range
-from selflabel.items import Blob
+from selflabel.gallery.media import media_response, media_type, parse_range, sound_response
+from selflabel.items import Blob, Piece
+from tests.films import tone, write_film
 from tests.gallery.client import served_files
 
 
@@ -97,3 +102,23 @@ def test_a_page_disguised_as_an_image_is_sent_as_an_image(tmp_path):
     with served_files(tmp_path, ["evil.html.jpg"]) as client:
         headers = client.request("/media/0/image")[0].headers
         assert headers["content-type"] == "image/jpeg" and headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_span_of_an_mp3_is_played_from_a_wave_file_of_which_every_part_is_in_its_place(tmp_path):
+    steps = np.concatenate([tone(400 + 200 * i, 1.0) for i in range(6)])
+    file = write_film(tmp_path / "a.mp3", wave=steps, sound="libmp3lame")
+    blob = Blob(str(file), piece=Piece(span_s=(4.0, 5.0)))
+    whole = body_of(sound_response(blob, "a.mp3", None))
+    with wave.open(io.BytesIO(whole)) as sound:
+        rate, samples = sound.getframerate(), np.frombuffer(sound.readframes(sound.getnframes()), np.int16)
+    assert rate == 16_000 and len(samples) == pytest.approx(6 * rate, abs=0.2 * rate)
+    for i in range(6):
+        second = samples[int((i + 0.1) * rate) : int((i + 0.9) * rate)]
+        loudest = np.abs(np.fft.rfft(second)).argmax() * rate / len(second)
+        assert loudest == pytest.approx(400 + 200 * i, abs=10)
+    for first, last in ((0, 9), (40, 51), (100_001, 100_500), (len(whole) - 5, len(whole) - 1)):
+        response = sound_response(blob, "a.mp3", f"bytes={first}-{last}")
+        assert response.status_code == 206 and body_of(response) == whole[first : last + 1]
+        assert response.headers["content-range"] == f"bytes {first}-{last}/{len(whole)}"
+    assert sound_response(blob, "a.mp3", "bytes=99999999-").status_code == 416
+    assert body_of(sound_response(blob, "a.wav", None)) == file.read_bytes()  # which a browser plays

@@ -49,6 +49,7 @@ FIELDS = ["do", "id", "at", "cluster", "clusters", "into", "items", "to", "name"
 KINDS = ['"name"', '"merge"', '"split"', '"move"', '"reject"', '"restore"', '"undo"', '"redo"', '"explode"']
 POSTS = ["/api/edits", "/api/likely", "/api/lasso", "/api/exports"]
 GETS = ["/api/rows/{}", "/api/rows/all?order={}", "/api/rows/search?q={}", "/api/rows/0?labels={}", "/api/items/{}", "/{}"]
+GETS += ["/api/rows/0?by={}", "/api/pieces?rows={}", "/api/items/{}/file", "/api/items/{}/sound", "/media/{}/mask"]
 GETS += ["/api/thumbs/x?rows={}", "/media/{}/image", "/media/0/{}", "/api/map?left={}", "/api/map?left=0&right={}", "/static/{}"]
 TYPES = ["application/json", "application/json; charset=latin-1", "text/plain", "multipart/form-data", "", "application/xml"]
 

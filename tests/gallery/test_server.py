@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.gallery.server import MAX_BUNDLE, Page, array_response
+from selflabel.gallery.responses import MAX_ROWS, array_response
+from selflabel.gallery.server import Page
 from tests.gallery.client import Client, served_files
 from tests.gallery.conftest import nearest, served_page, write_run
 
@@ -65,7 +66,7 @@ def test_a_bundle_holds_lengths_and_then_pictures_and_is_cached_only_for_its_own
     assert len(pictures[1]) == lengths[1] and all(Image.open(io.BytesIO(p)).size == (40, 40) for p in pictures)
     assert "immutable" in response.headers["cache-control"]
     assert client.request("/api/thumbs/other?rows=3,7")[0].headers["cache-control"] == "no-store"
-    too_many = ",".join(["0"] * (MAX_BUNDLE + 1))
+    too_many = ",".join(["0"] * (MAX_ROWS + 1))
     assert client.status(f"/api/thumbs/{stamp}?rows={too_many}") == 422
 
 

@@ -12,6 +12,8 @@ from typing import BinaryIO
 from starlette.responses import Response, StreamingResponse
 
 from selflabel.base.files import open_regular
+from selflabel.decode.image import Undecodable
+from selflabel.gallery.wave_file import SOUGHT_EXACTLY, WaveFile
 from selflabel.items import Blob
 from selflabel.runs.missing import Missing
 
@@ -68,17 +70,47 @@ def media_response(blob: Blob, name: str, range_header: str | None) -> Response:
         file, offset, size = open_bytes(blob)
     except OSError as error:
         raise Missing(f"it cannot be read ({error.strerror or error})") from error
-    headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
     byte_range = parse_range(range_header, size)
     if byte_range is None:
         file.close()
-        return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        return no_such_range(size)
     first, last = byte_range
-    headers["content-length"] = str(last - first + 1)
+    return ranged(read_bytes(file, offset + first, last - first + 1), byte_range, size, range_header, media_type(name))
+
+
+def sound_response(blob: Blob, name: str, range_header: str | None) -> Response:
+    """Send a sound of which an item is a span: its bytes, or a WAV file where a browser could not play these from there on.
+
+    Args: as in `media_response`.
+
+    Raises:
+        Missing: the file cannot be opened, or has no sound.
+    """
+    if media_type(name) in SOUGHT_EXACTLY:
+        return media_response(blob, name, range_header)
+    try:
+        wave = WaveFile.of(blob)
+    except OSError as error:
+        raise Missing(f"it cannot be read ({error.strerror or error})") from error
+    except Undecodable as error:
+        raise Missing(str(error)) from error
+    byte_range = parse_range(range_header, wave.n_bytes)
+    if byte_range is None:
+        return no_such_range(wave.n_bytes)
+    return ranged(wave.read(*byte_range), byte_range, wave.n_bytes, range_header, "audio/wav")
+
+
+def no_such_range(size: int) -> Response:
+    return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+
+
+def ranged(body: Iterator[bytes], byte_range: tuple[int, int], size: int, range_header: str | None, kind: str) -> Response:
+    """The bytes from first to last of `size`."""
+    first, last = byte_range
+    headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600", "content-length": str(last - first + 1)}
     if range_header:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
-    body = read_bytes(file, offset + first, last - first + 1)
-    return StreamingResponse(body, 206 if range_header else 200, headers, media_type(name))
+    return StreamingResponse(body, 206 if range_header else 200, headers, kind)
 
 
 def open_bytes(blob: Blob) -> tuple[BinaryIO, int, int]:

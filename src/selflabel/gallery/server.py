@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,10 +14,9 @@ from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
-from PIL.Image import Image
 
 from selflabel.base.errors import UserError
-from selflabel.gallery.bodies import BadRequest, body_limit, field, polygon, read_json, row_list
+from selflabel.gallery.bodies import body_limit, field, polygon, read_json, row_list
 from selflabel.gallery.details import item_details
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.export_job import ExportJob
@@ -27,11 +24,22 @@ from selflabel.gallery.failures import LogFailures, add_failure_handlers
 from selflabel.gallery.guard import Guard
 from selflabel.gallery.listing import Order, list_rows
 from selflabel.gallery.map_layout import MapLayout, cluster_places, encode_window, rows_in_polygon
-from selflabel.gallery.media import media_response
+from selflabel.gallery.media import media_response, sound_response
+from selflabel.gallery.parts import piece_details
+from selflabel.gallery.piece_routes import add_piece_routes
+from selflabel.gallery.responses import (
+    ROW_LIST,
+    array_response,
+    bytes_response,
+    checked_row,
+    checked_rows,
+    json_response,
+    png_response,
+)
 from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
 from selflabel.gallery.summary import describe_edit, overview
 from selflabel.runs.missing import Missing
-from selflabel.runs.pictures import array_picture, feature_picture
+from selflabel.runs.pieces import read_pieces
 from selflabel.runs.report_text import (
     estimate_of,
     estimate_text,
@@ -46,9 +54,7 @@ from selflabel.runs.sources import Source
 from selflabel.runs.thumbs import Thumbs
 
 HERE = Path(__file__).parent
-MAX_BUNDLE = 256  # thumbnails in one response
 MAX_LASSO_POINTS = 10_000
-ARRAY_PX = 512  # an item of an array is enlarged to about this for its details
 Edge = Annotated[float, Query(ge=-1e6, le=1e6, allow_inf_nan=False)]  # of a window of the map
 NOT_MODULES = ("main", "theme", "thumbs-worker")  # scripts that are loaded in another way than by an import
 
@@ -68,6 +74,7 @@ class Page:
 
     def __init__(self, run: Run, truth: Path | None = None, moved_to: str | None = None, follow: bool = False):
         self.run, self.editable = run, EditableRun(run, truth)
+        self.pieces = read_pieces(run.folder, len(self.editable))
         self.source: Source
         self.source, self.source_error = run.source(moved_to, follow, self.editable.paths)
         self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.editable))
@@ -77,6 +84,19 @@ class Page:
         self.lock = threading.Lock()
         self.latest_suggestions: dict[str, Any] = {"version": -1}
         self.modes_cache: dict[bytes, Modes] = {}
+
+    @property
+    def kinds_of_pieces(self) -> dict[str, bool] | None:
+        """Whether items are spans and boxes, and whether they have scores; None for whole files."""
+        pieces = self.pieces
+        if pieces is None:
+            return None
+        return {"spans": pieces.has_spans, "boxes": pieces.has_boxes, "scores": pieces.scores is not None}
+
+    def scores(self, by: str) -> np.ndarray:
+        """(N,) what items can be filtered by: "score", that of the objects which a method found, else their confidence."""
+        found = self.pieces.scores if self.pieces is not None and by == "score" else None
+        return self.editable.confidence if found is None else found
 
     def suggestions(self) -> dict[str, Any]:
         """Suggested edits, recomputed only after an edit."""
@@ -113,6 +133,7 @@ def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
     add_shell_routes(app, page)
     add_cluster_routes(app, page)
     add_item_routes(app, page)
+    add_piece_routes(app, page.editable, page.pieces, page.source)  # first: their addresses would fit a route of media, too
     add_media_routes(app, page)
     add_map_routes(app, page)
     add_export_routes(app, page)
@@ -140,6 +161,7 @@ def add_shell_routes(app: FastAPI, page: Page) -> None:
             "skipped": report.get("n_skipped", 0),
             "truth": page.editable.truth is not None,
             "modalities": list(page.run.modalities),
+            "pieces": page.kinds_of_pieces,
             **found(report),
         }
         return json_response(values)
@@ -190,18 +212,27 @@ def add_item_routes(app: FastAPI, page: Page) -> None:
     body = Depends(json_of(page))
 
     @app.get("/api/rows/{view}")
-    def rows(view: str, order: Order = "typical", q: str = "", labels: bool = False) -> Response:
+    def rows(
+        view: str, order: Order = "typical", q: str = "", labels: bool = False, by: Literal["", "score", "confidence"] = ""
+    ) -> Response:
         now = page.editable.state
         listed = list_rows(page.editable, now, view, order, q).astype("<i4")
-        if not labels:
-            return bytes_response(listed.tobytes())
-        response = bytes_response(listed.tobytes() + now.shown_labels(listed).astype("<i4").tobytes())
-        response.headers["x-selflabel-labels"] = "1"  # as many numbers again: each row's label
+        numbers, headers = [listed], {}
+        if labels:
+            numbers.append(now.shown_labels(listed).astype("<i4"))
+            headers["x-selflabel-labels"] = "1"  # as many numbers again: each row's label
+        if by:
+            numbers.append(page.scores(by)[listed].astype("<f4"))
+            headers["x-selflabel-scores"] = "1"  # and again, as floats: each row's score, NaN for none
+        response = bytes_response(b"".join(column.tobytes() for column in numbers))
+        response.headers.update(headers)
         return response
 
     @app.get("/api/items/{row}")
     def item(row: int) -> Response:
-        return json_response(item_details(page.editable, page.editable.state, page.source, check_row(page, row)))
+        row = checked_row(row, len(page.editable))
+        details = item_details(page.editable, page.editable.state, page.source, row)
+        return json_response(details | {"piece": piece_details(page.pieces, row)})
 
     @app.post("/api/likely")
     def likely(values: Any = body) -> dict[str, Any]:
@@ -211,17 +242,14 @@ def add_item_routes(app: FastAPI, page: Page) -> None:
 
 def add_media_routes(app: FastAPI, page: Page) -> None:
     @app.get("/api/thumbs/{stamp}")
-    def thumbs(stamp: str, rows: Annotated[str, Query(pattern=r"^[0-9]{1,12}(,[0-9]{1,12})*$")]) -> Response:
-        requested_rows = [check_row(page, int(r)) for r in rows.split(",")]
-        if len(requested_rows) > MAX_BUNDLE:
-            raise BadRequest(422, f"at most {MAX_BUNDLE} pictures at a time")
-        data, is_complete = page.thumbs.bundle(requested_rows)
+    def thumbs(stamp: str, rows: Annotated[str, Query(pattern=ROW_LIST)]) -> Response:
+        data, is_complete = page.thumbs.bundle(checked_rows(rows, len(page.editable), "pictures"))
         is_cacheable = is_complete and stamp == page.stamp
         return bytes_response(data, "private, max-age=86400, immutable" if is_cacheable else "no-store")
 
     @app.get("/media/{row}/{modality}")
     def media(request: Request, row: int, modality: Literal["image", "video", "audio", "array"]) -> Response:
-        row = check_row(page, row)
+        row = checked_row(row, len(page.editable))
         if modality == "array":
             return array_response(page.source.values(row))
         scaled = page.source.scaled_picture(row) if modality == "image" and isinstance(page.source, ShownSource) else None
@@ -231,7 +259,9 @@ def add_media_routes(app: FastAPI, page: Page) -> None:
         if blob is None:
             raise Missing(f"it has no {modality}")
         name = blob.file if blob.is_whole_file else page.editable.paths[row]
-        return media_response(blob, name, request.headers.get("range"))
+        is_span_of_sound = modality == "audio" and blob.piece is not None and blob.piece.span_s is not None
+        respond = sound_response if is_span_of_sound else media_response
+        return respond(blob, name, request.headers.get("range"))
 
 
 def add_map_routes(app: FastAPI, page: Page) -> None:
@@ -275,12 +305,6 @@ def add_export_routes(app: FastAPI, page: Page) -> None:
 # ---------------------------------------------------------------------------------------------------- shared by the routes
 
 
-def check_row(page: Page, row: int) -> int:
-    if not 0 <= row < len(page.editable):
-        raise BadRequest(404, f"there is no item {str(row)[:20]}")
-    return row
-
-
 def json_of(page: Page) -> Callable[[Request], Awaitable[Any]]:
     """What a route depends on to get the JSON of its request."""
     limit = body_limit(len(page.editable))
@@ -289,26 +313,3 @@ def json_of(page: Page) -> Callable[[Request], Awaitable[Any]]:
         return await read_json(request, limit)
 
     return values
-
-
-def json_response(values: dict[str, Any], status: int = 200) -> Response:
-    """JSON of plain values; FastAPI's own encoder inspects every value, which takes longest where there are many clusters."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode(errors="replace"), status, media_type="application/json")  # a folder's name may be no Unicode
-
-
-def bytes_response(data: bytes, cache_control: str = "no-store") -> Response:
-    return Response(data, media_type="application/octet-stream", headers={"cache-control": cache_control})
-
-
-def array_response(values: np.ndarray) -> Response:
-    """A PNG of an array's pixels or features, enlarged by a whole factor."""
-    picture = feature_picture(values) if values.ndim == 1 else array_picture(values)
-    factor = max(1, ARRAY_PX // max(picture.size))
-    return png_response(picture.resize((picture.width * factor, picture.height * factor), 0))
-
-
-def png_response(picture: Image) -> Response:
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    return Response(data.getvalue(), media_type="image/png", headers={"cache-control": "private, max-age=600"})

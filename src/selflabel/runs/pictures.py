@@ -23,6 +23,7 @@ LOSSLESS_PX = 64  # a picture of at most this side is kept without loss
 SHEET_PX = 96  # side of an image on the contact sheet, before it is shrunk
 SPECTROGRAM_S = 4  # of a sound's middle are drawn
 WINDOW, HOP, BANDS, RANGE_DB = 512, 160, 64, 60.0  # of the spectrogram: samples, samples, rows, decibels from dark to light
+SILENT = 1e-10  # of a band's power
 COLOURS = np.array([[13, 8, 35], [74, 20, 108], [168, 50, 110], [237, 105, 60], [251, 200, 90], [252, 253, 220]], float)
 
 
@@ -164,13 +165,23 @@ def spectrogram(blob: Blob, rate: int = RATE) -> Image.Image:
     window, hop = WINDOW * rate // RATE, HOP * rate // RATE
     wave, length = decode_sound(media_input(blob), SPECTROGRAM_S * rate, rate, span_of(blob))
     x = wave[: max(length, window)].astype(np.float32) / FULL_SCALE
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, window // 2), window)[::hop]
+    light = light_of(bands_of(x, np.arange(0, len(x) + 1, hop), rate)) * (length > 0)
+    return colour_map(light.T[::-1]).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR)
+
+
+def bands_of(wave: np.ndarray, middles: np.ndarray, rate: int) -> np.ndarray:
+    """(n, bands) power around these samples (n,) of a wave (S,), in bands that are narrow for low and wide for high pitches."""
+    window = WINDOW * rate // RATE
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, window // 2), window)[middles]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)))
     edges = np.unique(np.geomspace(2, power.shape[1], BANDS + 1).astype(int))
-    bands = np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
-    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
-    light = np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1) * (length > 0)
-    return colour_map(light.T[::-1]).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR)
+    return np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges)
+
+
+def light_of(power: np.ndarray) -> np.ndarray:
+    """Power (n, bands) as values in [0, 1], by decibels below the loudest point; 0 where all is silent."""
+    decibels = 10 * np.log10(np.maximum(power, SILENT))
+    return np.clip((decibels - decibels.max()) / RANGE_DB + 1, 0, 1) * (power.max(initial=0) > SILENT)
 
 
 def colour_map(light_HW: np.ndarray) -> Image.Image:

@@ -52,10 +52,14 @@ class ShownSource:
 
     def scaled_picture(self, row: int) -> Image.Image | None:
         """The item's picture in the run's scale; None where the file can be shown as it is. Raises Missing."""
+        return None if self.scale is None or "image" not in self.blobs(row) else self.picture(row)
+
+    def picture(self, row: int, draft_px: int | None = None) -> Image.Image:
+        """The item's whole picture, upright, in the run's scale. draft_px: see `open_image`. Raises Missing."""
         blob = self.blobs(row).get("image")
-        if self.scale is None or blob is None:
-            return None
+        if blob is None:
+            raise Missing("it has no image")
         try:
-            return open_image(blob.read(), scale=self.scale)
+            return open_image(blob.read(), draft_px, self.scale)
         except (Undecodable, OSError) as error:
             raise Missing(str(error)) from error

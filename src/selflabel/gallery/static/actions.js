@@ -110,6 +110,8 @@ export async function moveSelected() {
 const newCluster = (name) => ({ to: null, ...(name ? { name } : {}) });
 
 export const rejectSelected = () => sendSelected({ do: "reject" });
+// Of the items of a list, without selecting them.
+export const rejectItems = (items) => sendEdit({ do: "reject", items });
 export const restoreSelected = () => sendSelected({ do: "restore" });
 
 // --------------------------------------------------------------------------------------------------------------- export

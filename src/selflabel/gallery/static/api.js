@@ -50,13 +50,17 @@ export const getJson = async (path) => (await request(path)).json();
 export const postJson = async (path, values) => (await request(path, jsonRequest(values))).json();
 export const postForRows = async (path, values) => toRows(await request(path, jsonRequest(values)));
 
-// The rows of a list, and where it mixes clusters each item's label too: { rows, labels or null }.
+// The rows of a list, and where they were asked for each item's label and score, NaN for none: { rows, labels or null, scores or null }.
 export async function getRows(path) {
-  const response = await request(path);
-  const numbers = await toRows(response);
-  if (!response.headers.has("x-selflabel-labels")) return { rows: numbers, labels: null };
-  const n = numbers.length / 2;
-  return { rows: numbers.subarray(0, n), labels: numbers.subarray(n) };
+  const response = await request(path),
+    data = await response.arrayBuffer();
+  const [hasLabels, hasScores] = ["x-selflabel-labels", "x-selflabel-scores"].map((name) => response.headers.has(name));
+  const n = data.byteLength / 4 / (1 + hasLabels + hasScores);
+  return {
+    rows: new Int32Array(data, 0, n),
+    labels: hasLabels ? new Int32Array(data, 4 * n, n) : null,
+    scores: hasScores ? new Float32Array(data, 4 * n * (1 + hasLabels), n) : null,
+  };
 }
 
 // The version of the edit log. Fails where the server does not answer soon, or shows another run than this tab.

@@ -3,18 +3,23 @@
 import { themeColour } from "./colours.js";
 
 const LABEL_HEIGHT = 18,
-  LABEL_PADDING = 5;
+  LABEL_PADDING = 5,
+  LOCATOR_SHARE = 0.36, // of the side of a tile, which a photo's plan takes at most
+  LOCATOR_RIM = 6;
 const fittedTexts = new Map(); // width and text -> as much of it as fits; measuring is slow
 
-// The name of a tile's cluster along its foot, with a line in the cluster's colour.
-export function drawTileLabel(g, text, colour, x, y, side) {
-  const top = y + side - LABEL_HEIGHT;
+// A text along the foot of a tile, or so many lines above it: the name of its cluster, with a line in the cluster's colour; or, with
+// the colour null, anything else.
+export function drawTileLabel(g, text, colour, x, y, side, linesAbove = 0) {
+  const top = y + side - LABEL_HEIGHT * (1 + linesAbove);
   g.globalAlpha = 0.9;
   g.fillStyle = themeColour("surface");
   g.fillRect(x, top, side, LABEL_HEIGHT);
   g.globalAlpha = 1;
-  g.fillStyle = colour;
-  g.fillRect(x, top, side, 2);
+  if (colour) {
+    g.fillStyle = colour;
+    g.fillRect(x, top, side, 2);
+  }
   g.fillStyle = themeColour("ink");
   g.font = "12px system-ui, sans-serif";
   g.textAlign = "left";
@@ -34,6 +39,22 @@ function shortened(g, text, width) {
   const letters = [...text];
   while (letters.length > 1 && g.measureText(`${letters.join("")}…`).width > width) letters.pop();
   return `${letters.join("")}…`;
+}
+
+// Where a box lies in its photo, as a small plan in a corner of the tile.
+export function drawLocator(g, { box: [x0, y0, x1, y1], size: [across, down] }, x, y, side) {
+  const scale = (LOCATOR_SHARE * side) / Math.max(across, down),
+    [width, height] = [across * scale, down * scale],
+    [left, top] = [x + side - width - LOCATOR_RIM, y + LOCATOR_RIM];
+  g.globalAlpha = 0.85;
+  g.fillStyle = themeColour("surface");
+  g.fillRect(left, top, width, height);
+  g.globalAlpha = 1;
+  g.strokeStyle = themeColour("ink");
+  g.lineWidth = 1;
+  g.strokeRect(left, top, width, height);
+  g.fillStyle = themeColour("accent");
+  g.fillRect(left + x0 * width, top + y0 * height, Math.max(2, (x1 - x0) * width), Math.max(2, (y1 - y0) * height));
 }
 
 // A frame inside the tile, with a tick.

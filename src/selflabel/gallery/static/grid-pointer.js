@@ -16,7 +16,10 @@ export class GridPointer {
     box.addEventListener("pointermove", (event) => this.onMove(event));
     box.addEventListener("pointerup", (event) => this.onUp(event));
     box.addEventListener("pointercancel", () => this.onCancel());
-    box.addEventListener("pointerleave", () => this.stopPlaying());
+    box.addEventListener("pointerleave", () => {
+      this.grid.hover(-1);
+      this.stopPlaying();
+    });
   }
 
   windowPoint(event) {
@@ -41,6 +44,7 @@ export class GridPointer {
   // With a finger, moving scrolls; it neither draws a rectangle nor plays.
   onMove(event) {
     if (event.pointerType === "touch") return;
+    this.grid.hover(this.indexAt(event));
     if (!this.press) return this.playAtRest(event);
     const { x, y } = this.gridPoint(event);
     if (!this.rectangle && Math.hypot(x - this.press.x, y - this.press.y) < DRAG_PX) return;

@@ -3,10 +3,11 @@
 
 import { clusterColour } from "./colours.js";
 import { el, scaledContext } from "./dom.js";
-import { formatNumber } from "./format.js";
-import { drawFocusRing, drawRectangle, drawSelectionMark, drawTileLabel } from "./grid-drawing.js";
+import { formatNumber, shortSpan } from "./format.js";
+import { drawFocusRing, drawLocator, drawRectangle, drawSelectionMark, drawTileLabel } from "./grid-drawing.js";
 import { GridLayout } from "./grid-layout.js";
 import { GridPointer } from "./grid-pointer.js";
+import { pieceOf, pieceTitle, requestPieces } from "./pieces.js";
 import { selection } from "./selection.js";
 import { clusterTitle } from "./store.js";
 import { TilePlayer } from "./tile-player.js";
@@ -19,6 +20,7 @@ export class ItemGrid {
   rows = new Int32Array(0);
   focus = 0; // index of the item that the keyboard is at
   anchor = 0; // index from which Shift extends the selection
+  hovered = -1; // index of the tile under the pointer
 
   // modality: what the items are shown as. side: the least of a tile, in pixels. onfocus(row): the keyboard is at another item.
   constructor(host, { modality = "image", side = 96, label = "Items", onfocus = () => {} } = {}) {
@@ -116,15 +118,37 @@ export class ItemGrid {
     for (let i = first; i < last; i++) this.drawItem(g, i);
     const { rectangle } = this.pointer;
     if (rectangle) drawRectangle(g, { ...rectangle, y0: rectangle.y0 - layout.top, y1: rectangle.y1 - layout.top });
-    requestPictures(this, [...this.rows.subarray(first, last + LINES_AHEAD * layout.columns)], this.redraw);
+    const near = [...this.rows.subarray(first, last + LINES_AHEAD * layout.columns)];
+    requestPictures(this, near, this.redraw);
+    requestPieces(near, () => this.onPieces());
   }
 
   drawItem(g, index) {
     const { x, y, side } = this.layout.place(index);
     drawTile(g, this.rows[index], x, y, side);
     if (this.labels) drawTileLabel(g, clusterTitle(this.labels[index]), clusterColour(this.labels[index]), x, y, side);
+    this.drawPlace(g, index, { x, y, side });
     if (selection.has(this.rows[index])) drawSelectionMark(g, x, y, side);
     if (index === this.focus && this.box.matches(":focus-visible")) drawFocusRing(g, x, y, side);
+  }
+
+  // Of a piece of a file: its time along the foot of the tile; and where it lies in its photo, for the tiles that are looked at.
+  drawPlace(g, index, { x, y, side }) {
+    const piece = pieceOf(this.rows[index]);
+    if (piece?.span) drawTileLabel(g, shortSpan(piece.span), null, x, y, side, this.labels ? 1 : 0);
+    const isLookedAt = index === this.hovered || index === this.focus || selection.has(this.rows[index]);
+    if (piece?.box && isLookedAt) drawLocator(g, piece, x, y, side);
+  }
+
+  onPieces() {
+    this.redraw();
+    this.describeFocus();
+  }
+
+  hover(index) {
+    if (index === this.hovered) return;
+    this.hovered = index;
+    if (pieceOf(this.rows[index])?.box || this.hovered < 0) this.redraw();
   }
 
   // -------------------------------------------------------------------------------------------------- focus, selection
@@ -202,12 +226,25 @@ export class ItemGrid {
 
   // Tells screen readers, and whoever shows the item's details.
   announceFocus() {
+    this.describeFocus();
+    this.onfocus(this.rows[this.focus]);
+  }
+
+  describeFocus() {
     const row = this.rows[this.focus],
-      count = formatNumber(this.rows.length);
+      count = formatNumber(this.rows.length),
+      piece = pieceTitle(pieceOf(row));
     const cluster = this.labels && row !== undefined ? `, in ${clusterTitle(this.labels[this.focus])}` : "";
-    this.option.textContent = row === undefined ? "no items" : `item ${row}, ${formatNumber(this.focus + 1)} of ${count}${cluster}`;
+    const text = `item ${row}, ${formatNumber(this.focus + 1)} of ${count}${cluster}${piece && `, ${piece}`}`;
+    this.option.textContent = row === undefined ? "no items" : text;
     this.option.setAttribute("aria-selected", String(selection.has(row)));
-    this.onfocus(row);
+  }
+
+  // Goes to a row, if it is listed here; whether it is.
+  goToRow(row) {
+    const index = this.rows.indexOf(row);
+    if (index >= 0) this.goTo(index, false);
+    return index >= 0;
   }
 
   // ---------------------------------------------------------------------------------------------------------- playing

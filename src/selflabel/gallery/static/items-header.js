@@ -2,8 +2,9 @@
 
 import { clusterColour } from "./colours.js";
 import { button, el } from "./dom.js";
-import { percent, plural } from "./format.js";
+import { percent } from "./format.js";
 import { nameField } from "./name-field.js";
+import { ScoreFilter, countText } from "./score-filter.js";
 import { store } from "./store.js";
 
 export const MIN_SIDE = 48,
@@ -16,23 +17,28 @@ const ORDERS = [
 export class ItemsHeader {
   node = el("div", { class: "itemhead" });
 
-  // cluster: its id, or null. actions: onorder(order), onside(side), onsplit, onmerge, and ondone: the name has been typed.
-  constructor(cluster, actions) {
+  // cluster: its id, or null. pieces: of the run, see `kindsOfPieces`. actions: onorder(order), onside(side), onsplit, onmerge, those of
+  // the score filter, and ondone: the name has been typed.
+  constructor(cluster, pieces, actions) {
     Object.assign(this, { cluster, ...actions });
+    this.filter = cluster !== null && pieces ? new ScoreFilter({ hasScores: pieces.scores, ...actions }) : null;
   }
 
-  // state: { heading, count, order (null for a list without), side }.
+  // state: { heading, count: [shown, all], order (null for a list without), side }.
   draw({ heading, count, order, side }) {
     const record = store.clustersById.get(this.cluster);
-    this.count = el("span", { class: "muted", text: plural(count, "item") });
+    this.count = el("span", { class: "muted", role: "status", text: countText(...count) });
     const back = el("a", { class: "back", href: "#/", title: "Back to the clusters (Esc)", text: "← Clusters" });
     const title = record ? this.clusterTitle(record) : [el("h1", { text: heading }), this.count];
     const tools = [order && this.orderSwitch(order), this.sideSlider(side), ...(record?.size ? this.clusterButtons() : [])];
-    this.node.replaceChildren(back, ...title, el("div", { class: "tools" }, tools));
+    const isFiltering = this.filter?.node.contains(document.activeElement) && document.activeElement;
+    const filter = record?.size && this.filter ? [this.filter.node] : [];
+    this.node.replaceChildren(back, ...title, ...filter, el("div", { class: "tools" }, tools));
+    if (isFiltering) isFiltering.focus();
   }
 
-  setCount(count) {
-    this.count.textContent = plural(count, "item");
+  setCount(shown, all) {
+    this.count.textContent = countText(shown, all);
   }
 
   setSide(side) {

@@ -1,12 +1,14 @@
 // The second view: the items of a cluster, of a search, the rejected ones, those that fit no cluster, or all without a decision, with the least sure first.
 
-import { mergeIntoOther, moveSelected, rejectSelected, restoreSelected, splitCluster, undo } from "./actions.js";
+import { mergeIntoOther, moveSelected, rejectItems, rejectSelected, restoreSelected, splitCluster, undo } from "./actions.js";
 import { getRows } from "./api.js";
 import { Details } from "./details.js";
 import { el } from "./dom.js";
 import { ItemGrid } from "./grid.js";
 import { ItemsHeader, MAX_SIDE, MIN_SIDE } from "./items-header.js";
 import { key, setViewKeys } from "./keys.js";
+import { switchCrop, switchDrawn } from "./photo-parts.js";
+import { kindsOfPieces } from "./pieces.js";
 import { NARROW_PX, drawSelectionBar } from "./selection-bar.js";
 import { selection } from "./selection.js";
 import { OUTLIERS, clusterTitle, inUse, mainModality, onChange, store } from "./store.js";
@@ -16,9 +18,11 @@ const settings = { side: innerWidth < 700 ? 78 : 96, clusterOrder: "typical" }; 
 const LIST_ORDERS = { all: "unsure", rejected: "row", outliers: "row", search: "row" };
 const SIDE_STEP = 16;
 
-// list: a cluster's number as text, "all", "rejected", "outliers" or "search"; query: what is searched for. Returns a function that closes it.
-export function showItems(main, list, query = "") {
+// list: a cluster's number as text, "all", "rejected", "outliers" or "search"; query: what is searched for; row: the item to go
+// to, as text. Returns a function that closes it.
+export function showItems(main, list, { query = "", row = "" } = {}) {
   const view = new Items(main, list, query);
+  view.load(false).then(() => row && view.grid.goToRow(Number(row)));
   const stop = onChange(() => view.refresh());
   return () => {
     stop();
@@ -27,6 +31,9 @@ export function showItems(main, list, query = "") {
 }
 
 class Items {
+  listed = 0; // items of the list, of which the score filter hides some
+  isSliding = false; // its minimum is being changed
+
   constructor(main, list, query) {
     Object.assign(this, { list, query, order: LIST_ORDERS[list] ?? settings.clusterOrder });
     this.cluster = /^\d+$/.test(list) ? Number(list) : null;
@@ -40,7 +47,8 @@ class Items {
       label: this.heading,
       onfocus: (row) => this.onFocus(row),
     });
-    this.details = new Details(this.node);
+    this.details = new Details(this.node, (row) => this.grid.goToRow(row) || this.details.show(row));
+    this.node.classList.toggle("ofpieces", Boolean(kindsOfPieces()));
     this.bar = document.getElementById("bar");
     this.drawBar = this.drawBar.bind(this);
     selection.listeners.add(this.drawBar);
@@ -48,16 +56,18 @@ class Items {
     this.drawHeader();
     this.setKeys();
     this.grid.box.focus({ preventScroll: true });
-    this.load(false);
   }
 
   makeHeader() {
-    return new ItemsHeader(this.cluster, {
+    return new ItemsHeader(this.cluster, kindsOfPieces(), {
       onorder: (order) => this.setOrder(order),
       onside: (side) => this.setSide(side),
       onsplit: () => this.split(),
       onmerge: () => this.merge(),
       ondone: () => this.grid.box.focus(),
+      onchange: () => this.onMinimum(),
+      onload: () => this.load(true),
+      onreject: (rows) => rejectItems(rows),
     });
   }
 
@@ -84,16 +94,45 @@ class Items {
 
   async load(keepPlace) {
     const isMixed = this.cluster === null && !this.isOfNone; // of several clusters, which the tiles then name
-    const query = new URLSearchParams({ order: this.order, ...(this.query && { q: this.query }), ...(isMixed && { labels: "true" }) });
+    const { filter } = this.header;
+    const query = new URLSearchParams({
+      order: this.order,
+      ...(this.query && { q: this.query }),
+      ...(isMixed && { labels: "true" }),
+      ...(filter && { by: filter.by }),
+    });
     try {
-      const { rows, labels } = await getRows(`/api/rows/${this.list}?${query}`);
-      this.grid.setRows(rows, keepPlace, labels);
-      this.header.setCount(rows.length);
+      const { rows, labels, scores } = await getRows(`/api/rows/${this.list}?${query}`);
+      Object.assign(this, { rows, scores });
+      this.showFiltered(keepPlace, labels);
       this.showEmpty(rows.length === 0);
     } catch (error) {
       showToast(error.message, null, true);
       location.hash = "#/";
     }
+  }
+
+  // The item that stays in focus is not loaded again while the slider moves.
+  onMinimum() {
+    this.isSliding = true;
+    this.showFiltered(true, null);
+    this.isSliding = false;
+  }
+
+  // Those of the list that the score filter leaves, where there is one. Hidden items are selected no more.
+  showFiltered(keepPlace, labels) {
+    const { filter } = this.header,
+      shown = filter ? filter.filter(this.rows, this.scores) : this.rows;
+    this.listed = this.rows.length;
+    this.grid.setRows(shown, keepPlace, labels);
+    this.header.setCount(shown.length, this.listed);
+    if (filter) this.selectShownOnly();
+  }
+
+  selectShownOnly() {
+    if (!selection.size) return;
+    const shownRows = new Set(this.grid.rows);
+    selection.set([...selection.rows].filter((row) => shownRows.has(row)));
   }
 
   showEmpty(isEmpty) {
@@ -115,14 +154,12 @@ class Items {
     }
     this.drawHeader();
     await this.load(true);
-    if (!selection.size) return;
-    const listedRows = new Set(this.grid.rows);
-    selection.set([...selection.rows].filter((row) => listedRows.has(row)));
+    this.selectShownOnly();
   }
 
   drawHeader() {
     const order = this.list === "search" ? null : this.order;
-    this.header.draw({ heading: this.heading, count: this.grid.rows.length, order, side: settings.side });
+    this.header.draw({ heading: this.heading, count: [this.grid.rows.length, this.listed], order, side: settings.side });
   }
 
   setOrder(order) {
@@ -142,6 +179,7 @@ class Items {
 
   // On a narrow window the details cover the grid, so they are shown only when they are asked for.
   onFocus(row) {
+    if (this.isSliding && row === this.details.row) return;
     if (innerWidth >= NARROW_PX || this.details.node.classList.contains("open")) this.details.show(row);
     else this.details.row = row;
   }
@@ -185,6 +223,8 @@ class Items {
     setViewKeys("Items", [
       ...this.itemKeys(),
       ...(mainModality() === "image" ? [] : [this.playKey()]),
+      ...(kindsOfPieces()?.boxes ? this.boxKeys() : []),
+      ...(this.header.filter ? [key("f", "the least score that is shown", () => this.header.filter.focus())] : []),
       ...(this.cluster === null ? [] : this.clusterKeys()),
     ]);
   }
@@ -220,6 +260,10 @@ class Items {
 
   playKey() {
     return key("p", "play the item with its sound, or stop", () => this.grid.playFocus());
+  }
+
+  boxKeys() {
+    return [key("c", "the whole photo, or the crop", switchCrop), key("b", "show or hide boxes and masks", switchDrawn)];
   }
 
   clusterKeys() {

@@ -22,21 +22,21 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 
 function showView() {
-  const [, view, rest = ""] = location.hash.split("/");
+  const [, view, rest = "", row = ""] = location.hash.split("/");
   closeView();
   document.body.dataset.view = view || "overview";
   retryMissing();
-  closeView = openView(view, rest);
+  closeView = openView(view, rest, row);
   markCurrentView();
 }
 
 // Unknown addresses, and those of clusters that are gone, show the overview.
-function openView(view, rest) {
+function openView(view, rest, row) {
   if (view === "map") return showMap(main);
   if (view === "look") return showItems(main, "all");
   if (view === "rejected" || view === "outliers") return showItems(main, view);
-  if (view === "search") return showItems(main, "search", decodeURIComponent(rest));
-  if (view === "cluster" && store.clustersById.has(Number(rest))) return showItems(main, rest);
+  if (view === "search") return showItems(main, "search", { query: decodeURIComponent(rest) });
+  if (view === "cluster" && store.clustersById.has(Number(rest))) return showItems(main, rest, { row });
   return showOverview(main);
 }
 

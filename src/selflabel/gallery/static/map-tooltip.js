@@ -1,6 +1,8 @@
 // The small picture of the item under the pointer, with its cluster.
 
 import { el, scaledContext } from "./dom.js";
+import { clockSpan } from "./format.js";
+import { loadPiece } from "./pieces.js";
 import { clusterTitle } from "./store.js";
 import { cancelRequests, drawTile, picture, requestPictures } from "./thumbs.js";
 
@@ -30,6 +32,8 @@ export class MapTooltip {
     const [left, top] = [Math.min(x + OFFSET, clientWidth - WIDTH), Math.min(y + OFFSET, clientHeight - HEIGHT)];
     this.node.hidden = false;
     this.text.textContent = clusterTitle(cluster);
+    this.row = row;
+    loadPiece(row).then((piece) => piece?.span && row === this.row && this.text.append(`, ${clockSpan(piece.span)}`));
     this.node.style.transform = `translate(${left}px, ${top}px)`;
     const paint = () => drawTile(scaledContext(this.canvas, SIDE, SIDE), row, 0, 0, SIDE);
     if (picture(row) === undefined) requestPictures(this, [row], paint);

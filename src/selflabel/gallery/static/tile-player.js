@@ -1,6 +1,8 @@
 // Plays one item in its tile of the grid: a video without sound until its button is pressed, a sound once it is pressed.
 
 import { el } from "./dom.js";
+import { kindsOfPieces, loadPiece } from "./pieces.js";
+import { SpanKeeper } from "./span-keeper.js";
 
 const RIM = 4; // of the tile, left bare so that the mark of a selected item shows
 
@@ -20,21 +22,33 @@ export class TilePlayer {
   play(index, row, place, withSound = false) {
     this.stop();
     this.index = index;
-    this.media = this.makeMedia(row, withSound);
+    this.media = this.makeMedia(withSound);
     this.soundButton = el("button", { type: "button", class: "sound", text: "♪", onclick: () => this.toggleSound() });
     this.frame = el("div", { class: "film" }, this.media, this.soundButton);
     const side = `${place.side - 2 * RIM}px`;
     const [left, top] = [place.x + RIM, place.y + RIM + this.host.scrollTop];
     Object.assign(this.frame.style, { left: `${left}px`, top: `${top}px`, width: side, height: side });
     this.host.append(this.frame);
-    if (this.modality === "video" || withSound) this.start();
+    this.begin(row, withSound);
     this.updateButton();
   }
 
-  makeMedia(row, withSound) {
+  // Of an item that is a span of its file, only that is played.
+  async begin(row, withSound) {
+    const { media, modality } = this;
+    const { span } = (kindsOfPieces() && (await loadPiece(row))) || {};
+    if (!media.isConnected) return; // stopped in the meantime
+    if (span) {
+      media.loop = false;
+      new SpanKeeper(media, span, { loops: modality === "video" });
+    }
+    media.src = `/media/${row}/${modality}`;
+    if (modality === "video" || withSound) this.start();
+  }
+
+  makeMedia(withSound) {
     const isVideo = this.modality === "video";
     const media = el(isVideo ? "video" : "audio", {
-      src: `/media/${row}/${this.modality}`,
       loop: isVideo,
       muted: !withSound,
       preload: "auto",
