@@ -137,7 +137,7 @@ def block_columns(container: Any, span_s: Span, columns: int, rate: int) -> tupl
     """Least and greatest value (C,) of the columns of a block of sound in [-1, 1], and their power (C, bands); 0 past its end."""
     n = max(columns, round((span_s[1] - span_s[0]) * rate))
     wave = np.zeros(n, np.float32)
-    read = read_span(container, span_s, rate)[:n]
+    read = read_span(container, span_s, rate)[0][:n]
     wave[: len(read)] = read.astype(np.float32) / FULL_SCALE
     starts = np.arange(columns) * n // columns
     frames = max(1, min(FRAMES, math.ceil(n / columns / (rate / 100))))
