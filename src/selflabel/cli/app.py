@@ -32,6 +32,10 @@ ItemFiles = Annotated[
     str | None,
     typer.Option("--items", help="Where SOURCE is features: the folder or the list of their files, row i of the i-th file."),
 ]
+ImagesFolder = Annotated[
+    str | None,
+    typer.Option("--images", help="Where SOURCE is a COCO file: the folder of its pictures. [default: looked for beside it]"),
+]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Ignore edits: use the labels as the run wrote them.")]

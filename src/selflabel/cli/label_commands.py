@@ -16,6 +16,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ImagesFolder,
     ItemFiles,
     LabelSource,
     Seed,
@@ -63,6 +64,7 @@ def label(
     context: typer.Context,
     source: LabelSource = None,
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     clusters: Annotated[
         int | None,
         typer.Option(
@@ -117,6 +119,7 @@ def compare(
         str, typer.Option(help="Names with commas between; key=value after a name is a setting or an option of that one.")
     ],
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Number of clusters.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
@@ -140,7 +143,7 @@ def compare(
 
     check_clusters(clusters)
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
-    values |= {"items": items, "outliers": outliers, "follow_links": follow_links}
+    values |= {"items": items, "images": images, "outliers": outliers, "follow_links": follow_links}
     settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))

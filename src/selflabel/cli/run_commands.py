@@ -15,6 +15,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ImagesFolder,
     ItemFiles,
     MovedTo,
     Raw,
@@ -36,6 +37,7 @@ def predict(
     run: RunFolder,
     source: Source,
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -51,15 +53,15 @@ def predict(
         from selflabel.base.files import write_text
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
-        from selflabel.runs.run import csv_text
+        from selflabel.runs.writing import skipped_csv
 
         opened = open_run(run)
         places = one_or_several(source)
-        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items)
+        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
-            write_text(skipped_file(out), csv_text(["path", "reason"], predicted.skipped))
+            write_text(skipped_file(out), skipped_csv(predicted.skipped))
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
     if out is not None:

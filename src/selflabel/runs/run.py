@@ -23,7 +23,7 @@ from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, active_edits, apply, read_edits
 from selflabel.items import TRUTH_COLUMNS, Pieces, read_rows
 from selflabel.runs.maps import Maps, read_maps
-from selflabel.runs.opening import OpenedSource, open_source, place_of
+from selflabel.runs.opening import OpenedSource, images_of, open_source, place_of
 from selflabel.runs.pieces import PiecesOfSource, read_pieces
 from selflabel.runs.reading import (
     check_sections,
@@ -257,7 +257,12 @@ class Run:
     @property
     def place(self) -> str | list[str]:
         """The whole source, for `open_items`. Raises UserError where the run may not read it, or it is gone."""
-        return place_of(self.folder, str(self.settings.get("source", "")))
+        return place_of(self.folder, str(self.settings.get("source", "")), bool(self.settings.get("images")))
+
+    @property
+    def images(self) -> str | None:
+        """The folder of the pictures of a COCO file, for `open_items`; None where the user named none."""
+        return images_of(self.folder, self.settings.get("images"))
 
     def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
