@@ -18,7 +18,10 @@ OWN_NAMES = {  # settings that have a parameter of their own, and its name here
     "items": "fit(X, items=...)",
     "clusters": "n_clusters",
     "seed": "random_state",
-    **{name: name for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "images", "options")},
+    **{
+        name: name
+        for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "images", "options")
+    },
 }
 
 

@@ -85,7 +85,8 @@ def skipped_file(out: Path) -> Path:
 def score(
     run: RunFolder,
     truth: Annotated[
-        str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
+        str | None,
+        typer.Option(help="CSV with path and label, perhaps also spans or boxes; or 'folders': the class is the item's folder."),
     ] = None,
     raw: Raw = False,
     degrade: Annotated[
@@ -148,7 +149,7 @@ def probe(
         if finetune is not None:
             from selflabel.jobs.finetune import finetune as finetune_run
 
-            classes, groups = match_truth(opened, truth, raw=True).by_path, groups_of(truth)
+            classes, groups = match_truth(opened, truth, raw=True).by_row, groups_of(opened, truth)
             scores["fine-tuned"] = finetune_run(opened, classes, groups, finetune, seed, device, terminal.callbacks(), source)
     print(jsonlib.dumps(scores) if json else probe_lines(scores))
 
@@ -237,7 +238,7 @@ def print_degraded(folder: Path, truth: str | None, modality: str, source: str |
         from selflabel.jobs.degrade import degrade, write_degraded
         from selflabel.jobs.score import match_truth
 
-        classes = match_truth(run, truth, raw=True).by_path
+        classes = match_truth(run, truth, raw=True).by_row
         rows = degrade(run, modality, classes, device, terminal.callbacks(), source)
         terminal.on_progress("writing")
         _, picture = write_degraded(rows, modality, run.folder)

@@ -121,9 +121,7 @@ def first_blob(items: Items, row: int, modalities: Iterable[str]) -> Blob | None
     return next((blob for m in modalities if m in items.blobs and (blob := items.blobs[m][row]) is not None), None)
 
 
-def fit_pieces(
-    items: Items, limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None, say: Say | None = None
-) -> Items:
+def fit_pieces(items: Items, limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None, say: Say | None = None) -> Items:
     """The items whose pieces lie in their files, with what sticks out cut off; notes say what was done.
 
     Args:

@@ -137,7 +137,9 @@ def images_folder(file: Path, document: Mapping[str, Any], images: str | None) -
     folders = [folder.resolve() for folder in usual_folders(file) if folder.is_dir()]
     counts = [sum(not find_picture(folder, name, False)[1] for name in names) for folder in folders]
     if not any(counts):
-        raise UserError(f"{file}: its pictures are not in its folder, nor in a folder images; name their folder with --images DIR.")
+        raise UserError(
+            f"{file}: its pictures are not in its folder, nor in a folder images; name their folder with --images DIR."
+        )
     return folders[int(np.argmax(counts))]
 
 

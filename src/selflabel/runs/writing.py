@@ -122,7 +122,7 @@ def write_labelling(folder: Path, labelling: Labelling) -> None:
     write_array(folder / "features.npy", labelling.features.astype(np.float16))
     write_array(folder / "neighbours.npy", labelling.neighbours.astype(np.int32))
     if labelling.truth is not None:
-        write_text(folder / "truth.csv", csv_text(["path", "label"], zip(labelling.paths, labelling.truth)))
+        write_text(folder / "truth.csv", csv_text(["path", *piece, "label"], zip(labelling.paths, *texts, labelling.truth)))
 
 
 def skipped_csv(skipped: Sequence[tuple[str, str]]) -> str:
