@@ -1,8 +1,8 @@
 """Items of a COCO file: every annotation is a piece of its picture, a box or a mask; the name of its category is its class.
 
-The format: Lin et al. 2014, "Microsoft COCO", and cocodataset.org, "Data format". Masks are outlines or run lengths, compressed or
-not. A size that the file states of a picture is kept with the piece, so that `decode.fitting` finds whether boxes are those of the
-picture as it is stored or as it is shown upright.
+The format: Lin et al. 2014, "Microsoft COCO", and cocodataset.org, "Data format". Masks are outlines or run lengths, compressed
+or not. A size that the file states of a picture is kept with the piece, so that `decode.fitting` finds whether boxes are those of
+the picture as it is stored or as it is shown upright.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def piece_of(box: tuple[float, float, float, float] | None, segmentation: Any, s
     if mask is not None and not mask.area:
         mask = None
     if box is None and mask is None:
-        raise NoPiece("has neither a box nor a mask with pixels")
+        raise NoPiece("it has neither a box nor a mask with pixels")
     if box is None and mask is not None:
         box = tuple(map(float, mask.box))  # type: ignore[assignment]
     return Piece(None, box, size, mask)

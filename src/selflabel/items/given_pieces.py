@@ -40,7 +40,7 @@ class PieceReader:
         self.names = names.intersection(PIECE_COLUMNS)
         if names >= PARTS_COLUMNS:
             raise UserError(
-                f"{file}: holds the pieces of a run as fractions of its pictures; give the run's labels.csv, which has them in pixels."
+                f"{file}: holds the pieces of a run as fractions of its pictures; give the run's labels.csv, which has pixels."
             )
         for columns in (SPAN_COLUMNS, BOX_COLUMNS):
             lacking = [c for c in columns if c not in names]
@@ -153,8 +153,8 @@ def read_pieces_of_rows(
     """The pieces of all rows of a table.
 
     Returns:
-        (N,) pieces as they are written, None for whole files; the rows that cannot be used, with the reason; and the reader, which
-        knows what a row is called and is False where the table has no columns of pieces.
+        (N,) pieces as they are written, None for whole files; the rows that cannot be used, with the reason; and the reader,
+        which knows what a row is called and is False where the table has no columns of pieces.
     """
     reader = PieceReader(file, header)
     pieces: list[Piece | None] = []

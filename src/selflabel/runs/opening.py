@@ -146,12 +146,21 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
         document = read_coco(Path(place)) if may_be_coco(Path(place)) else None
         if document is not None:
-            root = Path(place).parent if is_of_the_run else images_folder(Path(place), document, None)
-            return FolderSource(root, paths, False, follow)
+            return FolderSource(Path(place).parent if is_of_the_run else beside_coco(place, document), paths, False, follow)
         if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
             return TableSource(place, paths)
         return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
     return TableSource(place, paths)
+
+
+def beside_coco(place: str, document: dict[str, Any]) -> Path:
+    """The folder of the pictures of a COCO file, where it is one of the usual ones. Raises UserError."""
+    try:
+        return images_folder(Path(place), document, None)
+    except UserError:
+        raise UserError(
+            f"{place}: its pictures are neither beside it nor in a folder images; give their folder as --source."
+        ) from None
 
 
 def images_of(folder: Path, name: str | None) -> str | None:

@@ -149,7 +149,8 @@ def box_overlaps(boxes: np.ndarray, has_box: np.ndarray, piece: Piece | None) ->
     if piece is None or piece.box is None:
         overlap = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     else:
-        overlap = box_iou(np.clip(boxes, 0, np.tile(piece.size, 2)), np.array(piece.box))
+        inside = np.clip(boxes, 0, np.tile(piece.size, 2)) if all(piece.size) else boxes
+        overlap = box_iou(inside, np.array(piece.box))
     return np.where(has_box, overlap, NEARLY_NONE)
 
 
