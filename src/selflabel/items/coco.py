@@ -138,7 +138,7 @@ def images_folder(file: Path, document: Mapping[str, Any], images: str | None) -
     counts = [sum(not find_picture(folder, name, False)[1] for name in names) for folder in folders]
     if not any(counts):
         raise UserError(
-            f"{file}: its pictures are not in its folder, nor in a folder images; name their folder with --images DIR."
+            f"{file}: its pictures are neither beside it nor in a folder images; name their folder with --images DIR."
         )
     return folders[int(np.argmax(counts))]
 
@@ -218,7 +218,7 @@ def add_annotation(
     number = key_in(annotation, "image_id")
     picture = pictures.get(number)
     if picture is None:
-        found.skipped.append(Skipped("", "its image_id is that of no picture", row=row_name))
+        found.skipped.append(Skipped(row_name.rpartition(" of ")[2], "its image_id is that of no picture", row=row_name))
         return number
     box = None
     try:
