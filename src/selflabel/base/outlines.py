@@ -84,7 +84,7 @@ def edges_of_union(switches: Sequence[np.ndarray], n: int) -> np.ndarray:
     return places[np.diff(inside.astype(np.int8), prepend=0) != 0]
 
 
-def runs_of(switches: np.ndarray, n: int) -> list[int]:
+def runs_of(switches: np.ndarray, n: int) -> np.ndarray:
     """Lengths of the runs of a mask of n pixels, outside first. Two switches at one place cancel each other."""
     places, counts = np.unique(switches[switches < n], return_counts=True)
-    return np.diff(places[counts % 2 == 1], prepend=0, append=n).tolist()
+    return np.diff(places[counts % 2 == 1], prepend=0, append=n)
