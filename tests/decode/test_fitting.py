@@ -79,6 +79,9 @@ def test_spans_end_with_their_sounds_and_films(tmp_path):
     assert [piece.span_s for piece in items.pieces] == [(0, 1), (1, 2), (2, pytest.approx(3.0, abs=0.01))]
     assert [entry.text for entry in items.skipped] == ["row 4 of t.csv: its span begins at 3.2 s, and the file ends at 3.000 s"]
     assert any(note.startswith("2 spans of") for note in items.notes)
+    Image.new("L", (60, 40)).save(tmp_path / "p.png")
+    items = boxes(tmp_path, "a.wav,0,1", "p.png,0,1", header="path,start_s,end_s")
+    assert items.skipped == [("p.png", "it has a span, and is no sound or film")]
     write_film(tmp_path / "f.mp4", np.zeros((20, 48, 64, 3), np.uint8), fps=10)
     items = boxes(tmp_path, "f.mp4,0,1,1,1,99,9", "f.mp4,5,6,1,1,9,9", header="path,start_s,end_s,x0,y0,x1,y1")
     (piece,) = items.pieces

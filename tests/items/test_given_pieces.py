@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pyarrow as pa
@@ -123,4 +124,5 @@ def test_several_tables_keep_the_names_of_their_rows(folder):
         (folder / name / "boxes.csv").write_text("path,x0,y0,x1,y1\na.png,0,0,2,2\na.png,2,0,2,2\n")
     items = open_items([str(folder / name / "boxes.csv") for name in ("one", "two")])
     assert [entry[0] for entry in items.skipped] == ["one/boxes.csv/a.png", "two/boxes.csv/a.png"]
+    assert pickle.loads(pickle.dumps(items.skipped))[1].row == "row 2 of boxes.csv"
     assert items.row_names == ["row 1 of boxes.csv"] * 2 and items.skipped[1].row == "row 2 of boxes.csv"

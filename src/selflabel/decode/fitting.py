@@ -182,6 +182,8 @@ def fitted_piece(piece: Piece, row: int, files: Files) -> Piece | None:
 def fitted_span(span: Span, file: Blob | None, files: Files) -> Span:
     """The part of a span that lies in a file. Raises OutsideFile."""
     start, end = span
+    if file is None and not files.items.are_features:
+        raise OutsideFile("it has a span, and is no sound or film")
     length = files.seconds.get(file, math.inf) if file is not None else math.inf
     if start >= length:
         raise OutsideFile(f"its span begins at {start:g} s, and the file ends at {length:.3f} s")

@@ -126,16 +126,16 @@ def beside_files(features: Items, place: str | Sequence[str], open_place: Callab
         )
     own = [row_number(path) for path in features.paths]
     skipped = [Skipped(files.paths[row_number(path)], reason) for path, reason in features.skipped]
-    named, reasons = replace(files, source=features.source).take(own, list(skipped)), texts_of(files.missing)
-    has_file = np.any([[blob is not None for blob in column] for column in named.blobs.values()], axis=0)
-    missing = [(path, reasons[path]) for path, found in zip(named.paths, has_file) if path in reasons and not found]
+    named, reasons = replace(files, source=features.source).take(own, list(skipped)), missing_by_row(files)
+    missing = [(files.paths[row], reasons[row]) for row in own if row in reasons]
     items = features_of(named, np.asarray(features.array), missing)
     return replace(items, truth=features.truth or items.truth, space_dims=features.space_dims)
 
 
-def texts_of(missing: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Path to the reason why it has no file, with the row of its list."""
-    return {entry[0]: as_skipped(entry).text for entry in missing}
+def missing_by_row(files: Items) -> dict[int, str]:
+    """Row to the reason why it has no file, with the row of its list."""
+    rows = [row for row in range(len(files)) if all(column[row] is None for column in files.blobs.values())]
+    return {row: as_skipped(entry).text for row, entry in zip(rows, files.missing)}
 
 
 def files_at(place: str | Sequence[str], open_place: Callable[[str], Items], follow_links: bool) -> Items:
@@ -185,7 +185,8 @@ def with_pieces_of_lines(items: Items, file: Path, header: Sequence[str], lines:
     pieces, bad, reader = read_pieces_of_rows(file, header, lines)
     if not any(piece is not None for piece in pieces):
         return items
-    missing = [*items.missing, *(Skipped(items.paths[i], why, pieces[i], reader.row_name(i + 1)) for i, why in bad.items())]
+    reasons = missing_by_row(items) | {i: f"{reader.row_name(i + 1)}: {why}" for i, why in bad.items()}
+    missing = [(items.paths[row], reasons[row]) for row in sorted(reasons)]
     blobs = {m: [None if i in bad else blob for i, blob in enumerate(column)] for m, column in items.blobs.items()}
     usable = Pieces.of([None if i in bad else piece for i, piece in enumerate(pieces)])
     return replace(items, blobs=blobs, missing=missing).with_pieces(usable, [reader.row_name(i + 1) for i in range(len(pieces))])
