@@ -111,3 +111,10 @@ def test_whole_files_that_are_named_twice_have_the_classes_of_their_rows(tmp_pat
     assert Run.open(run.folder).classes == ["x", "y", "y"] and score_run(run, None)["accuracy"] == 1
     names, codes = read_truth_classes(run, run.paths, None)
     assert [names[code] for code in codes] == ["x", "y", "y"]
+    (tmp_path / "t.jsonl").write_text('{"path": "a.jpg", "label": "x"}\n{"path": "a.jpg", "label": "z"}\n{"path": "b.jpg"}')
+    names, codes = read_truth_classes(run, run.paths, tmp_path / "t.jsonl")
+    assert [code >= 0 and names[code] for code in codes] == ["x", "z", False]
+    (tmp_path / "t.csv").write_text("path,label\na.jpg,x\na.jpg,z\n")  # not the rows of the run: the last counts
+    names, codes = read_truth_classes(run, run.paths, tmp_path / "t.csv")
+    assert [code >= 0 and names[code] for code in codes] == ["z", "z", False]
+    assert match_truth(run, str(tmp_path / "t.csv")).classes == ["z", "z"]

@@ -8,6 +8,7 @@ the picture as it is stored or as it is shown upright.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +131,7 @@ def from_coco(file: Path, document: Mapping[str, Any], images: str | None = None
 def images_folder(file: Path, document: Mapping[str, Any], images: str | None) -> Path:
     """The folder of the pictures, resolved. Raises UserError."""
     if images is not None:
-        if not Path(images).is_dir():
+        if not os.path.isdir(images):  # noqa: PTH112  a name that no folder can have is an error of Path
             raise UserError(f"--images {images}: there is no such folder.")
         return Path(images).resolve()
     names = [n for entry in document["images"][:LOOKED_UP] if (n := text_in(entry, "file_name"))]

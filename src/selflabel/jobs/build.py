@@ -103,8 +103,8 @@ def read_fixed_labels(file: Path, items: Items) -> Tensor:
     if table is None:
         raise UserError(f"--labels {file}: needs the columns 'path' and 'label', as in a run's labels.csv.")
     found = values_of_items(table, items.paths, items.pieces)
-    values = [value for value in found if value is not None]
-    missing = [path for path, value in zip(items.paths, found) if value is None]
+    values = [value for value in found if value]
+    missing = [path for path, value in zip(items.paths, found) if not value]
     if missing:
         raise UserError(f"--labels {file}: has no label for {len(missing)} items, the first {missing[0]}.")
     are_numbers = all(v.isdecimal() for v in values)

@@ -63,7 +63,13 @@ def read_values(file: Path, names: Sequence[str]) -> ValueTable | None:
         row, reason = next(iter(bad.items()))
         raise UserError(f"{file}: {reader.row_name(row + 1)} cannot be used, {reason}; mend the row, or leave it out.")
     known = Pieces.of(pieces) if any(piece is not None for piece in pieces) else None
-    return ValueTable(file, [str(row["path"]) for row in rows], [str(row[column]) for row in rows], known)
+    paths, values = ([text_of(row.get(name)) for row in rows] for name in ("path", column))
+    return ValueTable(file, paths, values, known)
+
+
+def text_of(cell: object) -> str:
+    """A cell as text, "" for one that is missing, as in a line of JSON."""
+    return "" if cell is None else str(cell)
 
 
 def values_of_items(table: ValueTable, paths: Sequence[str], pieces: Pieces | None, in_order: bool = False) -> list[str | None]:
