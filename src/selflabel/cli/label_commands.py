@@ -125,6 +125,7 @@ def compare(
     seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
     encoder: Annotated[str, typer.Option(help=ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    truth: Annotated[str | None, typer.Option(help="As of `score`: a CSV with path and label, or 'folders'.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -147,7 +148,7 @@ def compare(
     settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
-    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say)
+    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say, truth)
     print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {folder / 'comparison.png'}")
 
 
