@@ -16,7 +16,8 @@ from selflabel.base.settings import make_settings
 from selflabel.items import open_items
 from selflabel.jobs.build import read_fixed_labels
 from selflabel.jobs.label import label
-from selflabel.jobs.predict import predict, predictions_csv, predictions_dict
+from selflabel.jobs.predict import predict
+from selflabel.jobs.predictions import predictions_csv, predictions_dict
 from selflabel.jobs.score import score_run
 from selflabel.runs.run import Run
 
@@ -127,6 +128,6 @@ def test_the_estimator_takes_a_coco_file_with_the_folder_of_its_pictures(photos)
     model = SelfLabeler(2, method="kmeans", device="cpu", encoder="scratch", epochs=1, images=photos / "pictures")
     with pytest.warns(UserWarning, match="3 of 13 items could not be used"):
         model.fit(str(photos / "set.json"))
-    assert model.pieces_.boxes[1].tolist() == [40, 0, 80, 40] and model.skipped_[0].row == "annotation 13 of set.json"
+    assert model.pieces_[1].box == (40, 0, 80, 40) and model.skipped_[0].row == "annotation 13 of set.json"
     with pytest.warns(UserWarning, match="have no row"):
         assert model.predict(str(photos / "set.json")).tolist() == model.labels_.tolist()

@@ -16,8 +16,7 @@ from selflabel.runs.writing import piece_cells
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason, and the numbers of
-    its piece where it is one.
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path, reason, and what its piece has.
 
     What an item's piece does not have is null.
     """
