@@ -16,7 +16,7 @@ from selflabel.runs.writing import piece_cells
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path, reason, and what its piece has.
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path, reason and its piece.
 
     What an item's piece does not have is null.
     """
