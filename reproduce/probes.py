@@ -16,13 +16,13 @@ from reproduce.videos import CLUSTERS, DESCRIPTIONS, EPOCHS
 from selflabel.base.settings import make_settings
 from selflabel.jobs.finetune import finetune
 from selflabel.jobs.label import label
-from selflabel.jobs.score import groups_of, probe_run
+from selflabel.jobs.score import groups_of, match_truth, probe_run
 from selflabel.runs.run import Run
 
 
 def label_and_probe(name: str, method: str, seed: int) -> dict:
     """A row for the results."""
-    folder, truth = unpack(name)
+    folder, _ = unpack(name)
     table = str(folder.parent / "truth.csv")
     epochs = None if method == "sela-nn" else EPOCHS.get(name)
     given = {"clusters": CLUSTERS[name], "method": method, "encoder": "scratch", "epochs": epochs, "seed": seed}
@@ -30,7 +30,8 @@ def label_and_probe(name: str, method: str, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as out:
         label(settings, Path(out) / "run")
         run = Run.open(Path(out) / "run")
-        scores = probe_run(run, table, seed) | {"fine-tuned": finetune(run, truth, groups_of(table), seed=seed)}
+        classes = match_truth(run, table, raw=True).by_row
+        scores = probe_run(run, table, seed) | {"fine-tuned": finetune(run, classes, groups_of(run, table), seed=seed)}
     print(method, seed, scores, flush=True)
     return {"seed": seed, **scores}
 

@@ -162,6 +162,18 @@ def numbers_table() -> str:
     return markdown(["set", "method", "accuracy, median", "worst seed", "NMI", "seeds", "seconds"], rows)
 
 
+def boxes_table() -> str:
+    """Every set of boxes: its crops, and the whole photos in their place."""
+    rows = []
+    for of in read("boxes")["sets"].values():
+        for i, (shown, found) in enumerate(of["rows"].items()):
+            methods = [found["methods"][m]["summary"] for m in ("sela-nn", "k-means")]
+            cells = [f"{s['accuracy']['median']:.3f}, {s['nmi']['median']:.3f}" for s in methods]
+            first = [of["data"], str(of["n_boxes"]), str(of["n_classes"])] if i == 0 else [""] * 3
+            rows.append([*first, shown, *cells, f"{found['nearest neighbours']:.3f}"])
+    return markdown(["set", "boxes", "K", "features of", "`sela-nn`", "k-means", "neighbours"], rows)
+
+
 def small_sets_table() -> str:
     """Every small set: sela-nn beside k-means; the last row has the median over sets."""
     sets, methods = read("small_sets")["sets"], ("sela-nn", "kmeans", "k-means of scikit-learn")
@@ -330,6 +342,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
             scratch_tables.scratch_table,
             scratch_tables.mteb_table,
             small_sets_table,
+            boxes_table,
             overview_table,
         ],
         "docs/field.md": [field_tables],

@@ -73,7 +73,8 @@ def degradation(folder, truth: dict[str, str], k: int, settings: dict) -> dict[s
     with tempfile.TemporaryDirectory() as out:
         label(make_settings(source=str(folder), clusters=k, encoder="scratch", **settings), Path(out) / "run")
         run = Run.open(Path(out) / "run")
-        return {m: [asdict(row) for row in degrade(run, m, truth)] for m in run.labels_by_modality}
+        classes = {row: truth[path] for row, path in enumerate(run.paths) if path in truth}
+        return {m: [asdict(row) for row in degrade(run, m, classes)] for m in run.labels_by_modality}
 
 
 def first_feature_rows(features: dict[str, np.ndarray], truth: list[str], k: int, seeds) -> dict[str, dict]:

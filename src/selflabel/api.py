@@ -18,7 +18,10 @@ OWN_NAMES = {  # settings that have a parameter of their own, and its name here
     "items": "fit(X, items=...)",
     "clusters": "n_clusters",
     "seed": "random_state",
-    **{name: name for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "options")},
+    **{
+        name: name
+        for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "images", "options")
+    },
 }
 
 
@@ -42,13 +45,15 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             follow_links, cache, workers, item_seconds, item_gb), as in `--set key=value`.
         weights: .safetensors file of pretrained weights for the encoder.
         outliers: share of items that fit no cluster, above 0 and at most 0.5; "auto" finds it; None gives every item a cluster.
+        images: folder of the pictures, where X is a COCO file; None looks for them beside it.
 
     Attributes:
         labels_: (N,) int64 labels; of an item that fits no cluster the nearest one.
         outliers_: (N,) bool, whether an item fits no cluster; None where `outliers` is None.
         paths_: (N,) list, the item of each label: its path, or "row:000012" of an array.
         pieces_: (N,) list, the time span, box or mask that an item is; None where all items are whole files.
-        skipped_: list of (path, reason), the items that could not be used and have no label.
+        skipped_: list of (path, reason), the items that could not be used and have no label; an entry has the attributes piece
+            (span_s, box) and row ("row 7 of boxes.csv"), where it is a piece of a file.
         n_clusters_: how many clusters have items, without those that fit none.
         report_: dict, as in report.json.
         n_features_in_: length of the features, for feature input.
@@ -76,6 +81,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         options: dict[str, Any] | None = None,
         weights: str | os.PathLike[str] | None = None,
         outliers: str | float | None = None,
+        images: str | os.PathLike[str] | None = None,
     ):
         self.n_clusters = n_clusters
         self.method = method
@@ -88,6 +94,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self.options = options
         self.weights = weights
         self.outliers = outliers
+        self.images = images
 
     def fit(self, X: Any, y: Any = None, items: Any = None) -> SelfLabeler:
         """Label X. `y` is ignored.
@@ -141,6 +148,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             **settings,
             source=source,
             items=items,
+            images=None if self.images is None else os.fspath(self.images),
             clusters=None if self.n_clusters is None else int(self.n_clusters),
             method=self.method,
             encoder=self.encoder,
@@ -185,7 +193,11 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def _predict(self, X: Any) -> Any:
         check_is_fitted(self, "labels_")
-        predicted = self._model.predict(self._check(X, reset=False), follow_links=self._follow_links)
+        from selflabel.items import takes_images
+
+        data = self._check(X, reset=False)
+        images = os.fspath(self.images) if self.images is not None and takes_images(data) else None
+        predicted = self._model.predict(data, follow_links=self._follow_links, images=images)
         warn_of_skipped(predicted.skipped, len(predicted.paths), "have no row", stacklevel=4)
         return predicted
 

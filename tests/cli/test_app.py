@@ -1,10 +1,16 @@
 """What commands share: the options that were typed, the name of a run, and errors as one sentence."""
 
+import inspect
+from dataclasses import fields
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from selflabel.base.settings import Settings
 from selflabel.cli.app import one_or_several, source_name, typed_values
+from selflabel.cli.given import SETTINGS
+from selflabel.cli.label_commands import label
 
 
 @pytest.mark.parametrize(
@@ -51,3 +57,8 @@ def test_an_option_of_the_method_can_have_the_name_of_a_setting(here, tmp_path, 
     words = ["label", tmp_path / "x.npy", "-k", 3, "--method", "selavi", "--set", "labels=joined", "--epochs", 1]
     done = here(*words, "--out", tmp_path / "run")
     assert done.returncode == 0 and 'labels = "joined"' in (tmp_path / "run" / "run.toml").read_text()
+
+
+def test_every_option_of_label_that_is_a_setting_becomes_one():
+    options = set(inspect.signature(label).parameters)
+    assert options & {field.name for field in fields(Settings)} == set(SETTINGS)

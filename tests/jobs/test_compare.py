@@ -61,6 +61,12 @@ def test_without_truth_methods_are_ranked_by_the_merit_of_their_labels_by_the_ne
     places = [table.index(f"| {row['method']} |") for row in sorted(rows, key=lambda row: -row["merit"])]
     assert places == sorted(places)
     assert Image.open(tmp_path / "out" / "comparison.png").size[0] > 400
+    with pytest.raises(UserError, match="there is no such truth file"):
+        compare(settings, ["kmeans"], tmp_path / "out", truth=str(tmp_path / "gone.csv"))
+    lines = [f"row:{i:06d},{c}" for i, c in enumerate(blobs()[1])]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *lines]))  # finished runs are scored again
+    (row,) = compare(settings, ["kmeans"], tmp_path / "out", truth=str(tmp_path / "t.csv"))
+    assert row["accuracy"] > 0.9
 
 
 def plain_merit(labels, near):

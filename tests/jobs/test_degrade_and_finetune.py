@@ -74,12 +74,12 @@ def test_the_classifier_trains_on_the_items_it_is_given_only():
 
 
 def test_folds_keep_groups_together():
-    paths = [str(i) for i in range(30)]
-    classes, groups = {p: "ab"[int(p) % 2] for p in paths}, {p: str(int(p) // 3) for p in paths}
-    y, folds = class_folds(paths, classes, groups, seed=0)
+    rows = list(range(30))
+    classes, groups = {row: "ab"[row % 2] for row in rows}, [str(row // 3) for row in rows]
+    y, folds = class_folds(rows, classes, groups, seed=0)
     assert len(y) == 30 and len(folds) == 3
     for train, test in folds:
-        assert not {groups[paths[i]] for i in train} & {groups[paths[i]] for i in test}
+        assert not {groups[i] for i in train} & {groups[i] for i in test}
     assert class_folds([], {}, None, 0)[1] == []
 
 

@@ -35,7 +35,7 @@ def test_only_matched_items_that_are_not_rejected_count(run, tmp_path):
     items = match_truth(run, str(tmp_path / "t.csv"))
     assert (
         items.paths == PATHS[2:6]
-        and items.by_path[PATHS[2]] == "dogs"
+        and items.by_row[2] == "dogs"
         and len(match_truth(run, str(tmp_path / "t.csv"), raw=True).rows) == 6
     )
     append(run.folder, parse({"do": "reject", "items": list(range(20))}))
@@ -54,7 +54,7 @@ def test_truth_that_does_not_fit_is_a_sentence(run, tmp_path):
 def test_groups_stay_in_one_fold_and_features_are_probed(run, tmp_path):
     rows = "".join(f"{p},{p[:4]},{i // 2}\n" for i, p in enumerate(PATHS))
     (tmp_path / "t.csv").write_text("path,label,group\n" + rows)
-    assert groups_of(str(tmp_path / "t.csv"))[PATHS[3]] == "1" and groups_of("folders") is None
+    assert groups_of(run, str(tmp_path / "t.csv"))[3] == "1" and groups_of(run, "folders") is None
     assert probe_run(run, str(tmp_path / "t.csv"))["knn"] > 0.8
 
 

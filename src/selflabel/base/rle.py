@@ -14,6 +14,7 @@ import numpy as np
 
 MAX_SIDE = 1 << 20  # pixels
 MAX_PIXELS = 1 << 28
+MAX_GROUPS = 7  # of a number
 FIRST_CHARACTER, MORE, SIGN = 48, 0x20, 0x10  # of a group of five bits: its offset, more groups follow, the number is negative
 
 
@@ -33,7 +34,7 @@ class Rle:
     @property
     def runs(self) -> np.ndarray:
         """(R,) lengths of the runs, zeros first. Raises ValueError where they do not fill the mask exactly."""
-        runs = np.array(read_counts(self.counts), np.int64)
+        runs = read_counts(self.counts)
         if runs.min(initial=0) < 0 or runs.sum() != self.height * self.width:
             raise ValueError(f"its run lengths do not fill {self.width} x {self.height} pixels")
         return runs
@@ -74,44 +75,46 @@ def encode(mask_HW: np.ndarray) -> Rle:
     height, width = mask_HW.shape
     column_wise = np.asarray(mask_HW, bool).T.reshape(-1)
     edges = np.flatnonzero(np.diff(column_wise, prepend=False, append=not column_wise[-1]) if len(column_wise) else [])
-    return Rle(height, width, write_counts(np.diff(edges, prepend=0).tolist()))
+    return Rle(height, width, write_counts(np.diff(edges, prepend=0)))
 
 
-def write_counts(runs: Sequence[int]) -> bytes:
+def write_counts(runs: Sequence[int] | np.ndarray) -> bytes:
     """Run lengths, compressed."""
-    out = bytearray()
-    for i, run in enumerate(runs):
-        value = run - runs[i - 2] if i > 2 else run
-        while True:
-            bits, value = value & 0x1F, value >> 5
-            is_last = value == (-1 if bits & SIGN else 0)
-            out.append(FIRST_CHARACTER + (bits if is_last else bits | MORE))
-            if is_last:
-                break
-    return bytes(out)
+    values = np.array(runs, np.int64)
+    values[3:] -= np.array(runs, np.int64)[1:-2]
+    shifts = np.arange(0, 5 * MAX_GROUPS, 5)
+    rest = values[:, None] >> shifts + 4  # what follows a group and its sign: all zeros or all ones behind the last group
+    n_groups = 1 + ((rest != 0) & (rest != -1)).sum(axis=1)
+    groups = (values[:, None] >> shifts) & 0x1F
+    place = np.arange(MAX_GROUPS)
+    groups |= np.where(place < n_groups[:, None] - 1, MORE, 0)
+    return (FIRST_CHARACTER + groups)[place < n_groups[:, None]].astype(np.uint8).tobytes()
 
 
-def read_counts(counts: bytes) -> list[int]:
-    """The run lengths that `write_counts` compressed.
+def read_counts(counts: bytes) -> np.ndarray:
+    """(R,) int64, the run lengths that `write_counts` compressed.
 
     Raises:
         ValueError: they are cut off, or hold other characters.
     """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        group = character - FIRST_CHARACTER
-        if not 0 <= group < 64 or shift > 30:
-            raise ValueError("its run lengths are damaged")
-        value |= (group & 0x1F) << shift
-        shift += 5
-        if not group & MORE:
-            value -= (1 << shift) if group & SIGN else 0
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
-    if shift:
+    groups = np.frombuffer(counts, np.uint8).astype(np.int64) - FIRST_CHARACTER
+    if not len(groups):
+        return groups
+    is_last = groups & MORE == 0
+    if groups.min() < 0 or groups.max() >= 2 * MORE:
+        raise ValueError("its run lengths are damaged")
+    if not is_last[-1]:
         raise ValueError("its run lengths are cut off")
-    return runs
+    ends = np.flatnonzero(is_last)
+    starts = np.append(0, ends[:-1] + 1)
+    if (ends - starts).max() >= MAX_GROUPS:
+        raise ValueError("its run lengths are damaged")
+    shifts = 5 * (np.arange(len(groups)) - np.repeat(starts, ends - starts + 1))
+    values = np.add.reduceat((groups & 0x1F) << shifts, starts)
+    values -= np.where(groups[ends] & SIGN != 0, 1 << shifts[ends] + 5, 0)
+    values[1::2] = np.cumsum(values[1::2])  # from the fourth on a run is the difference to the one two before it
+    values[2::2] = np.cumsum(values[2::2])
+    return values
 
 
 def checked_rle(height: int, width: int, counts: bytes | str | Sequence[int]) -> Rle:
@@ -128,9 +131,10 @@ def checked_rle(height: int, width: int, counts: bytes | str | Sequence[int]) ->
         raise ValueError(f"a mask of {width} x {height} pixels is none")
     if isinstance(counts, str):
         counts = counts.encode("latin-1", "replace")
-    runs = read_counts(counts) if isinstance(counts, bytes) else [int(run) for run in counts]
-    if max(runs, default=0) > MAX_PIXELS:
+    runs = read_counts(counts) if isinstance(counts, bytes) else np.array([int(run) for run in counts], object)
+    if len(runs) and (runs.max() > MAX_PIXELS or runs.min() < 0):
         raise ValueError("its run lengths are damaged")
+    runs = runs.astype(np.int64)
     mask = Rle(height, width, write_counts(runs))
     _ = mask.runs  # raises where they do not fill it
     return mask

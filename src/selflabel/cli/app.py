@@ -23,14 +23,18 @@ app = typer.Typer(
 )
 
 SOURCE_HELP = (
-    "A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards, a .zip, "
-    "digits or mnist5k; or several files or folders; or features of the same items as A.npy+B.npy."
+    "A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, a COCO .json, an .npy/.npz array, .tar "
+    "shards, a .zip, digits or mnist5k; or several files or folders; or features of the same items as A.npy+B.npy."
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE_HELP)]
 LabelSource = Annotated[list[str] | None, typer.Argument(help=f"{SOURCE_HELP} Left out, it is that of --config.")]
 ItemFiles = Annotated[
     str | None,
     typer.Option("--items", help="Where SOURCE is features: the folder or the list of their files, row i of the i-th file."),
+]
+ImagesFolder = Annotated[
+    str | None,
+    typer.Option("--images", help="Where SOURCE is a COCO file: the folder of its pictures. [default: looked for beside it]"),
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

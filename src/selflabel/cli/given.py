@@ -8,8 +8,8 @@ from typing import Any
 from selflabel.cli.app import one_or_several
 
 SETTINGS = (
-    "source", "items", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed", "device", "cache",
-    "labels", "outliers", "follow_links",
+    "source", "items", "images", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed",
+    "device", "cache", "labels", "outliers", "follow_links",
 )  # fmt: skip
 
 

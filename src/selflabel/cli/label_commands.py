@@ -16,6 +16,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ImagesFolder,
     ItemFiles,
     LabelSource,
     Seed,
@@ -63,6 +64,7 @@ def label(
     context: typer.Context,
     source: LabelSource = None,
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     clusters: Annotated[
         int | None,
         typer.Option(
@@ -117,11 +119,13 @@ def compare(
         str, typer.Option(help="Names with commas between; key=value after a name is a setting or an option of that one.")
     ],
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     clusters: Annotated[int | None, typer.Option("--clusters", "-k", help="Number of clusters.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every method.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of training for every method, instead of --epochs.")] = None,
     encoder: Annotated[str, typer.Option(help=ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
+    truth: Annotated[str | None, typer.Option(help="As of `score`: a CSV with path and label, or 'folders'.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -140,11 +144,11 @@ def compare(
 
     check_clusters(clusters)
     values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
-    values |= {"items": items, "outliers": outliers, "follow_links": follow_links}
+    values |= {"items": items, "images": images, "outliers": outliers, "follow_links": follow_links}
     settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))
-    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say)
+    rows = compare_methods(settings, [m.strip() for m in methods.split(",") if m.strip()], folder, seconds, say, truth)
     print(jsonlib.dumps(rows) if json else f"{as_table(rows)}\n\nlook at   {folder / 'comparison.png'}")
 
 

@@ -15,6 +15,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    ImagesFolder,
     ItemFiles,
     MovedTo,
     Raw,
@@ -36,6 +37,7 @@ def predict(
     run: RunFolder,
     source: Source,
     items: ItemFiles = None,
+    images: ImagesFolder = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -51,15 +53,15 @@ def predict(
         from selflabel.base.files import write_text
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
-        from selflabel.runs.run import csv_text
+        from selflabel.runs.writing import skipped_csv
 
         opened = open_run(run)
         places = one_or_several(source)
-        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items)
+        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
-            write_text(skipped_file(out), csv_text(["path", "reason"], predicted.skipped))
+            write_text(skipped_file(out), skipped_csv(predicted.skipped))
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
     if out is not None:
@@ -83,7 +85,8 @@ def skipped_file(out: Path) -> Path:
 def score(
     run: RunFolder,
     truth: Annotated[
-        str | None, typer.Option(help="CSV with path and label, or 'folders': the class is the item's folder.")
+        str | None,
+        typer.Option(help="CSV with path and label, perhaps also spans or boxes; or 'folders': the class is the item's folder."),
     ] = None,
     raw: Raw = False,
     degrade: Annotated[
@@ -146,7 +149,7 @@ def probe(
         if finetune is not None:
             from selflabel.jobs.finetune import finetune as finetune_run
 
-            classes, groups = match_truth(opened, truth, raw=True).by_path, groups_of(truth)
+            classes, groups = match_truth(opened, truth, raw=True).by_row, groups_of(opened, truth)
             scores["fine-tuned"] = finetune_run(opened, classes, groups, finetune, seed, device, terminal.callbacks(), source)
     print(jsonlib.dumps(scores) if json else probe_lines(scores))
 
@@ -235,7 +238,7 @@ def print_degraded(folder: Path, truth: str | None, modality: str, source: str |
         from selflabel.jobs.degrade import degrade, write_degraded
         from selflabel.jobs.score import match_truth
 
-        classes = match_truth(run, truth, raw=True).by_path
+        classes = match_truth(run, truth, raw=True).by_row
         rows = degrade(run, modality, classes, device, terminal.callbacks(), source)
         terminal.on_progress("writing")
         _, picture = write_degraded(rows, modality, run.folder)

@@ -19,6 +19,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.arrays import array_key, from_array, from_array_file
 from selflabel.items.beside import beside_files, names_of_spaces, side_by_side
+from selflabel.items.coco import from_coco, may_be_coco, read_coco
 from selflabel.items.embedded import EMBEDDED, mnist5k
 from selflabel.items.endings import (
     ARCHIVE_ENDINGS,
@@ -64,6 +65,7 @@ __all__ = [
     "mnist5k",
     "open_items",
     "read_rows",
+    "takes_images",
     "tar_shards",
 ]
 
@@ -74,7 +76,9 @@ REMEDY = (
 )
 
 
-def open_items(source: Source, follow_links: bool = False, files: str | Sequence[str] | None = None) -> Items:
+def open_items(
+    source: Source, follow_links: bool = False, files: str | Sequence[str] | None = None, images: str | None = None
+) -> Items:
     """Open any SOURCE that the command line takes, or an array.
 
     Args:
@@ -83,6 +87,7 @@ def open_items(source: Source, follow_links: bool = False, files: str | Sequence
             of features (N, D) float.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         files: what the rows of features are: a list of files, a folder of them, or their paths, row i the i-th; None has none.
+        images: the folder of the pictures of a COCO file; None looks for them beside it.
 
     Returns:
         The table of its items; its notes say what was skipped, passed over or assumed.
@@ -90,10 +95,20 @@ def open_items(source: Source, follow_links: bool = False, files: str | Sequence
     Raises:
         UserError: nothing is there, or nothing in it can be an item.
     """
-    items = from_array(source, "array") if isinstance(source, np.ndarray) else open_names(names_of(source), follow_links)
+    if images is not None and not takes_images(source):
+        raise UserError(f"--images {images}: names the pictures of a COCO file, and SOURCE is none; leave it out.")
+    items = from_array(source, "array") if isinstance(source, np.ndarray) else open_names(names_of(source), follow_links, images)
     if files is not None:
         items = beside_files(items, files, lambda place: open_names([place], follow_links), follow_links)
     return replace(items, notes=one_line([*items.notes, *skip_notes(items.skipped)]))
+
+
+def takes_images(source: Source) -> bool:
+    """Whether a source is one or several COCO files, whose pictures lie in a folder of their own."""
+    if isinstance(source, np.ndarray):
+        return False
+    files = [file for name in names_of(source) for file in expand(name)]
+    return bool(files) and all(may_be_coco(Path(file)) for file in files)
 
 
 def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
@@ -104,7 +119,7 @@ def names_of(source: str | os.PathLike | Sequence[str | os.PathLike]) -> list[st
     return [os.fspath(name) for name in names]
 
 
-def open_names(names: list[str], follow_links: bool) -> Items:
+def open_names(names: list[str], follow_links: bool, images: str | None = None) -> Items:
     """Open one or several sources by their names."""
     if len(names) == 1 and names[0] in EMBEDDED and not exists(names[0]):
         return EMBEDDED[names[0]]()
@@ -117,13 +132,13 @@ def open_names(names: list[str], follow_links: bool) -> Items:
     found = [file for name in names for file in expand(name)]
     if len(found) == 1:
         check_names(found)
-        return open_one(found[0], follow_links)
+        return open_one(found[0], follow_links, images)
     missing = next((name for name in found if not is_listed(name)), None if found else names[0])
     if missing is not None and missing in EMBEDDED:
         raise UserError(f"{missing}: an embedded set cannot be joined with other sources; label it by itself.")
     if missing is not None:
         raise no_such(missing)
-    return from_several(found, partial(open_one, follow_links=follow_links), follow_links)
+    return from_several(found, partial(open_one, follow_links=follow_links, images=images), follow_links)
 
 
 def check_names(names: list[str]) -> None:
@@ -139,7 +154,7 @@ def no_such(name: str) -> UserError:
     return UserError(f"{name[:1000]}: there is no such file or folder, and it is not an embedded set ({sets}); {REMEDY}.")
 
 
-def open_one(name: str, follow_links: bool) -> Items:
+def open_one(name: str, follow_links: bool, images: str | None = None) -> Items:
     """Open one source by its name, which stands for nothing else."""
     if is_tar(name):
         return from_tars(name, tar_shards(name))
@@ -149,7 +164,7 @@ def open_one(name: str, follow_links: bool) -> Items:
     if not exists(name):
         raise no_such(name)
     path = Path(name)
-    return open_folder(path, follow_links) if path.is_dir() else from_file(name, path, follow_links)
+    return open_folder(path, follow_links) if path.is_dir() else from_file(name, path, follow_links, images)
 
 
 def open_folder(path: Path, follow_links: bool) -> Items:
@@ -165,11 +180,14 @@ def open_folder(path: Path, follow_links: bool) -> Items:
     return open_names([str(path / name) for name in tables], follow_links).noting(unread.skipped, unread.notes)
 
 
-def from_file(name: str, path: Path, follow_links: bool) -> Items:
-    """The items of one file: a manifest, an array, an archive, or the only item."""
+def from_file(name: str, path: Path, follow_links: bool, images: str | None = None) -> Items:
+    """The items of one file: a manifest, a COCO file, an array, an archive, or the only item."""
     ending = ending_of(path.name)
     if ending == ".parquet":
         return from_parquet(path, follow_links)
+    document = read_coco(path) if may_be_coco(path) else None
+    if document is not None:
+        return from_coco(path, document, images, follow_links)
     if ending in MANIFEST_ENDINGS:
         return from_manifest(path, follow_links)
     if ending in ARRAY_ENDINGS:

@@ -18,9 +18,12 @@ from selflabel.items.arrays import array_key, row_number, row_path
 from selflabel.items.embeddings import features_of
 from selflabel.items.endings import ARRAY_ENDINGS, MANIFEST_ENDINGS, MODALITIES, ending_of
 from selflabel.items.expand import exists
+from selflabel.items.given_pieces import read_pieces_of_rows
 from selflabel.items.manifest import class_name, manifest_item, path_columns, truth_column_of
 from selflabel.items.parquet_items import holds_media
+from selflabel.items.piece import Pieces
 from selflabel.items.rows import Row, Rows, encoding_of
+from selflabel.items.skipped import Skipped, as_skipped
 from selflabel.items.table import Blob, Items
 
 LIST_ENDING = ".txt"  # of a list with a path in each line
@@ -122,11 +125,17 @@ def beside_files(features: Items, place: str | Sequence[str], open_place: Callab
             "row i must be of the i-th file."
         )
     own = [row_number(path) for path in features.paths]
-    skipped = [(files.paths[row_number(path)], reason) for path, reason in features.skipped]
-    named, reasons = replace(files, source=features.source).take(own, skipped), dict(files.missing)
-    missing = [(path, reasons[path]) for path in named.paths if path in reasons]
+    skipped = [Skipped(files.paths[row_number(path)], reason) for path, reason in features.skipped]
+    named, reasons = replace(files, source=features.source).take(own, list(skipped)), missing_by_row(files)
+    missing = [(files.paths[row], reasons[row]) for row in own if row in reasons]
     items = features_of(named, np.asarray(features.array), missing)
     return replace(items, truth=features.truth or items.truth, space_dims=features.space_dims)
+
+
+def missing_by_row(files: Items) -> dict[int, str]:
+    """Row to the reason why it has no file, with the row of its list."""
+    rows = [row for row in range(len(files)) if all(column[row] is None for column in files.blobs.values())]
+    return {row: as_skipped(entry).text for row, entry in zip(rows, files.missing)}
 
 
 def files_at(place: str | Sequence[str], open_place: Callable[[str], Items], follow_links: bool) -> Items:
@@ -166,8 +175,21 @@ def listed(file: Path, follow_links: bool) -> Items:
     if not columns:
         raise UserError(f"--items {file}: names no file; it needs a line for each row, in a table the column 'path'.")
     items = items_of_lines(str(file), file.parent.resolve(), lines, columns, follow_links)
+    items = with_pieces_of_lines(items, file, [*table.header, *lines[0]], lines)
     truth = truth_column_of(table, lines[0])
     return replace(items, truth=[class_name(line.get(truth)) for line in lines] if truth else None)
+
+
+def with_pieces_of_lines(items: Items, file: Path, header: Sequence[str], lines: Sequence[Row]) -> Items:
+    """The lines of a list as the pieces that its columns name; a line that is none has no file, and is `missing`."""
+    pieces, bad, reader = read_pieces_of_rows(file, header, lines)
+    if not any(piece is not None for piece in pieces):
+        return items
+    reasons = missing_by_row(items) | {i: f"{reader.row_name(i + 1)}: {why}" for i, why in bad.items()}
+    missing = [(items.paths[row], reasons[row]) for row in sorted(reasons)]
+    blobs = {m: [None if i in bad else blob for i, blob in enumerate(column)] for m, column in items.blobs.items()}
+    usable = Pieces.of([None if i in bad else piece for i, piece in enumerate(pieces)])
+    return replace(items, blobs=blobs, missing=missing).with_pieces(usable, [reader.row_name(i + 1) for i in range(len(pieces))])
 
 
 def items_of_lines(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ from selflabel.items.arrays import row_path
 from selflabel.items.embeddings import vector_column, with_vectors
 from selflabel.items.endings import ENDINGS, MODALITIES, ending_of
 from selflabel.items.files import OutsideFolder, file_below
+from selflabel.items.given_pieces import PieceReader
 from selflabel.items.grouping import modalities_of
+from selflabel.items.piece import Piece, Pieces
 from selflabel.items.rows import KNOWN, PATH_COLUMNS, TRUTH_COLUMNS, Rows
+from selflabel.items.skipped import Skipped, as_skipped
 from selflabel.items.table import Blob, Items
 from selflabel.items.unread import NOT_UTF8
 
 MAX_NAME = 4096  # characters of a path
 NO_CLASS = frozenset({"", "nan", "null"})  # what tables write for a missing value
+NAMES_KEPT = 4096  # whose files are looked up once: rows that are pieces of few files
 OWN_COLUMNS = frozenset({"path", "label", "confidence"})  # of the tables of labels that selflabel writes
 
 
@@ -30,7 +35,8 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
 
     Args:
         file: a table with a column `path`, or columns `image`, `video`, `audio`; `truth`, `label` or `class` is the truth. Where
-            it has a column of features (`vector_cells.VECTOR_COLUMNS`), its rows are labelled by them.
+            it has a column of features (`vector_cells.VECTOR_COLUMNS`), its rows are labelled by them; where it has columns of
+            time spans or boxes (`piece.PIECE_COLUMNS`), its rows are these pieces of the files.
         follow_links: whether links may lead out of the manifest's folder.
 
     Raises:
@@ -39,10 +45,12 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
     vectors = vector_column(file)
     rows = Rows(file, KNOWN | {vectors} if vectors else KNOWN)
     builder = ManifestItems(file.parent.resolve(), follow_links, vectors)
-    truth_column = None
-    for row in rows:
+    truth_column = reader = None
+    for number, row in enumerate(rows, 1):
         truth_column = truth_column or truth_column_of(rows, row)
-        builder.add(row, truth_column)
+        reader = PieceReader(file, rows.header) if reader is None else reader.with_columns_of(row)
+        piece, reason = reader.read(row) if reader else (None, "")
+        builder.add(row, truth_column, piece, reason, reader.row_name(number + len(rows.bad)))
     builder.skipped += rows.bad
     check_manifest(file, rows, builder)
     notes = list(rows.notes)
@@ -51,6 +59,8 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
     some = {m: blobs for m, blobs in builder.table.items() if any(blob is not None for blob in blobs)}
     truth = builder.truth if truth_column else None
     items = Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes)
+    if any(piece is not None for piece in builder.pieces):
+        items = items.with_pieces(Pieces.of(builder.pieces), builder.row_names)
     return with_vectors(items, builder.vectors, vectors, builder.unfound) if vectors else items
 
 
@@ -69,7 +79,7 @@ def check_manifest(file: Path, rows: Rows, builder: ManifestItems) -> None:
         raise UserError(f"{file}: the manifest has no 'path' column; it has: {names}.")
     if not builder.skipped:
         raise UserError(f"{file}: the manifest is empty; it needs a line per item and a 'path' column.")
-    path, reason = builder.skipped[0]
+    path, reason = builder.skipped[0][0], as_skipped(builder.skipped[0]).text
     count, first = len(builder.skipped), printable(shortened(path))
     raise UserError(f"{file}: none of its {count:,} paths can be used; the first: {first!r} {reason}.")
 
@@ -84,7 +94,10 @@ class ManifestItems:
     """
 
     def __init__(self, root: Path, follow_links: bool, vector_column: str = ""):
-        self.root, self.follow_links, self.vector_column = root, follow_links, vector_column
+        self.root, self.vector_column = root, vector_column
+        self.find = lru_cache(NAMES_KEPT)(partial(manifest_file, root, follow_links=follow_links))
+        self.pieces: list[Piece | None] = []
+        self.row_names: list[str] = []
         self.vectors: list[np.ndarray | None] = []
         self.unfound: dict[int, str] = {}
         self.paths: list[str] = []
@@ -92,13 +105,25 @@ class ManifestItems:
         self.skipped: list[tuple[str, str]] = []
         self.table: dict[str, list[Blob | None]] = {m: [] for m in MODALITIES}
 
-    def add(self, row: Mapping[str, Any], truth_column: str | None) -> None:
-        """Add the item of a row, or list why it is none."""
+    def add(
+        self, row: Mapping[str, Any], truth_column: str | None, piece: Piece | None = None, no_piece: str = "", row_name: str = ""
+    ) -> None:
+        """Add the item of a row, or list why it is none.
+
+        Args:
+            row: its cells.
+            truth_column: the one with its class.
+            piece: of the file, as it is written; None for all of it.
+            no_piece: why it can be no piece of a file, or "".
+            row_name: what the row is called where it is listed.
+        """
         columns = [c for c in PATH_COLUMNS if c in row]
-        path, blobs, reason = manifest_item(self.root, row, columns, self.follow_links)
-        if reason and not self.vector_column:
-            self.skipped.append((path, reason))
+        path, blobs, reason = manifest_item(self.root, row, columns, find=self.find)
+        if no_piece or (reason and not self.vector_column):
+            self.skipped.append(Skipped(path, reason or no_piece, piece, row_name))
             return
+        self.pieces.append(piece)
+        self.row_names.append(row_name)
         if reason and columns:
             self.unfound[len(self.paths)] = reason
         self.vectors.append(row.get(self.vector_column))
@@ -120,16 +145,20 @@ def class_name(value: Any) -> str:
 
 
 def manifest_item(
-    root: Path, row: Mapping[str, Any], columns: Iterable[str], follow_links: bool = False
+    root: Path,
+    row: Mapping[str, Any],
+    columns: Iterable[str],
+    follow_links: bool = False,
+    find: Callable[[str], tuple[str, Path]] | None = None,
 ) -> tuple[str, dict[str, Blob], str]:
-    """(path as people see it, blob of every modality, reason it cannot be used or "") of a line."""
+    """(path as people see it, blob of every modality, reason it cannot be used or "") of a line. find: name to file, or None."""
     texts = {c: str(row.get(c) or "") for c in columns}
     path = next((text for text in texts.values() if text), "")
     group: dict[str, Blob] = {}
     for column, name in texts.items():
         if not name and column != "path":
             continue
-        reason, place = manifest_file(root, name, follow_links)
+        reason, place = find(name) if find else manifest_file(root, name, follow_links)
         if reason:
             return as_utf8(shortened(name or path, MAX_NAME if len(name) <= MAX_NAME else 80)), {}, reason
         group.setdefault(kind_of_column(column, name), Blob(str(place)))

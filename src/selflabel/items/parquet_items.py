@@ -19,10 +19,13 @@ from selflabel.base.files import open_regular
 from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.embeddings import read_vectors, vector_column, with_vectors
 from selflabel.items.endings import ENDINGS, KINDS, MODALITIES, ending_of
+from selflabel.items.given_pieces import read_pieces_of_rows
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import class_name, from_manifest, manifest_file
 from selflabel.items.parquet_cells import read_cell
-from selflabel.items.rows import TRUTH_COLUMNS, check_count, cut
+from selflabel.items.piece import PIECE_COLUMNS, Pieces
+from selflabel.items.rows import TRUTH_COLUMNS, Rows, check_count, cut
+from selflabel.items.skipped import Skipped
 from selflabel.items.table import Blob, Blobs, Items, JoinedBlobs
 
 SIGNATURES = (
@@ -155,13 +158,37 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
         truth=cell_truth(table),
         notes=[f"{file}: column {c.name!r} is not used" for c in columns if c not in used.values()],
     )
+    items, kept = with_pieces_of_rows(items, file)
+    has = has[kept]
     vectors = vector_column(file)
     if vectors:
-        return with_vectors(items, read_vectors(file, vectors), vectors, dict.fromkeys(np.flatnonzero(~has).tolist(), NO_CELL))
+        cells = read_vectors(file, vectors)
+        unfound = dict.fromkeys(np.flatnonzero(~has).tolist(), NO_CELL)
+        return with_vectors(items, [cells[row] for row in kept], vectors, unfound)
+    paths = items.paths
     rows, empty = np.flatnonzero(has).tolist(), np.flatnonzero(~has).tolist()
     if not rows:
         raise UserError(f"{file}: every cell of the column {first.name!r} is empty.")
     return items.take(rows, [(paths[i], NO_CELL) for i in empty])
+
+
+def with_pieces_of_rows(items: Items, file: Path) -> tuple[Items, list[int]]:
+    """(the rows of a table as the pieces that its columns name, without those that are none; which rows these are)."""
+    rows = Rows(file, frozenset(PIECE_COLUMNS))
+    pieces, bad, reader = read_pieces_of_rows(file, column_names(file), rows)
+    kept = [row for row in range(len(items)) if row not in bad]
+    skipped = [Skipped(items.paths[row], reason, pieces[row], reader.row_name(row + 1)) for row, reason in bad.items()]
+    taken = items.take(kept, list(skipped))
+    if not any(piece is not None for piece in pieces):
+        return taken, kept
+    return taken.with_pieces(Pieces.of([pieces[row] for row in kept]), [reader.row_name(row + 1) for row in kept]), kept
+
+
+def column_names(file: Path) -> list[str]:
+    """The names of the columns of a .parquet table."""
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(file).names)
 
 
 def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[str], follow_links: bool) -> Blobs:

@@ -19,11 +19,12 @@ from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
 from selflabel.base.text import printable, shortened
 from selflabel.items.endings import KINDS
+from selflabel.items.piece import PIECE_COLUMNS
 from selflabel.items.vector_cells import VECTOR_COLUMNS, is_list, vector_of, vectors_of
 
 PATH_COLUMNS = ("path", *KINDS)
 TRUTH_COLUMNS = ("truth", "label", "class")
-KNOWN = frozenset({*PATH_COLUMNS, *TRUTH_COLUMNS, "group", "confidence"})  # columns that are read
+KNOWN = frozenset({*PATH_COLUMNS, *TRUTH_COLUMNS, *PIECE_COLUMNS, "group", "confidence"})  # columns that are read
 
 MAX_ROWS = 20_000_000
 MAX_CELL = 8192  # characters that are kept of a cell; no path is as long

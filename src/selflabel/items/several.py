@@ -15,6 +15,7 @@ from selflabel.items.endings import ENDINGS, ending_of
 from selflabel.items.folder import FolderFiles, NoMedia, list_folder, path_order
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.piece import joined_pieces
+from selflabel.items.skipped import as_skipped
 from selflabel.items.table import Items, JoinedBlobs
 from selflabel.items.unread import NOT_UTF8, Unread
 
@@ -98,7 +99,8 @@ def joined(source: str, parts: Sequence[tuple[str, Items]]) -> Items:
         [prefix + path for prefix, items in zip(prefixes, tables) for path in items.paths],
         {m: JoinedBlobs([items.blobs.get(m) or [None] * len(items) for items in tables]) for m in modalities},
         truth=[name for items in tables for name in items.truth or [""] * len(items)] if has_truth else None,
-        skipped=[(prefix + path, reason) for prefix, items in zip(prefixes, tables) for path, reason in items.skipped],
+        skipped=[as_skipped(entry).below(prefix) for prefix, items in zip(prefixes, tables) for entry in items.skipped],
         notes=list(dict.fromkeys(note for items in tables for note in items.notes)),
         pieces=joined_pieces([(len(items), items.pieces) for items in tables]),
+        row_names=[name for t in tables for name in t.row_names or [""] * len(t)] if any(t.row_names for t in tables) else (),
     )

@@ -17,6 +17,7 @@ import numpy as np
 from selflabel.base.files import open_regular
 from selflabel.items.inside import read_inside
 from selflabel.items.piece import Piece, Pieces
+from selflabel.items.skipped import Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class Items:
         space_dims: lengths of the feature spaces that lie side by side in the rows of the array; empty for a single one.
         pieces: (N,) the pieces of files that the items are, which their blobs carry; None where every item is a whole file. Then
             paths are no keys: several items may have the same one.
+        row_names: (N,) what the items are called where they are listed, as "row 7 of boxes.csv"; empty where paths tell.
     """
 
     source: str
@@ -164,6 +166,7 @@ class Items:
     missing: list[tuple[str, str]] = field(default_factory=list)
     space_dims: tuple[int, ...] = ()
     pieces: Pieces | None = None
+    row_names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -198,17 +201,34 @@ class Items:
             array=None if self.array is None else self.array[rows],
             truth=None if self.truth is None else [self.truth[i] for i in rows],
             pieces=None if self.pieces is None else self.pieces.take(rows),
+            row_names=[self.row_names[i] for i in rows] if self.row_names else (),
             skipped=[*self.skipped, *(skipped or [])],
         )
 
-    def with_pieces(self, pieces: Pieces) -> Items:
-        """The table in which every item (N) is this piece of its file."""
+    def with_pieces(self, pieces: Pieces, row_names: Sequence[str] = ()) -> Items:
+        """The table in which every item (N) is this piece of its file. row_names: see `Items`; without any they are kept."""
         blobs = {m: PieceBlobs(whole, pieces) for m, whole in self.blobs.items()}
-        return replace(self, blobs=blobs, pieces=pieces)
+        return replace(self, blobs=blobs, pieces=pieces, row_names=row_names or self.row_names)
+
+    def whole(self) -> Items:
+        """The table in which every item is its whole file."""
+        return replace(self, blobs={m: whole_blobs(blobs) for m, blobs in self.blobs.items()}, pieces=None)
+
+    def skip(self, row: int, reason: str) -> Skipped:
+        """The entry of an item that is left out."""
+        piece = None if self.pieces is None else self.pieces[row]
+        return Skipped(self.paths[row], reason, piece, self.row_names[row] if self.row_names else "")
 
     def noting(self, skipped: Iterable[tuple[str, str]], notes: Iterable[str]) -> Items:
         """The table with these put before what was skipped, and with these sentences after its own."""
         return replace(self, skipped=[*skipped, *self.skipped], notes=[*self.notes, *notes])
+
+
+def whole_blobs(blobs: Sequence[Blob | None]) -> Sequence[Blob | None]:
+    """Blobs of pieces as those of the whole files."""
+    if isinstance(blobs, PieceBlobs):
+        return whole_blobs(blobs.blobs)
+    return JoinedBlobs([whole_blobs(part) for part in blobs.parts]) if isinstance(blobs, JoinedBlobs) else blobs
 
 
 def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from selflabel.base.text import as_utf8, is_utf8, printable, shortened
 from selflabel.items.endings import ending_of, reason_not_read
+from selflabel.items.skipped import as_skipped
 
 NOT_UTF8 = "its name is not UTF-8; rename it"
 SYSTEM_FOLDERS = frozenset(
@@ -106,10 +107,10 @@ def plural(kind: str) -> str:
 def skip_notes(skipped: Sequence[tuple[str, str]]) -> list[str]:
     """A sentence for each reason why something was skipped, the commonest first, with the first path."""
     first: dict[str, str] = {}
-    for path, reason in skipped:
-        first.setdefault(reason, path)
+    for entry in map(as_skipped, skipped):
+        first.setdefault(entry[1], f"{shortened(entry.path)}, {entry.row}" if entry.row else shortened(entry.path))
     counts = Counter(reason for _, reason in skipped)
-    lines = [f"skipped {n:,}: {reason} (the first: {shortened(first[reason])})" for reason, n in counts.most_common(REASONS)]
+    lines = [f"skipped {n:,}: {reason} (the first: {first[reason]})" for reason, n in counts.most_common(REASONS)]
     rest = sum(counts.values()) - sum(n for _, n in counts.most_common(REASONS))
     return [*lines, f"skipped {rest:,} for other reasons, see skipped.csv"] if rest else lines
 

@@ -14,8 +14,9 @@ from selflabel.base.errors import UserError, did_you_mean
 from selflabel.base.settings import Settings, value_for_modality
 from selflabel.contract import Method, Task
 from selflabel.encoders import GivenFeatures, JoinedFeatures, to_channels_last
-from selflabel.items import Items, read_rows
+from selflabel.items import Items
 from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.runs.truth import read_values, values_of_items
 from selflabel.views import PRESETS
 
 ITEMS_PER_CLUSTER = 10  # on average, where a method's default would be more clusters
@@ -91,21 +92,21 @@ def check_views(views: str, modality: str, first: str, kind: str) -> None:
 
 
 def read_fixed_labels(file: Path, items: Items) -> Tensor:
-    """(N,) labels to train on, from a run's labels.csv or any table with path and label.
+    """(N,) labels to train on, from a run's labels.csv or any table with path and label; see `runs.truth` for how they match.
 
     Raises:
         UserError: the file is not there, lacks a column, or has no label for an item.
     """
     if not file.exists():
         raise UserError(f"--labels {file}: there is no such file.")
-    rows = read_rows(file)
-    if not rows or "path" not in rows[0] or "label" not in rows[0]:
+    table = read_values(file, ("label",))
+    if table is None:
         raise UserError(f"--labels {file}: needs the columns 'path' and 'label', as in a run's labels.csv.")
-    label_of_path = {str(row["path"]): str(row["label"]) for row in rows}
-    missing = [p for p in items.paths if p not in label_of_path]
+    found = values_of_items(table, items.paths, items.pieces)
+    values = [value for value in found if value]
+    missing = [path for path, value in zip(items.paths, found) if not value]
     if missing:
         raise UserError(f"--labels {file}: has no label for {len(missing)} items, the first {missing[0]}.")
-    values = [label_of_path[p] for p in items.paths]
     are_numbers = all(v.isdecimal() for v in values)
     names = sorted(set(values), key=int if are_numbers else str)  # type: ignore[arg-type]
     keep_numbers = are_numbers and int(names[-1]) < SPARSE * len(names)

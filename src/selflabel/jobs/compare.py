@@ -30,7 +30,7 @@ from selflabel.base.files import remove_leftovers, write_atomically, write_text
 from selflabel.base.settings import Settings, as_toml, chosen_encoder, differences, make_settings, with_overrides
 from selflabel.jobs.score import score_run
 from selflabel.methods import BASELINES, option_names
-from selflabel.runs.run import Run, csv_text
+from selflabel.runs.run import Run, csv_text, read_truth_table
 
 FIRST_TRIAL, TRIAL_SHARE = 3, 0.2  # epochs of the first trial; share of the seconds that a second trial may take
 STOPPED = 130  # exit code of a run that was asked to stop
@@ -48,6 +48,7 @@ def compare(
     out: Path,
     seconds: float | None = None,
     say: Callable[[str], None] = lambda text: None,
+    truth: str | None = None,
 ) -> list[dict[str, Any]]:
     """Label with every method in turn and write the comparison.
 
@@ -58,6 +59,7 @@ def compare(
         out: the folder of the comparison, with a run folder for each method.
         seconds: of training, for each method; epochs are fitted to it after a short trial.
         say: called with a sentence about each method.
+        truth: by which the methods are scored, as in `jobs.score.match_truth`; None is that of the source, where it has any.
 
     Returns:
         A row for each method: the COLUMNS by name, None where a value is missing.
@@ -72,6 +74,8 @@ def compare(
         raise UserError(f"--seconds {seconds:g}: give the seconds of training a method has, more than 0.")
     if not methods:
         raise UserError("--methods: name one method at least, as `selflabel methods` lists them.")
+    if truth is not None and truth != "folders":
+        read_truth_table(Path(truth))  # one that cannot be read is refused before anything is trained
     by_entry = {" ".join(entry.split()): settings_of(entry, settings) for entry in methods}
     remove_leftovers(out)
     claim(out, settings, seconds)
@@ -81,7 +85,7 @@ def compare(
     for name, own_settings in by_entry.items():
         folder = folder_of(name, out)
         result = run_method(with_encoder_of(out, own_settings), folder, seconds, say)
-        rows.append(row_of(name, result))
+        rows.append(row_of(name, result, truth))
         if rows[-1]["failed"] is None:
             runs[name] = Run(result)
         merits = common_merits(runs, known, settings.clusters)
@@ -252,15 +256,15 @@ def run_process(words: list[str]) -> tuple[int, str]:
     return process.returncode, text
 
 
-def row_of(name: str, result: Path) -> dict[str, Any]:
-    """The table's row for a run folder, or for the file of a failure."""
+def row_of(name: str, result: Path, truth: str | None = None) -> dict[str, Any]:
+    """The table's row for a run folder, or for the file of a failure. truth: see `compare`."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"method": name}
     if result.suffix == ".json":
         return row | json.loads(result.read_text(encoding="utf-8"))
     run = Run(result)
     report = run.report
     estimate = report["estimated_accuracy"]
-    scores = score_run(run, None)
+    scores = score_run(run, truth)
     return (
         row
         | {k: scores[k] for k in SCORES}

@@ -4,6 +4,7 @@ low-passed, made noisy or dropped (the degradation experiment of SeLaVi). The ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from selflabel.base.errors import UserError
 from selflabel.base.files import write_atomically, write_text
 from selflabel.evaluation.metrics import accuracy, nmi
+from selflabel.jobs.again import prepare_again, rows_in_run
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.predict import Model, load_model
 from selflabel.runs.run import Run
@@ -50,7 +52,7 @@ class Row:
 def degrade(
     run: Run,
     modality: str,
-    classes: dict[str, str],
+    classes: Mapping[int, str],
     device: str = "auto",
     callbacks: Callbacks | None = None,
     source: str | None = None,
@@ -60,7 +62,7 @@ def degrade(
     Args:
         run: finished; its source must still be there.
         modality: "image", "video" or "audio".
-        classes: path to class.
+        classes: row in the run to class.
         device: "auto", "cpu", "cuda" or "mps".
         callbacks: progress.
         source: where the items are now, where that is not what the run recorded.
@@ -75,12 +77,12 @@ def degrade(
     if modality not in model.modalities or model.takes_features:
         available = "features only" if model.takes_features else " and ".join(model.modalities)
         raise UserError(f"--degrade {modality}: {run.folder} has {available}.")
-    prepared = model.prepare(source or run.place, callbacks or Callbacks(), run.settings.get("follow_links", False))
-    paths = prepared.items.paths
-    rows = [i for i, path in enumerate(paths) if path in classes]
+    prepared = prepare_again(run, model, callbacks or Callbacks(), source)
+    own = rows_in_run(run, prepared.items.paths)
+    rows = [i for i, row in enumerate(own) if row in classes]
     if not rows:
-        raise UserError(f"{run.folder}: none of the truth's paths is in it; its first is {paths[0]}.")
-    truth = np.array([classes[paths[i]] for i in rows])
+        raise UserError(f"{run.folder}: none of the truth's paths is in it; its first is {prepared.items.paths[0]}.")
+    truth = np.array([classes[own[i]] for i in rows])
     callbacks = callbacks or Callbacks()
     callbacks.on_progress("scoring the items as they are", 0, 0)
     scorer = Scorer(model, prepared.dataset(model.device, model.ranks, model.task.seed), modality, rows, truth)

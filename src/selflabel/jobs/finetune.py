@@ -6,6 +6,7 @@ training here. The run itself is not changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from selflabel.base.schedules import one_cycle
 from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Task, argmax_outcome
 from selflabel.evaluation.metrics import encode_labels
 from selflabel.evaluation.probes import group_folds
+from selflabel.jobs.again import prepare_again, rows_in_run
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.predict import Model, load_model
 from selflabel.runs.run import Run
@@ -79,8 +81,8 @@ class Supervised(Method):
 
 def finetune(
     run: Run,
-    classes: dict[str, str],
-    groups: dict[str, str] | None = None,
+    classes: Mapping[int, str],
+    groups: Sequence[str] | None = None,
     epochs: int = EPOCHS,
     seed: int = 0,
     device: str = "auto",
@@ -91,8 +93,8 @@ def finetune(
 
     Args:
         run: finished, with encoders of its own; its source must still be there.
-        classes: path to class, of some items or all.
-        groups: path to group; items of one group are in one fold.
+        classes: row in the run to class, of some items or all.
+        groups: (N,) of the run's items; items of one group are in one fold. None: each item is a group of its own.
         epochs: of each of the 2 * FOLDS trainings.
         seed: of the folds, the first weights and the draws.
         device: "auto", "cpu", "cuda" or "mps".
@@ -111,13 +113,13 @@ def finetune(
             f"{run.folder}: its features are fixed, nothing is to be tuned; use --papers for linear layers, or label with "
             "--encoder scratch."
         )
-    prepared = model.prepare(source or run.place, callbacks or Callbacks(), run.settings.get("follow_links", False))
-    paths = prepared.items.paths
-    rows = np.array([i for i, path in enumerate(paths) if path in classes], np.int64)
-    y, folds = class_folds([paths[i] for i in rows], classes, groups, seed)
+    prepared = prepare_again(run, model, callbacks or Callbacks(), source)
+    own = rows_in_run(run, prepared.items.paths)
+    rows = np.array([i for i, row in enumerate(own) if row in classes], np.int64)
+    y, folds = class_folds([own[i] for i in rows], classes, groups, seed)
     if not folds or y.max() < 1:
         raise UserError(f"{run.folder}: fine-tuning needs two classes and two groups at least.")
-    class_of_row = torch.zeros(len(paths), dtype=torch.long)
+    class_of_row = torch.zeros(len(own), dtype=torch.long)
     class_of_row[torch.from_numpy(rows)] = torch.from_numpy(y)
     data = prepared.dataset(model.device, model.ranks, seed)
     task = replace(model.task, n_items=data.n_items, clusters=int(y.max()) + 1, epochs=epochs)
@@ -134,13 +136,13 @@ def finetune(
 
 
 def class_folds(
-    paths: list[str], classes: dict[str, str], groups: dict[str, str] | None, seed: int
+    rows: list[int], classes: Mapping[int, str], groups: Sequence[str] | None, seed: int
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """((M,) class numbers of these paths, (train, test) positions of each fold); no folds where there are no paths."""
-    if not paths:
+    """((M,) class numbers of these rows, (train, test) positions of each fold); no folds where there are no rows."""
+    if not rows:
         return np.zeros(0, np.int64), []
-    y = encode_labels([classes[path] for path in paths])
-    return y, group_folds(y, [groups.get(path, path) for path in paths] if groups else None, seed, FOLDS)
+    y = encode_labels([classes[row] for row in rows])
+    return y, group_folds(y, [groups[row] for row in rows] if groups else None, seed, FOLDS)
 
 
 def new_encoders(model: Model, seed: int) -> nn.ModuleDict:

@@ -180,7 +180,7 @@ def places_of(settings: Settings) -> list[str]:
     """All that the items of a run were read from."""
     names = [settings.source] if isinstance(settings.source, str) else list(settings.source)
     files = [settings.items] if isinstance(settings.items, str) else list(settings.items or [])
-    return [*names, *files]
+    return [*names, *files, *([settings.images] if settings.images else [])]
 
 
 def prepare_for(
@@ -198,6 +198,7 @@ def prepare_for(
         settings.source if data is None else data,
         device,
         files=settings.items,
+        images=settings.images,
         method=settings.method,
         max_modalities=make.max_modalities,
         modality=settings.modality,

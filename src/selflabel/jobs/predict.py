@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
 from selflabel.contract import Features, Method, Task
+from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
@@ -124,19 +126,24 @@ class Model:
 
     @torch.no_grad()
     def predict(
-        self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False, files: str | list[str] | None = None
+        self,
+        source: Any,
+        callbacks: Callbacks | None = None,
+        follow_links: bool = False,
+        files: str | list[str] | None = None,
+        images: str | None = None,
     ) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
         Args:
             source: whatever `open_items` takes.
             callbacks: progress.
-            follow_links, files: as in `open_items`.
+            follow_links, files, images: as in `open_items`.
 
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files)
+        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files, images)
         data = prepared.dataset(self.device, self.ranks, self.task.seed)
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
@@ -146,10 +153,16 @@ class Model:
         return Predicted(items.paths, log_probs, pooled, items.skipped, outliers=unlike, pieces=items.pieces)
 
     def prepare(
-        self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | list[str] | None = None
+        self,
+        source: Any,
+        callbacks: Callbacks,
+        follow_links: bool = False,
+        files: str | list[str] | None = None,
+        images: str | None = None,
     ) -> Prepared:
         """The source's items, prepared as the run's were."""
-        items = open_items(source, follow_links, files)
+        items = open_items(source, follow_links, files, images)
+        items = fit_pieces(items, self.limits, partial(callbacks.on_progress, "looking at the files"), callbacks.say)
         if items.are_features and items.blobs and not self.takes_features:
             items = items.without_features
         for note in items.notes:
@@ -339,6 +352,7 @@ def predict(
     raw: bool = False,
     follow_links: bool = False,
     files: str | list[str] | None = None,
+    images: str | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -349,12 +363,12 @@ def predict(
         cache: folder for decoded items.
         callbacks: progress.
         raw: ignore edits.
-        follow_links, files: as in `open_items`.
+        follow_links, files, images: as in `open_items`.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files)
+    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files, images)
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from selflabel.base.cells import plain_cell
+from selflabel.items import Piece, Pieces
+from selflabel.items.skipped import as_skipped
 from selflabel.jobs.predict import Predicted
 from selflabel.runs.run import csv_text
 from selflabel.runs.writing import piece_cells
 
 
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
-    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason.
+    """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path, reason and its piece.
 
-    What a piece does not have is null.
+    What an item's piece does not have is null.
     """
     columns: dict[str, list[Any]] = {
         "path": predicted.paths,
@@ -28,7 +30,14 @@ def predictions_dict(predicted: Predicted) -> dict[str, Any]:
     if predicted.outliers is not None:
         columns["outlier"] = predicted.outliers.tolist()
     items = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return {"items": items, "skipped": [{"path": path, "reason": reason} for path, reason in predicted.skipped]}
+    entries = map(as_skipped, predicted.skipped)
+    return {"items": items, "skipped": [{"path": e.path, "reason": e.text} | piece_dict(e.piece) for e in entries]}
+
+
+def piece_dict(piece: Piece | None) -> dict[str, float]:
+    """The numbers of a piece by the names of their columns, of those that it has; NaN, which is no JSON, is left out."""
+    values = {} if piece is None else {name: float(column[0]) for name, column in Pieces.of([piece]).columns().items()}
+    return {name: value for name, value in values.items() if value == value}
 
 
 def predictions_csv(predicted: Predicted) -> str:

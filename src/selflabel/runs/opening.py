@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
 from selflabel.items.beside import LIST_ENDING, names_of_spaces
+from selflabel.items.coco import images_folder, may_be_coco, read_coco
 from selflabel.items.expand import exists, expand
 from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
@@ -143,10 +144,34 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
         return FolderSource(Path(place) if Path(place).is_dir() else Path(place).parent, paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
         is_of_the_run = Path(place).resolve().is_relative_to(folder.resolve())
+        document = read_coco(Path(place)) if may_be_coco(Path(place)) else None
+        if document is not None:
+            return FolderSource(Path(place).parent if is_of_the_run else beside_coco(place, document), paths, False, follow)
         if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
             return TableSource(place, paths)
         return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
     return TableSource(place, paths)
+
+
+def beside_coco(place: str, document: dict[str, Any]) -> Path:
+    """The folder of the pictures of a COCO file, where it is one of the usual ones. Raises UserError."""
+    try:
+        return images_folder(Path(place), document, None)
+    except UserError:
+        raise UserError(
+            f"{place}: its pictures are neither beside it nor in a folder images; give their folder as --source."
+        ) from None
+
+
+def images_of(folder: Path, name: str | None) -> str | None:
+    """The folder of the pictures of a COCO file that a run was made of, where the user named it.
+
+    Args:
+        folder: of the run.
+        name: as run.toml has it; None without one.
+    """
+    origin = read_origin(folder) if name else None
+    return origin.places[-1] if origin and len(origin.places) > 1 else name
 
 
 def array_lines(record: Record) -> list[dict[str, Any]]:
@@ -182,12 +207,13 @@ def locate(folder: Path, name: str) -> str | None:
     return next((str(start / name) for start in starts if is_there(str(start / name))), None)
 
 
-def place_of(folder: Path, name: str) -> str | list[str]:
+def place_of(folder: Path, name: str, has_images: bool = False) -> str | list[str]:
     """What `open_items` opens to read the whole source of a run again.
 
     Args:
         folder: of the run.
         name: the source as run.toml has it.
+        has_images: whether the last of the places is the folder of the pictures of a COCO file.
 
     Raises:
         UserError: the run may not read it, or it is not there any more.
@@ -196,6 +222,7 @@ def place_of(folder: Path, name: str) -> str | list[str]:
         return name
     origin = read_origin(folder)
     places = list(origin.places) if origin else [place_by_name(folder, name, None)]
+    places = places[:-1] if has_images and len(places) > 1 else places
     for place in places:
         if not is_there(place):
             raise lost(place)

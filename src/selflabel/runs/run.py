@@ -21,9 +21,9 @@ from selflabel.base.csv_writer import csv_writer
 from selflabel.base.errors import UserError
 from selflabel.base.settings import read_toml
 from selflabel.edits import Edit, EditedLabels, active_edits, apply, read_edits
-from selflabel.items import TRUTH_COLUMNS, Pieces, read_rows
+from selflabel.items import TRUTH_COLUMNS, Pieces
 from selflabel.runs.maps import Maps, read_maps
-from selflabel.runs.opening import OpenedSource, open_source, place_of
+from selflabel.runs.opening import OpenedSource, images_of, open_source, place_of
 from selflabel.runs.pieces import PiecesOfSource, read_pieces
 from selflabel.runs.reading import (
     check_sections,
@@ -37,6 +37,7 @@ from selflabel.runs.reading import (
     read_table,
 )
 from selflabel.runs.shown import ShownSource
+from selflabel.runs.truth import ValueTable, classes_of, is_class, read_values, values_of_items
 
 if TYPE_CHECKING:  # outside packages that take long to import
     import pyarrow as pa
@@ -44,7 +45,6 @@ if TYPE_CHECKING:  # outside packages that take long to import
 
 FINISHED = "report.json"  # written last
 MODEL = "model.safetensors"  # what `predict` needs
-NO_CLASS = ("", "nan", "null", "<na>")  # in lower case
 MODALITIES = "worked_out"  # the section of run.toml with how each modality was prepared
 
 
@@ -219,9 +219,19 @@ class Run:
 
     @cached_property
     def truth(self) -> dict[str, str] | None:
-        """path -> class, where the source carried truth."""
+        """path -> class, where the source carried truth; of a path with several classes the last. `classes` has them by row."""
         file = self.file("truth.csv")
         return (read_truth(file) or None) if file.exists() else None
+
+    @cached_property
+    def classes(self) -> list[str] | None:
+        """(N,) the class of every item, "" where it is not known; None where the source carried no truth."""
+        file = self.file("truth.csv")
+        if not file.exists():
+            return None
+        found = values_of_items(read_truth_table(file), self.paths.column.to_pylist(), self.pieces, in_order=True)
+        classes = classes_of(found)
+        return classes if any(classes) else None
 
     # ----------------------------------------------------------------------------------------------- its items
 
@@ -257,7 +267,12 @@ class Run:
     @property
     def place(self) -> str | list[str]:
         """The whole source, for `open_items`. Raises UserError where the run may not read it, or it is gone."""
-        return place_of(self.folder, str(self.settings.get("source", "")))
+        return place_of(self.folder, str(self.settings.get("source", "")), bool(self.settings.get("images")))
+
+    @property
+    def images(self) -> str | None:
+        """The folder of the pictures of a COCO file, for `open_items`; None where the user named none."""
+        return images_of(self.folder, self.settings.get("images"))
 
     def show(self, across: int = 16, source: str | None = None, raw: bool = False, follow_links: bool = False) -> Image:
         """A contact sheet of the clusters, edits applied; a notebook shows it by itself.
@@ -300,21 +315,19 @@ def read_truth(file: Path) -> dict[str, str]:
     Raises:
         UserError: the file is not there or lacks the columns.
     """
-    classes = read_column(file, TRUTH_COLUMNS)
-    if classes is None:
-        raise UserError(f"{file}: a truth file needs the columns 'path' and 'label'.")
-    return {path: name for path, name in classes.items() if is_class(name)}
+    return {path: name for path, name in read_truth_table(file).by_path.items() if is_class(name)}
 
 
-def is_class(name: str) -> bool:
-    """Whether a cell of a truth names a class: an empty one does not, nor what other programs write for a missing value.
+def read_truth_table(file: Path) -> ValueTable:
+    """The classes in a table with the columns path and label (or truth, or class), and perhaps those of spans and boxes.
 
-    Example:
-        >>> [is_class(name) for name in ("cat", "none", " ", "nan", "NULL", "None")]
-        [True, True, False, False, False, False]
+    Raises:
+        UserError: the file is not there, lacks the columns, or has a span or box that is none.
     """
-    text = name.strip()
-    return text.lower() not in NO_CLASS and text != "None"
+    table = read_values(file, TRUTH_COLUMNS)
+    if table is None:
+        raise UserError(f"{file}: a truth file needs the columns 'path' and 'label'.")
+    return table
 
 
 def read_column(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:
@@ -323,10 +336,5 @@ def read_column(file: Path, names: tuple[str, ...]) -> dict[str, str] | None:
     Raises:
         UserError: the file is not there.
     """
-    if not file.exists():
-        raise UserError(f"{file}: there is no such truth file.")
-    rows = read_rows(file)
-    column = next((name for name in names if rows and name in rows[0]), None)
-    if column is None or "path" not in rows[0]:
-        return None
-    return {str(row["path"]): str(row[column]) for row in rows}
+    table = read_values(file, names)
+    return None if table is None else table.by_path

@@ -95,14 +95,10 @@ class ManifestSource(FileSource):
     @cached_property
     def cells(self) -> tuple[np.ndarray, dict[str, list[str]]]:
         """(N,) the line of every row, -1 for none, and the cells of the columns that hold paths."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         rows = read_rows(self.file)
         columns = {c: [str(row.get(c) or "") for row in rows] for c in path_columns(rows)}
         first = [next((text for text in texts if text), "") for texts in zip(*columns.values())]
-        lines = pc.index_in(pa.array(self.paths, pa.string()), pa.array(first, pa.string()))
-        return lines.fill_null(-1).to_numpy(zero_copy_only=False), columns
+        return rows_of_repeats(list(self.paths), first), columns
 
     def blobs(self, row: int) -> dict[str, Blob]:
         with self.lock:
@@ -128,11 +124,11 @@ class TableSource:
         self.name, self.paths, self.lock = name, paths, threading.Lock()
 
     @cached_property
-    def table(self) -> tuple[Items, dict[str, int] | None]:
-        """The items, and each path's row among them; None where that is the number in the path."""
+    def table(self) -> tuple[Items, np.ndarray | None]:
+        """The items, and (N,) which of them each of the run's is, -1 for none; None where that is the number in the path."""
         items = open_items(self.name)
         in_order = items.array is not None and not items.skipped
-        return items, None if in_order else {path: i for i, path in enumerate(items.paths)}
+        return items, None if in_order else rows_of_repeats(list(self.paths), items.paths)
 
     def locate(self, row: int) -> tuple[Items, int]:
         """The items, and which of them the run's row is. Raises Missing."""
@@ -142,7 +138,7 @@ class TableSource:
             except UserError as error:
                 raise Missing(str(error)) from error
         path = self.paths[row]
-        i = rows.get(path, -1) if rows is not None else row_number(path)
+        i = int(rows[row]) if rows is not None else row_number(path)
         if not 0 <= i < len(items):
             raise Missing(f"{self.name} does not hold it any more")
         return items, i
@@ -157,6 +153,29 @@ class TableSource:
         if items.array is None:
             raise Missing("is no row of an array")
         return np.asarray(items.array[i])
+
+
+def rows_of_repeats(wanted: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """(N,) where each of N names is among others, -1 for one that is not there: the n-th of a name is the n-th there, or else its
+    last.
+
+    Example:
+        >>> rows_of_repeats(["b", "a", "b", "b", "c"], ["a", "b", "b"]).tolist()
+        [1, 0, 2, 2, -1]
+    """
+    if len(set(names)) == len(names):
+        only = dict(zip(names, range(len(names))))
+        return np.fromiter((only.get(name, -1) for name in wanted), np.int64, len(wanted))
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    turns = dict.fromkeys(places, 0)
+    rows = np.full(len(wanted), -1, np.int64)
+    for row, name in enumerate(wanted):
+        if name in places:
+            rows[row] = places[name][min(turns[name], len(places[name]) - 1)]
+            turns[name] += 1
+    return rows
 
 
 def kind_of(name: str) -> str:

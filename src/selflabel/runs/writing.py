@@ -13,6 +13,7 @@ import numpy as np
 from selflabel.base.files import write_text
 from selflabel.base.settings import as_toml
 from selflabel.items import Pieces
+from selflabel.items.skipped import as_skipped
 from selflabel.runs.pieces import write_pieces
 from selflabel.runs.run import FINISHED, csv_text
 from selflabel.runs.tables import list_column, with_nulls, write_array, write_table
@@ -82,13 +83,13 @@ def write_start(
     Args:
         folder: of the run; made where it is not there.
         sections: of run.toml: settings, task, worked_out (modality to how it was prepared), machine, versions.
-        skipped: (path, reason) of what could not be decoded.
+        skipped: (path, reason) of what could not be decoded, with its piece where it has one (see `items.skipped`).
         missing: (path, reason) of files that were not found, of items that are labelled by their features.
         paths: (N,) of the items; needed where they are pieces only.
         pieces: (N,) the pieces of files that the items are; None for whole files.
     """
     write_text(folder / "run.toml", as_toml(sections))
-    write_text(folder / "skipped.csv", csv_text(["path", "reason"], skipped))
+    write_text(folder / "skipped.csv", skipped_csv(skipped))
     if missing:
         write_text(folder / "missing.csv", csv_text(["path", "reason"], missing))
     if pieces is not None:
@@ -121,7 +122,15 @@ def write_labelling(folder: Path, labelling: Labelling) -> None:
     write_array(folder / "features.npy", labelling.features.astype(np.float16))
     write_array(folder / "neighbours.npy", labelling.neighbours.astype(np.int32))
     if labelling.truth is not None:
-        write_text(folder / "truth.csv", csv_text(["path", "label"], zip(labelling.paths, labelling.truth)))
+        write_text(folder / "truth.csv", csv_text(["path", *piece, "label"], zip(labelling.paths, *texts, labelling.truth)))
+
+
+def skipped_csv(skipped: Sequence[tuple[str, str]]) -> str:
+    """The table skipped.csv: path, reason, and the piece of the file where something left out is one."""
+    entries = [as_skipped(entry) for entry in skipped]
+    pieces = Pieces.of([entry.piece for entry in entries]).columns()
+    cells = [[entry[0] for entry in entries], [entry.text for entry in entries], *map(piece_cells, pieces.values())]
+    return csv_text(["path", "reason", *pieces], zip(*cells))
 
 
 def piece_cells(column: np.ndarray) -> list[str]:

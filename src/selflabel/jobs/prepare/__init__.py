@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
+from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones
@@ -38,6 +40,7 @@ def prepare(
     device: torch.device,
     *,
     files: str | list[str] | None = None,
+    images: str | None = None,
     method: str = "",
     max_modalities: int = 1,
     modality: str | None = None,
@@ -63,7 +66,7 @@ def prepare(
     Args:
         source: whatever `open_items` takes.
         device: where a fixed backbone runs; a GPU gets larger networks and views.
-        files: of the rows of features, as in `open_items`.
+        files, images: of the rows of features, and of a COCO file, as in `open_items`.
         method: its name, for messages.
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
@@ -76,7 +79,8 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_items(source, follow_links, files)
+    opened = open_items(source, follow_links, files, images)
+    opened = fit_pieces(opened, limits, partial(callbacks.on_progress, "looking at the files"), callbacks.say)
     if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
         opened = opened.without_features
     for note in opened.notes:

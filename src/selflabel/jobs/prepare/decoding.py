@@ -82,12 +82,12 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
     """Leave out the items that decode in no modality, and report them."""
     has = {m: store.lengths > 0 for m, store in stores.items()}
     good = np.flatnonzero(np.any(list(has.values()), axis=0)).tolist()
-    skipped = [(items.paths[i], failure_reason(stores, i)) for i in sorted(set(range(len(items))) - set(good))]
+    skipped = [items.skip(i, failure_reason(stores, i)) for i in sorted(set(range(len(items))) - set(good))]
     if not good:
-        path, reason = skipped[0]
+        path, reason = skipped[0][0], skipped[0].text
         raise UserError(f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}.")
     if skipped:
-        first = printable(f"{skipped[0][0]}: {skipped[0][1]}")
+        first = printable(f"{skipped[0][0]}: {skipped[0].text}")
         callbacks.say(f"skipped {len(skipped)} of {len(items)} items; the first, {first}")
     decoded = {}
     for m, store in stores.items():
@@ -98,7 +98,7 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
             decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder, spans)
         if lacking:
             callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
-    return items.take(good, skipped), decoded
+    return items.take(good, list(skipped)), decoded
 
 
 def failure_reason(stores: dict[str, DecodedItems], row: int) -> str:
