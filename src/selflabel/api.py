@@ -13,12 +13,15 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+SAME_NAMES = (
+    "method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "windows", "hop", "options",
+)  # fmt: skip
 OWN_NAMES = {  # settings that have a parameter of their own, and its name here
     "source": "fit(X)",
     "items": "fit(X, items=...)",
     "clusters": "n_clusters",
     "seed": "random_state",
-    **{name: name for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "options")},
+    **{name: name for name in SAME_NAMES},
 }
 
 
@@ -42,11 +45,15 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             follow_links, cache, workers, item_seconds, item_gb), as in `--set key=value`.
         weights: .safetensors file of pretrained weights for the encoder.
         outliers: share of items that fit no cluster, above 0 and at most 0.5; "auto" finds it; None gives every item a cluster.
+        windows: length in seconds of the windows that sounds and films are cut into; every window is an item. None takes files
+            whole.
+        hop: seconds from the start of a window to that of the next; None is `windows`.
 
     Attributes:
         labels_: (N,) int64 labels; of an item that fits no cluster the nearest one.
         outliers_: (N,) bool, whether an item fits no cluster; None where `outliers` is None.
         paths_: (N,) list, the item of each label: its path, or "row:000012" of an array.
+        spans_: (N, 2) seconds, where each item starts and ends in its file; None where items are whole.
         skipped_: list of (path, reason), the items that could not be used and have no label.
         n_clusters_: how many clusters have items, without those that fit none.
         report_: dict, as in report.json.
@@ -75,6 +82,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         options: dict[str, Any] | None = None,
         weights: str | os.PathLike[str] | None = None,
         outliers: str | float | None = None,
+        windows: float | None = None,
+        hop: float | None = None,
     ):
         self.n_clusters = n_clusters
         self.method = method
@@ -87,6 +96,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self.options = options
         self.weights = weights
         self.outliers = outliers
+        self.windows = windows
+        self.hop = hop
 
     def fit(self, X: Any, y: Any = None, items: Any = None) -> SelfLabeler:
         """Label X. `y` is ignored.
@@ -122,6 +133,7 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self._model, self._follow_links = as_model(labelled, settings), settings.follow_links
         self.labels_, self.outliers_ = labelling.labels.astype(np.int64), labelling.outliers
         self.paths_, self.skipped_ = list(labelling.paths), list(labelling.skipped)
+        self.spans_ = labelling.pieces.spans_s if labelling.pieces is not None and labelling.pieces.has_spans else None
         self.report_ = dict(labelled)
         self.n_clusters_ = int(labelled["n_clusters"])
         if labelled["collapsed"]:
@@ -147,6 +159,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             views=self.views,
             epochs=self.epochs,
             outliers=self.outliers if self.outliers is None or isinstance(self.outliers, str) else float(self.outliers),
+            windows=None if self.windows is None else float(self.windows),
+            hop=None if self.hop is None else float(self.hop),
             seed=seed_of(self.random_state),
             device=self.device,
             options=options,
@@ -247,10 +261,12 @@ def as_model(labelled: Any, settings: Any) -> Any:
     """The fitted networks, ready to predict, without a run folder."""
     from selflabel.decode.limits import Limits
     from selflabel.jobs.predict import Model
+    from selflabel.jobs.prepare.windows import Windows
     from selflabel.training.distributed import pick_device
 
     head, device = labelled["head"], pick_device(settings.device)
     model = Model.of(labelled.method, labelled.prepared, head, device, settings.cache)
     limits = Limits(settings.item_seconds, settings.item_gb)
     in_use = labelled.labelling.labels_in_use
-    return replace(model, workers=settings.workers, limits=limits, seen=labelled.seen, in_use=in_use)
+    windows = Windows.of(settings.windows, settings.hop)
+    return replace(model, workers=settings.workers, limits=limits, seen=labelled.seen, in_use=in_use, windows=windows)

@@ -32,6 +32,10 @@ ItemFiles = Annotated[
     str | None,
     typer.Option("--items", help="Where SOURCE is features: the folder or the list of their files, row i of the i-th file."),
 ]
+Windows = Annotated[
+    float | None, typer.Option(help="Seconds: cut sounds and films into windows; each is an item. [default: whole files]")
+]
+Hop = Annotated[float | None, typer.Option(help="Seconds from the start of a window to the next; less than --windows overlaps.")]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Ignore edits: use the labels as the run wrote them.")]

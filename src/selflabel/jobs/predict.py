@@ -20,18 +20,19 @@ from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
-from selflabel.items import Items, open_items
+from selflabel.items import Items, Pieces, open_items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
-from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
+from selflabel.jobs.prepare.choices import SOUND_KINDS, seconds_used, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
+from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run, csv_text
-from selflabel.runs.writing import used_labels
+from selflabel.runs.writing import piece_cells, used_labels
 from selflabel.training.checkpoint import restore_method
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
@@ -57,6 +58,7 @@ class Predicted:
         edited: the labels with the run's merges, splits and names; None without edits.
         outliers: (N,) bool, whether an item is unlike everything that the run has seen; None for a run of 0.3.0 or older,
             which does not say.
+        pieces: (N,) of the files; None where every item is a whole file.
     """
 
     paths: list[str]
@@ -65,6 +67,7 @@ class Predicted:
     skipped: list[tuple[str, str]]
     edited: EditedLabels | None = None
     outliers: np.ndarray | None = None
+    pieces: Pieces | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -97,6 +100,7 @@ class Model:
         cache, workers, limits: for decoding (see `base.settings.Settings`).
         seen: what the run has seen (see `jobs.seen`); empty where it stored nothing.
         in_use: labels that the run gave to items, ascending: unseen items get no other one. None allows all.
+        windows: that the run's sounds or films were cut into; None where they were not.
     """
 
     method: Method
@@ -109,6 +113,7 @@ class Model:
     limits: Limits = DEFAULT_LIMITS
     seen: dict[str, Seen] = field(default_factory=dict)
     in_use: np.ndarray | None = None
+    windows: Windows | None = None
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -124,7 +129,12 @@ class Model:
 
     @torch.no_grad()
     def predict(
-        self, source: Any, callbacks: Callbacks | None = None, follow_links: bool = False, files: str | list[str] | None = None
+        self,
+        source: Any,
+        callbacks: Callbacks | None = None,
+        follow_links: bool = False,
+        files: str | list[str] | None = None,
+        windows: Windows | None = None,
     ) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
@@ -132,20 +142,27 @@ class Model:
             source: whatever `open_items` takes.
             callbacks: progress.
             follow_links, files: as in `open_items`.
+            windows: that sounds and films are cut into; None cuts whole files as the run's were.
 
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files)
+        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files, windows)
         data = prepared.dataset(self.device, self.ranks, self.task.seed)
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
         pooled = torch.cat(list(features.values()), dim=1)
         unlike = is_unlike(self.seen, data, features)
-        return Predicted(prepared.items.paths, log_probs, pooled, prepared.items.skipped, outliers=unlike)
+        items = prepared.items
+        return Predicted(items.paths, log_probs, pooled, items.skipped, outliers=unlike, pieces=items.pieces)
 
     def prepare(
-        self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | list[str] | None = None
+        self,
+        source: Any,
+        callbacks: Callbacks,
+        follow_links: bool = False,
+        files: str | list[str] | None = None,
+        windows: Windows | None = None,
     ) -> Prepared:
         """The source's items, prepared as the run's were."""
         items = open_items(source, follow_links, files)
@@ -156,6 +173,11 @@ class Model:
         if items.are_features != self.takes_features or not set(self.modalities) & set(items.modalities):
             wanted = "features" if self.takes_features else " and ".join(NAMES.get(m, m) for m in self.modalities)
             raise UserError(f"{items.source}: this run was trained on {wanted}; give it {wanted}.")
+        windows = windows or (self.windows if items.pieces is None else None)
+        if windows is not None:
+            shared = [m for m in self.modalities if m in items.modalities]
+            items, cut = cut_into_windows(items.only(shared), windows, self.workers, callbacks, self.limits)
+            callbacks.say(f"{cut}.")
         if not self.takes_features:
             return self.decode(items, callbacks)
         tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
@@ -174,6 +196,8 @@ class Model:
                 found = inspect_items(items, m, Look(self.limits, callbacks.on_progress, callbacks.say))
                 shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
                 if note := scale_note(modality.info.scale, found.scale):
+                    callbacks.say(note)
+                if note := partly_used(found, seconds_used(modality.info)):
                     callbacks.say(note)
                 formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen))
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
@@ -264,7 +288,9 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
     head = range(MAX_HEADS)[state["head"]]  # `log_probs` sees whether the method has it
     seen, table = from_tensors(tensors), run.raw_labels
     in_use = used_labels(table["label"].to_numpy(), outliers_in(table))
-    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits, seen, in_use)
+    windows = Windows.of(settings.windows, settings.hop)
+    method = method.to(where).eval()
+    return Model(method, modalities, task, head, where, cache, settings.workers, limits, seen, in_use, windows)
 
 
 def check_sizes(run: Run) -> None:
@@ -338,6 +364,7 @@ def predict(
     raw: bool = False,
     follow_links: bool = False,
     files: str | list[str] | None = None,
+    windows: Windows | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -349,11 +376,12 @@ def predict(
         callbacks: progress.
         raw: ignore edits.
         follow_links, files: as in `open_items`.
+        windows: as in `Model.predict`.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files)
+    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files, windows)
     edits = [] if raw else run.edits()
     if not edits:
         return predicted
@@ -370,8 +398,10 @@ def predict(
 def predictions_dict(predicted: Predicted) -> dict[str, Any]:
     """What `--json` prints: "items", each with the columns of the CSV, and "skipped", each with path and reason."""
     names, confidence = predicted.names, [round(c, 4) for c in predicted.confidence.tolist()]
+    pieces = predicted.pieces.columns() if predicted.pieces is not None else {}
     columns: dict[str, list[Any]] = {
         "path": predicted.paths,
+        **{name: [None if value != value else value for value in column.tolist()] for name, column in pieces.items()},
         "label": predicted.labels.tolist(),
         "confidence": confidence,
         "name": names,
@@ -383,9 +413,14 @@ def predictions_dict(predicted: Predicted) -> dict[str, Any]:
 
 
 def predictions_csv(predicted: Predicted) -> str:
-    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0)."""
-    header, names = ["path", "label", "confidence", "name"], map(plain_cell, predicted.names)
-    columns: list[Iterable[Any]] = [predicted.paths, predicted.labels.tolist(), (f"{c:.4f}" for c in predicted.confidence), names]
+    """CSV text with the columns path, label, confidence, name and, where the run says it, outlier (1 or 0).
+
+    Pieces of files have their columns after the path, as in labels.csv.
+    """
+    pieces = predicted.pieces.columns() if predicted.pieces is not None else {}
+    header, names = ["path", *pieces, "label", "confidence", "name"], map(plain_cell, predicted.names)
+    places = [predicted.paths, *map(piece_cells, pieces.values())]
+    columns: list[Iterable[Any]] = [*places, predicted.labels.tolist(), (f"{c:.4f}" for c in predicted.confidence), names]
     if predicted.outliers is not None:
         header, columns = [*header, "outlier"], [*columns, predicted.outliers.astype(int).tolist()]
     return csv_text(header, zip(*columns))

@@ -153,6 +153,11 @@ def stored_px(px: int, info: MediaInfo, frozen: bool) -> int:
     return min(px, max(info.short_px, 1)) if frozen else px
 
 
+def seconds_used(info: MediaInfo) -> float:
+    """Seconds of a sound or film that are stored at most."""
+    return SPAN_S if info.kind == "video" else info.seconds
+
+
 def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
     """How items are decoded and stored.
 
