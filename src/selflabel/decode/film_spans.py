@@ -5,6 +5,7 @@ Every frame is decoded once, and offered to all spans that are being read; a fra
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -29,6 +30,7 @@ from selflabel.items import Piece
 
 JUMP_S = 10.0  # a span so much later is jumped to; what lies nearer is decoded
 LATE_S = 1.0  # after the end of a span no frame is looked for
+KEPT = 2  # frames
 
 
 class FilmSpan:
@@ -94,8 +96,8 @@ class FilmReader:
     def start_reading(self) -> None:
         """Read on from where the container is."""
         self.frames, self.begun = self.timed_frames(), {}  # type: tuple[Iterator[TimedFrame], dict[Piece, FilmSpan]]
-        self.latest: TimedFrame | None = None
-        self.passed_s = -np.inf  # time of the frame before the latest one
+        self.recent: deque[TimedFrame] = deque()  # the last KEPT frames: the next span may begin with one of them
+        self.passed_s = -np.inf  # time of the frame before them
         self.is_fresh, self.is_ended, self.is_damaged = True, False, False
 
     def close(self) -> None:
@@ -164,12 +166,12 @@ class FilmReader:
         elif self.passed_s + CLOSE_S >= schedule.first_s:
             return
         self.begun[piece] = span = FilmSpan(piece, schedule)
-        if self.latest is not None:
-            self.offer_to(span, self.latest, {})
+        for timed in self.recent:
+            self.offer_to(span, timed, {})
 
     def go_to(self, first_s: float) -> None:
         """Be at a place from which the frames of a span that begins then can be read."""
-        at_s = self.latest[0] if self.latest is not None else 0.0
+        at_s = self.recent[-1][0] if self.recent else 0.0
         if self.is_damaged or self.passed_s + CLOSE_S >= first_s:
             self.reopen(first_s)
         elif (first_s > 0 and self.is_fresh) or first_s > (at_s or 0.0) + JUMP_S:
@@ -185,9 +187,10 @@ class FilmReader:
 
     def offer(self, timed: TimedFrame) -> None:
         """Give a frame to every span that takes it."""
-        if self.latest is not None and self.latest[0] is not None:
-            self.passed_s = self.latest[0]
-        self.latest = timed
+        self.recent.append(timed)
+        if len(self.recent) > KEPT:
+            passed_s, _ = self.recent.popleft()
+            self.passed_s = passed_s if passed_s is not None else self.passed_s
         squares: dict[Any, np.ndarray] = {}
         for span in self.begun.values():
             self.offer_to(span, timed, squares)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Stretch:
         self.kind, self.own_rate, self.rate = kind_of(frame), frame.sample_rate, rate
         self.queue, self.next, self.begun, self.is_begun = av.AudioFifo(), first, first, False
         self.made = round(first * rate / self.own_rate)  # the sample of the wave that comes next
-        self.resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+        self.resampler, self.gain = av.AudioResampler(format="flt", layout="mono", rate=rate), mix_gain(frame.layout.name)
 
     def add(self, frame: Any) -> None:
         frame.pts = None
@@ -72,7 +73,7 @@ class Stretch:
     def resampled(self, frame: Any) -> np.ndarray:
         """(S,) float32 that comes next; a frame of None ends the stretch."""
         parts = [part.to_ndarray()[0] for part in self.resampler.resample(frame)]
-        wave = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        wave = self.gain * np.concatenate(parts) if parts else np.zeros(0, np.float32)
         self.made += len(wave)
         return wave
 
@@ -244,6 +245,18 @@ class SoundReader:
         block = self.blocks[0][1]
         mono = levelled_wave(block, self.channels(first, end))
         return resample(mono, self.rate).astype(np.float32)[: end - first] / 32768
+
+
+@lru_cache
+def mix_gain(layout: str) -> np.float32:
+    """What keeps a mix of channels at full scale: mixed as floats, FFmpeg adds them up to more."""
+    import av
+
+    n = av.AudioLayout(layout).nb_channels
+    frame = av.AudioFrame.from_ndarray(np.full((n, 1024), 0.125, np.float32), format="fltp", layout=layout)
+    frame.sample_rate = 8000
+    mix = av.AudioResampler(format="flt", layout="mono", rate=8000).resample(frame)[0].to_ndarray()
+    return np.float32(0.125 / max(0.125, float(mix.max())))
 
 
 def kind_of(frame: Any) -> tuple[int, str, str]:
