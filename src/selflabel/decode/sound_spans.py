@@ -171,9 +171,8 @@ class SoundReader:
                 else:
                     self.add(frame)
         except (av.FFmpegError, ValueError, OverflowError) as error:
-            context = self.stream.codec_context
-            what = f"{context.sample_rate} Hz and {context.layout.nb_channels} channels"
-            raise Undecodable(f"its sound of {what} cannot be converted ({error})") from error
+            rate, n = self.stream.codec_context.sample_rate, self.stream.codec_context.layout.nb_channels
+            raise Undecodable(f"its sound of {rate} Hz and {n} channels cannot be converted ({error})") from error
 
     def add(self, frame: Any) -> None:
         """Add a frame; resample what is queued where it is a block."""

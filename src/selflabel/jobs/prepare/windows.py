@@ -110,8 +110,8 @@ def partly_used(info: MediaInfo, used_s: float) -> str:
     n, mean = len(info.lengths_s), sum(long) / len(long)
     which = f"{n:,} {noun}{'s' * (n > 1)}" if len(long) == n else f"{len(long):,} of {n:,} {noun}s"
     length = f"{duration(mean)} long{' on average' * (len(long) > 1)}"
-    middle = f"only the middle {used_s:.3g} s ({100 * share:.2g} %) are used"
-    return f"of {which}, {length}, {middle}; --windows {used_s:.3g} labels all of it."
+    used, percent = f"{used_s:.3g}", f"{100 * share:.2g}"
+    return f"of {which}, {length}, only the middle {used} s ({percent} %) are used; --windows {used} labels all of it."
 
 
 def duration(seconds: float) -> str:
