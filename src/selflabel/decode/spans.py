@@ -96,7 +96,7 @@ class SpanDecoder:
             assert piece is not None and piece.span_s is not None
             if isinstance(self.reader, FilmReader):
                 return self.reader.decode(piece, span.later)
-            return self.reader.decode(piece.span_s)
+            return self.target.stored(*self.reader.decode(piece.span_s))
         except BaseException:
             self.close()
             raise

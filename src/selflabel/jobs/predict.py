@@ -179,7 +179,7 @@ class Model:
             items, cut = cut_into_windows(items.only(shared), windows, self.workers, callbacks, self.limits)
             callbacks.say(f"{cut}.")
         if not self.takes_features:
-            return self.decode(items, callbacks)
+            return self.decode(items, callbacks, windows is not None)
         tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
         own, dims = items.space_dims, self.modalities["image"].space_dims
         if tensor.shape[1] != dim or (own and own != dims):
@@ -187,8 +187,8 @@ class Model:
             raise UserError(f"{items.source}: has {given} features per item, the run was trained on {trained}.")
         return Prepared(items, {"image": replace(self.modalities["image"], tensor=tensor)})
 
-    def decode(self, items: Items, callbacks: Callbacks) -> Prepared:
-        """The items decoded as the run's were."""
+    def decode(self, items: Items, callbacks: Callbacks, are_windows: bool = False) -> Prepared:
+        """The items decoded as the run's were. are_windows: whether they were cut at fixed times."""
         formats = {}
         for m, modality in self.modalities.items():
             if m in items.modalities:
@@ -199,7 +199,7 @@ class Model:
                     callbacks.say(note)
                 if note := partly_used(found, seconds_used(modality.info)):
                     callbacks.say(note)
-                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen))
+                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows)
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet

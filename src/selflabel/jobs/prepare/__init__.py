@@ -104,7 +104,8 @@ def prepare(
         plans[m] = plan_modality(m, info, wish, backbones, device)
         for note in filter(None, [*plans[m].info.notes, partly_used(plans[m].info, seconds_used(plans[m].info))]):
             callbacks.say(note)
-    formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
+    sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
+    formats = {m: storage_format(p.info, sides[m], windows is not None) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
