@@ -20,7 +20,6 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bench.video import RESULTS
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.lengths import track_seconds
 from selflabel.decode.limits import DEFAULT_LIMITS
@@ -30,6 +29,7 @@ from selflabel.decode.workers import Decode, tasks_of
 from selflabel.items import Blob, Piece
 from selflabel.items.windows import windows_of
 
+RESULTS = Path(__file__).parents[1] / "results"
 OWN_RATE, RATE, WINDOW_S = 44_100, 16_000, 3.0
 FRAMES, PX, FPS, SIZE = 12, 64, 25, (240, 320)
 SOUNDS = {".flac": "flac", ".mp3": "libmp3lame"}

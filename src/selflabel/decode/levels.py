@@ -18,6 +18,7 @@ FINE_FORMATS = ("s32", "s32p", "flt", "dbl", "dblp")  # lossy codecs decode to "
 CANCELLED = 0.05  # share of a channel's power: a mix of two channels that keeps less has lost the sound
 CLIPPED = 2.0  # times full scale: floats up to it are clipped, louder ones made quieter
 FULL_SCALE = 32768
+FEW = 1024  # samples of a span, evenly spread, by which an offset is seen
 LOOKED_AT = 4096  # samples of a wave, evenly spread, by which its level is judged
 TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 LEVELS = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # of full scale
@@ -106,7 +107,7 @@ def to_int16(wave: np.ndarray, step: float) -> np.ndarray:
     peak = max(float(wave.max()), -float(wave.min()))
     if not np.isfinite(peak):
         return to_int16(np.nan_to_num(wave, posinf=0, neginf=0), step)
-    part = sparse(wave)
+    part = wave[:: max(1, len(wave) // FEW)]
     if peak < QUIET or peak > CLIPPED or abs(part.mean()) > part.std():
         wave = wave - wave.mean()
         peak = float(np.abs(wave).max())
@@ -115,4 +116,6 @@ def to_int16(wave: np.ndarray, step: float) -> np.ndarray:
         if peak < QUIET or peak > CLIPPED:
             wave = wave * (LEVEL / peak)
     whole = np.rint(wave * np.float32(FULL_SCALE))
-    return np.clip(whole, -FULL_SCALE, FULL_SCALE - 1, out=whole).astype(np.int16)
+    if peak * FULL_SCALE > FULL_SCALE - 1:
+        np.clip(whole, -FULL_SCALE, FULL_SCALE - 1, out=whole)
+    return whole.astype(np.int16)

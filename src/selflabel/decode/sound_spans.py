@@ -43,15 +43,22 @@ class Stretch:
     def __init__(self, frame: Any, first: int, rate: int):
         import av
 
-        self.kind, self.own_rate, self.rate = kind_of(frame), frame.sample_rate, rate
+        self.own_rate, self.n_channels, self.rate = frame.sample_rate, frame.layout.nb_channels, rate
         self.queue, self.next, self.begun, self.is_begun = av.AudioFifo(), first, first, False
         self.made = round(first * rate / self.own_rate)  # the sample of the wave that comes next
         self.resampler, self.gain = av.AudioResampler(format="flt", layout="mono", rate=rate), mix_gain(frame.layout.name)
 
-    def add(self, frame: Any) -> None:
+    def add(self, frame: Any) -> bool:
+        """Add the next frame; False for one of another rate, format or layout, which begins a stretch of its own."""
+        if frame.layout.nb_channels != self.n_channels:
+            return False
         frame.pts = None
-        self.queue.write(frame)
+        try:
+            self.queue.write(frame)
+        except ValueError:
+            return False
         self.next += frame.samples
+        return True
 
     def skip_to_common_sample(self) -> None:
         """Leave out what lies before the first sample for which both rates have one."""
@@ -177,10 +184,10 @@ class SoundReader:
     def add(self, frame: Any) -> None:
         """Add a frame; resample what is queued where it is a block."""
         at = self.place_of(frame)
-        if self.stretch is None or at != self.stretch.next or kind_of(frame) != self.stretch.kind:
+        if self.stretch is None or at != self.stretch.next or not self.stretch.add(frame):
             self.end_stretch()
             self.stretch = Stretch(frame, at, self.rate)
-        self.stretch.add(frame)
+            self.stretch.add(frame)
         if self.stretch.queue.samples >= BLOCK_S * self.stretch.own_rate:
             self.resample_queue()
 
@@ -256,8 +263,3 @@ def mix_gain(layout: str) -> np.float32:
     frame.sample_rate = 8000
     mix = av.AudioResampler(format="flt", layout="mono", rate=8000).resample(frame)[0].to_ndarray()
     return np.float32(0.125 / max(0.125, float(mix.max())))
-
-
-def kind_of(frame: Any) -> tuple[int, str, str]:
-    """What frames must share to be joined."""
-    return frame.sample_rate, frame.format.name, frame.layout.name
