@@ -1,13 +1,14 @@
 """Words in long recordings: the windows of recordings of ten minutes beside the same words, cut separately.
 
-    python -m reproduce.recordings [--seeds 5] [--recordings 2] [--clusters 11] [--speakers reporting]
+    python -m reproduce.recordings [--seeds 5] [--recordings 1] [--clusters 11] [--method sela-nn] [--speakers reporting]
 
 Spoken digits of FSDD are joined with gaps of .6 to 1.2 s, which hold noise at the level of the quietest parts of the words around
 them; which word is said when is known. `label --windows 1 --hop .5` labels the recordings, and a word has the label of the window
 that covers most of it (of several the one in whose middle it is). The words themselves, as files, are labelled with the same
 settings. Windows between words, which hold only noise or pieces of words, are items like any other and have no word: a cluster
 more than there are words is asked for, of both. Settings are chosen on three of the six speakers and reported on the others.
-Writes results/recordings.json.
+Writes results/recordings.json, where
+other methods keep their rows.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reproduce.common import unpack_files, with_summary, write_results
+from reproduce.common import read_results, unpack_files, with_summary, write_results
 from selflabel.base.settings import make_settings
 from selflabel.decode.sound import decode_sound
 from selflabel.evaluation.metrics import score
@@ -141,7 +142,7 @@ def label_both(folder: Path, said: list[Word], **settings) -> dict[str, dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--recordings", type=int, default=2)
+    parser.add_argument("--recordings", type=int, default=1)
     parser.add_argument("--clusters", type=int, default=11)
     parser.add_argument("--method", default="sela-nn")
     parser.add_argument("--speakers", choices=SPEAKERS, default="reporting")
@@ -154,13 +155,20 @@ def main() -> None:
             for name, row in label_both(Path(place), said, **settings).items():
                 rows[name].append(row)
         if options.speakers == "reporting":
-            what = f"{options.recordings} recordings of {MINUTES} min, {len(said)} spoken digits of three speakers"
-            write_results("recordings", {"data": what, "clusters": options.clusters, "methods": summaries(rows)})
+            write(options, len(said), rows)
 
 
-def summaries(rows: dict[str, list[dict]]) -> dict[str, dict]:
-    names = {"windows": f"windows of {WINDOWS_S:g} s, one every {HOP_S:g} s", "words": "the words, cut separately"}
-    return {names[name]: with_summary(of) for name, of in rows.items()}
+def write(options: argparse.Namespace, n_words: int, rows: dict[str, list[dict]]) -> None:
+    """Write the rows so far beside those of other methods on the same recordings."""
+    words = f"{n_words // 10 * 10} spoken digits of three speakers"
+    header = {
+        "data": f"{options.recordings} recordings of {MINUTES} min, about {words}, another draw with every seed",
+        "windows": f"{WINDOWS_S:g} s, one every {HOP_S:g} s",
+        "clusters": options.clusters,
+    }
+    methods = {f"{options.method}, {name}": with_summary(of) for name, of in rows.items()}
+    old = read_results("recordings")
+    write_results("recordings", {**header, "methods": (old["methods"] if header.items() <= old.items() else {}) | methods})
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_every_window_is_an_item_with_its_place_from_label_to_predict(recordings
     assert table[0].startswith("path,start_s,end_s,label") and len(table) == 17 and "became 16 windows" in said[0]
     wider = model.predict(str(recordings / "b.flac"), windows=Windows(4.0, 2.0))
     assert wider.pieces.spans_s.tolist() == [[2.0 * i, 2.0 * i + 4] for i in range(7)]
-    with pytest.raises(UserError, match="windows: 1.0, now 2.0"):
+    with pytest.raises(UserError, match=r"windows: 1\.0, now 2\.0"):
         label(settings_of(recordings, windows=2.0), tmp_path / "run", resume=True)
 
 
