@@ -41,8 +41,9 @@ class Measured(Decode):
     def __call__(self, row: int, item) -> tuple[float, float]:
         began = time.process_time()
         super().__call__(row, item)
+        cost = time.process_time() - began
         status = Path("/proc/self/status").read_text(encoding="ascii")
-        return time.process_time() - began, int(status.split("RssAnon:")[1].split()[0]) / 1024
+        return cost, int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
 def write_recording(file: Path, minutes: int) -> Path:
