@@ -13,15 +13,15 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+SAME_NAMES = (
+    "method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "windows", "hop", "options",
+)  # fmt: skip
 OWN_NAMES = {  # settings that have a parameter of their own, and its name here
     "source": "fit(X)",
     "items": "fit(X, items=...)",
     "clusters": "n_clusters",
     "seed": "random_state",
-    **{
-        name: name
-        for name in ("method", "encoder", "weights", "mass", "views", "epochs", "device", "outliers", "images", "options")
-    },
+    **{name: name for name in SAME_NAMES},
 }
 
 
@@ -46,6 +46,9 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         weights: .safetensors file of pretrained weights for the encoder.
         outliers: share of items that fit no cluster, above 0 and at most 0.5; "auto" finds it; None gives every item a cluster.
         images: folder of the pictures, where X is a COCO file; None looks for them beside it.
+        windows: length in seconds of the windows that sounds and films are cut into; every window is an item. None takes files
+            whole.
+        hop: seconds from the start of a window to that of the next; None is `windows`.
 
     Attributes:
         labels_: (N,) int64 labels; of an item that fits no cluster the nearest one.
@@ -82,6 +85,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         weights: str | os.PathLike[str] | None = None,
         outliers: str | float | None = None,
         images: str | os.PathLike[str] | None = None,
+        windows: float | None = None,
+        hop: float | None = None,
     ):
         self.n_clusters = n_clusters
         self.method = method
@@ -95,6 +100,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
         self.weights = weights
         self.outliers = outliers
         self.images = images
+        self.windows = windows
+        self.hop = hop
 
     def fit(self, X: Any, y: Any = None, items: Any = None) -> SelfLabeler:
         """Label X. `y` is ignored.
@@ -157,6 +164,8 @@ class SelfLabeler(ClusterMixin, TransformerMixin, BaseEstimator):
             views=self.views,
             epochs=self.epochs,
             outliers=self.outliers if self.outliers is None or isinstance(self.outliers, str) else float(self.outliers),
+            windows=None if self.windows is None else float(self.windows),
+            hop=None if self.hop is None else float(self.hop),
             seed=seed_of(self.random_state),
             device=self.device,
             options=options,
@@ -261,10 +270,12 @@ def as_model(labelled: Any, settings: Any) -> Any:
     """The fitted networks, ready to predict, without a run folder."""
     from selflabel.decode.limits import Limits
     from selflabel.jobs.predict import Model
+    from selflabel.jobs.prepare.windows import Windows
     from selflabel.training.distributed import pick_device
 
     head, device = labelled["head"], pick_device(settings.device)
     model = Model.of(labelled.method, labelled.prepared, head, device, settings.cache)
     limits = Limits(settings.item_seconds, settings.item_gb)
     in_use = labelled.labelling.labels_in_use
-    return replace(model, workers=settings.workers, limits=limits, seen=labelled.seen, in_use=in_use)
+    windows = Windows.of(settings.windows, settings.hop)
+    return replace(model, workers=settings.workers, limits=limits, seen=labelled.seen, in_use=in_use, windows=windows)

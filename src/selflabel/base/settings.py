@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Collection
@@ -55,6 +56,10 @@ class Settings:
         frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30.
         fps: at which a video's frames are shown, in frames a second, above 0; None spreads them evenly.
         rate: samples a second at which sounds are kept, in Hz, up to 1000000; None is their own, 16000 at most.
+        windows: length in seconds of the windows that sounds and films are cut into, at least 0.05; every window is an item. None
+            labels whole files.
+        hop: seconds from the start of a window to that of the next, at least 0.01 and at most `windows`; None is `windows`, so
+            that none overlap.
         modality: use this modality only; None uses as many as the method takes.
         options: options of the method; `--set NAME=VALUE` gives each of them.
 
@@ -84,6 +89,8 @@ class Settings:
     frames: int | None = None
     fps: float | None = None
     rate: int | None = None
+    windows: float | None = None
+    hop: float | None = None
     modality: Literal["image", "video", "audio"] | None = None
     follow_links: bool = False
     options: dict[str, Any] = field(default_factory=dict)
@@ -95,6 +102,7 @@ class Settings:
 
 
 MAX_RATE = 1_000_000  # Hz
+LEAST_WINDOW_S, LEAST_HOP_S = 0.05, 0.01
 MODALITIES = ("image", "video", "audio")
 MAX_DOTS = 100  # of a key in a TOML file: the parser takes time by their square
 SETTINGS = tuple(f.name for f in fields(Settings))
@@ -129,7 +137,18 @@ def make_settings(**given: Any) -> Settings:
             raise UserError(f"{name} = {value}: must be at least {least}.")
     if settings.rate is not None and settings.rate > MAX_RATE:
         raise UserError(f"rate = {settings.rate}: must be at most {MAX_RATE}.")
+    check_windows(settings.windows, settings.hop)
     return replace(settings, outliers=checked_outliers(settings.outliers))
+
+
+def check_windows(windows: float | None, hop: float | None) -> None:
+    """Raise UserError where sounds and films cannot be cut into such windows, of so many seconds."""
+    if windows is not None and not LEAST_WINDOW_S <= windows < math.inf:
+        raise UserError(f"windows = {windows}: must be at least {LEAST_WINDOW_S} seconds.")
+    if hop is not None and windows is None:
+        raise UserError(f"hop = {hop}: is the step between windows; give their length, too, with --windows.")
+    if hop is not None and windows is not None and not LEAST_HOP_S <= hop <= windows:
+        raise UserError(f"hop = {hop}: must be at least {LEAST_HOP_S} and at most the length of a window, {windows:g} seconds.")
 
 
 def checked_outliers(outliers: str | float | None) -> str | float | None:

@@ -36,6 +36,10 @@ ImagesFolder = Annotated[
     str | None,
     typer.Option("--images", help="Where SOURCE is a COCO file: the folder of its pictures. [default: looked for beside it]"),
 ]
+Windows = Annotated[
+    float | None, typer.Option(help="Seconds: cut sounds and films into windows; each is an item. [default: whole files]")
+]
+Hop = Annotated[float | None, typer.Option(help="Seconds from the start of a window to the next; less than --windows overlaps.")]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Ignore edits: use the labels as the run wrote them.")]

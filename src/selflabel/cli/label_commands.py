@@ -16,11 +16,13 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    Hop,
     ImagesFolder,
     ItemFiles,
     LabelSource,
     Seed,
     Source,
+    Windows,
     app,
     one_or_several,
     source_name,
@@ -80,6 +82,8 @@ def label(
         str, typer.Option(help="Cluster sizes: auto, uniform (equal), gaussian, zipf, estimated or relaxed.")
     ] = "auto",
     views: Annotated[str, typer.Option(help="Preset of the random views: photo, glyph, ...; auto is by the data.")] = "auto",
+    windows: Windows = None,
+    hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of all phases together.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper: the published network and length.")] = None,
@@ -102,6 +106,8 @@ def label(
     """Give every item of SOURCE a label, and write a run folder.
 
     Example: selflabel label photos/ -k 10
+
+    Example: selflabel label recordings/ -k 20 --windows 3
     """
     with Terminal(json) as terminal:
         terminal.on_progress("starting")  # torch takes seconds to import
@@ -126,6 +132,8 @@ def compare(
     encoder: Annotated[str, typer.Option(help=ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Pretrained weights, a .safetensors file.")] = None,
     truth: Annotated[str | None, typer.Option(help="As of `score`: a CSV with path and label, or 'folders'.")] = None,
+    windows: Windows = None,
+    hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. [default: runs/<source>-compared]")] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -143,8 +151,9 @@ def compare(
     from selflabel.jobs.compare import compare as compare_methods
 
     check_clusters(clusters)
-    values = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
+    values: dict[str, Any] = {"clusters": clusters, "epochs": epochs, "encoder": encoder, "weights": weights, "seed": seed}
     values |= {"items": items, "images": images, "outliers": outliers, "follow_links": follow_links}
+    values |= {"windows": windows, "hop": hop}
     settings = make_settings(source=one_or_several(source), device=device, cache=cache, **values)
     folder = out or Path("runs") / f"{source_name(settings.source)}-compared"
     say = (lambda text: None) if json else (lambda text: print(text, file=sys.stderr))

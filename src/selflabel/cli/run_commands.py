@@ -15,6 +15,7 @@ from selflabel.cli.app import (
     Cache,
     Device,
     FollowLinks,
+    Hop,
     ImagesFolder,
     ItemFiles,
     MovedTo,
@@ -38,6 +39,10 @@ def predict(
     source: Source,
     items: ItemFiles = None,
     images: ImagesFolder = None,
+    windows: Annotated[
+        float | None, typer.Option(help="Seconds: cut sounds and films into windows. [default: as the run did]")
+    ] = None,
+    hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -51,13 +56,16 @@ def predict(
     """
     with live(json) as terminal:
         from selflabel.base.files import write_text
+        from selflabel.base.settings import check_windows
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
+        from selflabel.jobs.prepare.windows import Windows
         from selflabel.runs.writing import skipped_csv
 
         opened = open_run(run)
-        places = one_or_several(source)
-        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images)
+        check_windows(windows, hop)
+        places, cut = one_or_several(source), Windows.of(windows, hop)
+        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images, cut)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items

@@ -34,6 +34,7 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     numbers = numbers_text(report)
     rows = [
         ("items", f"{count(report['n_items'], report)}{skipped}"),
+        *([("windows", report["windows"])] if report.get("windows") else []),
         ("clusters found", found_text(report)),
         *([("other numbers", numbers)] if numbers else []),
         ("sizes", sizes_text(report)),
@@ -73,12 +74,12 @@ def unsolved_text(report: dict[str, Any]) -> str:
 
 def noun(report: dict[str, Any]) -> str:
     """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
-    return NOUNS.get(kind_of(report), "item")
+    return "window" if report.get("windows") else NOUNS.get(kind_of(report), "item")
 
 
 def more(report: dict[str, Any]) -> str:
     """What `predict` takes, as a name for people to replace."""
-    return "MORE_FEATURES.npy" if kind_of(report) == "features" else f"MORE_{noun(report).upper()}S"
+    return "MORE_FEATURES.npy" if kind_of(report) == "features" else f"MORE_{NOUNS.get(kind_of(report), 'item').upper()}S"
 
 
 def kind_of(report: dict[str, Any]) -> str:

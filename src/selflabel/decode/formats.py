@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from selflabel.decode.events import event_of
 from selflabel.decode.image import decode_square
 from selflabel.decode.scale import Scale
 from selflabel.decode.sound import timed_sound
@@ -23,12 +24,14 @@ class DecodedFormat:
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
+        is_event: of a sound, only what stands out in it is stored, from its start to its end (see `decode.events`).
     """
 
     kind: str
     shape: tuple[int, ...]
     rate: float = 0
     scale: Scale | None = None
+    is_event: bool = False
 
     @property
     def dtype(self) -> np.dtype:
@@ -44,7 +47,8 @@ class DecodedFormat:
     def stored_name(self) -> str:
         """Text that names the format in the cache. It has the class's name in version 0.1.0: its caches stay valid."""
         scale = f", {self.scale}" if self.scale else ""
-        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale})"
+        event = ", event" if self.is_event else ""
+        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale}{event})"
 
     @property
     def has_seconds(self) -> bool:
@@ -65,4 +69,12 @@ class DecodedFormat:
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":
             return timed_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
-        return timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob))
+        return self.stored(*timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob)))
+
+    def stored(self, item: np.ndarray, length: int, span_s: Span) -> tuple[np.ndarray, int, Span]:
+        """What is stored of a decoded item, how many of its frames or samples there are before they repeat, and their seconds."""
+        if not self.is_event or length == 0:
+            return item, length, span_s
+        first, end = event_of(item[:length], int(self.rate))
+        begin_s = span_s[0] + first / self.rate
+        return np.resize(item[first:end], item.shape), end - first, (begin_s, begin_s + (end - first) / self.rate)

@@ -14,7 +14,7 @@ from selflabel.decode.image import background_share, is_grey, open_values, pecul
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.scale import Scale, scale_of_sample, to_uint8
 from selflabel.decode.sound import RATE, rate_and_seconds, share_above
-from selflabel.decode.video import size_and_seconds
+from selflabel.decode.video import size_and_seconds, span_of
 from selflabel.decode.workers import MEDIA_LIBRARIES, inspect_blobs
 from selflabel.items import Blob, Items
 
@@ -43,6 +43,8 @@ class MediaInfo:
         scale: of pictures that are not plain 8-bit.
         notes: sentences about what was assumed.
         is_guess: nothing of the sample could be decoded.
+        lengths_s: of the sounds or films of the sample, in seconds; of films that are spans of files none, as all of a span is
+            shown.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class MediaInfo:
     scale: Scale | None = None
     notes: tuple[str, ...] = ()
     is_guess: bool = field(default=False, repr=False, compare=False)
+    lengths_s: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,13 @@ def inspect_images(items: Items, look: Look) -> MediaInfo:
 
 
 def inspect_videos(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
-    known = look(size_and_seconds, [blobs[i] for i in spread(len(blobs), SAMPLE)], MEDIA_LIBRARIES)
+    sample = [blobs[i] for i in spread(len(blobs), SAMPLE)]
+    known = look(size_and_seconds, sample, MEDIA_LIBRARIES)
     if not known:
         return MediaInfo("video", 64, 3, 4.0, is_guess=True)
-    return MediaInfo("video", int(np.median([px for px, _ in known])), 3, float(np.median([s for _, s in known])))
+    lengths = () if any(blob is not None and span_of(blob) for blob in sample) else tuple(s for _, s in known)
+    px, seconds = (float(np.median(values)) for values in zip(*known))
+    return MediaInfo("video", int(px), 3, seconds, lengths_s=lengths)
 
 
 def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
@@ -123,7 +129,8 @@ def inspect_sounds(blobs: Sequence[Blob | None], look: Look) -> MediaInfo:
     lengths = [s for _, s in known]
     kind = "spoken" if np.median(lengths) <= SPOKEN_S else "sound"
     notes = pitch_notes(sample, rate, int(np.median([rate for rate, _ in known])), look)
-    return MediaInfo(kind, 0, 1, min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95))), rate, notes=notes)
+    seconds = min(LONGEST_SOUND_S, float(np.quantile(lengths, 0.95)))
+    return MediaInfo(kind, 0, 1, seconds, rate, notes=notes, lengths_s=tuple(lengths))
 
 
 def pitch_notes(sample: Sequence[Blob | None], rate: int, own_rate: int, look: Look) -> tuple[str, ...]:

@@ -6,11 +6,14 @@ quiet ones, channels that cancel one another, a constant offset, floats far abov
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from selflabel.decode.image import Undecodable
+from selflabel.decode.levels import channels_of, is_plain, levelled_wave, resample
+from selflabel.decode.sound_spans import SoundReader
 from selflabel.decode.video import (
     UNKNOWN,
     is_wrong,
@@ -30,20 +33,8 @@ from selflabel.items.piece import Span
 
 RATE = 16_000  # Hz, at most
 EARLY_S = 0.5  # a sound may start so much before the second that was asked for
-RUN_UP_S = 0.5  # decoded before a span: the first frames after a jump can be incomplete
 LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its middle is decoded
-QUIET = 1e-3  # of full scale: a wave that never rises above it is made louder
-LEVEL = 0.5  # of full scale, to which it is
-SILENT_STEPS = 4  # of 16 bits, or of FINE_STEP: a wave that moves by less is silent
-FINE_STEP = 2.0**-20  # of samples of more than 16 bits, as they are stored
-FINE_FORMATS = ("s32", "s32p", "flt", "dbl", "dblp")  # lossy codecs decode to "fltp"
-CANCELLED = 0.05  # share of a channel's power: a mix of two channels that keeps less has lost the sound
-CLIPPED = 2.0  # times full scale: floats up to it are clipped, louder ones made quieter
-FULL_SCALE = 32768
 MEASURED_BYTES = 4_000_000
-LOOKED_AT = 4096  # samples of a wave, evenly spread, by which its level is judged
-TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
-LEVELS = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # of full scale
 
 
 def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int]:
@@ -67,6 +58,9 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
 
 def timed_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int, Span]:
     """As `decode_sound`, and the seconds of the file that are heard before the sound repeats."""
+    if span_s is not None:
+        with closing(SoundSpans(data, samples, rate)) as spans:
+            return spans.decode(span_s)
     with open_media(data) as container:
         if not container.streams.audio:
             if container.streams.video:
@@ -74,9 +68,6 @@ def timed_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span 
             raise Undecodable("has no sound")
         stream = container.streams.audio[0]
         shift = shift_of(container, stream)
-        if span_s is not None:
-            wave, start = read_span(container, span_s, rate)
-            return fitted(wave, samples, rate, start + shift)
         length = seconds_of(container, stream)
         wave, start = read_middle(container, length, samples, rate) if length > 0 else (np.zeros(0, np.int16), 0.0)
     if has_wrong_length(len(wave), length, samples, rate):
@@ -85,6 +76,32 @@ def timed_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span 
             with open_media(data) as container:
                 wave, start = read_middle(container, measured, samples, rate)
     return fitted(wave, samples, rate, start + shift)
+
+
+class SoundSpans:
+    """Spans of one file's sound as `timed_sound` gives them, in the order of their starts, in one pass.
+
+    Args:
+        data: the file's bytes, or its name.
+        samples: length of each wave.
+        rate: in Hz.
+
+    Raises:
+        Undecodable: as `decode_sound`.
+    """
+
+    def __init__(self, data: bytes | str, samples: int, rate: int):
+        self.reader, self.samples, self.rate = SoundReader(data, rate), samples, rate
+
+    def decode(self, span_s: Span) -> tuple[np.ndarray, int, Span]:
+        """See `timed_sound`. A span that begins before the last one is found by opening the file again."""
+        if not self.reader.has_sound:
+            return np.zeros(self.samples, np.int16), 0, UNKNOWN
+        start = span_s[0] + shift_of(self.reader.container, self.reader.stream)
+        return fitted(self.reader.read(span_s), self.samples, self.rate, start)
+
+    def close(self) -> None:
+        self.reader.close()
 
 
 def fitted(wave: np.ndarray, samples: int, rate: int, start_s: float) -> tuple[np.ndarray, int, Span]:
@@ -151,33 +168,6 @@ def read_wave(container: Any, rate: int, samples: int | None = None, at_s: float
     return wave, at_s if start is None else start
 
 
-def read_span(container: Any, span_s: Span, rate: int) -> tuple[np.ndarray, float]:
-    """(the sound track from one moment to another, or to its end, the second at which it starts). Raises as `read_wave` does."""
-    import av
-
-    stream = container.streams.audio[0]
-    origin, queue, first = origin_of(container, stream), av.AudioFifo(), None
-    if span_s[0] > RUN_UP_S:
-        seek(container, span_s[0] + origin - RUN_UP_S)
-    n_read = 0
-    try:
-        for frame in container.decode(stream):
-            at = n_read / frame.sample_rate if frame.pts is None else float(frame.pts * stream.time_base) - origin
-            n_read += frame.samples
-            if at >= span_s[1]:
-                break
-            if at + frame.samples / frame.sample_rate > span_s[0]:
-                first, frame.pts = at if first is None else first, None
-                queue.write(frame)
-    except (av.FFmpegError, ValueError):
-        pass
-    if first is None:
-        return np.zeros(0, np.int16), span_s[0]
-    skip = max(0, round((span_s[0] - first) * rate))
-    wave = mixed(queue.read(), rate)[skip : skip + round((span_s[1] - span_s[0]) * rate)]
-    return wave, max(span_s[0], first)
-
-
 def mixed(whole: Any, rate: int) -> np.ndarray:
     """(S,) int16 mix of a frame's channels at a rate, levelled where it has to be; empty for None. Raises Undecodable."""
     import av
@@ -191,75 +181,6 @@ def mixed(whole: Any, rate: int) -> np.ndarray:
     except (av.FFmpegError, ValueError, OverflowError) as error:
         n = whole.layout.nb_channels
         raise Undecodable(f"its sound of {whole.sample_rate} Hz and {n} channels cannot be converted ({error})") from error
-
-
-def resample(frame: Any, rate: int) -> np.ndarray:
-    """(S,) int16 mix of a frame's channels at a rate."""
-    import av
-
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
-    out = [*resampler.resample(frame), *resampler.resample(None)]
-    return np.concatenate([part.to_ndarray()[0] for part in out]) if out else np.zeros(0, np.int16)
-
-
-# --------------------------------------------------------------------------------------------------------------- levels
-
-
-def channels_of(frame: Any) -> list[np.ndarray]:
-    """The samples of every channel as they are stored, without a copy."""
-    kind, n = TYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
-    if frame.format.is_planar:
-        return [np.frombuffer(plane, kind)[: frame.samples] for plane in frame.planes]
-    values = np.frombuffer(frame.planes[0], kind)[: frame.samples * n]
-    return [values[c::n] for c in range(n)]
-
-
-def sparse(wave: np.ndarray) -> np.ndarray:
-    """LOOKED_AT samples of a wave (S,) or a few more, or all."""
-    return wave[:: max(1, len(wave) // LOOKED_AT)]
-
-
-def is_plain(wave: np.ndarray, channels: list[np.ndarray]) -> bool:
-    """Whether a wave (S,) of int16 is that of its channels: not quiet, without a large offset, neither cancelled nor clipped."""
-    if len(wave) == 0:
-        return True
-    if max(int(wave.max()), -int(wave.min())) < QUIET * FULL_SCALE:
-        return False
-    part = sparse(wave).astype(np.float32)
-    return abs(part.mean()) <= part.std() and not is_clipped(channels) and not are_cancelled(channels)
-
-
-def is_clipped(channels: list[np.ndarray]) -> bool:
-    """Whether floats are far above full scale."""
-    return channels[0].dtype.kind == "f" and any(float(np.abs(sparse(c)).max(initial=0)) > CLIPPED for c in channels)
-
-
-def are_cancelled(channels: list[np.ndarray]) -> bool:
-    """Whether the mix of two channels loses most of their power."""
-    if len(channels) != 2:
-        return False
-    left, right = (sparse(c).astype(np.float64) for c in channels)
-    left, right = left - left.mean(), right - right.mean()
-    return bool(np.square((left + right) / 2).mean() < CANCELLED * max(np.square(left).mean(), np.square(right).mean()))
-
-
-def levelled_wave(frame: Any, channels: list[np.ndarray]) -> Any:
-    """A mono frame of floats without offset, at LEVEL where it was very quiet or too loud; zeros where nothing moves."""
-    import av
-
-    name = frame.format.name.removesuffix("p")
-    waves = np.stack([np.nan_to_num(c.astype(np.float64), posinf=0, neginf=0) for c in channels]) / LEVELS[name]
-    waves -= waves.mean(axis=1, keepdims=True)
-    wave = waves[np.square(waves).mean(axis=1).argmax()] if are_cancelled(list(waves)) else waves.mean(axis=0)
-    step = FINE_STEP if frame.format.name in FINE_FORMATS else 1 / FULL_SCALE
-    peak = float(np.abs(wave).max())
-    if np.ptp(wave) < SILENT_STEPS * step:
-        wave = np.zeros_like(wave)
-    elif peak < QUIET or peak > CLIPPED:
-        wave *= LEVEL / peak
-    mono = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-    mono.sample_rate = frame.sample_rate
-    return mono
 
 
 def rate_and_seconds(blob: Blob) -> tuple[int, float] | None:

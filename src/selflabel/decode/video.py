@@ -117,15 +117,20 @@ def timed_clip(
 
 def decode_span(data: bytes | str, frames: int, px: int, fps: float, piece: Piece) -> tuple[np.ndarray, int, Span]:
     """See `timed_clip`; the piece has a span."""
-    assert piece.span_s is not None
-    start, end = piece.span_s
-    interval = 1 / fps if fps else (end - start) / frames
-    first = start if not fps else max(start, (start + end - frames * interval) / 2)
-    n_frames = frames if not fps else min(frames, max(1, int((end - first) * fps)))
-    clip, span = read_again(data, Schedule(first, interval, n_frames), px, piece)
+    clip, span = read_again(data, schedule_of_span(piece, frames, fps), px, piece)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
     return np.resize(clip, (frames, 3, px, px)), len(clip), span
+
+
+def schedule_of_span(piece: Piece, frames: int, fps: float) -> Schedule:
+    """The frames of a piece's span: at a rate around its middle, or evenly over it."""
+    assert piece.span_s is not None
+    start, end = piece.span_s
+    if not fps:
+        return Schedule(start, (end - start) / frames, frames)
+    first = max(start, (start + end - frames / fps) / 2)
+    return Schedule(first, 1 / fps, min(frames, max(1, int((end - first) * fps))))
 
 
 def film_stream(container: Any) -> Any:

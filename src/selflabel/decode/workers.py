@@ -14,7 +14,8 @@ import numpy as np
 from selflabel.base.container import usable_cores
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.limits import DEFAULT_LIMITS, Failure, Limits
-from selflabel.decode.processes import run_tasks
+from selflabel.decode.processes import Task, run_tasks
+from selflabel.decode.spans import SpanDecoder, SpanOfFile, is_span, span_tasks
 from selflabel.decode.store import names_of_arrays
 from selflabel.items import Blob
 
@@ -39,9 +40,14 @@ class Decode:
         self.target, self.folder = target, folder
         self.libraries = () if target.kind == "image" else MEDIA_LIBRARIES
 
-    def __call__(self, row: int, blob: Blob) -> None:
-        for array, value in zip(self.arrays, self.target.decode(blob)):
+    def __call__(self, row: int, item: Blob | SpanOfFile) -> None:
+        values = self.spans.decode(item) if isinstance(item, SpanOfFile) else self.target.decode(item)
+        for array, value in zip(self.arrays, values):
             array[row] = value
+
+    @cached_property
+    def spans(self) -> SpanDecoder:
+        return SpanDecoder(self.target)
 
     @cached_property
     def arrays(self) -> list[np.ndarray]:
@@ -77,10 +83,9 @@ def decode_rows(
     Raises:
         OSError: the disk is full.
     """
-    size = IMAGES_PER_TASK if target.kind == "image" else MEDIA_PER_TASK
-    chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-    tasks = ([(i, blob) for i in chunk if (blob := blobs[i]) is not None] for chunk in chunks)
-    count = max(1, min(workers or usable_cores(), len(chunks)))
+    workers = workers or usable_cores()
+    tasks = tasks_of({row: blob for row in rows if (blob := blobs[row]) is not None}, target, workers)
+    count = max(1, min(workers, len(tasks)))
     slow = SlowItems(blobs, limits, say)
 
     def on_failure(row: int, failure: Failure) -> None:
@@ -90,6 +95,14 @@ def decode_rows(
 
     tick = (lambda done: progress(done, len(rows))) if progress else (lambda done: None)
     return run_tasks(Decode(target, folder), tasks, count, limits, tick, on_failure)
+
+
+def tasks_of(rows: dict[int, Blob], target: DecodedFormat, workers: int) -> list[Task]:
+    """What one worker does at a time: some files, or the spans of one file. rows: row to its blob."""
+    spans = {row: blob for row, blob in rows.items() if is_span(blob, target)}
+    whole = [(row, blob) for row, blob in rows.items() if row not in spans]
+    size = IMAGES_PER_TASK if target.kind == "image" else MEDIA_PER_TASK
+    return [*(whole[i : i + size] for i in range(0, len(whole), size)), *(span_tasks(spans, workers) if spans else ())]
 
 
 class SlowItems:

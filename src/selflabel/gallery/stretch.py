@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ from PIL import Image
 
 from selflabel.base.errors import UserError
 from selflabel.decode.image import Undecodable
-from selflabel.decode.sound import FULL_SCALE, RATE, read_span
-from selflabel.decode.video import media_input, open_media, seconds_of
+from selflabel.decode.levels import FULL_SCALE
+from selflabel.decode.sound import RATE
+from selflabel.decode.sound_spans import SoundReader
+from selflabel.decode.video import media_input, seconds_of
 from selflabel.items import Blob
 from selflabel.items.piece import Span
 from selflabel.runs.missing import Missing
@@ -116,28 +119,28 @@ def read_stretch(blob: Blob, span_s: Span, rate: int = RATE) -> Stretch:
         OSError: the file cannot be read.
     """
     rate = max(rate, RATE)
-    with open_media(media_input(blob)) as container:
-        if not container.streams.audio:
+    with closing(SoundReader(media_input(blob), rate)) as reader:
+        if not reader.has_sound:
             raise Missing("it has no sound")
-        length = seconds_of(container, container.streams.audio[0])
+        length = seconds_of(reader.container, reader.stream)
         first, last = around(span_s, length)
         step = (last - first) / COLUMNS
         per_block = max(1, math.floor(BLOCK_S / step))
         blocks = []
         for column in range(0, COLUMNS, per_block):
             n = min(per_block, COLUMNS - column)
-            blocks.append(block_columns(container, (first + column * step, first + (column + n) * step), n, rate))
+            blocks.append(block_columns(reader, (first + column * step, first + (column + n) * step), n, rate))
     low_C, high_C, power = (np.concatenate(parts) for parts in zip(*blocks))
     loudest = max(1e-4, float(np.abs([low_C, high_C]).max()))
     low_C, high_C = (np.round(side / loudest * PEAK).astype(int) for side in (low_C, high_C))
     return Stretch(first, last, length, low_C, high_C, colour_map(light_of(power).T[::-1]))
 
 
-def block_columns(container: Any, span_s: Span, columns: int, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def block_columns(reader: SoundReader, span_s: Span, columns: int, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Least and greatest value (C,) of the columns of a block of sound in [-1, 1], and their power (C, bands); 0 past its end."""
     n = max(columns, round((span_s[1] - span_s[0]) * rate))
     wave = np.zeros(n, np.float32)
-    read = read_span(container, span_s, rate)[0][:n]
+    read = reader.read(span_s)[:n]
     wave[: len(read)] = read.astype(np.float32) / FULL_SCALE
     starts = np.arange(columns) * n // columns
     frames = max(1, min(FRAMES, math.ceil(n / columns / (rate / 100))))

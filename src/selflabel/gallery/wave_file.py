@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.decode.sound import RUN_UP_S
+from selflabel.decode.sound_spans import RUN_UP_S
 from selflabel.decode.video import measured_seconds, media_input, open_media, origin_of, seek
 from selflabel.items import Blob
 from selflabel.runs.missing import Missing

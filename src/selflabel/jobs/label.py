@@ -23,6 +23,7 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.prepare.spaces import weigh_spaces
+from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import run_record, write_run
 from selflabel.jobs.seen import fit_seen
@@ -209,6 +210,7 @@ def prepare_for(
         frames=settings.frames,
         fps=settings.fps,
         rate=settings.rate,
+        windows=Windows.of(settings.windows, settings.hop),
         seed=settings.seed,
         cache=settings.cache,
         workers=settings.workers,

@@ -63,7 +63,7 @@ def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
     if rows is None or len(rows) == len(prepared.items):
         return prepared
     modalities = {m: only_rows_of(modality, rows) for m, modality in prepared.modalities.items()}
-    return Prepared(prepared.items.take(rows.tolist()), modalities)
+    return replace(prepared, items=prepared.items.take(rows.tolist()), modalities=modalities)
 
 
 def only_rows_of(modality: Modality, rows: np.ndarray) -> Modality:

@@ -24,9 +24,10 @@ from selflabel.items import Items, Pieces, open_items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
-from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
+from selflabel.jobs.prepare.choices import SOUND_KINDS, seconds_used, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
+from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
@@ -99,6 +100,7 @@ class Model:
         cache, workers, limits: for decoding (see `base.settings.Settings`).
         seen: what the run has seen (see `jobs.seen`); empty where it stored nothing.
         in_use: labels that the run gave to items, ascending: unseen items get no other one. None allows all.
+        windows: that the run's sounds or films were cut into; None where they were not.
     """
 
     method: Method
@@ -111,6 +113,7 @@ class Model:
     limits: Limits = DEFAULT_LIMITS
     seen: dict[str, Seen] = field(default_factory=dict)
     in_use: np.ndarray | None = None
+    windows: Windows | None = None
     ranks: ClassVar[Ranks] = Ranks()  # labels are predicted in one process
 
     @classmethod
@@ -132,6 +135,7 @@ class Model:
         follow_links: bool = False,
         files: str | list[str] | None = None,
         images: str | None = None,
+        windows: Windows | None = None,
     ) -> Predicted:
         """Label a source of the same kind that the run was trained on.
 
@@ -139,11 +143,12 @@ class Model:
             source: whatever `open_items` takes.
             callbacks: progress.
             follow_links, files, images: as in `open_items`.
+            windows: that sounds and films are cut into; None cuts whole files as the run's were.
 
         Raises:
             UserError: nothing there can be labelled, or features of another length.
         """
-        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files, images)
+        prepared = self.prepare(source, callbacks or Callbacks(), follow_links, files, images, windows)
         data = prepared.dataset(self.device, self.ranks, self.task.seed)
         features = {m: self.features(data, m) for m in data.stored}
         log_probs = self.log_probs(features, data.present)
@@ -159,6 +164,7 @@ class Model:
         follow_links: bool = False,
         files: str | list[str] | None = None,
         images: str | None = None,
+        windows: Windows | None = None,
     ) -> Prepared:
         """The source's items, prepared as the run's were."""
         items = open_items(source, follow_links, files, images)
@@ -170,8 +176,13 @@ class Model:
         if items.are_features != self.takes_features or not set(self.modalities) & set(items.modalities):
             wanted = "features" if self.takes_features else " and ".join(NAMES.get(m, m) for m in self.modalities)
             raise UserError(f"{items.source}: this run was trained on {wanted}; give it {wanted}.")
+        windows = windows or (self.windows if items.pieces is None else None)
+        if windows is not None:
+            shared = [m for m in self.modalities if m in items.modalities]
+            items, cut = cut_into_windows(items.only(shared), windows, self.workers, callbacks, self.limits)
+            callbacks.say(f"{cut}.")
         if not self.takes_features:
-            return self.decode(items, callbacks)
+            return self.decode(items, callbacks, windows is not None)
         tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
         own, dims = items.space_dims, self.modalities["image"].space_dims
         if tensor.shape[1] != dim or (own and own != dims):
@@ -179,8 +190,8 @@ class Model:
             raise UserError(f"{items.source}: has {given} features per item, the run was trained on {trained}.")
         return Prepared(items, {"image": replace(self.modalities["image"], tensor=tensor)})
 
-    def decode(self, items: Items, callbacks: Callbacks) -> Prepared:
-        """The items decoded as the run's were."""
+    def decode(self, items: Items, callbacks: Callbacks, are_windows: bool = False) -> Prepared:
+        """The items decoded as the run's were. are_windows: whether they were cut at fixed times."""
         formats = {}
         for m, modality in self.modalities.items():
             if m in items.modalities:
@@ -189,7 +200,9 @@ class Model:
                 shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
                 if note := scale_note(modality.info.scale, found.scale):
                     callbacks.say(note)
-                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen))
+                if note := partly_used(found, seconds_used(modality.info)):
+                    callbacks.say(note)
+                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows)
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet
@@ -278,7 +291,9 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
     head = range(MAX_HEADS)[state["head"]]  # `log_probs` sees whether the method has it
     seen, table = from_tensors(tensors), run.raw_labels
     in_use = used_labels(table["label"].to_numpy(), outliers_in(table))
-    return Model(method.to(where).eval(), modalities, task, head, where, cache, settings.workers, limits, seen, in_use)
+    windows = Windows.of(settings.windows, settings.hop)
+    method = method.to(where).eval()
+    return Model(method, modalities, task, head, where, cache, settings.workers, limits, seen, in_use, windows)
 
 
 def check_sizes(run: Run) -> None:
@@ -353,6 +368,7 @@ def predict(
     follow_links: bool = False,
     files: str | list[str] | None = None,
     images: str | None = None,
+    windows: Windows | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -364,11 +380,12 @@ def predict(
         callbacks: progress.
         raw: ignore edits.
         follow_links, files, images: as in `open_items`.
+        windows: as in `Model.predict`.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files, images)
+    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files, images, windows)
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

@@ -122,6 +122,7 @@ def make_report(
         "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},
         "n_items": len(labelling.paths),
         "n_skipped": len(labelling.skipped),
+        **({"windows": prepared.cut} if prepared.cut else {}),
         "n_clusters": found,
         "clusters_found": found,
         "clusters_requested": clusters,

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from selflabel.decode.image import Undecodable, decode_square, draft_for, open_image, piece_square, to_square
+from selflabel.decode.levels import FULL_SCALE
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.scale import Scale, to_uint8
-from selflabel.decode.sound import FULL_SCALE, RATE, decode_sound
+from selflabel.decode.sound import RATE, decode_sound
 from selflabel.decode.video import decode_clip, is_blank, media_input, span_of
 from selflabel.items import Blob, Items
 from selflabel.runs.missing import Missing

@@ -23,6 +23,7 @@ from selflabel.jobs.prepare.choices import (
     backbone_name,
     choose_encoder,
     is_frozen,
+    seconds_used,
     storage_format,
     stored_px,
 )
@@ -30,6 +31,7 @@ from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 from selflabel.jobs.prepare.spaces import Wish, plan_modality
+from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.training.distributed import Ranks
 
 __all__ = ["Modality", "Prepared", "prepare"]
@@ -51,6 +53,7 @@ def prepare(
     frames: int | None = None,
     fps: float | None = None,
     rate: int | None = None,
+    windows: Windows | None = None,
     seed: int = 0,
     cache: str | None = None,
     workers: int = 0,
@@ -71,6 +74,7 @@ def prepare(
         max_modalities: how many modalities the method uses.
         modality, encoder, weights, preset, px, frames, fps, rate, seed, cache, workers, follow_links: see
             `base.settings.Settings`.
+        windows: that sounds and films are cut into; None takes them whole.
         limits: of time and memory, for decoding one item.
         callbacks: progress and sentences for the user.
         trains, recorded, ranks: see `backbones.Backbones`.
@@ -86,6 +90,9 @@ def prepare(
     for note in opened.notes:
         callbacks.say(note)
     items = select_modalities(opened, modality, max_modalities, method, callbacks)
+    cut = ""
+    if windows is not None:
+        items, cut = cut_into_windows(items, windows, workers, callbacks, limits)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     look = Look(limits, callbacks.on_progress, callbacks.say)
@@ -99,16 +106,17 @@ def prepare(
         file = value_for_modality(weights or "", m, first) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
         plans[m] = plan_modality(m, info, wish, backbones, device)
-        for note in plans[m].info.notes:
+        for note in filter(None, [*plans[m].info.notes, partly_used(plans[m].info, seconds_used(plans[m].info))]):
             callbacks.say(note)
-    formats = {m: storage_format(p.info, stored_px(p.px, p.info, is_frozen(p.encoder))) for m, p in plans.items()}
+    sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
+    formats = {m: storage_format(p.info, sides[m], windows is not None) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
         modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index, spans_s=d.spans_s)
         if is_frozen(plans[m].encoder):
             modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks)
-    return Prepared(decodable, modalities)
+    return Prepared(decodable, modalities, cut)
 
 
 def select_modalities(items: Items, modality: str | None, max_modalities: int, method: str, callbacks: Callbacks) -> Items:

@@ -153,15 +153,23 @@ def stored_px(px: int, info: MediaInfo, frozen: bool) -> int:
     return min(px, max(info.short_px, 1)) if frozen else px
 
 
-def storage_format(info: MediaInfo, px: int) -> DecodedFormat:
+def seconds_used(info: MediaInfo) -> float:
+    """Seconds of a sound or film that are stored at most."""
+    return SPAN_S if info.kind == "video" else info.seconds
+
+
+def storage_format(info: MediaInfo, px: int, are_windows: bool = False) -> DecodedFormat:
     """How items are decoded and stored.
 
     Args:
         info: what the items are.
         px: side of images and videos.
+        are_windows: whether they were cut at fixed times: words, which are compared from their start to their end, do not begin
+            and end with them.
     """
     if info.kind in SOUND_KINDS:
-        return DecodedFormat("sound", (max(1, round(info.seconds * info.rate)),), info.rate)
+        is_event = are_windows and info.kind == "spoken"
+        return DecodedFormat("sound", (max(1, round(info.seconds * info.rate)),), info.rate, is_event=is_event)
     if info.kind == "video":
         seconds = min(info.seconds, SPAN_S)
         frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))

@@ -115,10 +115,12 @@ class Prepared:
     Attributes:
         items: those that could be decoded.
         modalities: "image", "video" or "audio" to what is stored of it; the first one is the main one.
+        cut: how many windows the files were cut into, for people; "" where they were not.
     """
 
     items: Items
     modalities: dict[str, Modality]
+    cut: str = ""
 
     @property
     def first(self) -> Modality:

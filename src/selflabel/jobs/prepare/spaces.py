@@ -117,7 +117,7 @@ def weigh_spaces(prepared: Prepared, clusters: int | None, seed: int, callbacks:
             shares = space_shares(spaces, clusters or DEFAULT_K, seed)
             modalities[m] = replace(modality, space_weights=tuple(space_weights(spaces, shares)))
             callbacks.say(shares_text(shares))
-    return Prepared(prepared.items, modalities)
+    return replace(prepared, modalities=modalities)
 
 
 def spaces_of(modality: Modality) -> list[torch.Tensor]:
