@@ -9,7 +9,7 @@ from selflabel.runs.run import Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
 
 
-def write_run(folder, source, paths, labels, kinds=None, features=None, truth=None, seed=0):
+def write_run(folder, source, paths, labels, kinds=None, features=None, truth=None, seed=0, pieces=None):
     """A finished run over `source`.
 
     Args:
@@ -21,6 +21,7 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
         features: (N, D); None makes some from the labels, clusters well apart.
         truth: (N,) class names, or None.
         seed: of the random numbers.
+        pieces: (N,) Pieces of the files; None for whole files.
     """
     rng = np.random.default_rng(seed)
     labels = np.asarray(labels, np.int32)
@@ -32,8 +33,9 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
     neighbours = np.stack([rng.permutation(n)[:10] for _ in range(n)]) if n >= 10 else np.zeros((n, 10), int)
     run = Run(Path(folder))
     worked_out = {m: {"kind": kind, "px": 32, "channels": 3} for m, kind in (kinds or {"image": "photo"}).items()}
-    write_start(run.folder, {"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out})
+    sections = {"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out}
+    write_start(run.folder, sections, paths=list(paths), pieces=pieces)
     sign(run.folder, Origin((str(source),), False))
-    write_labelling(run.folder, Labelling(list(paths), labels, others, best, features, neighbours, [], truth))
+    write_labelling(run.folder, Labelling(list(paths), labels, others, best, features, neighbours, [], truth, pieces=pieces))
     write_report(run.folder, {"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})
     return run
