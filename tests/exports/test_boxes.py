@@ -124,7 +124,7 @@ def test_fiftyones_detections_are_fractions_of_their_pictures(boxes, tmp_path):
     for name, detections in read["labels"].items():
         width, height = Image.open(files[name]).size
         for detection in detections:
-            row = detection["attributes"]["id"]
+            row = detection["attributes"]["item"]
             seen.append(row)
             assert is_upright(files[name], BOXES[row][0]) and detection["attributes"]["path"] == BOXES[row][0]
             assert np.allclose(np.multiply(detection["bounding_box"], [width, height] * 2), box_of(row), atol=0.01)

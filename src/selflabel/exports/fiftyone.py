@@ -55,4 +55,4 @@ def label(item: Item) -> dict[str, Any]:
 def detection(item: Item, size: tuple[int, int]) -> dict[str, Any]:
     """An item as a box in a picture of a size (width, height)."""
     entry = label(item)
-    return entry | {"bounding_box": relative_box(item.piece, size), "attributes": entry["attributes"] | {"id": item.row}}
+    return entry | {"bounding_box": relative_box(item.piece, size), "attributes": entry["attributes"] | {"item": item.row}}

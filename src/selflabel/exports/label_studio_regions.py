@@ -98,8 +98,8 @@ def image_region(item: Item, media: Media) -> dict[str, Any]:
         value = {"format": "rle", "rle": brush_rle(item.piece.mask), "brushlabels": [item.category.name]}
         return sizes | entry(item, "mask", "image", "brushlabels", value)
     x, y, w, h = (round(100 * fraction, DIGITS) for fraction in relative_box(item.piece, media.size))
-    value = {"x": x, "y": y, "width": w, "height": h, "rotation": 0, "rectanglelabels": [item.category.name]}
-    return sizes | entry(item, "label", "image", "rectanglelabels", value)
+    rectangle = {"x": x, "y": y, "width": w, "height": h, "rotation": 0, "rectanglelabels": [item.category.name]}
+    return sizes | entry(item, "label", "image", "rectanglelabels", rectangle)
 
 
 def entry(item: Item, control: str, to: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
