@@ -131,7 +131,7 @@ def test_spans_are_exact_in_any_order_also_after_a_jump(codec, ending, tmp_path)
     assert np.array_equal(SoundReader(Blob(str(tmp_path / "b.wav"))).samples((0, 200)), whole)
 
 
-def test_a_span_after_the_end_and_a_film_without_sound_are_left_out_and_listed(tmp_path):
+def test_a_span_after_the_end_is_left_out_and_listed_and_one_over_it_is_cut_short(tmp_path):
     write_wav(tmp_path / "s" / "a.wav", noise(2, 8000, 1), 8000)
     pieces = Pieces.of([Piece(span_s=(0, 1)), Piece(span_s=(5, 6)), Piece(span_s=(1, 9))])
     run = write_run(tmp_path / "run", tmp_path / "s", ["a.wav"] * 3, [0] * 3, {"audio": "sound"}, pieces=pieces)
