@@ -33,8 +33,8 @@ def write_run(folder, source, paths, labels, kinds=None, features=None, truth=No
     neighbours = np.stack([rng.permutation(n)[:10] for _ in range(n)]) if n >= 10 else np.zeros((n, 10), int)
     run = Run(Path(folder))
     worked_out = {m: {"kind": kind, "px": 32, "channels": 3} for m, kind in (kinds or {"image": "photo"}).items()}
-    settings = {"source": str(source), "clusters": k, "method": "sela-nn"}
-    write_start(run.folder, {"settings": settings, "worked_out": worked_out}, paths=paths, pieces=pieces)
+    sections = {"settings": {"source": str(source), "clusters": k, "method": "sela-nn"}, "worked_out": worked_out}
+    write_start(run.folder, sections, paths=list(paths), pieces=pieces)
     sign(run.folder, Origin((str(source),), False))
     write_labelling(run.folder, Labelling(list(paths), labels, others, best, features, neighbours, [], truth, pieces=pieces))
     write_report(run.folder, {"n_items": n, "n_clusters": k, "sizes": np.bincount(labels).tolist()})

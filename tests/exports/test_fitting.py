@@ -3,7 +3,9 @@
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.exports import EXPORTS, export, kind_of_items
+from selflabel.exports import EXPORTS, export, fitting_formats, kind_of_items
+from selflabel.gallery.export_job import ExportJob
+from tests.exports.pieces import boxes_run, windows_run
 
 
 @pytest.mark.parametrize("kind", ["films", "sounds", "features"])
@@ -30,3 +32,26 @@ def test_the_kind_of_items_is_that_of_most_names_or_of_the_run(kind, expected, r
 def test_few_items_of_another_kind_do_not_change_the_kind(photos):
     assert kind_of_items(photos, ["a.wav", "b.png", "c.png"]) == "image"
     assert kind_of_items(photos, ["odd"] * 1000) == "image"
+
+
+def test_the_page_offers_what_boxes_and_windows_can_be_and_nothing_else(photos, tmp_path):
+    def offered(run):
+        return {chosen["name"] for chosen in ExportJob(run, run.paths, None, False).formats()}
+
+    for name in ("boxes", "windows"):
+        (tmp_path / name).mkdir()
+    boxes, windows = offered(boxes_run(tmp_path / "boxes")), offered(windows_run(tmp_path / "windows"))
+    assert boxes == set(EXPORTS) - {"raven", "audacity"}
+    assert windows == {
+        "csv",
+        "parquet",
+        "html",
+        "cleanlab",
+        "folders",
+        "imagefolder",
+        "webdataset",
+        "label-studio",
+        "raven",
+        "audacity",
+    }
+    assert offered(photos) == boxes - {"yolo-detect"} == set(fitting_formats("image", None))

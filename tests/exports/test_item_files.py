@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from selflabel.base.errors import UserError
-from selflabel.exports import EXPORTS, export, item_files
+from selflabel.exports import EXPORTS, export, fitting_formats, item_files
 from selflabel.exports.item_files import item_stem, unused_path
 from selflabel.runs.missing import Missing
 from tests.exports.conftest import LABELS, write_photos
@@ -19,7 +19,7 @@ def files(folder):
     return sorted(p for p in folder.rglob("*") if p.suffix in (".png", ".jpg", ".gif", ".flac", ".wav", ".mp4"))
 
 
-LINKING = [name for name, export_format in EXPORTS.items() if export_format.can_link]
+LINKING = [name for name in fitting_formats("image", None) if EXPORTS[name].can_link]
 
 
 @pytest.mark.parametrize("name", LINKING)
@@ -154,7 +154,7 @@ def test_a_path_that_climbs_out_is_never_followed(tmp_path):
     [("a/b c.tar.png", "b c.tar"), ("row:000007", "row-000007"), ("a/...", "item-000007"), ("x/" + "é" * 99 + ".png", "é" * 50)],
 )
 def test_an_items_file_has_a_safe_name_that_people_know_it_by(path, stem):
-    assert item_stem(SimpleNamespace(path=path, row=7)) == stem
+    assert item_stem(SimpleNamespace(path=path, row=7, piece=None)) == stem
 
 
 def test_a_name_that_is_taken_is_followed_by_the_id_until_it_is_free(tmp_path):

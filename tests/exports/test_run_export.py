@@ -9,11 +9,12 @@ import pytest
 
 from selflabel.base.errors import UserError
 from selflabel.edits import Reject, append
-from selflabel.exports import EXPORTS, export
+from selflabel.exports import EXPORTS, export, fitting_formats
 from tests.exports.conftest import KEPT, LABELS
 
-OF_FILES = [name for name, export_format in EXPORTS.items() if export_format.needs_source]
-OF_FOLDERS = [name for name, export_format in EXPORTS.items() if not export_format.ending]
+OF_PHOTOS = fitting_formats("image", None)
+OF_FILES = [name for name in OF_PHOTOS if EXPORTS[name].needs_source]
+OF_FOLDERS = [name for name in OF_PHOTOS if not EXPORTS[name].ending]
 
 
 def contents(folder):
@@ -24,7 +25,7 @@ def left(folder):
     return {row["path"]: row["reason"] for row in csv.DictReader((folder / "left-out.csv").open(encoding="utf-8"))}
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_every_format_leaves_the_run_and_the_items_as_they_were(name, edited, tmp_path):
     before = contents(edited.folder), contents(tmp_path / "photos")
     done = export(edited, name, tmp_path / "out")
@@ -35,7 +36,7 @@ def test_every_format_leaves_the_run_and_the_items_as_they_were(name, edited, tm
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos", "run"]
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_exports_of_one_run_are_alike(name, edited, tmp_path):
     one, two = (export(edited, name, tmp_path / out / "x").place for out in ("one", "two"))
     if one.is_file():
@@ -72,7 +73,7 @@ def test_an_export_of_nothing_that_can_be_read_is_an_error_and_leaves_nothing(na
         assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "run"]
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_a_source_that_moved_is_named_where_its_items_are_needed_and_can_be_given_anew(name, photos, tmp_path):
     (tmp_path / "photos").rename(tmp_path / "moved")
     if name in OF_FILES and name != "html":
@@ -82,7 +83,7 @@ def test_a_source_that_moved_is_named_where_its_items_are_needed_and_can_be_give
     assert export(photos, name, tmp_path / "out", source=str(tmp_path / "moved")).n_items == 40
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_raw_leaves_edits_aside(name, edited, tmp_path):
     done = export(edited, name, tmp_path / "out", raw=True)
     assert (done.n_items, done.n_rejected) == (40, 0)
@@ -99,7 +100,7 @@ def test_a_run_whose_items_are_all_rejected_has_nothing_to_export(photos, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["arrays", "shards"])
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_arrays_and_shards_are_exported_like_files(name, kind, request, tmp_path):
     assert export(request.getfixturevalue(kind), name, tmp_path / "out").n_items == 40
 

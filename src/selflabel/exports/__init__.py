@@ -12,17 +12,27 @@ from selflabel.exports.registry import EXPORTS, Format, format_names
 
 if TYPE_CHECKING:
     from selflabel.exports.destination import default_path
-    from selflabel.exports.fitting import kind_of_items
+    from selflabel.exports.fitting import fitting_formats, kind_of_items
     from selflabel.exports.run_export import ExportResult, export
 
 _MODULES = {
     "ExportResult": "run_export",
     "default_path": "destination",
     "export": "run_export",
+    "fitting_formats": "fitting",
     "kind_of_items": "fitting",
 }
 
-__all__ = ["EXPORTS", "ExportResult", "Format", "default_path", "export", "format_names", "kind_of_items"]
+__all__ = [
+    "EXPORTS",
+    "ExportResult",
+    "Format",
+    "default_path",
+    "export",
+    "fitting_formats",
+    "format_names",
+    "kind_of_items",
+]
 
 
 def __getattr__(name: str) -> Any:

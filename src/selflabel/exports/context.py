@@ -6,9 +6,10 @@ Axes: N items of the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,9 @@ import numpy as np
 
 from selflabel.base.csv_writer import csv_writer
 from selflabel.edits import Edit
+from selflabel.exports.cuts import Cutter
 from selflabel.exports.names import safe_names, unique_names
+from selflabel.exports.piece_columns import piece_columns, piece_texts
 from selflabel.items import Piece, Pieces
 from selflabel.runs.missing import Missing
 from selflabel.runs.run import Paths, Run
@@ -72,24 +75,26 @@ class SkippedItems:
 
     Args:
         file: the CSV to write; None only counts.
+        columns: of the items' pieces.
     """
 
-    def __init__(self, file: Path | None = None):
-        self.count, self.first = 0, ""
+    def __init__(self, file: Path | None = None, columns: Sequence[str] = ()):
+        self.count, self.first, self.columns = 0, "", columns
         self.file = file.open("w", encoding="utf-8", newline="") if file else None
         self.writer = csv_writer(self.file) if self.file else None
-        self.write_row("path", "reason")
+        if self.writer:
+            self.writer.writerow(("path", *columns, "reason"))
 
-    def write_row(self, path: str, reason: str) -> None:
+    def write_row(self, path: str, reason: str, piece: Piece | None = None) -> None:
         """List an item without counting it."""
         if self.writer:
-            self.writer.writerow((path, reason))
+            self.writer.writerow((path, *piece_texts(piece, self.columns), reason))
 
-    def add(self, path: str, reason: str) -> None:
+    def add(self, path: str, reason: str, piece: Piece | None = None) -> None:
         """Count and list an item that cannot be read."""
         self.count += 1
         self.first = self.first or f"{path}: {reason}"
-        self.write_row(path, reason)
+        self.write_row(path, reason, piece)
 
     def close(self) -> None:
         if self.file:
@@ -152,6 +157,16 @@ class ExportContext:
         return self.run.pieces
 
     @cached_property
+    def piece_columns(self) -> list[str]:
+        """The columns of the items' pieces; none for whole files."""
+        return piece_columns(self.pieces)
+
+    @cached_property
+    def cutter(self) -> Cutter:
+        """What cuts the items' pieces out of their files."""
+        return Cutter(getattr(self.source, "scale", None))
+
+    @cached_property
     def modalities(self) -> set[str]:
         """Those that the run was labelled by: "image", "video", "audio"."""
         return set(self.run.modalities)
@@ -163,7 +178,23 @@ class ExportContext:
 
     def items(self) -> Iterator[Item]:
         """The items that are not rejected, with progress."""
-        rows = self.rows
+        return self.items_of(self.rows)
+
+    @cached_property
+    def rows_by_file(self) -> np.ndarray:
+        """The same rows as `rows`; pieces of files in the order of the files and in these of their starts, so that a file is read
+        once.
+        """
+        import pyarrow as pa
+
+        rows, pieces = self.rows, self.pieces
+        if pieces is None:
+            return rows
+        files = self.paths.column.take(pa.array(rows)).dictionary_encode().indices.to_numpy()
+        return rows[np.lexsort((rows, np.nan_to_num(pieces.spans_s[rows, 0]), files))]
+
+    def items_of(self, rows: np.ndarray) -> Iterator[Item]:
+        """The items of some rows, in their order, with progress."""
         for done, row in enumerate(rows):
             if done % PROGRESS_EVERY == 0:
                 self.progress(done, len(rows))
@@ -178,13 +209,51 @@ class ExportContext:
 
     def readable_items(self, read: Callable[[Item], T]) -> Iterator[tuple[Item, T]]:
         """The items with what `read` returns for each; those for which it raises Missing are skipped and listed."""
-        for item in self.items():
+        for item in self.items_of(self.rows_by_file):
             try:
                 result = read(item)
             except Missing as error:
-                self.skipped.add(item.path, str(error))
+                self.skip(item, error)
             else:
                 yield item, result
+
+    def skip(self, item: Item, reason: Missing) -> None:
+        """List an item that cannot be read."""
+        self.skipped.add(item.path, str(reason), item.piece)
+
+    def readable_files(self, read: Callable[[Item], T]) -> Iterator[tuple[list[Item], T]]:
+        """The items of each file together, with what `read` returns for the first of them; in a run of whole files every item is
+        alone. Those for which it raises Missing, or whose file is not there, are skipped and listed.
+        """
+        for items in self.files():
+            try:
+                result = read(items[0])
+            except Missing as error:
+                for item in items:
+                    self.skip(item, error)
+            else:
+                yield items, result
+
+    def files(self) -> Iterator[list[Item]]:
+        """The items of each file together; in a run of whole files every item is alone."""
+        if self.pieces is None:
+            yield from ([item] for item in self.items())
+            return
+        for _, items in groupby(self.items_of(self.rows_by_file), key=lambda item: item.path):
+            yield from self.split_by_file(list(items))
+
+    def split_by_file(self, items: list[Item]) -> list[list[Item]]:
+        """Items of one path by the file that they are in; those whose file is not there are skipped."""
+        by_file: dict[object, list[Item]] = {}
+        for item in items:
+            try:
+                blobs = self.source.blobs(item.row)
+            except Missing as error:
+                self.skip(item, error)
+            else:
+                place = next((replace(blob, piece=None) for blob in blobs.values()), item.row)
+                by_file.setdefault(place, []).append(item)
+        return list(by_file.values())
 
 
 def open_context(

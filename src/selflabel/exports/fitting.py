@@ -12,7 +12,7 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.exports.context import ExportContext
 from selflabel.exports.registry import EXPORTS, Format
-from selflabel.items import ENDINGS
+from selflabel.items import ENDINGS, Pieces
 from selflabel.runs.run import Run
 from selflabel.runs.sources import LostSource
 
@@ -27,14 +27,35 @@ def check_fits(name: str, export_format: Format, context: ExportContext) -> None
         UserError: see above.
     """
     kind = kind_of_items(context.run, context.paths)
+    able = ", ".join(fitting_formats(kind, context.pieces))
     if kind not in export_format.kinds:
-        able = ", ".join(other for other, f in EXPORTS.items() if kind in f.kinds)
         raise UserError(
             f"--to {name}: holds {in_words(export_format.kinds)}, and this run's items are {in_words([kind])}; "
             f"{able} can hold them."
         )
+    if not fits(export_format, kind, context.pieces):
+        raise UserError(f"--to {name}: holds boxes, and no item of this run is one; {able} can hold them.")
+    if export_format.cuts and context.pieces is not None and context.file_mode != "copy":
+        raise UserError(f"--{context.file_mode}: {name} cuts the items out of their files, which no link can; leave it out.")
     if export_format.needs_source and isinstance(context.source, LostSource):
         raise UserError(f"--to {name} needs the items themselves: {context.source.reason.rstrip('.')}.")
+
+
+def fits(export_format: Format, kind: str, pieces: Pieces | None) -> bool:
+    """Whether a format can hold items of a kind.
+
+    Args:
+        export_format: the format.
+        kind: as `kind_of_items` gives it.
+        pieces: of files that the items are; None for whole files.
+    """
+    has_boxes = pieces is not None and pieces.has_boxes
+    return kind in export_format.kinds and (has_boxes or not export_format.needs_boxes)
+
+
+def fitting_formats(kind: str, pieces: Pieces | None) -> list[str]:
+    """The names of the formats that can hold items of a kind; the arguments are those of `fits`."""
+    return [name for name, export_format in EXPORTS.items() if fits(export_format, kind, pieces)]
 
 
 def kind_of_items(run: Run, paths: Sequence[str]) -> str:

@@ -17,8 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from selflabel.base.errors import UserError
 from selflabel.evaluation.typical import neighbour_agreement, typicality
-from selflabel.exports.context import Category, ExportContext
+from selflabel.exports.context import Category, ExportContext, Item
 from selflabel.exports.html_pictures import PictureFiles
+from selflabel.exports.piece_columns import piece_words
 
 MAX_ITEMS = 1000  # shown of a cluster, the most typical ones
 CARD_ITEMS = 12  # shown on its card
@@ -30,7 +31,7 @@ class ShownItem:
     """An item on a page.
 
     Attributes:
-        name: of its file, or its row.
+        name: of its file, or its row; of a piece of a file also which.
         path: as in the run.
         confidence: in percent.
         picture: its file below pictures/; "" where it cannot be read.
@@ -125,16 +126,21 @@ def make_card(
     items = []
     for row, picture in zip(subset.tolist(), pictures.write(subset)):
         item = context.item(row)
-        name = f"row {row}" if item.path.startswith("row:") else PurePosixPath(item.path).name
-        items.append(ShownItem(name, item.path, 100 * item.confidence, picture))
+        items.append(ShownItem(name_of(item), item.path, 100 * item.confidence, picture))
     confidence = 100 * float(context.confidence[rows].mean())
     truth = None if classes is None else most_common_class(classes[row] for row in rows.tolist())
     return Card(category, page_of(category), items, confidence, truth)
 
 
+def name_of(item: Item) -> str:
+    """The name of an item's file, or its row; of a piece also where in the file it is."""
+    name = f"row {item.row}" if item.path.startswith("row:") else PurePosixPath(item.path).name
+    return f"{name} ({piece_words(item.piece)})" if item.piece else name
+
+
 def true_classes(context: ExportContext) -> list[str] | None:
     """(N,) the class of every item where the source carried truth, "" where it is unknown; None without truth."""
-    truth = context.run.truth
+    truth = context.run.truth if context.pieces is None else None  # paths are no keys of pieces
     return None if truth is None else [truth.get(path, "") for path in context.paths.column.to_pylist()]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from selflabel.base.csv_writer import csv_writer
 from selflabel.exports.context import ExportContext
 from selflabel.exports.item_files import save_item
+from selflabel.exports.piece_columns import piece_texts
 
 COLUMNS = ["file_name", "label", "cluster", "confidence", "path"]
 
@@ -20,6 +21,7 @@ def write(context: ExportContext, folder: Path) -> None:
     split.mkdir()
     with (split / "metadata.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv_writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *context.piece_columns])
         for item, file in context.readable_items(lambda i: save_item(context, i, split)):
-            writer.writerow([file.name, item.category.name, item.category.cluster, item.confidence, item.path])
+            piece = piece_texts(item.piece, context.piece_columns)
+            writer.writerow([file.name, item.category.name, item.category.cluster, item.confidence, item.path, *piece])

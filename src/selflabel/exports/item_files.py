@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from selflabel.base.errors import UserError
-from selflabel.exports.contents import Content, image_size, item_contents, read_bytes, read_chunks
+from selflabel.exports.contents import (
+    Content,
+    image_size,
+    item_contents,
+    read_bytes,
+    read_chunks,
+    upright_picture,
+    whole_content,
+)
 from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.cut_pictures import check_size
 from selflabel.exports.names import safe_name, truncate
+from selflabel.exports.piece_columns import piece_suffix
+from selflabel.items import Blob
 from selflabel.runs.missing import Missing
 
 MAX_STEM = 100  # bytes
@@ -66,23 +75,82 @@ def save_item(
     return written[0]
 
 
-def save_picture(context: ExportContext, item: Item, folder: Path) -> tuple[Path, tuple[int, int]]:
-    """Write a picture's file into a folder as `save_item` does; the path, and (width, height) in pixels.
+def save_picture(
+    context: ExportContext, item: Item, folder: Path, stem: str = "", convert_to_png: tuple[str, ...] = ()
+) -> tuple[Path, tuple[int, int]]:
+    """Write the picture that an item is, or is a piece of, into a folder as `save_item` does; the path, and (width, height).
+
+    In a run of pieces a picture that its EXIF turns is written upright, as boxes are; other files stay as they are.
 
     Raises:
         Missing: the item is not there, or is no picture.
         UserError: the file system has no hard links.
     """
-    contents = item_contents(context, item)
-    size = image_size(next(iter(contents.values())))
-    return save_item(context, item, folder, contents=contents), size
+    ending, whole = whole_content(context, item)
+    contents: dict[str, Content] = {ending: whole}
+    if context.pieces is None:
+        size = image_size(whole)
+    else:
+        size, new_ending, turned = upright_picture(whole)
+        contents = {new_ending: turned} if turned else contents
+    return save_item(context, item, folder, stem or file_stem(item), convert_to_png=convert_to_png, contents=contents), size
 
 
-def item_stem(item: Item) -> str:
-    """A safe file name for an item, without its ending."""
+def pictures_with_items(
+    context: ExportContext, save: Callable[[Item], tuple[Path, tuple[int, int]]]
+) -> Iterator[tuple[list[Item], Path, tuple[int, int]]]:
+    """Every picture with its items: the items, its file, and (width, height) in pixels.
+
+    Args:
+        context: the export.
+        save: writes the file of an item, as `save_picture` does.
+    """
+    for items, (file, size) in context.readable_files(save):
+        able = able_items(context, items, size)
+        if able:
+            yield able, file, size
+        else:
+            file.unlink()
+
+
+def able_items(context: ExportContext, items: list[Item], size: tuple[int, int]) -> list[Item]:
+    """Items of a picture of a size (width, height), without those whose box is in one of another size, or whose mask is damaged:
+    these are skipped and listed.
+    """
+    able = []
+    for item in items:
+        try:
+            check_piece(item, size)
+        except Missing as error:
+            context.skip(item, error)
+        else:
+            able.append(item)
+    return able
+
+
+def check_piece(item: Item, size: tuple[int, int]) -> None:
+    """Raise Missing where an item's box or mask does not fit a picture of a size (width, height)."""
+    if item.piece is None:
+        return
+    check_size(item.piece, size)
+    mask = item.piece.mask
+    if mask is not None:
+        try:
+            _ = mask.runs
+        except ValueError as error:
+            raise Missing(f"its mask cannot be read ({error})") from error
+
+
+def file_stem(item: Item) -> str:
+    """A safe file name for the file that an item is, or is a piece of, without its ending."""
     if item.path.startswith("row:"):
         return f"row-{item.row:06d}"
     return truncate(safe_name(PurePosixPath(item.path).stem), MAX_STEM) or f"item-{item.row:06d}"
+
+
+def item_stem(item: Item) -> str:
+    """A safe file name for an item, without its ending; that of a piece says where in the file it is."""
+    return file_stem(item) + piece_suffix(item.piece)
 
 
 def unused_path(folder: Path, stem: str, row: int, ending: str) -> Path:
@@ -98,7 +166,7 @@ def write_content(content: Content, file: Path, mode: str, as_png: bool = False)
     """Write or link one file.
 
     Args:
-        content: the pixels of an array, and members of a tar, are written whatever the mode.
+        content: the pixels of an array, members of a tar and cut pieces are written whatever the mode.
         file: not there yet.
         mode: "copy", "hard" or "link".
         as_png: convert a picture to PNG.
@@ -107,7 +175,7 @@ def write_content(content: Content, file: Path, mode: str, as_png: bool = False)
         Missing: the content cannot be read.
         UserError: the file system has no hard links.
     """
-    if isinstance(content, np.ndarray) or as_png:
+    if not isinstance(content, Blob) or as_png:
         write_chunks(iter([read_bytes(content, as_png=True)]), file)
     elif mode == "copy" or not content.is_whole_file:
         write_chunks(read_chunks(content), file)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ANY = ("image", "video", "audio", "features")
 FILES = ("image", "video", "audio")
 IMAGES = ("image",)
+SOUNDS = ("audio",)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Format:
         kinds: kinds of items that it can hold.
         needs_source: whether the items' own bytes are needed.
         can_link: whether files can be links to the items' own.
+        cuts: whether an item that is a piece of a file becomes a file of its own.
+        needs_boxes: whether the items must be boxes.
     """
 
     description: str
@@ -45,6 +48,8 @@ class Format:
     kinds: tuple[str, ...] = ANY
     needs_source: bool = True
     can_link: bool = False
+    cuts: bool = False
+    needs_boxes: bool = False
 
 
 def writer_of(module: str) -> Writer:
@@ -58,21 +63,22 @@ def writer_of(module: str) -> Writer:
 
 EXPORTS: dict[str, Format] = {
     "csv": Format(
-        "a line per item: id, path, label, confidence, name",
+        "a line per item: id, path, its piece, label, confidence, name",
         "anything",
         writer_of("csv_file"),
         ending=".csv",
         needs_source=False,
     ),
     "folders": Format(
-        "a folder per class with the items' files",
+        "a folder per class with the items' files, or what is cut out of them",
         "torchvision's ImageFolder, Keras, fastai, a file manager",
         writer_of("folders"),
         kinds=FILES,
         can_link=True,
+        cuts=True,
     ),
     "parquet": Format(
-        "a row per item: id, path, label, confidence, name",
+        "a row per item: id, path, its piece, label, confidence, name",
         "pandas, polars, DuckDB, pyarrow",
         writer_of("parquet"),
         ending=".parquet",
@@ -90,15 +96,17 @@ EXPORTS: dict[str, Format] = {
         writer_of("imagefolder"),
         kinds=FILES,
         can_link=True,
+        cuts=True,
     ),
     "webdataset": Format(
         "tar shards",
         "WebDataset, Hugging Face datasets (streaming), selflabel itself",
         writer_of("webdataset"),
         kinds=FILES,
+        cuts=True,
     ),
     "coco": Format(
-        "images/ and annotations/instances_default.json; one box around each whole image",
+        "images/ and annotations/instances_default.json with boxes and masks, or one box around each whole image",
         "pycocotools, Detectron2, MMDetection, CVAT, Datumaro",
         writer_of("coco"),
         kinds=IMAGES,
@@ -110,17 +118,26 @@ EXPORTS: dict[str, Format] = {
         writer_of("yolo"),
         kinds=IMAGES,
         can_link=True,
+        cuts=True,
+    ),
+    "yolo-detect": Format(
+        "images/, labels/ and data.yaml with boxes",
+        "Ultralytics: yolo detect train data=.../data.yaml",
+        writer_of("yolo_detect"),
+        kinds=IMAGES,
+        can_link=True,
+        needs_boxes=True,
     ),
     "label-studio": Format(
-        "tasks.json with predictions, config.xml and the files",
+        "tasks.json with predictions (classes, boxes, masks, time spans), config.xml and the files",
         "Label Studio (import with local storage)",
         writer_of("label_studio"),
         kinds=FILES,
         can_link=True,
     ),
     "fiftyone": Format(
-        "data/ and labels.json",
-        "FiftyOne: FiftyOneImageClassificationDataset",
+        "data/ and labels.json with classes or boxes",
+        "FiftyOne: FiftyOneImageClassificationDataset, of boxes FiftyOneImageDetectionDataset",
         writer_of("fiftyone"),
         kinds=IMAGES,
         can_link=True,
@@ -132,11 +149,23 @@ EXPORTS: dict[str, Format] = {
         needs_source=False,
     ),
     "cvat": Format(
-        "annotations.xml with a tag per image, and the images",
+        "annotations.xml with boxes and masks, or a tag per image, and the images",
         "CVAT (CVAT for images 1.1), Datumaro",
         writer_of("cvat"),
         kinds=IMAGES,
         can_link=True,
+    ),
+    "raven": Format(
+        "a selection table per recording; neighbouring windows of a class are one selection",
+        "Raven Pro and Raven Lite, crowsetta, opensoundscape",
+        writer_of("raven"),
+        kinds=SOUNDS,
+    ),
+    "audacity": Format(
+        "a label track per recording; neighbouring windows of a class are one label",
+        "Audacity (File > Import > Labels), crowsetta",
+        writer_of("audacity"),
+        kinds=SOUNDS,
     ),
 }
 

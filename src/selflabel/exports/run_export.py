@@ -106,11 +106,13 @@ def write_folder(to: str, export_format: Format, context: ExportContext, folder:
         folder: where to write.
         path: what the folder will be renamed to.
     """
-    context = replace(context, skipped=SkippedItems(folder / LEFT_OUT))
+    context = replace(context, skipped=SkippedItems(folder / LEFT_OUT, context.piece_columns))
     try:
         outliers = context.outliers
         for row in np.flatnonzero(context.labels < 0):
-            context.skipped.write_row(context.paths[int(row)], "fits no cluster" if outliers[row] else "rejected")
+            reason = "fits no cluster" if outliers[row] else "rejected"
+            piece = None if context.pieces is None else context.pieces[row]
+            context.skipped.write_row(context.paths[int(row)], reason, piece)
         details = export_format.write(context, folder) or {}
     finally:
         context.skipped.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from selflabel.exports.contents import item_contents, read_bytes
 from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.piece_columns import piece_values
 
 MAX_ITEMS, MAX_BYTES = 10_000, 1 << 30  # of a shard
 
@@ -23,16 +25,19 @@ def write(context: ExportContext, folder: Path) -> dict[str, Any]:
     shards = ShardWriter(folder)
     try:
         for item, files in context.readable_items(read):
-            shards.add(f"{item.row:09d}", members(item, files))
+            shards.add(f"{item.row:09d}", members(item, files, context.piece_columns))
     finally:
         shards.close()
     return {"shards": f"shard-{{000000..{max(shards.n_shards - 1, 0):06d}}}.tar"}
 
 
-def members(item: Item, files: dict[str, bytes]) -> dict[str, bytes]:
-    """Ending to bytes of an item's members, its files first."""
-    facts = {"path": item.path, "label": item.category.name, "cluster": item.category.cluster, "confidence": item.confidence}
-    return {**files, ".cls": str(item.category.index).encode(), ".json": json.dumps(facts, ensure_ascii=False).encode()}
+def members(item: Item, files: dict[str, bytes], columns: Sequence[str]) -> dict[str, bytes]:
+    """Ending to bytes of an item's members, its files first; columns: of its piece."""
+    category = item.category
+    facts: dict[str, Any] = {"path": item.path, "label": category.name, "cluster": category.cluster}
+    facts["confidence"] = item.confidence
+    facts |= dict(zip(columns, piece_values(item.piece, columns)))
+    return {**files, ".cls": str(category.index).encode(), ".json": json.dumps(facts, ensure_ascii=False).encode()}
 
 
 class ShardWriter:

@@ -1,7 +1,7 @@
 """yolo: class folders below train/ and val/, as Ultralytics reads for classification.
 
 Of every class each tenth item is for validation. A class with fewer than ten items has its last one there, a class of one item
-none.
+none. Of pieces it is each tenth file with all its pieces, so that no picture is on both sides.
 """
 
 from __future__ import annotations
@@ -37,9 +37,27 @@ def write(context: ExportContext, folder: Path) -> dict[str, Any]:
 
 
 def validation_rows(context: ExportContext) -> np.ndarray:
-    """(N,) whether a row is for validation."""
+    """(N,) whether a row is for validation. Pieces of one file are on one side."""
+    if context.pieces is not None:
+        return validation_files(context)
     is_validation = np.zeros(len(context.labels), bool)
     for category in context.categories:
         rows = np.flatnonzero(context.labels == category.cluster)
-        is_validation[rows[EVERY - 1 :: EVERY] if len(rows) >= EVERY else rows[1:][-1:]] = True
+        is_validation[for_validation(rows)] = True
     return is_validation
+
+
+def validation_files(context: ExportContext) -> np.ndarray:
+    """(N,) whether a row is a piece of a file that is for validation."""
+    import pyarrow as pa
+
+    rows = context.rows
+    files = context.paths.column.take(pa.array(rows)).dictionary_encode().indices.to_numpy()
+    is_validation = np.zeros(len(context.labels), bool)
+    is_validation[rows] = np.isin(files, for_validation(np.unique(files)))
+    return is_validation
+
+
+def for_validation(things: np.ndarray) -> np.ndarray:
+    """Each tenth of some things; of fewer than ten the last one, of a single one none."""
+    return things[EVERY - 1 :: EVERY] if len(things) >= EVERY else things[1:][-1:]

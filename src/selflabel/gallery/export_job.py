@@ -33,10 +33,9 @@ class ExportJob:
 
     def formats(self) -> list[dict[str, str]]:
         """The `name` and description (`what`) of every format that can hold this run's items."""
-        from selflabel.exports import EXPORTS, kind_of_items
+        from selflabel.exports import EXPORTS, fitting_formats, kind_of_items
 
-        kind = kind_of_items(self.run, self.paths)
-        names = [name for name, export_format in EXPORTS.items() if kind in export_format.kinds]
+        names = fitting_formats(kind_of_items(self.run, self.paths), self.run.pieces)
         names.sort(key=lambda name: FIRST_FORMATS.index(name) if name in FIRST_FORMATS else len(FIRST_FORMATS))
         return [{"name": name, "what": EXPORTS[name].description} for name in names]
 
