@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selflabel.decode.image import decode_square
+from selflabel.decode.letterbox import decode_whole
 from selflabel.decode.scale import Scale
 from selflabel.decode.sound import timed_sound
 from selflabel.decode.video import UNKNOWN, media_input, span_of, timed_clip
@@ -23,12 +24,14 @@ class DecodedFormat:
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
+        whole: keep the whole frame of an image, with padding beside it (see `decode.letterbox`); else its middle square.
     """
 
     kind: str
     shape: tuple[int, ...]
     rate: float = 0
     scale: Scale | None = None
+    whole: bool = False
 
     @property
     def dtype(self) -> np.dtype:
@@ -44,7 +47,8 @@ class DecodedFormat:
     def stored_name(self) -> str:
         """Text that names the format in the cache. It has the class's name in version 0.1.0: its caches stay valid."""
         scale = f", {self.scale}" if self.scale else ""
-        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale})"
+        whole = ", whole=True" if self.whole else ""
+        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale}{whole})"
 
     @property
     def has_seconds(self) -> bool:
@@ -61,6 +65,9 @@ class DecodedFormat:
         Raises:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
+        if self.whole:
+            pixels, size = decode_whole(blob.read(), self.shape[1], self.shape[0], self.scale)
+            return pixels, 1, size
         if self.kind == "image":
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":

@@ -23,12 +23,9 @@ SCRAPS = 4  # small pieces in a row that are put aside before the search ends
 
 
 class Cut(NamedTuple):
-    """One object. mask: (h, w) bool, its patches. strength: (h, w) float32 in [0, 1], .5 at the border that the cut found, 0 outside
-    of what was left to be cut. score: 0 to 1, how well it parts from the rest; see `separation`.
-    """
+    """One object. mask: (h, w) bool, its patches. score: 0 to 1, `apartness` divided by its place, as the first cut is the surest."""
 
     mask: np.ndarray
-    strength: np.ndarray
     score: float
 
 
@@ -56,7 +53,7 @@ def cut_objects(features_hwD: np.ndarray, most: int, tau: float, min_area: float
     Example:
         >>> field = np.zeros((4, 6, 2), np.float32); field[...] = [1, 0]; field[1:3, 2:4] = [0, 1]
         >>> (only,) = cut_objects(field, most=3, tau=0.2, min_area=0.01)
-        >>> only.mask.sum(), bool(only.mask[1, 2])
+        >>> int(only.mask.sum()), bool(only.mask[1, 2])
         (4, True)
     """
     shape = features_hwD.shape[:2]
@@ -68,18 +65,16 @@ def cut_objects(features_hwD: np.ndarray, most: int, tau: float, min_area: float
         inside = graph_NN if len(rows) == left.size else graph_NN[np.ix_(rows, rows)]
         if inside.all():
             break  # all patches are alike: there is nothing to part
-        cut = cut_once(inside, left)
-        left = left & ~cut.mask
-        if cut.mask.sum() < least:
-            scraps += 1
-        else:
-            found.append(cut._replace(score=separation(graph_NN, cut.mask)))
-            scraps = 0
+        mask = cut_once(inside, left)
+        left = left & ~mask
+        scraps = scraps + 1 if mask.sum() < least else 0
+        if not scraps:
+            found.append(Cut(mask, apartness(graph_NN, mask) / (len(found) + 1)))
     return found
 
 
-def cut_once(graph_NN: np.ndarray, left: np.ndarray) -> Cut:
-    """The object that the second eigenvector parts from the rest; its score is not computed yet.
+def cut_once(graph_NN: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """(h, w) bool, the object that the second eigenvector parts from the rest.
 
     The two sides are divided at the eigenvector's mean. The side of the entry that is largest by size is the object (TokenCut),
     unless it holds three corners of the picture (MaskCut). Of that side the part around its largest entry is taken.
@@ -94,20 +89,15 @@ def cut_once(graph_NN: np.ndarray, left: np.ndarray) -> Cut:
     if (side[[0, 0, -1, -1], [0, -1, 0, -1]] > 0).sum() >= FLIPPING_CORNERS:
         side = -side
     components, _ = label_components(side > 0)
-    mask = components == components[np.unravel_index(side.argmax(), side.shape)]
-    strength = np.clip(0.5 + 0.5 * side / side[mask].max(), 0, 1)
-    return Cut(mask, np.where(left, strength, 0).astype(np.float32), 0.0)
+    return components == components[np.unravel_index(side.argmax(), side.shape)]
 
 
-def separation(graph_NN: np.ndarray, mask_hw: np.ndarray) -> float:
-    """How well an object parts from the rest of its picture: 1 where none of its patches is alike one outside and all are alike one
-    another.
+def apartness(graph_NN: np.ndarray, mask_hw: np.ndarray) -> float:
+    """The share of pairs of a patch inside and one outside that are not alike; 0 where nothing is outside.
 
     Args:
         graph_NN: of all patches of the picture.
         mask_hw: those of the object.
     """
     inside = mask_hw.reshape(-1)
-    within = graph_NN[np.ix_(inside, inside)].mean()
-    across = graph_NN[np.ix_(inside, ~inside)].mean() if not inside.all() else 1.0
-    return float(within * (1 - across))
+    return 0.0 if inside.all() else float(1 - graph_NN[np.ix_(inside, ~inside)].mean())

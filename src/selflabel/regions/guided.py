@@ -41,15 +41,15 @@ def enlarged(map_hw: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return zoom(map_hw.astype(np.float32), factors, order=1, mode="nearest", grid_mode=True)
 
 
-def refined(strength_hw: np.ndarray, mask_hw: np.ndarray, guide_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """(H, W) float32 soft mask of an object, above .5 inside, 0 away from its patches.
+def refined(mask_hw: np.ndarray, guide_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """(H, W) float32 soft mask of an object in [0, 1], above .5 inside; pieces that touch none of its patches are left out.
 
     Args:
-        strength_hw: soft map of the patches, .5 at the border.
         mask_hw: bool, the patches of the object.
         guide_HW, radius, epsilon: as in `guided_filter`.
     """
-    soft = guided_filter(guide_HW, enlarged(mask_hw, guide_HW.shape), radius, epsilon)
-    parts, _ = label_components(soft > 0.5)
-    own = np.unique(parts[enlarged(mask_hw, guide_HW.shape) > 0.5])
-    return np.where(np.isin(parts, own[own > 0]) | (parts == 0), np.clip(soft, 0, 1), 0).astype(np.float32)
+    blocks = enlarged(mask_hw, guide_HW.shape)
+    soft = np.clip(guided_filter(guide_HW, blocks, radius, epsilon), 0, 1)
+    pieces, _ = label_components(soft > 0.5)
+    own = np.unique(pieces[blocks > 0.5])
+    return np.where(np.isin(pieces, own) | (pieces == 0), soft, 0).astype(np.float32)
