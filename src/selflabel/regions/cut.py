@@ -29,13 +29,25 @@ class Cut(NamedTuple):
     score: float
 
 
+def cosines(features_ND: np.ndarray) -> np.ndarray:
+    """(N, N) float32 cosines of all pairs; 0 with a patch that is all zeros."""
+    lengths = np.linalg.norm(features_ND, axis=1, keepdims=True)
+    unit = np.divide(features_ND, lengths, out=np.zeros(features_ND.shape, np.float32), where=lengths > 0)
+    return unit @ unit.T
+
+
 def alike(features_ND: np.ndarray, tau: float) -> np.ndarray:
     """(N, N) float32, 1 where the cosine of two patches is above tau, and on the diagonal; else 0."""
-    lengths = np.linalg.norm(features_ND, axis=1, keepdims=True)
-    unit = np.divide(features_ND, lengths, out=np.zeros_like(features_ND, np.float32), where=lengths > 0)
-    graph = (unit @ unit.T > tau).astype(np.float32)
+    graph = (cosines(features_ND) > tau).astype(np.float32)
     np.fill_diagonal(graph, 1)
     return graph
+
+
+def threshold_above(features_hwD: np.ndarray, share: float) -> float:
+    """The cosine that this share of the pairs of patches exceed."""
+    all_pairs = cosines(features_hwD.reshape(-1, features_hwD.shape[2]).astype(np.float32))
+    pairs = all_pairs[np.triu_indices(len(all_pairs), 1)]
+    return float(np.quantile(pairs, 1 - share)) if len(pairs) else 1.0
 
 
 def cut_objects(features_hwD: np.ndarray, most: int, tau: float, min_area: float) -> list[Cut]:
