@@ -51,8 +51,8 @@ class Encoder(nn.Module):
 
         Args:
             x: (B, C, px, px), values in [0, 1].
-            layer: "map" for the last map of features, "keys" for the keys of the last attention layer, "stride16" for the last map
-                with a place for every 16 pixels or fewer; the last map of an encoder that has no other.
+            layer: "map" for the last map of features, "keys" for the keys of the last attention layer, "stride16" for the last
+                map with a place for every 16 pixels or fewer; the last map of an encoder that has no other.
 
         Returns:
             (B, D, h, w), row 0 at the top. D need not be `dim`, the length of the pooled feature.

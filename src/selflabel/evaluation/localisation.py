@@ -65,8 +65,8 @@ def corloc(firsts: Sequence[np.ndarray | None], truths: Sequence[np.ndarray], le
 def average_precision(
     founds: Sequence[np.ndarray], scores: Sequence[np.ndarray], truths: Sequence[np.ndarray], least: float = 0.5
 ) -> float:
-    """Class-agnostic average precision as COCO computes it: boxes of all pictures by falling score, each matched to the true box of
-    its picture that overlaps it most and has no box yet; precision made falling, at 101 recalls.
+    """Class-agnostic average precision as COCO computes it: boxes of all pictures by falling score, each matched to the true box
+    of its picture that overlaps it most and has no box yet; precision made falling, at 101 recalls.
 
     Args:
         founds: of each picture its boxes (P, 4).
@@ -75,8 +75,8 @@ def average_precision(
         least: the IoU from which on a box matches.
     """
     hits = [matched(boxes[np.argsort(-s, kind="stable")], truth, least) for boxes, s, truth in zip(founds, scores, truths)]
-    order = np.argsort(-np.concatenate([np.sort(s)[::-1] for s in scores]), kind="stable") if scores else []
-    hit = np.concatenate(hits)[order] if hits else np.zeros(0, bool)
+    falling_scores = [np.sort(s)[::-1] for s in scores]
+    hit = np.concatenate(hits)[np.argsort(-np.concatenate(falling_scores), kind="stable")] if hits else np.zeros(0, bool)
     n_true = sum(map(len, truths))
     if not n_true or not len(hit):
         return 0.0

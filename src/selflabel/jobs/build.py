@@ -148,7 +148,7 @@ def fitted_encoder(modality: Modality) -> nn.Module:
     return encoder
 
 
-def stored_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
+def stored_options(make: type[Method] | type[Finder], name: str, options: dict[str, Any]) -> Any:
     """A method's options as a run stored them. One that was allowed before there were ranges takes its default."""
     from pydantic import ValidationError
 

@@ -20,13 +20,14 @@ from selflabel.contract import Finder, Task
 from selflabel.edits import BY_THE_RUN, Name, append
 from selflabel.evaluation.diagnostics import histogram
 from selflabel.evaluation.sheet import contact_sheet
-from selflabel.items import Items, open_items
+from selflabel.items import Items
 from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.finding import Found, find_objects
 from selflabel.jobs.label import Timer, places_of
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.jobs.report import RUN_NEIGHBOURS
+from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import run_record
 from selflabel.methods import find_finder
 from selflabel.runs.claiming import claimed
@@ -83,11 +84,11 @@ def find_into(run: Run | None, finder: Finder, settings: Settings, device: torch
     """See `find`; the run folder is this process's own. Nothing is written before all objects are found."""
     timer = Timer()
     callbacks.on_progress("looking at the photos", 0, 0)
-    opened = open_items(settings.source, settings.follow_links)
+    opened = open_source(settings.source, settings.follow_links)
     for note in opened.notes:
         callbacks.say(note)
-    photos = photos_of(opened)
-    photos = decode_photos(photos, plan_photos(photos, settings, device, callbacks), settings, callbacks)
+    pictures = photos_of(opened)
+    photos = decode_photos(pictures, plan_photos(pictures, settings, device, callbacks), settings, callbacks)
     encoder = photos.modality.make_encoder().to(device).eval()
     timer.stop("prepare")
     found = find_objects(photos, finder, encoder, device, callbacks)

@@ -18,13 +18,14 @@ from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
-from selflabel.items import Items, Pieces, open_items
+from selflabel.items import Items, Pieces
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
 from selflabel.jobs.prepare.choices import SOUND_KINDS, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
+from selflabel.jobs.run_source import open_source
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
@@ -129,7 +130,7 @@ class Model:
         """Label a source of the same kind that the run was trained on.
 
         Args:
-            source: whatever `open_items` takes.
+            source: whatever `jobs.run_source.open_source` takes.
             callbacks: progress.
             follow_links, files: as in `open_items`.
 
@@ -149,7 +150,7 @@ class Model:
         self, source: Any, callbacks: Callbacks, follow_links: bool = False, files: str | list[str] | None = None
     ) -> Prepared:
         """The source's items, prepared as the run's were."""
-        items = open_items(source, follow_links, files)
+        items = open_source(source, follow_links, files)
         if items.are_features and items.blobs and not self.takes_features:
             items = items.without_features
         for note in items.notes:
@@ -344,7 +345,7 @@ def predict(
 
     Args:
         run: finished.
-        source: whatever `open_items` takes.
+        source: whatever `jobs.run_source.open_source` takes.
         device: "auto", "cpu", "cuda" or "mps".
         cache: folder for decoded items.
         callbacks: progress.
@@ -354,7 +355,11 @@ def predict(
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
-    predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files)
+    return with_edits(run, load_model(run, device, cache).predict(source, callbacks, follow_links, files), raw)
+
+
+def with_edits(run: Run, predicted: Predicted, raw: bool) -> Predicted:
+    """Predicted labels as the edits of the run merged, split and named its clusters. raw: ignore edits."""
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

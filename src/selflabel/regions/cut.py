@@ -1,9 +1,9 @@
 """Objects in one picture by normalised cuts of its patches, one after the other.
 
-TokenCut (Wang et al., CVPR 2022): patches that are alike are joined, and the second eigenvector of the graph parts the object from
-the rest. MaskCut (Wang et al., CVPR 2023, CutLER) cuts again for further objects and sets the features of the patches that were
-found to zero; such patches stay in the graph as nodes without neighbours, which the next eigenvector may pick. Here they leave the
-graph, and so do scraps that are too small for an object.
+TokenCut (Wang et al., CVPR 2022): patches that are alike are joined, and the second eigenvector of the graph parts the object
+from the rest. MaskCut (Wang et al., CVPR 2023, CutLER) cuts again for further objects and sets the features of the patches that
+were found to zero; such patches stay in the graph as nodes without neighbours, which the next eigenvector may pick. Here they
+leave the graph, and so do scraps that are too small for an object.
 
 Axes: h x w patches, N = h w of them, D features.
 """
@@ -23,7 +23,7 @@ SCRAPS = 4  # small pieces in a row that are put aside before the search ends
 
 
 class Cut(NamedTuple):
-    """One object. mask: (h, w) bool, its patches. score: 0 to 1, `apartness` divided by its place, as the first cut is the surest."""
+    """One object. mask: (h, w) bool, its patches. score: 0 to 1, `apartness` divided by its place: the first cut is the surest."""
 
     mask: np.ndarray
     score: float
@@ -75,8 +75,8 @@ def cut_objects(features_hwD: np.ndarray, most: int, tau: float, min_area: float
     while len(found) < most and scraps < SCRAPS and left.sum() >= max(LEAST_PATCHES, least):
         rows = np.flatnonzero(left.reshape(-1))
         inside = graph_NN if len(rows) == left.size else graph_NN[np.ix_(rows, rows)]
-        if inside.all():
-            break  # all patches are alike: there is nothing to part
+        if inside.all() or inside.sum() == len(rows):
+            break  # all patches are alike, or none is like another: there is nothing to part
         mask = cut_once(inside, left)
         left = left & ~mask
         scraps = scraps + 1 if mask.sum() < least else 0

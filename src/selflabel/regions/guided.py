@@ -1,7 +1,7 @@
 """From patches to pixels: a guided filter makes the borders of a soft mask follow those of a picture.
 
-He, Sun & Tang (2013), "Guided image filtering", Algorithm 1, with a grey picture as the guide: in each window the mask is fitted as
-a line of the picture's values, and the fits of all windows over a pixel are averaged. It needs means over boxes only.
+He, Sun & Tang (2013), "Guided image filtering", Algorithm 1, with a grey picture as the guide: in each window the mask is fitted
+as a line of the picture's values, and the fits of all windows over a pixel are averaged. It needs means over boxes only.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Shi & Malik (2000): (D - A) y = lambda D y, D the sums of A's rows. With z = D^1/2 y it is the second largest eigenvector of
 D^-1/2 A D^-1/2, whose largest is D^1/2 1 with eigenvalue 1. That one is taken out, and Lanczos finds the largest of what is left
-from products of A with vectors. A is 1 for alike patches and EPSILON for others, so a product is one of a matrix of zeros and ones
-and a sum.
+from products of A with vectors. A is 1 for alike patches and EPSILON for others, so a product is one of a matrix of zeros and
+ones and a sum.
 
 Axes: N patches, k steps.
 """
@@ -71,7 +71,7 @@ def lanczos(product, start: np.ndarray, tolerance: float, max_steps: int) -> tup
     """
     basis_kN = np.empty((max(1, max_steps), len(start)))
     basis_kN[0] = start / np.linalg.norm(start)
-    diagonal, beside = [], list[float]()
+    diagonal, beside = list[float](), list[float]()
     while True:
         k = len(diagonal) + 1
         w = product(basis_kN[k - 1])

@@ -14,7 +14,7 @@ from selflabel.base.settings import value_for_modality
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones
-from selflabel.items import Items, open_items
+from selflabel.items import Items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.jobs.prepare.choices import (
@@ -28,6 +28,7 @@ from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 from selflabel.jobs.prepare.spaces import Wish, plan_modality
+from selflabel.jobs.run_source import open_source
 from selflabel.training.distributed import Ranks
 
 __all__ = ["Modality", "Prepared", "prepare"]
@@ -61,7 +62,7 @@ def prepare(
     """Make a source ready to train on.
 
     Args:
-        source: whatever `open_items` takes.
+        source: whatever `jobs.run_source.open_source` takes.
         device: where a fixed backbone runs; a GPU gets larger networks and views.
         files: of the rows of features, as in `open_items`.
         method: its name, for messages.
@@ -76,7 +77,7 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_items(source, follow_links, files)
+    opened = open_source(source, follow_links, files)
     if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
         opened = opened.without_features
     for note in opened.notes:

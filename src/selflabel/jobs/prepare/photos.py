@@ -83,7 +83,7 @@ def finders_encoder(settings: Settings, callbacks: Callbacks) -> str:
         UserError: see `plan_photos`.
     """
     name = settings.encoder
-    if name == SCRATCH or name == FROZEN:
+    if name in (SCRATCH, FROZEN):
         raise UserError(
             f"--encoder {name}: objects are found by a pretrained encoder; leave it out, or name one, e.g. {EXAMPLE}."
         )

@@ -1,10 +1,10 @@
 """TokenCut (Wang et al., CVPR 2022), and further objects as MaskCut (Wang et al., CVPR 2023, "CutLER") has them.
 
-Claim: patches of one object have alike keys in the last attention layer of a DINO transformer, so that a normalised cut of the graph
-of patches parts the object from the rest, without any training.
+Claim: patches of one object have alike keys in the last attention layer of a DINO transformer, so that a normalised cut of the
+graph of patches parts the object from the rest, without any training.
 
-Other than published: patches that were found leave the graph, where MaskCut sets their features to zero; the eigenvector comes from
-Lanczos steps; borders follow the picture by a guided filter, where the papers use a bilateral solver or a CRF.
+Other than published: patches that were found leave the graph, where MaskCut sets their features to zero; the eigenvector comes
+from Lanczos steps; borders follow the picture by a guided filter, where the papers use a bilateral solver or a CRF.
 
 Axes: h x w places, D features, H x W pixels.
 """
