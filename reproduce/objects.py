@@ -1,7 +1,8 @@
 """Objects that `find` finds, beside the centre of the photo: ECSSD (masks) and Penn-Fudan (boxes), by EfficientNet-Lite0.
 
-The method is meant for the keys of DINO's transformers, which no package carries; what these features of a network of ImageNet's
-labels give shows mechanics, not the published quality. Settings were chosen on the photos of even number, which was decided beforehand; the numbers are of the others.
+The method is meant for the keys of DINO's transformers, which no package carries; what the features of a network that learned
+ImageNet's labels give shows mechanics, not the published quality. Settings were chosen on the photos of even number, which was
+decided beforehand; the numbers that count are of the others.
 
 python -m reproduce.objects
 """

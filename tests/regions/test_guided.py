@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,3 +55,10 @@ def test_pieces_that_touch_no_patch_of_the_object_are_left_out_and_values_stay_i
     noise = np.random.default_rng(0).random((64, 64))
     soft = refined(blocks, noise, 8, 1e-3)
     assert soft.min() >= 0 and soft.max() <= 1 and not (soft[48:, 48:] > 0.5).any() and (soft > 0.5).any()
+
+
+def test_an_object_of_one_patch_is_not_blurred_away():
+    blocks = np.zeros((10, 10), bool)
+    blocks[4, 4] = True
+    soft = refined(blocks, np.full((80, 80), 0.5), 8, 1e-3)
+    assert (soft > 0.5).sum() == pytest.approx(64, abs=16)

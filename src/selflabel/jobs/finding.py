@@ -25,6 +25,7 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 
 BLOCK = 16  # photos whose maps are in memory at a time
+BLANK = 8  # levels between the darkest and the brightest pixel of a photo that shows nothing
 NOTHING = "nothing was found in it"
 NO_NUMBERS = "its features are no finite numbers"
 
@@ -43,10 +44,10 @@ class Found:
 
 
 class Object(NamedTuple):
-    """An object: the row of its photo, its piece of it (None where it has no pixel), its score and its features (D,)."""
+    """An object: the row of its photo, its piece of it, its score and its features (D,)."""
 
     row: int
-    piece: Piece | None
+    piece: Piece
     score: float
     features: np.ndarray
 
@@ -72,17 +73,21 @@ def find_objects(photos: Photos, finder: Finder, encoder: nn.Module, device: tor
     for row, map_Dhw, pixels_Cyx in shown_photos(photos, encoder, layer, device):
         size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
         shown = without_padding(map_Dhw, pixels_Cyx, size, layer)
-        is_finite = bool(np.isfinite(shown.places_hwD).all())
-        own = (
-            [Object(row, piece_of(r, shown, size, px), r.score, described(r, shown)) for r in finder.find(shown)]
-            if is_finite
-            else []
-        )
-        objects += (there := [o for o in own if o.piece is not None])
-        if not there:
-            skipped.append((paths[row], NOTHING if is_finite else NO_NUMBERS))
+        reason = why_not(shown, pixels_Cyx, shown_size(size, px))
+        regions = [] if reason else finder.find(shown)
+        own = [Object(row, piece, r.score, described(r, shown)) for r in regions if (piece := piece_of(r, shown, size, px))]
+        objects += own
+        if not own:
+            skipped.append((paths[row], reason or NOTHING))
         callbacks.on_progress("finding objects", row + 1, len(paths))
     return Found(as_regions(objects), skipped)
+
+
+def why_not(shown: Shown, pixels_Cyx: np.ndarray, taken: tuple[int, int]) -> str:
+    """Why nothing can be found in a photo; "" where something might be. taken: (width, height) that it takes of its square."""
+    if int(np.ptp(pixels_Cyx[:, : taken[1], : taken[0]], axis=(1, 2)).max()) <= BLANK:
+        return NOTHING
+    return "" if np.isfinite(shown.places_hwD).all() else NO_NUMBERS
 
 
 def as_regions(objects: Sequence[Object]) -> Regions:

@@ -23,7 +23,7 @@ SCRAPS = 4  # small pieces in a row that are put aside before the search ends
 
 
 class Cut(NamedTuple):
-    """One object. mask: (h, w) bool, its patches. score: 0 to 1, `apartness` divided by its place: the first cut is the surest."""
+    """One object. mask: (h, w) bool, its patches. score: 0 to 1, `apartness` divided by its place: the first is the surest."""
 
     mask: np.ndarray
     score: float

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.ndimage import label as label_components
 from scipy.ndimage import uniform_filter, zoom
 
+LEAST_KEPT = 0.5  # share of an object's patches that lies inside after filtering
+
 
 def guided_filter(guide_HW: np.ndarray, mask_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
     """A mask smoothed along a picture's borders.
@@ -44,12 +46,16 @@ def enlarged(map_hw: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def refined(mask_hw: np.ndarray, guide_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
     """(H, W) float32 soft mask of an object in [0, 1], above .5 inside; pieces that touch none of its patches are left out.
 
+    An object that is so small or thin that the filter would blur most of it away keeps its patches as they are.
+
     Args:
         mask_hw: bool, the patches of the object.
         guide_HW, radius, epsilon: as in `guided_filter`.
     """
     blocks = enlarged(mask_hw, guide_HW.shape)
     soft = np.clip(guided_filter(guide_HW, blocks, radius, epsilon), 0, 1)
+    if ((soft > 0.5) & (blocks > 0.5)).sum() < LEAST_KEPT * (blocks > 0.5).sum():
+        return blocks
     pieces, _ = label_components(soft > 0.5)
     own = np.unique(pieces[blocks > 0.5])
     return np.where(np.isin(pieces, own) | (pieces == 0), soft, 0).astype(np.float32)

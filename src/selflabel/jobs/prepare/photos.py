@@ -73,7 +73,7 @@ def plan_photos(items: Items, settings: Settings, device: torch.device, callback
         callbacks.say(note)
     name = finders_encoder(settings, callbacks)
     wish = Wish(name, settings.weights, None, settings.px or FIND_PX)
-    return plan_part("image", info, wish, Backbones(callbacks=callbacks), device, name, 0)
+    return plan_part("image", replace(info, channels=3), wish, Backbones(callbacks=callbacks), device, name, 0)
 
 
 def finders_encoder(settings: Settings, callbacks: Callbacks) -> str:
