@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,4 +60,4 @@ def test_an_object_of_one_patch_is_not_blurred_away():
     blocks = np.zeros((10, 10), bool)
     blocks[4, 4] = True
     soft = refined(blocks, np.full((80, 80), 0.5), 8, 1e-3)
-    assert (soft > 0.5).sum() == pytest.approx(64, abs=16)
+    assert 32 <= (soft > 0.5).sum() <= 80
