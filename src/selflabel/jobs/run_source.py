@@ -62,12 +62,9 @@ def items_of_run(run: Run, follow_links: bool = False) -> Items:
         except Missing as error:
             skipped.append((paths[row], str(error)))
     if not rows:
-        first = (
-            f"none of its items can be found; the first, {skipped[0][0]}: {skipped[0][1]}"
-            if skipped
-            else "all of its items are rejected"
-        )
-        raise UserError(f"{run.folder}: {first}.")
+        if not skipped:
+            raise UserError(f"{run.folder}: all of its items are rejected.")
+        raise UserError(f"{run.folder}: none of its items can be found; the first, {skipped[0][0]}: {skipped[0][1]}.")
     rejected = int((~kept).sum())
     notes = [f"{rejected} items of {run.folder} are rejected, and left out."] if rejected else []
     by_modality = {m: [of_rows.get(row) for row in rows] for m, of_rows in blobs.items()}

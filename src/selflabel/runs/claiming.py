@@ -66,8 +66,9 @@ def refuse_others(run: Run, settings: Settings, resume: bool, resumable: bool) -
         return
     if not resume:
         state = "a finished" if run.is_finished else "an unfinished"
-        going_on = "--resume to go on with it or " if resumable else ""
-        raise UserError(f"{run.folder}: holds {state} run; add {going_on}--overwrite to replace it.")
+        if not resumable:
+            raise UserError(f"{run.folder}: holds {state} run; add --overwrite to replace it.")
+        raise UserError(f"{run.folder}: holds {state} run; add --resume to go on with it or --overwrite to replace it.")
     if (run.folder / "run.toml").exists():
         changed = differences(comparable(run, settings), settings)
         if changed:
