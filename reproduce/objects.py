@@ -13,7 +13,7 @@ import csv
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,6 @@ from selflabel.jobs.prepare.photos import Photos, decode_photos, map_layer, phot
 from selflabel.methods.find.cut import Cut, Options
 from selflabel.regions.cut import alike, apartness, cut_once
 
-TAUS = (None, 0.2, 0.3, 0.4)  # None: by the share of pairs
 QUARTER = math.sqrt(1 / (4 * math.pi))  # half axes, as shares of the sides, of an ellipse with a quarter of the area
 SIDES = np.arange(0.05, 1.01, 0.05)  # of centre boxes, as shares of the photo's
 
@@ -58,17 +57,19 @@ class Zeroing(Cut):
         return found
 
 
-def finders() -> dict[str, Finder]:
-    """What is compared, by name."""
-    cuts: dict[str, Finder] = {f"tau {tau or 'auto'}": Cut(Options(tau=tau)) for tau in TAUS}
-    return cuts | {"tau 0.3, masks of patches": Cut(Options(tau=0.3, refine=0)), "tau 0.3, zeroing": Zeroing(Options(tau=0.3))}
+FINDERS: dict[str, Finder] = {
+    "cut": Cut(Options()),
+    "cut, tau .3": Cut(Options(tau=0.3)),
+    "cut, tau .3, features set to zero": Zeroing(Options(tau=0.3)),
+}
 
 
 def found_in(folder: Path) -> tuple[Photos, dict[str, list[Objects]], dict[str, float]]:
-    """(the photos, the objects of every photo by each finder, its seconds a photo)."""
+    """(the photos of odd number, the objects of each by each finder, seconds a photo of each)."""
     settings = make_settings(source=str(folder), method="cut", encoder=f"frozen:{ENCODER}", weights=str(lite0_weights()))
     callbacks, device = Callbacks(print), torch.device("cpu")
     items = photos_of(open_items(str(folder)))
+    items = items.take([row for row, path in enumerate(items.paths) if is_odd(path)])
     photos = decode_photos(items, plan_photos(items, settings, device, callbacks), settings, callbacks)
     encoder = photos.modality.make_encoder().eval()
     layer = map_layer(encoder, Cut.layers, photos.modality.px, 3)
@@ -78,19 +79,18 @@ def found_in(folder: Path) -> tuple[Photos, dict[str, list[Objects]], dict[str, 
         for row, places, square in shown_photos(photos, encoder, layer, device):
             size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
             shown = without_padding(places, square, size, layer)
-            for name, finder in finders().items():
-                began = time.perf_counter()
+            for name, finder in FINDERS.items():
+                began = time.process_time()
                 pieces = [(piece_of(r, shown, size, photos.modality.px), r.score) for r in finder.find(shown)]
-                seconds[name] += time.perf_counter() - began
+                seconds[name] += time.process_time() - began
                 objects[name].append([(p, s) for p, s in pieces if p is not None])
+            print(f"{row + 1} of {len(items)}", end="\r", flush=True)
     return photos, dict(objects), {name: round(s / len(photos.items), 3) for name, s in seconds.items()}
 
 
-def halves(photos: Photos) -> Iterator[tuple[str, list[int]]]:
-    """("chosen on" or "reported on", rows), by the number that is a photo's name."""
-    numbers = [int(Path(path).stem) for path in photos.items.paths]
-    for name, odd in (("chosen on", 0), ("reported on", 1)):
-        yield name, [row for row, number in enumerate(numbers) if number % 2 == odd]
+def is_odd(path: str) -> bool:
+    """Whether a photo is of the half that is reported on: its name is a number."""
+    return int(Path(path).stem) % 2 == 1
 
 
 def ellipse(width: int, height: int) -> np.ndarray:
@@ -105,35 +105,30 @@ def masks_of(objects: list[Objects], truths: list[np.ndarray]) -> list[np.ndarra
 
 
 def ecssd() -> dict:
-    """IoU, pixel accuracy and maxF of the best object, in halves."""
+    """IoU, pixel accuracy and maxF of the best object of each photo."""
     folder = unpack_files("ecssd")
     photos, objects, seconds = found_in(folder / "items")
     truth = [np.asarray(Image.open(folder / "masks" / f"{Path(p).stem}.png").convert("L")) > 127 for p in photos.items.paths]
-    rows = {}
-    for half, at in halves(photos):
-        own = [truth[i] for i in at]
-        rows[half] = {"central ellipse of a quarter": mask_scores([ellipse(t.shape[1], t.shape[0]) for t in own], own)}
-        rows[half] |= {name: mask_scores(masks_of([x[i] for i in at], own), own) for name, x in objects.items()}
-    return {"photos": len(truth), "seconds a photo": seconds, **rows}
+    rows = {"central ellipse of a quarter": mask_scores([ellipse(t.shape[1], t.shape[0]) for t in truth], truth)}
+    rows |= {name: mask_scores(masks_of(found, truth), truth) for name, found in objects.items()}
+    return {"photos": len(truth), "seconds a photo": seconds, "scores": rows}
 
 
 def pennfudan() -> dict:
-    """CorLoc of the best box and AP50 of all boxes, in halves."""
+    """CorLoc of the best box of each photo and AP50 of all boxes."""
     folder = unpack_files("pennfudan")
     photos, objects, seconds = found_in(folder / "items")
     true_boxes = defaultdict(list)
     for row in csv.DictReader((folder / "boxes.csv").open()):
         true_boxes[row["path"]].append([float(row[c]) for c in ("x0", "y0", "x1", "y1")])
     truth = [np.array(true_boxes[path]).reshape(-1, 4) for path in photos.items.paths]
-    at_half, rows = dict(halves(photos)), {}
-    best = max(
-        ((w, h) for w in SIDES for h in SIDES),
-        key=lambda s: box_scores(centre(photos, *s), truth, at_half["chosen on"])["corloc"],
-    )
-    for half, at in at_half.items():
-        rows[half] = {"best centre box": box_scores(centre(photos, *best), truth, at)}
-        rows[half] |= {name: box_scores(boxes_of(x), truth, at) for name, x in objects.items()}
-    return {"photos": len(truth), "best centre box, shares of the sides": best, "seconds a photo": seconds, **rows}
+    others = {path: Image.open(folder / "items" / path).size for path in true_boxes if not is_odd(path)}
+    other_truth = [np.array(true_boxes[path]) for path in others]
+    shapes = [(w, h) for w in SIDES for h in SIDES]
+    best = max(shapes, key=lambda shape: box_scores(centre([*others.values()], *shape), other_truth)["corloc"])
+    rows = {"best centre box": box_scores(centre(photos.sizes, *best), truth)}
+    rows |= {name: box_scores(boxes_of(found), truth) for name, found in objects.items()}
+    return {"photos": len(truth), "centre box, shares of the sides": best, "seconds a photo": seconds, "scores": rows}
 
 
 Boxes = list[tuple[np.ndarray, np.ndarray]]  # of each photo: boxes (P, 4) and their scores (P,)
@@ -144,24 +139,21 @@ def boxes_of(objects: list[Objects]) -> Boxes:
     return [(np.array([p.box for p, _ in o]).reshape(-1, 4), np.array([s for _, s in o])) for o in objects]
 
 
-def centre(photos: Photos, width: float, height: float) -> Boxes:
-    """A box in the middle of every photo, of these shares of its sides."""
+def centre(sizes: Iterable[Sequence[int]], width: float, height: float) -> Boxes:
+    """A box in the middle of every photo, of these shares of its sides. sizes: width and height of each."""
     share = np.array([0.5 - width / 2, 0.5 - height / 2, 0.5 + width / 2, 0.5 + height / 2])
-    return [((share * np.tile(size, 2))[None], np.ones(1)) for size in photos.sizes]
+    return [((share * np.tile(np.asarray(size), 2))[None], np.ones(1)) for size in sizes]
 
 
-def box_scores(boxes: Boxes, truth: list[np.ndarray], at: list[int]) -> dict[str, float]:
-    """CorLoc and AP50 of some photos."""
-    own = [boxes[i] for i in at]
-    firsts = [b[s.argmax()] if len(s) else None for b, s in own]
-    truths = [truth[i] for i in at]
-    found, scores = [b for b, _ in own], [s for _, s in own]
-    recalled = average_precision(found, scores, truths)
-    return {"corloc": corloc(firsts, truths), "ap50": recalled, "boxes": float(sum(map(len, found)))}
+def box_scores(boxes: Boxes, truths: list[np.ndarray]) -> dict[str, float]:
+    """CorLoc and AP50, and how many boxes there are."""
+    firsts = [b[s.argmax()] if len(s) else None for b, s in boxes]
+    found, scores = [b for b, _ in boxes], [s for _, s in boxes]
+    return {"corloc": corloc(firsts, truths), "ap50": average_precision(found, scores, truths), "boxes": sum(map(len, found))}
 
 
 def main() -> None:
-    about = f"{ENCODER} (ImageNet, supervised), map of stride 16, 448 px; CPU"
+    about = f"{ENCODER} (ImageNet, supervised), map of stride 16, 448 px; CPU; photos of odd number"
     write_results("objects", {"features": about, "ecssd": ecssd(), "pennfudan": pennfudan()})
 
 

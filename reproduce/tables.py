@@ -323,7 +323,7 @@ def held_table() -> str:
 def objects_table() -> str:
     """IoU, accuracy and maxF on ECSSD, CorLoc and AP50 on Penn-Fudan, of the halves on which nothing was chosen."""
     content = read("objects")
-    masks, boxes = (content[name]["reported on"] for name in ("ecssd", "pennfudan"))
+    masks, boxes = (content[name]["scores"] for name in ("ecssd", "pennfudan"))
     names = [*dict.fromkeys([*masks, *boxes])]
     rows = []
     for name in names:
