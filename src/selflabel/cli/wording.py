@@ -73,12 +73,14 @@ def unsolved_text(report: dict[str, Any]) -> str:
 
 def noun(report: dict[str, Any]) -> str:
     """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
+    if report.get("piece") == "object":
+        return "object"
     return NOUNS.get(kind_of(report), "item")
 
 
 def more(report: dict[str, Any]) -> str:
     """What `predict` takes, as a name for people to replace."""
-    return "MORE_FEATURES.npy" if kind_of(report) == "features" else f"MORE_{noun(report).upper()}S"
+    return "MORE_FEATURES.npy" if kind_of(report) == "features" else f"MORE_{NOUNS.get(kind_of(report), 'item').upper()}S"
 
 
 def kind_of(report: dict[str, Any]) -> str:

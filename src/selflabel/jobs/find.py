@@ -26,7 +26,7 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.finding import Found, find_objects
 from selflabel.jobs.label import Timer, places_of
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
-from selflabel.jobs.report import RUN_NEIGHBOURS
+from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import run_record
 from selflabel.methods import find_finder
@@ -123,6 +123,7 @@ def report_of(settings: Settings, photos: Photos, items: Items, seconds: dict[st
     return {
         "modalities": {"image": photos.modality.info.kind},
         "n_items": len(items),
+        **piece_of_report(items.pieces),
         "n_photos": len(photos.items),
         "n_skipped": len(items.skipped),
         "n_clusters": 1,

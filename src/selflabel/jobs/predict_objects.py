@@ -84,7 +84,7 @@ def finder_of(run: Run) -> Run | None:
 
 def is_finders(run: Run) -> bool:
     """Whether a run is one of `find`."""
-    return run.settings.get("method") in FINDERS
+    return str(run.settings.get("method")) in FINDERS
 
 
 def find_in(run: Run, items: Items, device: str, cache: str | None, callbacks: Callbacks) -> tuple[Photos, Found]:

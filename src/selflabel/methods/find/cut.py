@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from selflabel.contract.finder import Finder, Region, Shown
-from selflabel.methods.option_types import NonNegativeFloat, PositiveInt, Share
+from selflabel.methods.option_types import PositiveInt, Share
 from selflabel.regions.boxes import distinct
 from selflabel.regions.cut import cut_objects, threshold_above
 from selflabel.regions.guided import enlarged, refined
@@ -28,6 +28,7 @@ ALIKE_SHARE = 0.15  # of pairs of places, of maps of convolutional networks, whi
 FLAT = 1e-3  # variance of grey values in [0, 1] below which a window has no border
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
 
+Patches = Annotated[float, Field(ge=0, le=8, allow_inf_nan=False)]
 Cosine = Annotated[float, Field(ge=-1, lt=1, allow_inf_nan=False)]
 
 
@@ -41,14 +42,14 @@ class Options:
         most: objects of a photo, at most (MaskCut has 3).
         min_area: share of a photo that an object has at least (MaskCut has .01).
         overlap: IoU with an earlier object from which on a later one is left out (MaskCut has .5).
-        refine: radius of the guided filter, in patches; 0 leaves masks made of patches.
+        refine: radius of the guided filter, in patches, up to 8; 0 leaves masks made of patches.
     """
 
     tau: Cosine | None = None
     most: PositiveInt = 3
     min_area: Share = 0.01
     overlap: Share = 0.5
-    refine: NonNegativeFloat = 1.0
+    refine: Patches = 1.0
 
 
 class Cut(Finder):
