@@ -131,11 +131,14 @@ def test_objects_are_exported_and_those_that_people_rejected_are_no_source(found
     assert [*(tmp_path / "coco").iterdir()]
 
 
-def test_what_a_stopped_find_leaves_is_no_run_and_the_next_one_works(photos, weights, tmp_path):
-    out, given = tmp_path / "run", settings_for(photos[0], weights)
+def test_what_a_stopped_find_leaves_is_no_run_and_the_next_one_works(weights, tmp_path):
+    out, given = tmp_path / "runs" / "run", settings_for(tmp_path / "photos", weights)
+    (tmp_path / "photos").mkdir()
+    for i in range(2):
+        draw(tmp_path / "photos" / f"{i}.png", (40, 30, 100, 90), COLOURS[i], (160, 120), i)
 
     def stop(step, done, total):
-        if step == "finding objects" and done == 3:
+        if step == "finding objects" and done == 1:
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -148,7 +151,7 @@ def test_what_a_stopped_find_leaves_is_no_run_and_the_next_one_works(photos, wei
     with pytest.raises(UserError, match="holds a finished run; add --overwrite to replace it"):
         find(given, out)
     find(given, out, overwrite=True)
-    assert {place.name for place in tmp_path.iterdir()} == {"run"}  # no log of edits, since nobody edited
+    assert {place.name for place in out.parent.iterdir()} == {"run"}  # no log of edits, since nobody edited
 
 
 @pytest.mark.parametrize(
