@@ -332,6 +332,19 @@ def held_table() -> str:
     return markdown(["group", "runs", "band holds", "mean width", "median error", "by kind", "shown"], rows)
 
 
+def objects_table() -> str:
+    """IoU, accuracy and maxF on ECSSD, CorLoc and AP50 on Penn-Fudan, of the halves on which nothing was chosen."""
+    content = read("objects")
+    masks, boxes = (content[name]["scores"] for name in ("ecssd", "pennfudan"))
+    names = [*dict.fromkeys([*masks, *boxes])]
+    rows = []
+    for name in names:
+        of_masks = [f"{100 * masks[name][k]:.1f}" for k in ("iou", "accuracy", "maxF")] if name in masks else [""] * 3
+        of_boxes = [f"{100 * boxes[name][k]:.1f}" for k in ("corloc", "ap50")] if name in boxes else [""] * 2
+        rows.append([name, *of_masks, *of_boxes])
+    return markdown(["objects", "ECSSD IoU", "accuracy", "maxF", "Penn-Fudan CorLoc", "AP50"], rows)
+
+
 def pages() -> dict[str, list[Callable[[], str]]]:
     """The tables of each page, in their order."""
     methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
@@ -350,6 +363,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         **methods,
         "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],
         "docs/methods/selavi.md": [videos_table],
+        "docs/methods/cut.md": [objects_table],
         "docs/compare.md": [ranking_table],
         "docs/results.md": [estimate_table],
         "docs/decisions/estimated-accuracy.md": [held_table],

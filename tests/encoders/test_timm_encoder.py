@@ -98,3 +98,30 @@ def test_a_backbone_that_only_the_hub_describes_is_not_asked_for_where_nothing_m
             make_timm("hf-hub:timm/resnet18.a1_in1k", 3, 32, None, fetch=False)
         with pytest.raises(TimeoutError):
             proxy.accept()
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("tf_efficientnet_lite0", 112), ("resnet10t", 256), ("vit_tiny_patch16_224", 192)]
+)
+def test_the_fine_map_has_a_place_for_every_16_pixels(name, channels):
+    encoder = make_timm(name, 3, 96, None, fetch=False).eval()
+    with torch.no_grad():
+        assert encoder.map(torch.rand(1, 3, 96, 96), "stride16").shape == (1, channels, 6, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "px"), [("vit_small_patch16_224.dino", 224), ("vit_small_patch8_224.dino", 72)])
+def test_dino_is_loaded_from_a_file_of_its_weights_and_gives_keys_at_any_size(name, px, tmp_path):
+    theirs = timm.create_model(name, pretrained=False, num_classes=0).eval()
+    save_file({k: v.contiguous() for k, v in theirs.state_dict().items()}, tmp_path / "dino.safetensors")
+    encoder, x = make_timm(name, 3, px, tmp_path / "dino.safetensors", fetch=False).eval(), torch.rand(1, 3, px, px)
+    places, inputs = px // theirs.patch_embed.patch_size[0], []
+    last = theirs.blocks[-1]
+    with torch.no_grad():
+        found = encoder.map(x, "keys")[0]
+        assert found.shape == (384, places, places)
+        if px == 224:  # their own size
+            last.attn.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+            theirs.forward_features(encoder.normalise(x))
+            keys = last.attn.qkv(inputs[0])[0, 1:, 384:768]  # without the class token; queries, keys, values
+            torch.testing.assert_close(found.flatten(1).T, keys, rtol=1e-3, atol=1e-4)

@@ -16,11 +16,13 @@ def methods() -> None:
 
     Example: selflabel methods
     """
-    from selflabel.methods import BASELINES, METHODS
+    from selflabel.methods import BASELINES, FINDERS, METHODS
 
     for name, entry in (METHODS | BASELINES).items():
         modalities = "one modality" if entry.make.max_modalities == 1 else "one modality or several"
         print(f"{name:16} {entry.paper}\n{'':16} {modalities}; {entry.cost}")
+    for name, finder in FINDERS.items():
+        print(f"{name:16} {finder.paper}\n{'':16} photos, with `selflabel find`; {finder.cost}")
 
 
 @app.command()

@@ -50,14 +50,14 @@ def predict(
     json: AsJson = False,
     follow_links: FollowLinks = False,
 ) -> None:
-    """Label unseen items with a finished run, as its edits merged, split and named its clusters.
+    """Label unseen items with a finished run, as its edits merged, split and named its clusters; of objects, find them first.
 
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
     with live(json) as terminal:
         from selflabel.base.files import write_text
         from selflabel.base.settings import check_windows
-        from selflabel.jobs.predict import predict as predict_items
+        from selflabel.jobs.predict_objects import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
         from selflabel.jobs.prepare.windows import Windows
         from selflabel.runs.writing import skipped_csv

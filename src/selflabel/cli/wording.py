@@ -74,6 +74,8 @@ def unsolved_text(report: dict[str, Any]) -> str:
 
 def noun(report: dict[str, Any]) -> str:
     """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
+    if report.get("piece") == "object":
+        return "object"
     return "window" if report.get("windows") else NOUNS.get(kind_of(report), "item")
 
 

@@ -7,10 +7,11 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
+from selflabel.contract.finder import Finder, Region, Shown
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, Pretext
-from selflabel.contract.results import Outcome, Prediction, Relabelling, argmax_outcome, lowest_loss_head
+from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
 from selflabel.contract.task import Task
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Batch",
     "Data",
     "Features",
+    "Finder",
     "Gather",
     "Method",
     "NoOptions",
@@ -28,7 +30,10 @@ __all__ = [
     "Prediction",
     "Pretext",
     "Recipe",
+    "Region",
+    "Regions",
     "Relabelling",
+    "Shown",
     "Task",
     "argmax_outcome",
     "do_nothing",

@@ -1,6 +1,6 @@
 """What a method gives: a label turn's labels, the labels of a block, the finished labelling.
 
-Axes: N items, B items of a block, K labels.
+Axes: N items, B items of a block, K labels, R regions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import Tensor
+
+from selflabel.items import Pieces
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,41 @@ class Prediction:
     log_probs: list[Tensor]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The finished labelling.
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Parts of items that were found.
 
     Attributes:
-        labels: (N,) int labels of each head.
+        rows: (R,) int64, the item that each lies in, ascending.
+        pieces: (R,) their boxes, masks or time spans, with a score each.
+        features: (R, D) float32, what describes each.
+        labels: (R,) int64 where the method gives each a class; else None.
+    """
+
+    rows: np.ndarray
+    pieces: Pieces
+    features: np.ndarray
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The finished labelling: labels of the items, regions in them, or both.
+
+    Attributes:
+        labels: (N,) int labels of each head; empty where the method gives regions only.
         head: the reported head, chosen without truth.
         probabilities: (N, K) float16 of the reported head.
         notes: further entries of report.json. "n_clusters", of a method that looked for the number of clusters, is
             {"found": number, "candidates": [[number, merit], ...] best first}; the report calls it `number_of_clusters`.
+        regions: parts of the items; None where the method labels whole items only.
     """
 
     labels: list[Tensor]
     head: int
     probabilities: Tensor
     notes: dict[str, Any] = field(default_factory=dict)
+    regions: Regions | None = None
 
 
 def argmax_outcome(log_probs: list[Tensor], head: int, notes: dict[str, Any]) -> Outcome:

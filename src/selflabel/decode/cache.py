@@ -41,7 +41,7 @@ class DecodedItems:
         lengths: (N,) frames or samples before they repeat, 1 for an image; 0 where an item lacks the modality or failed.
         errors: row to the reason why it could not be decoded.
         n_decoded: items that were decoded now, not found in the cache.
-        spans_s: as in `store.Store`.
+        spans_s, sizes: as in `store.Store`.
     """
 
     folder: Path
@@ -50,6 +50,7 @@ class DecodedItems:
     errors: dict[int, str]
     n_decoded: int
     spans_s: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def decoded_items(
             make_room(cache, nbytes)
             store, n_decoded = build_store(blobs, stamps, target, folder, prefix, how)
     errors = {row: failure.reason for row, failure in store.failures.items()}
-    return DecodedItems(folder, store.items, store.lengths, errors, n_decoded, store.spans_s)
+    return DecodedItems(folder, store.items, store.lengths, errors, n_decoded, store.spans_s, store.sizes)
 
 
 def tried_again(store: Store, blobs: Sequence[Blob | None], target: DecodedFormat, how: Decoding) -> tuple[Store, int]:
@@ -190,7 +191,7 @@ def copy_known_rows(
                 pairs.setdefault(i, j)
         here, there = np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)
         is_missing[here] = False
-        for target_array, known in zip(arrays, (store.items, store.lengths, store.spans_s)):
+        for target_array, known in zip(arrays, (store.items, store.lengths, store.sizes if target.whole else store.spans_s)):
             if known is not None:
                 copy_rows(known, there, target_array, here)
         failures |= {i: store.failures[j] for i, j in pairs.items() if j in store.failures}

@@ -8,6 +8,7 @@ import numpy as np
 
 from selflabel.decode.events import event_of
 from selflabel.decode.image import decode_square
+from selflabel.decode.letterbox import decode_whole
 from selflabel.decode.scale import Scale
 from selflabel.decode.sound import timed_sound
 from selflabel.decode.video import UNKNOWN, media_input, span_of, timed_clip
@@ -25,6 +26,7 @@ class DecodedFormat:
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
         is_event: of a sound, only what stands out in it is stored, from its start to its end (see `decode.events`).
+        whole: keep the whole frame of an image, with padding beside it (see `decode.letterbox`); else its middle square.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class DecodedFormat:
     rate: float = 0
     scale: Scale | None = None
     is_event: bool = False
+    whole: bool = False
 
     @property
     def dtype(self) -> np.dtype:
@@ -47,8 +50,8 @@ class DecodedFormat:
     def stored_name(self) -> str:
         """Text that names the format in the cache. It has the class's name in version 0.1.0: its caches stay valid."""
         scale = f", {self.scale}" if self.scale else ""
-        event = ", event" if self.is_event else ""
-        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale}{event})"
+        marks = (", event" if self.is_event else "") + (", whole=True" if self.whole else "")
+        return f"Form(kind={self.kind!r}, shape={self.shape!r}, rate={self.rate!r}{scale}{marks})"
 
     @property
     def has_seconds(self) -> bool:
@@ -65,6 +68,9 @@ class DecodedFormat:
         Raises:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
+        if self.whole:
+            pixels, size = decode_whole(blob.read(), self.shape[1], self.shape[0], self.scale)
+            return pixels, 1, size
         if self.kind == "image":
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":

@@ -1,8 +1,8 @@
 """A store on disk: the decoded items of one set in one format. Imports no torch.
 
-A folder with `items.npy` (N, *shape), `lengths.npy` (N,), of films and sounds `spans.npy` (N, 2), `stamps.npy` (a 16-byte digest
-an item), `bad.json` (row to the reason of its failure) and, where an item failed under limits of time or memory, `retry.json`
-(row to these limits).
+A folder with `items.npy` (N, *shape), `lengths.npy` (N,), of films and sounds `spans.npy` (N, 2), of whole frames `sizes.npy`
+(N, 2), `stamps.npy` (a 16-byte digest an item), `bad.json` (row to the reason of its failure) and, where an item failed under
+limits of time or memory, `retry.json` (row to these limits).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Store:
         failures: row to why it was not decoded.
         spans_s: (N, 2) float64 seconds of the file that an item shows before it repeats, NaN where that is not known; None for
             images, and where version 0.5.0 or an older one decoded the items.
+        sizes: (N, 2) int32 width and height of the upright originals, where whole frames are kept; else None.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Store:
     stamps: np.ndarray
     failures: dict[int, Failure]
     spans_s: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 def read_store(folder: Path, target: DecodedFormat) -> Store | None:
@@ -65,7 +67,10 @@ def read_store(folder: Path, target: DecodedFormat) -> Store | None:
         spans = np.load(folder / "spans.npy", allow_pickle=False) if has_spans else None
         if spans is not None and (spans.shape != (n, 2) or spans.dtype != np.float64):
             return None
-        return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures, spans)
+        sizes = np.load(folder / "sizes.npy", allow_pickle=False) if target.whole else None
+        if sizes is not None and (sizes.shape != (n, 2) or sizes.dtype != np.int32 or (sizes[lengths > 0] < 1).any()):
+            return None
+        return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures, spans, sizes)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, AttributeError, RecursionError, MemoryError):
         return None
 
@@ -94,7 +99,7 @@ def write_failures(folder: Path, failures: Mapping[int, Failure]) -> None:
 
 def names_of_arrays(target: DecodedFormat) -> list[str]:
     """The arrays with a row for what decoding an item gives, in the order of `DecodedFormat.decode`."""
-    return ["items", "lengths", "spans"] if target.has_seconds else ["items", "lengths"]
+    return ["items", "lengths", *(["spans"] if target.has_seconds else ["sizes"] if target.whole else [])]
 
 
 def make_arrays(folder: Path, n: int, target: DecodedFormat) -> list[np.memmap]:
@@ -103,13 +108,14 @@ def make_arrays(folder: Path, n: int, target: DecodedFormat) -> list[np.memmap]:
     Raises:
         OSError: there is not enough room.
     """
-    kinds = [((n, *target.shape), target.dtype), ((n,), np.dtype(np.int32)), ((n, 2), np.dtype(np.float64))]
+    third = np.dtype(np.int32 if target.whole else np.float64)
+    kinds = [((n, *target.shape), target.dtype), ((n,), np.dtype(np.int32)), ((n, 2), third)]
     arrays = []
     for name, (shape, dtype) in zip(names_of_arrays(target), kinds):
         arrays.append(np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape))
         reserve(folder / f"{name}.npy")
-    for spans in arrays[2:]:
-        spans[:] = np.nan
+    if target.has_seconds:
+        arrays[2][:] = np.nan
     return arrays
 
 

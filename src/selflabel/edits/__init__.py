@@ -16,12 +16,13 @@ from selflabel.edits.applying import (
     undone_edits,
     used_numbers,
 )
-from selflabel.edits.kinds import Edit, Merge, Move, Name, Redo, Reject, Restore, Split, Undo, parse
+from selflabel.edits.kinds import BY_THE_RUN, Edit, Merge, Move, Name, Redo, Reject, Restore, Split, Undo, parse
 from selflabel.edits.log import LOG, LogReader, append, append_made, read_edits
 from selflabel.edits.splitting import fresh_numbers, make_split
 from selflabel.edits.state import REJECTED, EditedLabels, unedited_labels
 
 __all__ = [
+    "BY_THE_RUN",
     "LOG",
     "REJECTED",
     "Edit",

@@ -7,7 +7,16 @@ from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_
 from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf import Network, folder_of, read_network
 from selflabel.encoders.joined import JoinedBackbones, JoinedFeatures, names_of_parts
-from selflabel.encoders.pretrained import Automatic, Weights, automatic_for, fetch_automatic, is_of, is_pretrained, weights_of
+from selflabel.encoders.pretrained import (
+    OBJECTS,
+    Automatic,
+    Weights,
+    automatic_for,
+    fetch_automatic,
+    is_of,
+    is_pretrained,
+    weights_of,
+)
 from selflabel.encoders.registry import (
     CLIP_ENCODERS,
     ENCODERS,
@@ -26,6 +35,7 @@ __all__ = [
     "ENCODERS",
     "FROZEN",
     "HF",
+    "OBJECTS",
     "Automatic",
     "Encoder",
     "EncoderEntry",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
 
-Layer = Literal["map", "keys"]
-LAYERS = ("map", "keys")
+Layer = Literal["map", "keys", "stride16"]
+LAYERS = ("map", "keys", "stride16")
 SUM_BLOCK = 65_536  # rows summed at a time
 
 
@@ -51,7 +51,8 @@ class Encoder(nn.Module):
 
         Args:
             x: (B, C, px, px), values in [0, 1].
-            layer: "map" for the last map of features, "keys" for the keys of the last attention layer.
+            layer: "map" for the last map of features, "keys" for the keys of the last attention layer, "stride16" for the last
+                map with a place for every 16 pixels or fewer; the last map of an encoder that has no other.
 
         Returns:
             (B, D, h, w), row 0 at the top. D need not be `dim`, the length of the pooled feature.
@@ -59,7 +60,7 @@ class Encoder(nn.Module):
         Raises:
             UserError: the encoder has no such layer.
         """
-        if layer != "map":
+        if layer not in ("map", "stride16"):
             raise no_such_layer(layer, "it has no attention")
         return self.trunk(self.normalise(x))
 
@@ -120,7 +121,7 @@ def no_such_layer(layer: str, reason: str) -> UserError:
         ValueError: no encoder has a layer of that name.
     """
     if layer not in LAYERS:
-        raise ValueError(f"there is no layer {layer!r}; there are {' and '.join(map(repr, LAYERS))}.")
+        raise ValueError(f"there is no layer {layer!r}; there are {', '.join(map(repr, LAYERS))}.")
     remedy = "use another encoder" if layer == "map" else "use another encoder, or the layer 'map'"
     return UserError(f"this encoder has no layer {layer!r}: {reason}; {remedy}.")
 

@@ -22,6 +22,7 @@ from selflabel.encoders.weights import check_finite, check_shapes, state_for
 
 PREFIX = "timm:"
 DEFAULT_PX = 224
+FINE_STRIDE = 16  # pixels between the places of a map
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")  # of names that only the hub describes
 FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -35,6 +36,8 @@ class TimmEncoder(Encoder):
         """See `Encoder.map`; of a transformer its patch tokens, or their keys in the last attention layer."""
         if layer == "keys":
             return self.keys(x)
+        if layer == "stride16":
+            return self.stage_map(x)
         if layer != "map":
             raise no_such_layer(layer, "")
         output = self.trunk(self.normalise(x))
@@ -50,6 +53,16 @@ class TimmEncoder(Encoder):
         grid = self.grid_of(output, x, "keys")
         keys = keys_of(attention, inputs[-1])[:, -math.prod(grid) :]  # some attend to class tokens too, which come first
         return tokens_to_map(keys, grid)
+
+    def stage_map(self, x: Tensor) -> Tensor:
+        """The map of the last stage whose stride is at most 16; the last map where no stage is known, or that is fine enough."""
+        net = self.trunk.net
+        stages = getattr(net, "feature_info", None)
+        strides = [stage["reduction"] for stage in stages] if isinstance(stages, list) else []
+        fine = [i for i, stride in enumerate(strides) if stride <= FINE_STRIDE]
+        if not fine or strides[-1] <= FINE_STRIDE or not hasattr(net, "forward_intermediates"):
+            return self.map(x)
+        return net.forward_intermediates(self.normalise(x), indices=[fine[-1]], intermediates_only=True)[0]  # type: ignore[operator]
 
     def grid_of(self, output: Tensor, x: Tensor, layer: Layer) -> tuple[int, int]:
         """Rows and columns of the patch tokens among the trunk's output tokens (B, T, D) for images x.

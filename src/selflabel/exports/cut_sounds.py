@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from selflabel.decode.sound import RUN_UP_S
+from selflabel.decode.sound_spans import RUN_UP_S
 from selflabel.decode.video import media_input, open_media, origin_of, seek
 from selflabel.items import Blob
 from selflabel.items.piece import Span

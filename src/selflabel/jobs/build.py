@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import UserError, did_you_mean
 from selflabel.base.settings import Settings, value_for_modality
-from selflabel.contract import Method, Task
+from selflabel.contract import Finder, Method, Task
 from selflabel.encoders import GivenFeatures, JoinedFeatures, to_channels_last
 from selflabel.items import Items
 from selflabel.jobs.prepare import Modality, Prepared
@@ -149,7 +149,7 @@ def fitted_encoder(modality: Modality) -> nn.Module:
     return encoder
 
 
-def stored_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
+def stored_options(make: type[Method] | type[Finder], name: str, options: dict[str, Any]) -> Any:
     """A method's options as a run stored them. One that was allowed before there were ranges takes its default."""
     from pydantic import ValidationError
 
@@ -160,7 +160,7 @@ def stored_options(make: type[Method], name: str, options: dict[str, Any]) -> An
     return make_options(make, name, {k: v for k, v in options.items() if k not in out_of_range})
 
 
-def make_options(make: type[Method], name: str, options: dict[str, Any]) -> Any:
+def make_options(make: type[Method] | type[Finder], name: str, options: dict[str, Any]) -> Any:
     """A method's checked options.
 
     Raises:

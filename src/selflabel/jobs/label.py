@@ -25,6 +25,7 @@ from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.prepare.spaces import weigh_spaces
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.report import describe, make_report
+from selflabel.jobs.run_source import places_behind
 from selflabel.jobs.save import run_record, write_run
 from selflabel.jobs.seen import fit_seen
 from selflabel.methods import find_method
@@ -173,7 +174,7 @@ def begin(
     items = prepared.items
     record = run_record(settings, task, prepared, device, ranks)
     write_start(run.folder, record, items.skipped, items.missing, items.paths, items.pieces)
-    if has_files and not record_source(run.folder, prepared.items, places_of(settings)):
+    if has_files and not record_source(run.folder, items, [*places_of(settings), *places_behind(settings.source)]):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
 
 

@@ -20,7 +20,7 @@ from selflabel.decode.look import Look, MediaInfo, inspect_items
 from selflabel.decode.scale import Scale, scale_from_record
 from selflabel.edits import EditedLabels, apply_to_unseen, emptied_clusters
 from selflabel.evaluation.seen import Seen
-from selflabel.items import Items, Pieces, open_items
+from selflabel.items import Items, Pieces
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared
@@ -28,6 +28,7 @@ from selflabel.jobs.prepare.choices import SOUND_KINDS, seconds_used, storage_fo
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
+from selflabel.jobs.run_source import open_source
 from selflabel.jobs.seen import from_tensors, is_unlike
 from selflabel.methods import find_method
 from selflabel.runs.reading import damaged, outliers_in
@@ -140,7 +141,7 @@ class Model:
         """Label a source of the same kind that the run was trained on.
 
         Args:
-            source: whatever `open_items` takes.
+            source: whatever `jobs.run_source.open_source` takes.
             callbacks: progress.
             follow_links, files, images: as in `open_items`.
             windows: that sounds and films are cut into; None cuts whole files as the run's were.
@@ -167,7 +168,7 @@ class Model:
         windows: Windows | None = None,
     ) -> Prepared:
         """The source's items, prepared as the run's were."""
-        items = open_items(source, follow_links, files, images)
+        items = open_source(source, follow_links, files, images)
         items = fit_pieces(items, self.limits, partial(callbacks.on_progress, "looking at the files"), callbacks.say)
         if items.are_features and items.blobs and not self.takes_features:
             items = items.without_features
@@ -374,7 +375,7 @@ def predict(
 
     Args:
         run: finished.
-        source: whatever `open_items` takes.
+        source: whatever `jobs.run_source.open_source` takes.
         device: "auto", "cpu", "cuda" or "mps".
         cache: folder for decoded items.
         callbacks: progress.
@@ -386,6 +387,11 @@ def predict(
         UserError: the model cannot be read, nothing in the source can be labelled, or it is of another kind than the run's.
     """
     predicted = load_model(run, device, cache).predict(source, callbacks, follow_links, files, images, windows)
+    return with_edits(run, predicted, raw)
+
+
+def with_edits(run: Run, predicted: Predicted, raw: bool) -> Predicted:
+    """Predicted labels as the edits of the run merged, split and named its clusters. raw: ignore edits."""
     edits = [] if raw else run.edits()
     if not edits:
         return predicted

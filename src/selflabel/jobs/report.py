@@ -15,7 +15,7 @@ from selflabel.evaluation.accuracy_models import model_of
 from selflabel.evaluation.collapse import are_equal, is_collapsed
 from selflabel.evaluation.diagnostics import Diagnostics, diagnose, histogram
 from selflabel.evaluation.estimate import RunFacts, estimated_accuracy, no_estimate
-from selflabel.items import Items
+from selflabel.items import Items, Pieces
 from selflabel.jobs.prepare import Prepared
 from selflabel.runs.writing import Labelling
 from selflabel.training.data import ResidentData
@@ -87,6 +87,11 @@ def choice_of_k(method: Method, clusters: int | None) -> str:
     return "the method, without truth" if method.chooses_k else "the method's default; choose another with --clusters"
 
 
+def piece_of_report(pieces: Pieces | None) -> dict[str, str]:
+    """The entry of report.json that says what the items are, where they are objects that were found in photos."""
+    return {"piece": "object"} if pieces is not None and pieces.scores is not None else {}
+
+
 def make_report(
     name: str,
     method: Method,
@@ -121,6 +126,7 @@ def make_report(
     return {
         "modalities": {m: modality.info.kind for m, modality in prepared.modalities.items()},
         "n_items": len(labelling.paths),
+        **piece_of_report(labelling.pieces),
         "n_skipped": len(labelling.skipped),
         **({"windows": prepared.cut} if prepared.cut else {}),
         "n_clusters": found,

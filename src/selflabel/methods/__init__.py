@@ -1,11 +1,13 @@
-"""ONE PAPER PER FILE. METHODS is the only list of them; BASELINES, which train nothing, stand beside it."""
+"""ONE PAPER PER FILE. METHODS lists them; BASELINES, which train nothing, and FINDERS, which localise, stand beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from selflabel.base.errors import UserError, did_you_mean
-from selflabel.contract import Method
+from selflabel.contract import Finder, Method
+from selflabel.methods.find.cut import Cut
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -31,6 +33,15 @@ class Entry:
     """
 
     make: type[Method]
+    paper: str
+    cost: str
+
+
+@dataclass(frozen=True)
+class FinderEntry:
+    """A line of `selflabel methods` on a finder; attributes as of `Entry`."""
+
+    make: type[Finder]
     paper: str
     cost: str
 
@@ -78,9 +89,19 @@ BASELINES: dict[str, Entry] = {
 }
 
 
+FINDERS: dict[str, FinderEntry] = {
+    "cut": FinderEntry(
+        Cut,
+        "Wang et al., CVPR 2022 (TokenCut) and 2023 (MaskCut): boxes and masks of objects",
+        "a few photos a second; no training",
+    ),
+}
+
+
 def option_names(name: str) -> tuple[str, ...]:
-    """The names of a method's options. Raises UserError where there is no such method."""
-    return tuple(find_method(name).make.options_type.__dataclass_fields__)  # type: ignore[attr-defined]
+    """The names of the options of a method or finder. Raises UserError where there is no such method."""
+    make: Any = FINDERS[name].make if name in FINDERS else find_method(name).make
+    return tuple(make.options_type.__dataclass_fields__)
 
 
 def find_method(name: str) -> Entry:
@@ -90,7 +111,24 @@ def find_method(name: str) -> Entry:
         UserError: there is none of that name.
     """
     entries = METHODS | BASELINES
+    if name in FINDERS:
+        raise UserError(f"--method {name}: finds objects in photos, and labels nothing; use it with `selflabel find`.")
     if name not in entries:
         known = ", ".join(entries)
         raise UserError(f"--method {name}: there is none of that name; there are {known}{did_you_mean(name, entries)}")
     return entries[name]
+
+
+def find_finder(name: str) -> FinderEntry:
+    """The finder of that name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name in METHODS | BASELINES:
+        raise UserError(f"--method {name}: labels items, and finds no objects; use it with `selflabel label`.")
+    if name not in FINDERS:
+        raise UserError(
+            f"--method {name}: there is none of that name; there are {', '.join(FINDERS)}{did_you_mean(name, FINDERS)}"
+        )
+    return FINDERS[name]

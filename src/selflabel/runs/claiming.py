@@ -12,13 +12,13 @@ from typing import Any
 from selflabel.base.errors import UserError
 from selflabel.base.files import locked_folder, remove_leftovers
 from selflabel.base.settings import Settings, chosen_encoder, differences
-from selflabel.edits import LOG
+from selflabel.edits import BY_THE_RUN, LOG, read_edits
 from selflabel.runs.reading import refuse_links
 from selflabel.runs.run import FINISHED, Run
 
 
 @contextmanager
-def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iterator[None]:
+def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool, resumable: bool = True) -> Iterator[None]:
     """Lock the folder while this process labels into it.
 
     Args:
@@ -26,6 +26,7 @@ def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iter
         settings: of the run that is about to start.
         resume: go on with an unfinished run of the same settings.
         overwrite: replace a run that is there.
+        resumable: whether such a run can go on after it was killed; where it cannot, an unfinished one is replaced.
 
     Raises:
         UserError: a run is there and neither `resume` nor `overwrite` was given, or it was made with other settings, or
@@ -44,14 +45,19 @@ def claimed(run: Run, settings: Settings, resume: bool, overwrite: bool) -> Iter
             raise UserError(f"{run.folder}: cannot be made ({reason}); give another folder with --out.") from error
         for folder in (run.folder, run.folder / "checkpoint"):
             remove_leftovers(folder, alone=run.exists)
-        if overwrite:
+        if overwrite or (not resumable and is_unfinished(run, settings.method)):
             clear_run(run)
         else:
-            refuse_others(run, settings, resume)
+            refuse_others(run, settings, resume, resumable)
         yield
 
 
-def refuse_others(run: Run, settings: Settings, resume: bool) -> None:
+def is_unfinished(run: Run, method: str) -> bool:
+    """Whether the folder holds what a run of this method had written when it was killed."""
+    return run.exists and not run.is_finished and (run.folder / "run.toml").exists() and run.settings.get("method") == method
+
+
+def refuse_others(run: Run, settings: Settings, resume: bool, resumable: bool) -> None:
     """Raise UserError where what is in the folder would be mixed in."""
     refuse_links(run.folder)
     if not run.exists:
@@ -60,6 +66,8 @@ def refuse_others(run: Run, settings: Settings, resume: bool) -> None:
         return
     if not resume:
         state = "a finished" if run.is_finished else "an unfinished"
+        if not resumable:
+            raise UserError(f"{run.folder}: holds {state} run; add --overwrite to replace it.")
         raise UserError(f"{run.folder}: holds {state} run; add --resume to go on with it or --overwrite to replace it.")
     if (run.folder / "run.toml").exists():
         changed = differences(comparable(run, settings), settings)
@@ -98,8 +106,19 @@ def clear_run(run: Run) -> None:
 
 
 def keep_edits(folder: Path) -> None:
-    """Move the log of edits out of a run folder, to FOLDER-edits-1.jsonl beside it or the next free number."""
+    """Move the log of edits out of a run folder, to FOLDER-edits-1.jsonl beside it or the next free number.
+
+    A log in which there is only what the run itself wrote is not kept.
+    """
     log = folder / LOG
-    if log.exists():
+    if log.exists() and not is_of_the_run(folder):
         names = (folder.with_name(f"{folder.name}-edits-{i}.jsonl") for i in itertools.count(1))
         log.rename(next(file for file in names if not file.exists()))
+
+
+def is_of_the_run(folder: Path) -> bool:
+    """Whether a log holds only edits that the run itself wrote, such as the name of its only class."""
+    try:
+        return all(edit.id == BY_THE_RUN for edit in read_edits(folder))
+    except UserError:
+        return False

@@ -16,7 +16,7 @@ from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones
-from selflabel.items import Items, open_items
+from selflabel.items import Items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.jobs.prepare.choices import (
@@ -32,6 +32,7 @@ from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 from selflabel.jobs.prepare.spaces import Wish, plan_modality
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
+from selflabel.jobs.run_source import open_source
 from selflabel.training.distributed import Ranks
 
 __all__ = ["Modality", "Prepared", "prepare"]
@@ -67,7 +68,7 @@ def prepare(
     """Make a source ready to train on.
 
     Args:
-        source: whatever `open_items` takes.
+        source: whatever `jobs.run_source.open_source` takes.
         device: where a fixed backbone runs; a GPU gets larger networks and views.
         files, images: of the rows of features, and of a COCO file, as in `open_items`.
         method: its name, for messages.
@@ -83,7 +84,7 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_items(source, follow_links, files, images)
+    opened = open_source(source, follow_links, files, images)
     opened = fit_pieces(opened, limits, partial(callbacks.on_progress, "looking at the files"), callbacks.say)
     if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
         opened = opened.without_features

@@ -31,6 +31,7 @@ class Decoded:
         index: (N,) place of each item in `tensor`; None where they are in order.
         spans_s: (N, 2) seconds of its file that an item shows before it repeats, NaN where they are not known; None of pictures.
         folder: where derived files, such as features of a fixed backbone, are kept.
+        sizes: (N, 2) width and height of the upright originals, where whole frames are kept; else None.
     """
 
     tensor: np.ndarray
@@ -38,6 +39,7 @@ class Decoded:
     index: np.ndarray | None
     folder: Path
     spans_s: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 def decode_items(
@@ -95,7 +97,8 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
         index = None if len(good) == len(items) else np.array(good)
         spans = None if store.spans_s is None else store.spans_s[good]
         if lacking < len(good):
-            decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder, spans)
+            sizes = None if store.sizes is None else store.sizes[good]
+            decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder, spans, sizes)
         if lacking:
             callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
     return items.take(good, list(skipped)), decoded

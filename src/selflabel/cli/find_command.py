@@ -1,0 +1,103 @@
+"""The command that localises: find."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, Source, app, one_or_several, source_name, typed_values
+from selflabel.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from selflabel.base.settings import Settings
+
+TYPED = ("method", "encoder", "weights", "device", "cache", "follow_links")
+FIND_ENCODER_HELP = "The pretrained backbone: auto is DINO small; or frozen:timm:NAME."
+
+
+@app.command()
+def find(
+    context: typer.Context,
+    source: Source,
+    method: Annotated[str, typer.Option(help="The finder; see `selflabel methods`.")] = "cut",
+    encoder: Annotated[str, typer.Option(help=FIND_ENCODER_HELP)] = "auto",
+    weights: Annotated[str | None, typer.Option(help="Its pretrained weights, a .safetensors file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    follow_links: FollowLinks = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the finder; repeatable.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Find the objects in the photos of SOURCE: a box, a mask and a score each, without classes. Nothing is trained.
+
+    Example: selflabel find photos/
+    """
+    with Terminal(json) as terminal:
+        terminal.on_progress("starting")  # torch takes seconds to import
+        settings = find_settings(typed_values(context), method, set_ or [])
+        folder = out or Path("runs") / f"{source_name(settings.source)}-{settings.method}"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, terminal.stop)
+        report = run_find(settings, folder, overwrite, terminal)
+    print(jsonlib.dumps(report) if json else found_lines(report, folder))
+
+
+def find_settings(typed: dict[str, Any], method: str, sets: list[str]) -> Settings:
+    """The settings of `find`: what was typed, then `--set`.
+
+    Args:
+        typed: options that stood on the command line, by name.
+        method: the finder, where `--set` names no other.
+        sets: words of `--set`.
+
+    Raises:
+        UserError: no such finder, or a wrong setting.
+    """
+    from selflabel.base.settings import make_settings, with_overrides
+    from selflabel.methods import find_finder, option_names
+
+    values = {"method": method} | with_overrides(None, sets) | {name: typed[name] for name in TYPED if name in typed}
+    find_finder(values["method"])
+    names = option_names(values["method"])
+    values |= {"options": with_overrides(None, sets, names)["options"], "source": one_or_several(typed["source"])}
+    return make_settings(**values)
+
+
+def run_find(settings: Settings, out: Path, overwrite: bool, terminal: Terminal) -> dict[str, Any]:
+    """The report of `jobs.find.find`. A stop is that of a command that cannot go on later."""
+    from selflabel.base.errors import Interrupted
+    from selflabel.jobs.find import find as find_objects
+
+    try:
+        return find_objects(settings, out, overwrite, terminal.callbacks()).report
+    except Interrupted:
+        raise KeyboardInterrupt from None
+
+
+def found_lines(report: dict[str, Any], out: Path) -> str:
+    """The summary at the end of `find`.
+
+    Args:
+        report: as in report.json.
+        out: the run folder.
+    """
+    skipped = f" ({report['n_skipped']} without an object or skipped, see skipped.csv)" if report["n_skipped"] else ""
+    rows = [
+        ("photos", f"{report['n_photos']:,}{skipped}"),
+        ("objects", f"{report['n_items']:,}, without classes yet"),
+        ("score", f"{report['median_confidence']:.3f} median"),
+        ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
+        ("run folder", str(out)),
+    ]
+    lines = "\n".join(f"{name + ':':15} {value}" for name, value in rows)
+    folder = shlex.quote(str(out))
+    return f"{lines}\n\nlook at   selflabel browse {folder}\nnext      selflabel label {folder} -k 20   a class for every object"

@@ -1,0 +1,159 @@
+"""Objects in photos: maps a block at a time, a finder on each photo, and its masks in pixels of the upright originals.
+
+Axes: B photos of a block, C channels, D features, h x w places, H x W pixels, R objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from selflabel.base.rle import encode
+from selflabel.contract import Finder, Region, Regions, Shown
+from selflabel.decode.letterbox import shown_size
+from selflabel.items import Piece, Pieces
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.prepare.photos import Photos, map_layer
+from selflabel.regions.boxes import box_of
+from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Ranks
+
+BLOCK = 16  # photos whose maps are in memory at a time
+BLANK = 8  # levels between the darkest and the brightest pixel of a photo that shows nothing
+NOTHING = "nothing was found in it"
+NO_NUMBERS = "its features are no finite numbers"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a set of photos.
+
+    Attributes:
+        regions: the objects of all photos.
+        skipped: (path, reason) of photos without an object.
+    """
+
+    regions: Regions
+    skipped: list[tuple[str, str]]
+
+
+class Object(NamedTuple):
+    """An object: the row of its photo, its piece of it, its score and its features (D,)."""
+
+    row: int
+    piece: Piece
+    score: float
+    features: np.ndarray
+
+
+@torch.no_grad()
+def find_objects(photos: Photos, finder: Finder, encoder: nn.Module, device: torch.device, callbacks: Callbacks) -> Found:
+    """The objects of photos, one photo after the other; no maps are kept.
+
+    Args:
+        photos: decoded.
+        finder: built with its options.
+        encoder: on the device, in eval mode.
+        device: of the encoder.
+        callbacks: progress.
+
+    Raises:
+        UserError: the encoder has no map that the finder can use.
+    """
+    px, paths = photos.modality.px, photos.items.paths
+    layer = map_layer(encoder, finder.layers, px, photos.modality.channels)
+    objects: list[Object] = []
+    skipped: list[tuple[str, str]] = []
+    for row, map_Dhw, pixels_Cyx in shown_photos(photos, encoder, layer, device):
+        size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
+        shown = without_padding(map_Dhw, pixels_Cyx, size, layer)
+        reason = why_not(shown, pixels_Cyx, shown_size(size, px))
+        regions = [] if reason else finder.find(shown)
+        own = [Object(row, piece, r.score, described(r, shown)) for r in regions if (piece := piece_of(r, shown, size, px))]
+        objects += own
+        if not own:
+            skipped.append((paths[row], reason or NOTHING))
+        callbacks.on_progress("finding objects", row + 1, len(paths))
+    return Found(as_regions(objects), skipped)
+
+
+def why_not(shown: Shown, pixels_Cyx: np.ndarray, taken: tuple[int, int]) -> str:
+    """Why nothing can be found in a photo; "" where something might be. taken: (width, height) that it takes of its square."""
+    if int(np.ptp(pixels_Cyx[:, : taken[1], : taken[0]], axis=(1, 2)).max()) <= BLANK:
+        return NOTHING
+    return "" if np.isfinite(shown.places_hwD).all() else NO_NUMBERS
+
+
+def as_regions(objects: Sequence[Object]) -> Regions:
+    """Objects as columns."""
+    scores = np.array([o.score for o in objects], np.float32)
+    features = np.stack([o.features for o in objects]) if objects else np.zeros((0, 1), np.float32)
+    return Regions(np.array([o.row for o in objects], np.int64), Pieces.of([o.piece for o in objects], scores), features)
+
+
+def shown_photos(
+    photos: Photos, encoder: nn.Module, layer: str, device: torch.device
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(row, its map (D, h, w), its square (C, px, px) uint8) of every photo, from one block of photos at a time."""
+    data = ResidentData({"image": photos.modality.stored()}, device, Ranks(), 0)
+    for rows in torch.arange(len(photos.items)).split(BLOCK):
+        pixels = data.view("image", rows, "centre", 0).pixels
+        with data.autocast():
+            maps = encoder.map(pixels, layer)  # type: ignore[operator]
+        squares = (pixels * 255).round().to(torch.uint8).cpu().numpy()
+        yield from zip(rows.tolist(), maps.float().cpu().numpy(), squares)
+
+
+def without_padding(map_Dhw: np.ndarray, pixels_Cyx: np.ndarray, size: tuple[int, int], layer: str) -> Shown:
+    """The part of a square and of its map that shows the photo.
+
+    A place at the edge counts where at least half of it shows the photo; the pixels are those of the places that count.
+
+    Args:
+        map_Dhw: of the square.
+        pixels_Cyx: the square.
+        size: (width, height) of the upright original.
+        layer: which map it is.
+    """
+    px = pixels_Cyx.shape[1]
+    width, height = shown_size(size, px)
+    steps = [px / n for n in map_Dhw.shape[1:]]
+    h, w = (max(1, round(side / step)) for side, step in zip((height, width), steps))
+    ends = [max(n, round(n * step)) for n, step in zip((h, w), steps)]
+    pixels = pixels_Cyx[:, : ends[0], : ends[1]].transpose(1, 2, 0)
+    return Shown(np.ascontiguousarray(map_Dhw[:, :h, :w].transpose(1, 2, 0)), np.ascontiguousarray(pixels), layer)
+
+
+def piece_of(region: Region, shown: Shown, size: tuple[int, int], px: int) -> Piece | None:
+    """An object's box and mask in pixels of the upright original; None where it has no pixel there.
+
+    Args:
+        region: on the pixels of `shown`.
+        shown: the photo without padding.
+        size: (width, height) of the upright original.
+        px: side of the square in which the photo was shown.
+    """
+    width, height = shown_size(size, px)
+    missing = [(0, max(0, side - have)) for side, have in zip((height, width), region.soft_HW.shape)]
+    soft = np.pad(region.soft_HW[:height, :width], missing, mode="edge")
+    levels = Image.fromarray(np.round(soft * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+    mask = np.asarray(levels) > 127
+    x0, y0, x1, y1 = box_of(mask)
+    if x1 <= x0 or y1 <= y0:
+        return None
+    return Piece(box=(float(x0), float(y0), float(x1), float(y1)), size=size, mask=encode(mask))
+
+
+def described(region: Region, shown: Shown) -> np.ndarray:
+    """(D,) the mean of the features of an object's places, each counted by how much of it is inside."""
+    h, w, _ = shown.places_hwD.shape
+    height, width = region.soft_HW.shape
+    shares = region.soft_HW.reshape(h, height // h, w, width // w).mean(axis=(1, 3)) if height % h == width % w == 0 else None
+    weights = np.ones((h, w)) if shares is None or not shares.any() else shares
+    return np.average(shown.places_hwD.reshape(h * w, -1), axis=0, weights=weights.reshape(-1)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Methods that localise: where the objects of a picture are."""
