@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selflabel.decode.events import event_of
 from selflabel.decode.image import decode_square
 from selflabel.decode.scale import Scale
 from selflabel.decode.sound import decode_sound
@@ -23,7 +22,7 @@ class DecodedFormat:
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
-        is_event: of a sound, only what stands out in it is stored, from its start to its end (see `decode.events`).
+        is_event: of a span of a sound, what stands out in it is stored, from its start to its end (see `decode.events`).
     """
 
     kind: str
@@ -62,11 +61,4 @@ class DecodedFormat:
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1
         if self.kind == "clip":
             return decode_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
-        return self.stored(*decode_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob)))
-
-    def stored(self, item: np.ndarray, length: int) -> tuple[np.ndarray, int]:
-        """What is stored of a decoded item, and how many of its frames or samples there are before they repeat."""
-        if not self.is_event or length == 0:
-            return item, length
-        first, end = event_of(item[:length], int(self.rate))
-        return np.resize(item[first:end], item.shape), end - first
+        return decode_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob), self.is_event)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from selflabel.decode.events import REACH, event_of
 from selflabel.decode.image import Undecodable
 from selflabel.decode.levels import channels_of, is_plain, levelled_wave, resample
 from selflabel.decode.sound_spans import SoundReader
@@ -34,7 +35,9 @@ LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its 
 MEASURED_BYTES = 4_000_000
 
 
-def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int]:
+def decode_sound(
+    data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None, is_event: bool = False
+) -> tuple[np.ndarray, int]:
     """Decode a sound, or a span of it, to one length: the middle of a longer one, repeats of a shorter one.
 
     Args:
@@ -42,6 +45,7 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
         samples: length of the wave.
         rate: in Hz.
         span_s: first and last moment in seconds; None for the whole sound.
+        is_event: of a span, only what stands out in it (see `decode.events`).
 
     Returns:
         (samples,) int16 mono, and how many samples there are before they repeat; 0 for a video without a sound track or with a
@@ -51,7 +55,7 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
         Undecodable: neither video nor sound, damaged from the start, or of a rate or channels that cannot be converted.
     """
     if span_s is not None:
-        with closing(SoundSpans(data, samples, rate)) as spans:
+        with closing(SoundSpans(data, samples, rate, is_event)) as spans:
             return spans.decode(span_s)
     with open_media(data) as container:
         if not container.streams.audio:
@@ -75,19 +79,29 @@ class SoundSpans:
         data: the file's bytes, or its name.
         samples: length of each wave.
         rate: in Hz.
+        is_event: only what stands out in each of them.
 
     Raises:
         Undecodable: as `decode_sound`.
     """
 
-    def __init__(self, data: bytes | str, samples: int, rate: int):
-        self.reader, self.samples = SoundReader(data, rate), samples
+    def __init__(self, data: bytes | str, samples: int, rate: int, is_event: bool = False):
+        self.reader, self.samples, self.is_event = SoundReader(data, rate), samples, is_event
 
     def decode(self, span_s: Span) -> tuple[np.ndarray, int]:
         """See `decode_sound`. A span that begins before the last one is found by opening the file again."""
         if not self.reader.has_sound:
             return np.zeros(self.samples, np.int16), 0
-        return fitted(self.reader.read(span_s), self.samples)
+        return fitted(self.read_event(*span_s) if self.is_event else self.reader.read(span_s), self.samples)
+
+    def read_event(self, start_s: float, end_s: float) -> np.ndarray:
+        """(S,) what stands out in a span."""
+        reach, rate = REACH * (end_s - start_s), self.reader.rate
+        from_s = max(0.0, start_s - reach)
+        wave = self.reader.read((from_s, end_s + reach))
+        first, end = (min(len(wave), round((at_s - from_s) * rate)) for at_s in (start_s, end_s))
+        first, end = event_of(wave, rate, (first, end))
+        return wave[first:end]
 
     def close(self) -> None:
         self.reader.close()
