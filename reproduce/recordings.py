@@ -2,13 +2,12 @@
 
     python -m reproduce.recordings [--seeds 5] [--recordings 1] [--clusters 11] [--method sela-nn] [--speakers reporting]
 
-Spoken digits of FSDD are joined with gaps of .6 to 1.2 s, which hold noise at one level, the median of that of the words' quietest
-tenths; which word is said when is known. `label --windows 1 --hop .5` labels the recordings, and a word has the label of the window
-that covers most of it (of several the one in whose middle it is). The words themselves, as files, are labelled with the same
-settings. Windows between words, which hold only noise or pieces of words, are items like any other and have no word: a cluster
-more than there are words is asked for, of both. Settings are chosen on three of the six speakers and reported on the others.
-Writes results/recordings.json, where
-other methods keep their rows.
+Spoken digits of FSDD are joined with gaps of .6 to 1.2 s, which hold noise at one level, the median of that of the words'
+quietest tenths; which word is said when is known. `label --windows 1 --hop .5` labels the recordings, and a word has the label of
+the window that covers most of it (of several the one in whose middle it is). The words themselves, as files, are labelled with
+the same settings. Windows between words, which hold only noise, are items like any other and have no word: a cluster more than
+there are words is asked for, of both. Settings were chosen on three of the six speakers, and the others are reported. Writes
+results/recordings.json, where other methods keep their rows.
 """
 
 from __future__ import annotations
