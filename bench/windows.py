@@ -1,7 +1,7 @@
 """What it costs to cut a long file into windows: beside one plain pass of PyAV over it, to the same rate or the same frames.
 
 Recordings (FLAC and MP3, 44.1 kHz) become windows of 3 s at 16 kHz, once side by side and once with half overlap; films (H.264,
-320 x 240) become windows of 3 s with 12 frames of 64 px. Figures are seconds of processor time of one worker process, without its
+640 x 480) become windows of 3 s with 12 frames of 64 px. Figures are seconds of processor time of one worker process, without its
 start, and medians over runs in turns with the plain pass. Memory is the peak of anonymous memory in the worker, for short and
 for long files. What it costs to measure the file's length before is given by itself.
 
@@ -31,7 +31,7 @@ from selflabel.items.windows import windows_of
 
 RESULTS = Path(__file__).parents[1] / "results"
 OWN_RATE, RATE, WINDOW_S = 44_100, 16_000, 3.0
-FRAMES, PX, FPS, SIZE = 12, 64, 25, (240, 320)
+FRAMES, PX, FPS, SIZE = 12, 64, 25, (480, 640)
 SOUNDS = {".flac": "flac", ".mp3": "libmp3lame"}
 
 

@@ -322,6 +322,17 @@ def estimate_table() -> str:
     return markdown(["trained on", "estimated", "runs", "median of the true", "range", "in the band"], rows)
 
 
+def recordings_table() -> str:
+    """Words in windows of long recordings beside the same words, cut separately: median accuracy, and its range over seeds."""
+    content, rows = read("recordings"), []
+    for name in dict.fromkeys(method.rpartition(", ")[0] for method in content["methods"]):
+        cells = [content["methods"][f"{name}, {which}"]["rows"] for which in ("windows", "words")]
+        accuracies = [[row["accuracy"] for row in of] for of in cells]
+        texts = [f"{median(of):.3f} ({min(of):.3f} to {max(of):.3f})" for of in accuracies]
+        rows.append([f"`{name}`", *texts, f"{median(accuracies[1]) - median(accuracies[0]):.3f}", str(len(accuracies[0]))])
+    return markdown(["method", "words in windows", "the same words, cut", "apart", "seeds"], rows)
+
+
 def held_table() -> str:
     """How often the band holds on kinds of data that were left out, by group of runs."""
     rows = []
@@ -367,6 +378,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         "docs/compare.md": [ranking_table],
         "docs/results.md": [estimate_table],
         "docs/decisions/estimated-accuracy.md": [held_table],
+        "docs/decisions/windows.md": [recordings_table],
         "docs/page.md": [suggestions_table],
     }
 

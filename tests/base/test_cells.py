@@ -22,8 +22,7 @@ def test_everything_else_stays_as_it_is(text):
 
 
 def test_predictions_have_no_name_that_is_run_and_their_paths_as_they_are():
-    predicted = SimpleNamespace(
-        paths=["=a.png"], labels=np.array([3]), confidence=np.array([0.5]), names=["=1+1"], outliers=None, pieces=None
-    )
+    table = {"paths": ["=a.png"], "labels": np.array([3]), "confidence": np.array([0.5]), "names": ["=1+1"]}
+    predicted = SimpleNamespace(**table, outliers=None, pieces=None)
     (row,) = csv.DictReader(io.StringIO(predictions_csv(predicted)))
     assert row == {"path": "=a.png", "label": "3", "confidence": "0.5000", "name": "'=1+1"}

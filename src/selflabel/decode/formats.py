@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selflabel.decode.events import event_of
 from selflabel.decode.image import decode_square
 from selflabel.decode.letterbox import decode_whole
 from selflabel.decode.scale import Scale
@@ -25,7 +24,7 @@ class DecodedFormat:
         shape: (C, px, px) of an image, (frames, 3, px, px) of a clip, (samples,) of a sound.
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
-        is_event: of a sound, only what stands out in it is stored, from its start to its end (see `decode.events`).
+        is_event: of a span of a sound, what stands out in it is stored, from its start to its end (see `decode.events`).
         whole: keep the whole frame of an image, with padding beside it (see `decode.letterbox`); else its middle square.
     """
 
@@ -75,12 +74,4 @@ class DecodedFormat:
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":
             return timed_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
-        return self.stored(*timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob)))
-
-    def stored(self, item: np.ndarray, length: int, span_s: Span) -> tuple[np.ndarray, int, Span]:
-        """What is stored of a decoded item, how many of its frames or samples there are before they repeat, and their seconds."""
-        if not self.is_event or length == 0:
-            return item, length, span_s
-        first, end = event_of(item[:length], int(self.rate))
-        begin_s = span_s[0] + first / self.rate
-        return np.resize(item[first:end], item.shape), end - first, (begin_s, begin_s + (end - first) / self.rate)
+        return timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob), self.is_event)

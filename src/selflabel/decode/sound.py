@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from selflabel.decode.events import REACH, event_of
 from selflabel.decode.image import Undecodable
 from selflabel.decode.levels import channels_of, is_plain, levelled_wave, resample
 from selflabel.decode.sound_spans import SoundReader
@@ -37,7 +38,9 @@ LONG_RATIO = 3  # a sound more than so many times as long as the wave: only its 
 MEASURED_BYTES = 4_000_000
 
 
-def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int]:
+def decode_sound(
+    data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None, is_event: bool = False
+) -> tuple[np.ndarray, int]:
     """Decode a sound, or a span of it, to one length: the middle of a longer one, repeats of a shorter one.
 
     Args:
@@ -45,6 +48,7 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
         samples: length of the wave.
         rate: in Hz.
         span_s: first and last moment in seconds; None for the whole sound.
+        is_event: of a span, only what stands out in it (see `decode.events`).
 
     Returns:
         (samples,) int16 mono, and how many samples there are before they repeat; 0 for a video without a sound track or with a
@@ -53,13 +57,15 @@ def decode_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span
     Raises:
         Undecodable: neither video nor sound, damaged from the start, or of a rate or channels that cannot be converted.
     """
-    return timed_sound(data, samples, rate, span_s)[:2]
+    return timed_sound(data, samples, rate, span_s, is_event)[:2]
 
 
-def timed_sound(data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None) -> tuple[np.ndarray, int, Span]:
+def timed_sound(
+    data: bytes | str, samples: int, rate: int = RATE, span_s: Span | None = None, is_event: bool = False
+) -> tuple[np.ndarray, int, Span]:
     """As `decode_sound`, and the seconds of the file that are heard before the sound repeats."""
     if span_s is not None:
-        with closing(SoundSpans(data, samples, rate)) as spans:
+        with closing(SoundSpans(data, samples, rate, is_event)) as spans:
             return spans.decode(span_s)
     with open_media(data) as container:
         if not container.streams.audio:
@@ -85,20 +91,30 @@ class SoundSpans:
         data: the file's bytes, or its name.
         samples: length of each wave.
         rate: in Hz.
+        is_event: only what stands out in each of them.
 
     Raises:
         Undecodable: as `decode_sound`.
     """
 
-    def __init__(self, data: bytes | str, samples: int, rate: int):
-        self.reader, self.samples, self.rate = SoundReader(data, rate), samples, rate
+    def __init__(self, data: bytes | str, samples: int, rate: int, is_event: bool = False):
+        self.reader, self.samples, self.rate, self.is_event = SoundReader(data, rate), samples, rate, is_event
 
     def decode(self, span_s: Span) -> tuple[np.ndarray, int, Span]:
         """See `timed_sound`. A span that begins before the last one is found by opening the file again."""
         if not self.reader.has_sound:
             return np.zeros(self.samples, np.int16), 0, UNKNOWN
-        start = span_s[0] + shift_of(self.reader.container, self.reader.stream)
-        return fitted(self.reader.read(span_s), self.samples, self.rate, start)
+        wave, start = self.read_event(*span_s) if self.is_event else (self.reader.read(span_s), span_s[0])
+        return fitted(wave, self.samples, self.rate, start + shift_of(self.reader.container, self.reader.stream))
+
+    def read_event(self, start_s: float, end_s: float) -> tuple[np.ndarray, float]:
+        """((S,) what stands out in a span, the second at which it starts)."""
+        reach, rate = REACH * (end_s - start_s), self.reader.rate
+        from_s = max(0.0, start_s - reach)
+        wave = self.reader.read((from_s, end_s + reach))
+        first, end = (min(len(wave), round((at_s - from_s) * rate)) for at_s in (start_s, end_s))
+        first, end = event_of(wave, rate, (first, end))
+        return wave[first:end], from_s + first / rate
 
     def close(self) -> None:
         self.reader.close()

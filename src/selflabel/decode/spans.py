@@ -97,7 +97,7 @@ class SpanDecoder:
             assert piece is not None and piece.span_s is not None
             if isinstance(self.reader, FilmReader):
                 return self.reader.decode(piece, span.later)
-            return self.target.stored(*self.reader.decode(piece.span_s))
+            return self.reader.decode(piece.span_s)
         except BaseException:
             self.close()
             raise
@@ -106,7 +106,7 @@ class SpanDecoder:
         shape, rate = self.target.shape, self.target.rate
         if self.target.kind == "clip":
             return FilmReader(media_input(blob), shape[0], shape[2], rate)
-        return SoundSpans(media_input(blob), shape[0], int(rate))
+        return SoundSpans(media_input(blob), shape[0], int(rate), self.target.is_event)
 
     def close(self) -> None:
         if self.reader is not None:
