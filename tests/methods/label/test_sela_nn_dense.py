@@ -21,11 +21,10 @@ def bridged_blobs(n_strewn: int) -> tuple[torch.Tensor, np.ndarray]:
 
 
 def test_items_strewn_between_classes_do_not_lead_the_cuts_astray():
-    x, truth = bridged_blobs(200)
+    x, truth = bridged_blobs(600)
     plain = spectral_labels(neighbour_graph(nearest(x, dense.NEIGHBOURS).rows), 4, 0)
     scores = [accuracy(truth, y[: len(truth)].numpy()) for y in [plain, *dense.dense_labellings(x, 4, 0)]]
-    print(scores)
-    assert min(scores[1:]) > max(0.95, scores[0])
+    assert min(scores[1:]) > max(0.99, scores[0])
 
 
 @pytest.mark.parametrize("most", [100, 300])
@@ -33,7 +32,6 @@ def test_items_beyond_those_that_are_cut_get_the_label_of_near_ones(most, monkey
     x, truth = uneven_blobs(SIZES, distance=5.0)
     monkeypatch.setattr(dense, "MOST_ITEMS", most)
     scores = [accuracy(truth, labels.numpy()) for labels in dense.dense_labellings(x, 4, 0)]
-    print(scores)
     assert min(scores) > 0.95
 
 
