@@ -17,7 +17,7 @@ from selflabel.base.sampling import drawn_rows
 
 SHARES = (0.6, 0.75)  # of the items that are cut
 NEIGHBOURS, DIMENSIONS = 10, 64  # of the graph, and principal directions that are compared
-MOST_ITEMS = 20_000  # that are cut; of more items so many at random
+MOST_ITEMS = 10_000  # that are cut; of more items so many at random
 
 
 def dense_labellings(x_ND: Tensor, K: int, seed: int) -> list[Tensor]:
