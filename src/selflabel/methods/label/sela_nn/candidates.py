@@ -4,7 +4,8 @@ Heads that are trained with balanced labels cut large classes in two where class
 not assume equal sizes are asked, too: spectral clustering of the neighbour graph, and average and Ward linkage of features that
 are smoothed over neighbours. Heads start from them, with their sizes as target masses.
 
-What heads and starts agree on is better than any one of them (ICCE, 2025): `assignment.consensus`.
+What heads and starts agree on is better than any one of them (ICCE, 2025): `assignment.consensus`. Cuts of the densest items
+alone (`dense`) compete with both, but have no voice in the consensus.
 
 The judge is the merit I (I / H)^2 of `assignment.merit` at the ends of short random walks, for all labellings alike.
 
@@ -70,7 +71,7 @@ def best_labelling(labellings: Sequence[Tensor], consensus: Sequence[Tensor], ne
     Where classes are not separated, merits tell labellings of uneven sizes too little apart, and the consensus is reported.
 
     Args:
-        labellings: (N,) int64 labels, 0 to K - 1, of heads and starts.
+        labellings: (N,) int64 labels, 0 to K - 1, of heads, starts and cuts of dense items.
         consensus: from `consensus_labellings`.
         neighbours_Nk: (N, k) int32 rows, nearest first.
         K: number of labels.

@@ -16,6 +16,7 @@ from selflabel.assignment.neighbours import concatenate_modalities, nearest, ran
 from selflabel.base.sampling import drawn_rows
 from selflabel.contract import Data, Features, Outcome
 from selflabel.methods.label.sela_nn import candidates, numbers, small
+from selflabel.methods.label.sela_nn.dense import dense_labellings
 from selflabel.methods.label.sela_nn.posteriors import in_blocks, towards_labels
 from selflabel.methods.label.sela_nn.solving import SolvedHeads
 
@@ -67,7 +68,7 @@ class FinalLabels(SolvedHeads):
         return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
 
     def judge_labellings(self, features: Features, labels: list[Tensor]) -> tuple[int, bool]:
-        """Choose among the heads' labels, those that heads started from, and what all of them agree on.
+        """Choose among the heads' labels, those that heads started from, what all of them agree on, and cuts of dense items.
 
         Args:
             features: of all items.
@@ -80,6 +81,7 @@ class FinalLabels(SolvedHeads):
         K, rows, seed = self.clusters, self.neighbours_Nk, self.task.seed
         others = [*(x.cpu() for x in labels), *self.starts_SN.cpu().long()]
         consensus = candidates.consensus_labellings(others, rows, K)
+        others += dense_labellings(unit_features(features).cpu(), K, seed)
         found = candidates.best_labelling(others, consensus, rows, K, seed)
         own = next((h for h, x in enumerate(labels) if torch.equal(found, x.cpu())), None)
         if own is not None:
@@ -102,8 +104,7 @@ class FinalLabels(SolvedHeads):
         """What the report says of the number of clusters: of one that was found, or where another than was asked for is clear."""
         ranked = self.ranked_numbers
         if self.task.clusters and self.on_features and not self.is_small:
-            x = concatenate_modalities({m: F.normalize(x, dim=1) for m, x in features.pooled.items()}, features.present)
-            ranked = numbers.clearly_shown(x, self.clusters, self.task.seed)
+            ranked = numbers.clearly_shown(unit_features(features), self.clusters, self.task.seed)
         if not ranked:
             return {}
         found = self.clusters if ranked is self.ranked_numbers else ranked[0][0]
@@ -122,3 +123,8 @@ class FinalLabels(SolvedHeads):
             return sum(mutual_information(neighbour_joint(y, rows.to(y.device), self.clusters)) for y in labels)
 
         return max((m for m in features.pooled if bool(features.present[m].any())), key=information)
+
+
+def unit_features(features: Features) -> Tensor:
+    """(N, D) features of all modalities, of unit length each."""
+    return concatenate_modalities({m: F.normalize(x, dim=1) for m, x in features.pooled.items()}, features.present)
