@@ -41,7 +41,8 @@ def test_an_event_is_stored_from_its_start_and_repeats(tmp_path):
         tmp_path / "a.wav", wave=np.concatenate([silence, tone(500, 0.4, RATE), silence]), sound="pcm_s16le", rate=RATE
     )
     blob = Blob(str(file), piece=Piece(span_s=(0.6, 1.6)))
-    event, n = DecodedFormat("sound", (RATE,), RATE, is_event=True).decode(blob)
+    event, n, span = DecodedFormat("sound", (RATE,), RATE, is_event=True).decode(blob)
     assert n / RATE == pytest.approx(0.44, abs=0.05) and (event[n : 2 * n] == event[:n]).all()
-    late, n_late = DecodedFormat("sound", (RATE,), RATE, is_event=True).decode(Blob(str(file), piece=Piece(span_s=(1.2, 2.0))))
+    assert span == pytest.approx((1.0, 1.4), abs=0.05)
+    late, n_late, _ = DecodedFormat("sound", (RATE,), RATE, is_event=True).decode(Blob(str(file), piece=Piece(span_s=(1.2, 2.0))))
     assert n_late == n and (late == event).all()  # followed to where it began
