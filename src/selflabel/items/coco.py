@@ -115,7 +115,7 @@ def from_coco(file: Path, document: Mapping[str, Any], images: str | None = None
     for number, annotation in enumerate(annotations, 1):
         seen.add(add_annotation(found, annotation, f"annotation {number:,} of {file.name}", pictures, classes))
     if not found.paths:
-        first = ": ".join(map(printable, found.skipped[0])) if found.skipped else "it has none"
+        first = ": ".join(filter(None, map(printable, found.skipped[0]))) if found.skipped else "it has none"
         raise UserError(f"{file}: none of its {len(annotations):,} annotations can be used; the first: {first}.")
     notes = [] if images is not None else [f"{file}: its pictures are those in {root}"]
     if bare := len(pictures.keys() - seen):
@@ -138,7 +138,7 @@ def images_folder(file: Path, document: Mapping[str, Any], images: str | None) -
     names = [n for n in names if not Path(n).is_absolute()] or names  # an absolute one is found below any folder above it
     folders = [folder.resolve() for folder in usual_folders(file) if folder.is_dir()]
     counts = [sum(not find_picture(folder, name, False)[1] for name in names) for folder in folders]
-    if not any(counts):
+    if names and not any(counts):  # without names each annotation says what it lacks
         raise UserError(
             f"{file}: its pictures are neither beside it nor in a folder images; name their folder with --images DIR."
         )
