@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from selflabel.base.rle import Rle, checked_rle, encode
+from selflabel.base.rle import Rle, checked_rle, encode, write_counts
 
 masks = arrays.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -64,6 +64,24 @@ def test_run_lengths_that_do_not_fill_the_mask_are_refused(height, width, counts
         checked_rle(height, width, counts)
 
 
-def test_a_damaged_mask_takes_no_memory():
+@pytest.mark.parametrize(
+    "rle",
+    [
+        Rle(10, 10, encode(np.ones((1000, 1000), bool)).counts),
+        Rle(10, 10, b"0" * 10_000_000),
+        Rle(1 << 18, 1 << 18, write_counts([0, 1 << 33, 1 << 33, 1 << 34])),
+    ],
+)
+def test_a_damaged_mask_takes_no_memory(rle):
     with pytest.raises(ValueError, match="do not fill"):
-        Rle(10, 10, encode(np.ones((1000, 1000), bool)).counts).decode()
+        rle.decode()
+
+
+def test_run_lengths_whose_sum_leaves_64_bits_and_comes_back_to_the_right_one_are_refused():
+    runs = np.arange(1 << 17) // 2 << 33
+    rest = (1 << 65) + 1_000_000 - sum(runs.tolist())
+    runs += rest // len(runs)
+    runs[0] += rest % len(runs)
+    assert runs.sum() == 1_000_000
+    with pytest.raises(ValueError, match="do not fill"):
+        Rle(1000, 1000, write_counts(runs)).decode()

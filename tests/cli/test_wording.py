@@ -68,6 +68,13 @@ def test_the_summary_speaks_of_what_was_labelled(tmp_path, kinds, words):
     assert all(word in text for word in words)
 
 
+def test_boxes_are_counted_as_boxes(tmp_path):
+    boxes = {"modalities": {"image": "photo"}, "piece": "box"}
+    assert "1,200 boxes\n" in report_lines(REPORT | boxes, tmp_path)
+    assert "of the boxes, and" in report_lines(REPORT | boxes | {"collapsed": True}, tmp_path)
+    assert "1 box\n" in report_lines(REPORT | boxes | {"n_items": 1}, tmp_path)
+
+
 def test_items_without_truth_are_counted_and_how_to_give_it_is_said():
     assert "15 of 30 items have a truth" in score_lines({"n_items": 15, "accuracy": 1.0, "n_without_truth": 15})
     assert "--truth FILE.csv" in score_lines({"n_items": 15, "accuracy": None}) and "--truth folders" in score_lines(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selflabel.decode.look import MediaInfo, inspect_items, spread, thinned
-from selflabel.items import from_folder, open_items
+from selflabel.decode.look import MediaInfo, inspect_items, read_pixels, spread, thinned
+from selflabel.items import Blob, Piece, from_folder, open_items
 from tests.films import write_set
 
 
@@ -51,3 +51,10 @@ def test_media_that_cannot_be_opened_get_common_values(tmp_path):
 def test_a_sample_is_spread_from_the_first_item_to_the_last():
     assert spread(5, 48) == [0, 1, 2, 3, 4] and spread(1, 48) == [0]
     assert spread(1000, 5) == [0, 249, 499, 749, 999]
+
+
+def test_of_a_box_of_half_a_pixel_at_the_edge_one_pixel_is_looked_at(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    for box in ((19.6, 9.6, 20, 10), (0, 0, 0.3, 0.3), (7.5, 3, 7.9, 3.2)):
+        short_px, pixels = read_pixels(Blob(str(tmp_path / "a.png"), piece=Piece(box=box, size=(20, 10))))
+        assert short_px == 1 and pixels.shape == (1, 1, 3), box

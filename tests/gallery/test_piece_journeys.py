@@ -25,7 +25,7 @@ def fractions(box):
 def test_box_and_mask_lie_where_the_item_is_and_a_click_on_another_goes_there(visit, tmp_path):
     page = visit(box_run(tmp_path))
     open_cluster(page, 0)
-    page.wait_for_selector(".part.own .tag:text('Cluster 0 90%')")
+    page.wait_for_selector(".part.own .tag:text('Cluster 0 score 90%')")
     until(page, "document.querySelector('.photo img').naturalWidth === 240")
     assert page.evaluate(PLACE, ".part.own") == pytest.approx(fractions(BOXES[0]), abs=0.005)
     assert page.evaluate(PLACE, ".part.other[data-row='2']") == pytest.approx(fractions(BOXES[2]), abs=0.005)
@@ -36,7 +36,7 @@ def test_box_and_mask_lie_where_the_item_is_and_a_click_on_another_goes_there(vi
     assert (top, bottom) == pytest.approx((0, 1), abs=0.005) and right - left == pytest.approx(60 / 80, abs=0.01)
     page.keyboard.press("c")
     page.click(".part.other[data-row='2']")
-    page.wait_for_selector(".part.own .tag:text('Cluster 1 20%')")
+    page.wait_for_selector(".part.own .tag:text('Cluster 1 score 20%')")
     assert page.evaluate(SHOWN) == "30 × 30 px at 100, 80"
     page.click(".details a:text('Cluster 1')")  # opens its cluster, at this item
     until(page, "document.querySelector('.grid [role=option]').textContent.startsWith('item 2, 1 of 1')")

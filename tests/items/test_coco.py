@@ -68,6 +68,12 @@ BAD = [
     ({"image_id": 0, "segmentation": {"size": [40, 60], "counts": {"a": 1}}}, "its mask cannot be read"),
     ({"image_id": 0, "segmentation": [[1, 2, 3, 4]]}, "its mask cannot be read (an outline needs three corners"),
     ({"image_id": 0, "segmentation": [[1, 2, 3, 4, 1e300, 5]]}, "its mask cannot be read (its outline leaves the picture by far"),
+    ({"image_id": 0, "segmentation": {"size": "x", "counts": [10]}}, "its mask cannot be read (its size is no pair"),
+    (
+        {"image_id": 0, "segmentation": {"size": [40, 60], "counts": ["a"]}},
+        "its mask cannot be read (its run lengths are",
+    ),
+    ({"image_id": 0, "segmentation": [["a"] * 6]}, "its mask cannot be read (an outline holds what is no number"),
     ({"image_id": 0}, "it has neither a box nor a mask with pixels"),
     ({"image_id": 99, "bbox": [1, 1, 2, 2]}, "its image_id is that of no picture"),
     ({"image_id": [1], "bbox": [1, 1, 2, 2]}, "its image_id is that of no picture"),
@@ -75,6 +81,15 @@ BAD = [
     ({"image_id": 1, "bbox": [1, 1, 2, 2]}, "its path leaves the folder of the pictures"),
     ({"image_id": 2, "bbox": [1, 1, 2, 2]}, "no such file"),
 ]
+
+
+def test_annotations_of_an_id_that_several_pictures_have_are_left_out_and_ids_may_be_written_as_floats(tmp_path):
+    names = [(0, "a.png"), (1, "b.png"), (1, "c.png"), (2, "d.png"), (2.0, "d.png")]
+    images = [{"id": number, "file_name": name, "width": 60, "height": 40} for number, name in names]
+    annotations = [{"image_id": number, "category_id": 7.0, "bbox": [1, 2, 10, 4]} for number in (0.0, 1, 2)]
+    items = open_items(str(write_coco(tmp_path, annotations, images)))
+    assert items.paths == ["a.png", "d.png"] and items.truth == ["dog", "dog"]
+    assert [entry.text for entry in items.skipped] == ["annotation 2 of instances.json: its image_id is that of several pictures"]
 
 
 def test_an_annotation_that_is_no_piece_of_its_picture_is_listed_by_its_number(tmp_path):

@@ -77,6 +77,10 @@ def test_the_bytes_of_an_item_carry_its_piece():
         ("mask", ["a", "b", "c", "d"], "holds no masks"),
         ("x0", ["a", "b", "c", "d"], "holds no numbers"),
         ("score", None, "lacks the column"),
+        ("id", [0, 1, 3, 2], "other ids"),
+        ("score", [0.5, 1e30, None, None], "scores outside"),
+        ("start_s", [1.0, 1.0, 1.0, 1.0], "numbers are missing"),
+        ("y1", [None, None, None, None], "numbers are missing"),
     ],
 )
 def test_a_damaged_table_of_pieces_is_one_sentence(tmp_path, column, values, what):

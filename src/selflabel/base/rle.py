@@ -33,9 +33,15 @@ class Rle:
 
     @property
     def runs(self) -> np.ndarray:
-        """(R,) lengths of the runs, zeros first. Raises ValueError where they do not fill the mask exactly."""
-        runs = read_counts(self.counts)
-        if runs.min(initial=0) < 0 or runs.sum() != self.height * self.width:
+        """(R,) lengths of the runs, zeros first.
+
+        Raises:
+            ValueError: they do not fill the mask exactly, or it has more than MAX_PIXELS.
+        """
+        n_pixels = self.height * self.width
+        readable = n_pixels <= MAX_PIXELS and len(self.counts) <= MAX_GROUPS * (n_pixels + 2)
+        runs = read_counts(self.counts) if readable else np.zeros(0, np.int64)
+        if not readable or not _are_lengths(runs) or runs.sum() != n_pixels:
             raise ValueError(f"its run lengths do not fill {self.width} x {self.height} pixels")
         return runs
 
@@ -132,9 +138,14 @@ def checked_rle(height: int, width: int, counts: bytes | str | Sequence[int]) ->
     if isinstance(counts, str):
         counts = counts.encode("latin-1", "replace")
     runs = read_counts(counts) if isinstance(counts, bytes) else np.array([int(run) for run in counts], object)
-    if len(runs) and (runs.max() > MAX_PIXELS or runs.min() < 0):
+    if not _are_lengths(runs):
         raise ValueError("its run lengths are damaged")
     runs = runs.astype(np.int64)
     mask = Rle(height, width, write_counts(runs))
     _ = mask.runs  # raises where they do not fill it
     return mask
+
+
+def _are_lengths(runs: np.ndarray) -> bool:
+    """Whether each is between 0 and MAX_PIXELS; their sum then stays far below what an int64 holds."""
+    return not len(runs) or (runs.min() >= 0 and runs.max() <= MAX_PIXELS)

@@ -60,6 +60,7 @@ def predict(
         from selflabel.jobs.predict_objects import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
         from selflabel.jobs.prepare.windows import Windows
+        from selflabel.jobs.report import piece_of_report
         from selflabel.runs.writing import skipped_csv
 
         opened = open_run(run)
@@ -72,12 +73,15 @@ def predict(
             write_text(skipped_file(out), skipped_csv(predicted.skipped))
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
+    given = (
+        opened.report | {"piece": ""} | piece_of_report(predicted.pieces)
+    )  # boxes are labelled by a run of photos, and photos by one of boxes
     if out is not None:
-        print(f"{count(len(predicted.paths), opened.report)} labelled: {out}")
+        print(f"{count(len(predicted.paths), given)} labelled: {out}")
     else:
         print(predictions_csv(predicted), end="")
     if predicted.outliers is not None and (n := int(predicted.outliers.sum())):
-        what = f"{n:,} of {count(len(predicted.paths), opened.report)}"
+        what = f"{n:,} of {count(len(predicted.paths), given)}"
         print(f"{what} {'is' if n == 1 else 'are'} unlike everything that the run has seen: column outlier", file=sys.stderr)
     if predicted.skipped:  # the terminal has said why, by kind of reason
         place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"

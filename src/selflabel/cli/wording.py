@@ -74,8 +74,8 @@ def unsolved_text(report: dict[str, Any]) -> str:
 
 def noun(report: dict[str, Any]) -> str:
     """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
-    if report.get("piece") == "object":
-        return "object"
+    if report.get("piece") in ("object", "box"):
+        return str(report["piece"])
     return "window" if report.get("windows") else NOUNS.get(kind_of(report), "item")
 
 
@@ -98,21 +98,28 @@ def count(n: int, report: dict[str, Any]) -> str:
         >>> count(1, {"modalities": {"image": "photo"}}), count(1200, {"modalities": {"audio": "sound"}}), count(3, {})
         ('1 photo', '1,200 sounds', '3 items')
     """
-    return f"{n:,} {noun(report)}{'' if n == 1 else 's'}"
+    one = noun(report)
+    return f"{n:,} {one if n == 1 else plural(one)}"
+
+
+def plural(one: str) -> str:
+    """Several of what a word names."""
+    return f"{one}es" if one == "box" else f"{one}s"
 
 
 def collapse_text(report: dict[str, Any]) -> str:
     """What happened in a collapse, and what to try."""
     one, sizes = noun(report), report["sizes"]
+    many = plural(one)
     remedy = "try more --epochs, another --encoder or --mass uniform"
     if report.get("features_equal"):
         every = "got the same label" if max(sizes) == sum(sizes) else "could have got any label"
         remedy = "look at them: if they differ, try another --encoder"
-        return f"The features of all {one}s are equal, so every {one} {every}; {remedy}."
+        return f"The features of all {many} are equal, so every {one} {every}; {remedy}."
     if max(sizes) == sum(sizes):
-        return f"Every {one} got the same label: nothing was found that tells the {one}s apart; if they differ, {remedy}."
+        return f"Every {one} got the same label: nothing was found that tells the {many} apart; if they differ, {remedy}."
     share = max(sizes) / sum(sizes)
-    return f"One cluster holds {share:.0%} of the {one}s, and the others hold no group of their own; {remedy}."
+    return f"One cluster holds {share:.0%} of the {many}, and the others hold no group of their own; {remedy}."
 
 
 def browse_line(out: Path) -> str:

@@ -182,6 +182,7 @@ def read_pixels(blob: Blob) -> tuple[int, np.ndarray]:
     pixels = np.asarray(open_values(blob.read()))
     if blob.piece is not None and blob.piece.box is not None:
         x0, y0, x1, y1 = map(round, square_around(blob.piece.box, blob.piece.size))
+        y0, x0 = min(y0, pixels.shape[0] - 1), min(x0, pixels.shape[1] - 1)  # of half a pixel at the edge
         pixels = pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     return thinned(pixels)
 

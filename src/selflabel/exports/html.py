@@ -69,7 +69,7 @@ def write(context: ExportContext, folder: Path) -> dict[str, Any]:
     (folder / "clusters").mkdir()
     (folder / "style.css").write_text("\n".join(files("selflabel").joinpath(s).read_text("utf-8") for s in STYLES), "utf-8")
     pictures = PictureFiles(context, folder / "pictures")
-    cards, classes, typical = [], true_classes(context), item_typicality(context)
+    cards, classes, typical = [], context.run.classes, item_typicality(context)
     for category in context.categories:
         card = make_card(context, category, typical, pictures, classes)
         page = pages.get_template("cluster.html").stream(card=card, **neighbour_pages(context, category), **numbers)
@@ -136,12 +136,6 @@ def name_of(item: Item) -> str:
     """The name of an item's file, or its row; of a piece also where in the file it is."""
     name = f"row {item.row}" if item.path.startswith("row:") else PurePosixPath(item.path).name
     return f"{name} ({piece_words(item.piece)})" if item.piece else name
-
-
-def true_classes(context: ExportContext) -> list[str] | None:
-    """(N,) the class of every item where the source carried truth, "" where it is unknown; None without truth."""
-    truth = context.run.truth if context.pieces is None else None  # paths are no keys of pieces
-    return None if truth is None else [truth.get(path, "") for path in context.paths.column.to_pylist()]
 
 
 def most_common_class(classes: Iterable[str]) -> tuple[str, float] | None:

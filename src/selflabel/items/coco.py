@@ -19,11 +19,11 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
-from selflabel.base.outlines import mask_of_outlines
-from selflabel.base.rle import MAX_PIXELS, MAX_SIDE, Rle, checked_rle
+from selflabel.base.rle import MAX_PIXELS, MAX_SIDE
 from selflabel.base.text import as_utf8, printable, shortened
+from selflabel.items.coco_pieces import box_of, piece_of
 from selflabel.items.files import OutsideFolder, file_below
-from selflabel.items.given_pieces import NoPiece, box_problem, number_of
+from selflabel.items.given_pieces import NoPiece
 from selflabel.items.manifest import MAX_NAME, class_name, unusable_name
 from selflabel.items.piece import Piece, Pieces
 from selflabel.items.rows import MAX_JSON, check_count
@@ -32,7 +32,7 @@ from selflabel.items.table import Blob, Items
 
 GROWTH = 8  # bytes of memory that a byte of JSON takes
 LOOKED_UP = 64  # pictures by which their folder is found
-BOX_CELLS = ("x", "y", "width", "height")
+SHARED = "its image_id is that of several pictures"
 Corners = Sequence[Any]
 
 
@@ -115,7 +115,7 @@ def from_coco(file: Path, document: Mapping[str, Any], images: str | None = None
     for number, annotation in enumerate(annotations, 1):
         seen.add(add_annotation(found, annotation, f"annotation {number:,} of {file.name}", pictures, classes))
     if not found.paths:
-        first = ": ".join(map(printable, found.skipped[0])) if found.skipped else "it has none"
+        first = ": ".join(filter(None, map(printable, found.skipped[0]))) if found.skipped else "it has none"
         raise UserError(f"{file}: none of its {len(annotations):,} annotations can be used; the first: {first}.")
     notes = [] if images is not None else [f"{file}: its pictures are those in {root}"]
     if bare := len(pictures.keys() - seen):
@@ -134,10 +134,11 @@ def images_folder(file: Path, document: Mapping[str, Any], images: str | None) -
         if not os.path.isdir(images):  # noqa: PTH112  a name that no folder can have is an error of Path
             raise UserError(f"--images {images}: there is no such folder.")
         return Path(images).resolve()
-    names = [n for entry in document["images"][:LOOKED_UP] if (n := text_in(entry, "file_name"))]
+    names = [n for entry in document["images"][:LOOKED_UP] if (n := name_in(entry))]
+    names = [n for n in names if not Path(n).is_absolute()] or names  # an absolute one is found below any folder above it
     folders = [folder.resolve() for folder in usual_folders(file) if folder.is_dir()]
     counts = [sum(not find_picture(folder, name, False)[1] for name in names) for folder in folders]
-    if not any(counts):
+    if names and not any(counts):  # without names each annotation says what it lacks
         raise UserError(
             f"{file}: its pictures are neither beside it nor in a folder images; name their folder with --images DIR."
         )
@@ -153,15 +154,15 @@ def usual_folders(file: Path) -> list[Path]:
 
 
 def pictures_of(entries: Sequence[Any], root: Path, follow_links: bool) -> Iterator[tuple[Any, Picture]]:
-    """(id, picture) of every entry of `images`; of equal ids the first entry counts."""
-    known = set()
+    """(id, picture) of every entry of `images`. An id that pictures of several names have is that of none of them."""
+    names: dict[Any, str] = {}
+    shared = {n for entry in entries if names.setdefault(n := key_in(entry, "id"), name_in(entry)) != name_in(entry)}
     for entry in entries:
         number = key_in(entry, "id")
-        if number is None or number in known:
+        if number is None or number not in names:
             continue
-        known.add(number)
-        name = text_in(entry, "file_name")
-        file, reason = find_picture(root, name, follow_links)
+        name = names.pop(number)
+        file, reason = find_picture(root, name, follow_links) if number not in shared else (None, SHARED)
         shown = as_utf8(shortened(name, MAX_NAME))
         yield number, Picture(shown, stated_size(entry), None if file is None else Blob(str(file)), reason)
 
@@ -198,9 +199,15 @@ def class_names(categories: Any) -> dict[Any, str]:
 
 
 def key_in(entry: Any, name: str) -> int | str | None:
-    """An id of an entry; None where it has none."""
+    """An id of an entry; None where it has none. Some tools write 7.0 for 7."""
     value = entry.get(name) if isinstance(entry, dict) else None
-    return value if isinstance(value, (int, str)) else None
+    whole = isinstance(value, (int, str)) or (isinstance(value, float) and value.is_integer())
+    return value if whole else None  # type: ignore[return-value]
+
+
+def name_in(entry: Any) -> str:
+    """The name of the file of an entry of `images`, "" where it has none."""
+    return text_in(entry, "file_name")
 
 
 def text_in(entry: Any, name: str) -> str:
@@ -237,64 +244,3 @@ def add_annotation(
     found.truth.append(classes.get(key_in(annotation, "category_id"), ""))
     found.row_names.append(row_name)
     return number
-
-
-def box_of(bbox: Any) -> tuple[float, float, float, float] | None:
-    """(x0, y0, x1, y1) of a bbox [x, y, width, height]; None where there is none. Raises NoPiece."""
-    if bbox is None or bbox == []:
-        return None
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise NoPiece("its bbox is no list of four numbers")
-    x, y, width, height = (number_of(name, value) for name, value in zip(BOX_CELLS, bbox))
-    return x, y, x + width, y + height
-
-
-def piece_of(box: tuple[float, float, float, float] | None, segmentation: Any, size: tuple[int, int]) -> Piece:
-    """The piece of a picture that an annotation is.
-
-    Args:
-        box: (x0, y0, x1, y1), or None.
-        segmentation: outlines or run lengths, or nothing.
-        size: (width, height) that is stated of the picture.
-
-    Raises:
-        NoPiece: it is none.
-    """
-    if reason := box_problem(box):
-        raise NoPiece(reason)
-    try:
-        mask, size = mask_of(segmentation, size)
-    except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise NoPiece(f"its mask cannot be read ({shortened(printable(str(error)), 120)})") from error
-    if mask is not None and not mask.area:
-        mask = None
-    if box is None and mask is None:
-        raise NoPiece("it has neither a box nor a mask with pixels")
-    if box is None and mask is not None:
-        box = tuple(map(float, mask.box))  # type: ignore[assignment]
-    return Piece(None, box, size, mask)
-
-
-def mask_of(segmentation: Any, size: tuple[int, int]) -> tuple[Rle | None, tuple[int, int]]:
-    """(mask or None, size of its picture). Raises ValueError and the like where it is damaged, NoPiece where it does not fit."""
-    if not segmentation:
-        return None, size
-    if isinstance(segmentation, dict):
-        height, width = map(int, segmentation.get("size") or (0, 0))
-        if size not in ((0, 0), (width, height)):
-            raise NoPiece(f"its mask has {width} x {height} pixels, and its picture {size[0]} x {size[1]}")
-        return checked_rle(height, width, segmentation.get("counts") or []), (width, height)
-    if size == (0, 0):
-        raise ValueError("its outline needs the width and height of its picture")
-    return mask_of_outlines(outlines_of(segmentation), *size), size
-
-
-def outlines_of(segmentation: Any) -> list[np.ndarray]:
-    """Outlines [[x, y, x, y, ...], ...] as arrays (M, 2). Raises ValueError."""
-    if not isinstance(segmentation, list):
-        raise ValueError("it is neither outlines nor run lengths")
-    lists = segmentation if isinstance(segmentation[0], list) else [segmentation]
-    arrays = [np.array(corners, np.float64) for corners in lists]
-    if any(a.ndim != 1 or len(a) < 6 or len(a) % 2 for a in arrays):
-        raise ValueError("an outline needs three corners at least, each of two numbers")
-    return [a.reshape(-1, 2) for a in arrays]

@@ -88,8 +88,10 @@ def choice_of_k(method: Method, clusters: int | None) -> str:
 
 
 def piece_of_report(pieces: Pieces | None) -> dict[str, str]:
-    """The entry of report.json that says what the items are, where they are objects that were found in photos."""
-    return {"piece": "object"} if pieces is not None and pieces.scores is not None else {}
+    """The entry of report.json that says what the items are, where they are objects that were found in photos, or all boxes."""
+    if pieces is None or pieces.scores is None:
+        return {"piece": "box"} if pieces is not None and not np.isnan(pieces.boxes).any() else {}
+    return {"piece": "object"}
 
 
 def make_report(

@@ -68,11 +68,15 @@ def read_pieces(folder: Path, rows: int | None = None) -> Pieces | None:
     file = folder / PARTS
     if not file.exists():
         return None
-    table = read_table(file, list(COLUMNS[2:]), rows)
+    table = read_table(file, ["id", *COLUMNS[2:]], rows)
+    if not np.array_equal(numbers(file, table, ("id",))[:, 0], np.arange(len(table))):
+        raise damaged(file, "has other ids than 0, 1, 2 and so on")
     spans, fractions, sizes = (numbers(file, table, names) for names in (SPAN_COLUMNS, BOX_COLUMNS, ("width", "height")))
     check_ranges(file, spans, fractions, sizes)
     boxes = np.round(fractions * np.tile(sizes, 2), PIXEL_DIGITS)
     scores = numbers(file, table, ("score",))[:, 0].astype(np.float32)
+    if ((scores < 0) | (scores > 1)).any():
+        raise damaged(file, "has scores outside 0 to 1")
     whole_sizes = np.nan_to_num(sizes).astype(np.int64)
     return Pieces(spans, boxes, whole_sizes, masks_of(file, table, whole_sizes), None if np.isnan(scores).all() else scores)
 
@@ -88,7 +92,10 @@ def numbers(file: Path, table: Any, names: Sequence[str]) -> np.ndarray:
 
 def check_ranges(file: Path, spans: np.ndarray, fractions: np.ndarray, sizes: np.ndarray) -> None:
     """Raise UserError where spans or boxes are such as no run writes."""
-    has_span, has_box = ~np.isnan(spans).any(axis=1), ~np.isnan(fractions).any(axis=1)
+    for columns, what in ((spans, "spans"), (fractions, "boxes")):
+        if not (np.isnan(columns) == np.isnan(columns[:, :1])).all():
+            raise damaged(file, f"has {what} of which numbers are missing")
+    has_span, has_box = ~np.isnan(spans[:, 0]), ~np.isnan(fractions[:, 0])
     start, end = spans[has_span].T
     x0, y0, x1, y1 = fractions[has_box].T
     sides = sizes[has_box]

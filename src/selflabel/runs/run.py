@@ -238,7 +238,7 @@ class Run:
     @cached_property
     def pieces(self) -> Pieces | None:
         """(N,) the pieces of files that the items are; None for whole files. Raises UserError where they are damaged."""
-        return read_pieces(self.folder)
+        return read_pieces(self.folder, len(self.paths))
 
     def source(self, moved_to: str | None = None, follow: bool = False, paths: Sequence[str] | None = None) -> OpenedSource:
         """The items' own bytes or rows, and "" or why they cannot be found.

@@ -44,7 +44,8 @@ export class PhotoParts {
 
   ownBox() {
     const { cluster, piece, confidence } = this.item;
-    const text = `${clusterTitle(cluster)} ${percent(piece.score ?? confidence)}`;
+    const share = piece.score === null ? percent(confidence) : `score ${percent(piece.score)}`;
+    const text = `${clusterTitle(cluster)} ${share}`;
     const title = piece.score === null ? "cluster and confidence" : "cluster and score";
     const node = el("div", { class: "part own" }, el("span", { class: "tag", text, title }));
     return placed(node, this.box, cluster);
