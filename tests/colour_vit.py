@@ -6,10 +6,12 @@ They have the names and shapes of the real files, so that the commands of a user
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from selflabel.encoders.pretrained import OBJECTS, PICTURES
 
-GREY = 0.5  # of the direction that all patches have in common
+GREY = 0.1  # length of the direction that all patches have in common; colours are up to 1
+MEAN, STD = torch.tensor(IMAGENET_DEFAULT_MEAN), torch.tensor(IMAGENET_DEFAULT_STD)
 OPPONENTS = torch.tensor([[1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])  # of red, green and blue: red to green, blue to yellow
 
 
@@ -31,10 +33,11 @@ def cutting_by_colour():
             for layer in (block.attn.proj, block.mlp.fc2):
                 layer.weight.zero_()
                 layer.bias.zero_()
-        net.patch_embed.proj.bias[:2] = torch.tensor([GREY, -GREY])  # in pairs, so that the norm before the keys takes no mean away
+        net.patch_embed.proj.bias[:2] = torch.tensor([GREY, -GREY])  # pairs, whose mean is 0 as the norm wants it
         for i, opponent in enumerate(OPPONENTS):
-            mean_of_patch = opponent[:, None, None].expand(3, 16, 16) / 256
-            net.patch_embed.proj.weight[2 + 2 * i], net.patch_embed.proj.weight[3 + 2 * i] = mean_of_patch, -mean_of_patch
+            mean_of_patch, at = (opponent * STD)[:, None, None].expand(3, 16, 16) / 256, 2 + 2 * i
+            net.patch_embed.proj.weight[at : at + 2] = torch.stack([mean_of_patch, -mean_of_patch])
+            net.patch_embed.proj.bias[at : at + 2] = opponent @ MEAN * torch.tensor([1.0, -1.0])  # so that grey is 0
         qkv = net.blocks[-1].attn.qkv
         qkv.weight[384:768], qkv.bias[384:768] = torch.eye(384), 0
     return net

@@ -99,12 +99,13 @@ class Listener:
         assert self.page.is_visible("text=and play on")
 
     def click_the_strip(self):
-        line = self.page.evaluate("document.querySelector('.timeline[role=slider] canvas').getBoundingClientRect().toJSON()")
-        self.page.mouse.click(line["left"] + line["width"] * 0.999, line["top"] + 12)
-        until(self.page, f"{SHOWN} === '1:24.00–1:27.00'")
+        strip = self.page.locator(".timeline[role=slider] canvas")
+        strip.click(position={"x": 0.975 * strip.bounding_box()["width"], "y": 12})
+        until(self.page, f"{SHOWN} === '1:24.0–1:27.0'")
 
     def name_each(self):
-        for cluster, kind in self.kind_of.items():
+        for cluster in sorted(self.kind_of, key=lambda cluster: cluster != self.cluster):  # the open one first
+            kind = self.kind_of[cluster]
             if cluster != self.cluster:
                 open_cluster(self.page, cluster)
             self.page.keyboard.press("n")

@@ -33,8 +33,8 @@ class Tutorial:
         return [file for file in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", self.text) if not (DOCS / file).exists()]
 
     def follow(self, acts, first=0):
-        """Do steps. acts: pairs of the words with which a step begins, and what a person then does; first: the first step's number.
-        Returns the number of the step after them.
+        """Do steps. acts: pairs of the words with which a step begins, and what a person then does; first: the number of the first
+        step. Returns the number of the step after them.
         """
         for step, (words, act) in zip(self.steps[first:], acts, strict=False):
             assert step.startswith(words), step
@@ -59,9 +59,7 @@ def command_of(line):
 @contextmanager
 def browsing(line, cwd, visit_address):
     """Type a line with `browse`; a browser page that has opened the address that it printed, until Ctrl-C."""
-    process = subprocess.Popen(
-        command_of(line), stdout=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, "DISPLAY": ""}
-    )
+    process = subprocess.Popen(command_of(line), stdout=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, "DISPLAY": ""})
     try:
         yield visit_address(process.stdout.readline().strip())
     finally:
