@@ -33,7 +33,7 @@ class Tutorial:
         return [file for file in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", self.text) if not (DOCS / file).exists()]
 
     def follow(self, acts, first=0):
-        """Do steps. acts: pairs of the words with which a step begins, and what a person then does; first: the number of the first
+        """Do steps. acts: pairs of the words with which a step begins, and what is then done; first: the number of the first
         step. Returns the number of the step after them.
         """
         for step, (words, act) in zip(self.steps[first:], acts, strict=False):
