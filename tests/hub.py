@@ -57,15 +57,33 @@ def asking(monkeypatch, address, cache):
 
 
 @contextlib.contextmanager
-def served(monkeypatch, folder, cache):
-    """The files below a folder, as repositories of a hub. Yields the list of paths that are asked for."""
+def serving(folder):
+    """A hub of the files below a folder. Yields the server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.folder, server.requests = True, folder, []
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with asking(monkeypatch, f"http://127.0.0.1:{server.server_port}", cache):
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def served(monkeypatch, folder, cache):
+    """The files below a folder, as repositories of a hub. Yields the list of paths that are asked for."""
+    with serving(folder) as server, asking(monkeypatch, f"http://127.0.0.1:{server.server_port}", cache):
         yield server.requests
-    server.shutdown()
-    server.server_close()
+
+
+@contextlib.contextmanager
+def served_to_processes(monkeypatch, folder, cache):
+    """The same for programs that this process starts."""
+    with serving(folder) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        yield server.requests
 
 
 @contextlib.contextmanager

@@ -1,13 +1,9 @@
 """docs/tutorial.md, every line of it: its commands are typed, its steps are done in a browser, its Python is run, in order."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +11,12 @@ from bench import gallery
 from selflabel.edits import read_edits
 from selflabel.runs.run import Run
 from tests.gallery.browser import click_tile, wait_for
+from tests.gallery.tutorials import DOCS, Tutorial, browsing, typed
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-STEPS = re.findall(r"^\d+\. (.*(?:\n   .*)*)", PAGE, re.M)
-SHELL = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
+TUTORIAL = Tutorial("tutorial.md")
+SHELL = TUTORIAL.shell
+EVERY_LINE = [line for page in sorted(DOCS.glob("tutorial*.md")) for line in Tutorial(page.name).shell]
+COMMANDS_OF_THE_PAGE = re.findall(r"^(selflabel [^#\n]*)", (DOCS / "page.md").read_text(), re.M)
 
 
 def test_the_commands_are_those_that_are_typed_here():
@@ -27,22 +24,13 @@ def test_the_commands_are_those_that_are_typed_here():
         "selflabel demo", "selflabel browse selflabel-demo", "selflabel export selflabel-demo --to folders",
         "selflabel label photos/ -k 10", "selflabel browse runs/photos-sela-nn",
     ]  # fmt: skip
-    for file in re.findall(r"\]\(([\w.-]+)\)", PAGE):
-        assert (ROOT / "docs" / file).exists(), file
+    assert not TUTORIAL.missing_files()
 
 
 def test_the_pages_table_is_that_of_results():
     text = gallery.PAGE.read_text()
     start, end = (text.index(mark) for mark in gallery.MARKS)
     assert text[start:end] == f"{gallery.MARKS[0]}\n{gallery.table(json.loads(gallery.RESULTS.read_text()))}\n"
-
-
-def typed(line, cwd):
-    """A line of the tutorial, in a shell of its own."""
-    command = [sys.executable, "-m", "selflabel.cli", *line.split()[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=1200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def digit_of(run):
@@ -114,44 +102,35 @@ class Newcomer:
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_nothing_to_named_and_exported_clusters(visit_address, demo_folder, tmp_path, capsys, monkeypatch):
+def test_the_whole_way_from_nothing_to_named_and_exported_clusters(
+    visit_address, demo_folder, selflabel, tmp_path, capsys, monkeypatch
+):
     folder, printed = demo_folder
     shutil.copytree(folder, tmp_path / "selflabel-demo")
     assert SHELL[0] == "selflabel demo" and (printed is None or "selflabel browse selflabel-demo" in printed.splitlines()[-1])
-    command = [sys.executable, "-m", "selflabel.cli", *SHELL[1].split()[1:]]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "DISPLAY": ""})
-    try:
-        person = Newcomer(visit_address(process.stdout.readline().strip()), Run.open(tmp_path / "selflabel-demo"))
+    with browsing(SHELL[1], tmp_path, visit_address) as page:
+        person = Newcomer(page, Run.open(tmp_path / "selflabel-demo"))
         acts = [
             ("Click **Name cluster …**", person.click_the_first_name), ("Press **Enter**", person.press_enter),
             ("Go on to the last card", person.go_on_to_the_last), ("Press **3**", person.worth_a_look),
             ("Click the ones", person.click_wrong_ones), ("Press **v**", person.move), ("Press **x**", person.reject),
             ("Made a mistake? Press **u**", person.undo), ("Press **e**", person.export),
         ]  # fmt: skip
-        assert len(acts) == len(STEPS)
-        for step, (words, act) in zip(STEPS, acts):
-            assert step.startswith(words), step
-            act()
-    finally:
-        visit_address.close()
-        process.send_signal(2)
-        process.wait(20)
+        assert TUTORIAL.follow(acts) == len(TUTORIAL.steps)
     text = (tmp_path / "selflabel-demo.csv").read_text()
     assert len(text.splitlines()) == 5000 and text.count("digit 7") > 400
-    typed(SHELL[2], tmp_path)
+    typed(selflabel, SHELL[2], tmp_path)
     folders = [f for f in (tmp_path / "selflabel-demo-folders").iterdir() if f.is_dir()]
     assert {f.name for f in folders} == {f"digit {d}" for d in range(10)}
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", TUTORIAL.text, re.S)
     names: dict = {}
     exec(compile(code, "tutorial.md", "exec"), names)
     assert names["labels"].num_rows == 5000 and "digit 3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line", SHELL)
-def test_every_command_of_the_tutorial_and_the_page_is_understood(here, line):
-    text = (ROOT / "docs" / "page.md").read_text()
-    for command in [line, *re.findall(r"^(selflabel [^#\n]*)", text, re.M)]:
-        options = re.findall(r"(--[a-z-]+|-k)\b", command)
-        help_text = here(command.split()[1], "--help").stdout
-        assert all(option in help_text for option in options), command
+@pytest.mark.parametrize("command", dict.fromkeys([*EVERY_LINE, *COMMANDS_OF_THE_PAGE]))
+def test_every_command_of_the_tutorials_and_the_page_is_understood(here, command):
+    options = re.findall(r"(--[a-z-]+|-k)\b", command)
+    help_text = here(command.split()[1], "--help").stdout
+    assert all(option in help_text for option in options)

@@ -51,3 +51,12 @@ def test_an_array_has_images_or_features():
     images, features = Items("x", ["a"], array=np.zeros((1, 4, 4), np.uint8)), Items("x", ["a"], array=np.zeros((1, 4)))
     assert images.modalities == ("image",) and not images.are_features and features.are_features
     assert images.only(["image"]) is images and len(features.take([0], [("b", "NaN")]).array) == 1
+
+
+def test_as_many_rows_as_there_are_items_need_not_be_all_of_them():
+    paths = [blob.file for blob in FILES]
+    items = Items("here", paths, {"image": FILES})
+    for rows in ([0, 2, 2, 3], [3, 2, 1, 0]):  # such as two objects in one photo and none in another
+        taken = items.take(rows)
+        assert taken.paths == [paths[i] for i in rows] == [blob.file for blob in taken.blobs["image"]]
+    assert items.take([0, 1, 2, 3]) is items
