@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from scipy.io import wavfile
 
 from selflabel.base import files
 from selflabel.base.errors import UserError
@@ -94,6 +95,19 @@ def test_a_method_of_one_modality_gets_one_and_says_so(tmp_path):
     assert list(prepare(str(tmp_path), CPU, modality="audio").modalities) == ["audio"]
     with pytest.raises(UserError, match="have video and audio"):
         prepare(str(tmp_path), CPU, modality="image")
+
+
+def test_a_photo_among_sounds_of_a_manifest_does_not_decide_what_is_labelled(tmp_path):
+    for name in "abc":
+        wavfile.write(tmp_path / f"{name}.wav", 8000, tone(440, 1.0, rate=8000))
+    Image.new("RGB", (20, 20)).save(tmp_path / "photo.png")
+    rows = ["photo.png", "a.wav", "b.wav", "c.wav"]
+    (tmp_path / "whole.csv").write_text("path\n" + "".join(f"{name}\n" for name in rows))
+    (tmp_path / "spans.csv").write_text("path,start_s,end_s\n" + "".join(f"{name},0,.5\n" for name in rows))
+    for table in ("whole.csv", "spans.csv"):
+        prepared = prepare(str(tmp_path / table), CPU, cache=str(tmp_path / "cache"), workers=1)
+        assert prepared.items.paths == rows[1:] and list(prepared.modalities) == ["audio"]
+        assert [path for path, _ in prepared.items.skipped] == ["photo.png"]
 
 
 def test_features_need_no_encoder_and_stay_as_they_are(blobs):

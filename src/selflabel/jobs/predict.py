@@ -201,7 +201,7 @@ class Model:
                 shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
                 if note := scale_note(modality.info.scale, found.scale):
                     callbacks.say(note)
-                if note := partly_used(found, seconds_used(modality.info)):
+                if note := partly_used(found, seconds_used(modality.info), are_windows):
                     callbacks.say(note)
                 formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows)
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)

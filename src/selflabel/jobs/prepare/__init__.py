@@ -107,7 +107,8 @@ def prepare(
         file = value_for_modality(weights or "", m, first) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
         plans[m] = plan_modality(m, info, wish, backbones, device)
-        for note in filter(None, [*plans[m].info.notes, partly_used(plans[m].info, seconds_used(plans[m].info))]):
+        partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None)
+        for note in filter(None, [*plans[m].info.notes, partly]):
             callbacks.say(note)
     sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
     formats = {m: storage_format(p.info, sides[m], windows is not None) for m, p in plans.items()}
@@ -121,16 +122,27 @@ def prepare(
 
 
 def select_modalities(items: Items, modality: str | None, max_modalities: int, method: str, callbacks: Callbacks) -> Items:
-    """The items with the modality that was asked for, or with as many as the method uses."""
-    available = items.modalities
+    """The items with the modality that was asked for, or with as many as the method uses: those that most items have."""
+    counts = modality_counts(items)
+    available = tuple(counts)
     if modality is not None and modality not in available:
         raise UserError(f"modality = {modality!r}: the items of {items.source} have {' and '.join(available)}.")
-    selected = (modality,) if modality else available[:max_modalities]
+    commonest = sorted(available, key=lambda m: -counts[m])[:max_modalities]
+    selected = (modality,) if modality else tuple(m for m in available if m in commonest)
     if len(selected) < len(available) and modality is None:
         limit = "one modality" if max_modalities == 1 else f"at most {max_modalities} modalities"
-        unused = " and ".join(available[max_modalities:])
+        unused = " and ".join(m for m in available if m not in selected)
         callbacks.say(f"method {method} uses {limit}: {' and '.join(selected)}; {unused} is not used.")
-    return items if selected == available else items.only(selected)
+    return items if selected == items.modalities else items.only(selected)
+
+
+def modality_counts(items: Items) -> dict[str, int]:
+    """How many items have each modality; one that none has any more, since its rows were left out, is not among them."""
+    if len(items.modalities) == 1:
+        return {items.modalities[0]: len(items)}
+    whole = items.whole().blobs
+    counts = {m: sum(blob is not None for blob in whole[m]) for m in items.modalities}
+    return {m: n for m, n in counts.items() if n}
 
 
 def encode(modality: Modality, name: str, seed: int, device: torch.device, folder: Path, callbacks: Callbacks) -> Modality:

@@ -91,12 +91,13 @@ def how_many(lengths: list[float], noun: str, n: int, windows: Windows) -> str:
     return f"{files} of {duration(sum(lengths) / len(lengths))}{mean} became {many} of {windows.seconds:g} s{every}"
 
 
-def partly_used(info: MediaInfo, used_s: float) -> str:
+def partly_used(info: MediaInfo, used_s: float, are_windows: bool = False) -> str:
     """A sentence for the user where only a part of long sounds or films is used; "" where they are used whole.
 
     Args:
         info: of the items, by a sample.
         used_s: seconds of each that are used at most.
+        are_windows: whether these are windows of files.
 
     Example:
         >>> partly_used(MediaInfo("sound", lengths_s=(3700.0, 3800.0, 9.0)), 10.0)
@@ -105,7 +106,7 @@ def partly_used(info: MediaInfo, used_s: float) -> str:
     long = [seconds for seconds in info.lengths_s if seconds > LONGER * used_s]
     if not long:
         return ""
-    noun = "film" if info.kind == "video" else "recording"
+    noun = "window" if are_windows else "film" if info.kind == "video" else "recording"
     share = used_s * len(long) / sum(long)
     n, mean = len(info.lengths_s), sum(long) / len(long)
     which = f"{n:,} {noun}{'s' * (n > 1)}" if len(long) == n else f"{len(long):,} of {n:,} {noun}s"
