@@ -35,6 +35,14 @@ def test_of_two_words_it_is_the_louder_one_and_noise_has_none():
         assert event_of(nothing, RATE, (0, len(nothing))) == (0, len(nothing))
 
 
+def test_noise_that_is_louder_than_the_ends_of_a_word_does_not_belong_to_it():
+    wave = noise(2.0, 60.0)
+    wave[round(0.55 * RATE) : round(1.25 * RATE)] /= 20
+    wave[round(0.7 * RATE) : round(1.1 * RATE)] += 5000 * np.sin(np.arange(round(0.4 * RATE)))
+    first, end = event_of(wave, RATE, (RATE // 2, 3 * RATE // 2))
+    assert first / RATE == pytest.approx(0.7, abs=0.06) and end / RATE == pytest.approx(1.1, abs=0.06)
+
+
 def test_an_event_is_stored_from_its_start_and_repeats(tmp_path):
     silence = np.zeros(8000, np.int16)
     file = write_film(

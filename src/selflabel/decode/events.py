@@ -6,8 +6,9 @@ import numpy as np
 
 STEP_S = 0.01  # frames whose power is looked at
 SMOOTHED = 5  # frames
+QUIET = 0.2  # of the frames are no louder than what is quiet: a word may itself be quieter at its ends than what is around it
 RANGE_DB = 12.0  # a window whose loud and quiet frames are no further apart holds nothing that stands out
-SHARE = 0.15  # of the way from the quiet to the loud frames, in decibels: what is louder belongs to the event
+SHARE = 0.1  # of the way from the quiet to the loud frames, in decibels: what is louder belongs to the event
 PAUSE_S = 0.12  # a shorter pause does not end it
 AROUND_S = 0.02  # kept before and after
 REACH = 0.5  # of a window's length: so far before and after it an event is followed
@@ -37,7 +38,7 @@ def event_of(wave: np.ndarray, rate: int, window: tuple[int, int]) -> tuple[int,
         return window
     power = np.square(wave[: n * step].astype(np.float64)).reshape(n, step).mean(axis=1)
     level_db = 10 * np.log10(np.convolve(power, np.ones(SMOOTHED) / SMOOTHED, "same") + 1e-3)
-    quiet, loudest = float(np.quantile(level_db, 0.1)), first + int(level_db[first:end].argmax())
+    quiet, loudest = float(np.quantile(level_db, QUIET)), first + int(level_db[first:end].argmax())
     if level_db[loudest] - quiet < RANGE_DB:
         return window
     start, stop = stretch_around(level_db, quiet, loudest)

@@ -20,6 +20,7 @@ from selflabel.decode.limits import Limits
 from selflabel.evaluation.seen import Seen
 from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.events import Events
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.prepare.spaces import weigh_spaces
@@ -120,7 +121,8 @@ def label_into(
     prepared = weigh_spaces(prepared, settings.clusters, settings.seed, callbacks)
     typicality = typicality_before(prepared, settings.outliers)
     kept = None if typicality is None else typicality.typical_rows
-    trained_on = only_rows(prepared, kept)
+    events = Events.of(prepared, callbacks.say) if typicality is None else None
+    trained_on = only_rows(prepared, kept if events is None else events.rows)
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
     begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
@@ -138,10 +140,10 @@ def label_into(
     with torch.no_grad():
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         callbacks.on_progress("describing the labels", 0, 0)
-        if kept is not None:
+        if trained_on is not prepared:
             dataset = prepared.dataset(device, ranks, settings.seed)
             dataset.encoders = method.encoders
-            outcome = for_all_items(outcome, method, dataset, kept)
+            outcome = for_all_items(outcome, method, dataset, kept) if events is None else events.label_windows(outcome)
         labelling, signs = describe(method, dataset, prepared.items, outcome, task)
         outliers = find_outliers(outcome, typicality, torch.from_numpy(labelling.features), settings.outliers)
         labelling = replace(labelling, outliers=outliers)

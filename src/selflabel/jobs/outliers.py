@@ -59,7 +59,7 @@ def typicality_before(prepared: Prepared, outliers: str | float | None) -> Typic
 
 
 def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
-    """A set of features with these rows only; None is all of it."""
+    """A set with these rows only; None is all of it."""
     if rows is None or len(rows) == len(prepared.items):
         return prepared
     modalities = {m: only_rows_of(modality, rows) for m, modality in prepared.modalities.items()}
@@ -67,10 +67,15 @@ def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
 
 
 def only_rows_of(modality: Modality, rows: np.ndarray) -> Modality:
-    assert modality.tensor is not None
+    tensor = modality.tensor
+    assert tensor is not None
+    lengths, spans = (None if x is None else x[rows] for x in (modality.lengths, modality.spans_s))
+    modality = replace(modality, lengths=lengths, spans_s=spans)
     if modality.index is not None:
         return replace(modality, index=modality.index[rows])
-    return replace(modality, tensor=modality.tensor[rows])
+    if modality.kind != "features":
+        return replace(modality, index=rows)
+    return replace(modality, tensor=tensor[rows])
 
 
 def for_all_items(outcome: Outcome, method: Method, data: ResidentData, rows: np.ndarray | None) -> Outcome:
