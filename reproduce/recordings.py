@@ -155,14 +155,13 @@ def main() -> None:
             for name, row in label_both(Path(place), said, **settings).items():
                 rows[name].append(row)
         if options.speakers == "reporting":
-            write(options, len(said), rows)
+            write(options, rows)
 
 
-def write(options: argparse.Namespace, n_words: int, rows: dict[str, list[dict]]) -> None:
+def write(options: argparse.Namespace, rows: dict[str, list[dict]]) -> None:
     """Write the rows so far beside those of other methods on the same recordings."""
-    words = f"{n_words // 10 * 10} spoken digits of three speakers"
     header = {
-        "data": f"{options.recordings} recordings of {MINUTES} min, about {words}, another draw with every seed",
+        "data": f"{options.recordings} recordings of {MINUTES} min, spoken digits of three speakers, another draw with every seed",
         "windows": f"{WINDOWS_S:g} s, one every {HOP_S:g} s",
         "clusters": options.clusters,
     }

@@ -152,7 +152,7 @@ SLOW_FIXTURES = {"fork_server", "chromium", "demo_folder"}  # other processes, a
 
 def pytest_collection_modifyitems(items):
     """Mark the tests that start other processes or a browser as slow; others that are slow are marked where they stand. All of
-    these come first, so that no worker is left with a long one at the end.
+    these come first, and a worker gets few at a time (--maxschedchunk), so that none is left with a long one at the end.
     """
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):

@@ -1,7 +1,6 @@
 """docs/tutorial-boxes.md, every line of it, on photos of fruit on a table, with weights that a hub of the test serves."""
 
 import csv
-import json
 import shutil
 from collections import Counter
 
@@ -17,7 +16,7 @@ from tests.gallery.tutorials import Tutorial, browsing, typed
 from tests.hub import served_to_processes
 
 TUTORIAL = Tutorial("tutorial-boxes.md")
-FIND, SAVE, FIND_OFFLINE, LOOK, LABEL, BROWSE, COCO, YOLO, PREDICT, OWN_TABLE, OWN_COCO = TUTORIAL.shell
+FIND, SAVE, FIND_OFFLINE, LOOK, LABEL, BROWSE, COCO, YOLO, PREDICT, OWN_TABLE, _ = TUTORIAL.shell
 CUT, RUN = "runs/photos-cut", "runs/photos-cut-sela-nn"
 COLOURS = {"cherry": "crimson", "plum": "royalblue", "lime": "limegreen"}
 SIZE = (320, 240)
@@ -38,7 +37,7 @@ def draw(file, kinds, rng):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A folder with photos/, more-photos/, boxes.csv and instances.json; a hub with both networks."""
+    """A folder with photos/, more-photos/, boxes.csv; a hub with both networks."""
     rng, names = np.random.default_rng(0), list(COLOURS)
     fruit = {"photos": {}, "more-photos": {}}
     for folder, n in (("photos", 12), ("more-photos", 3)):
@@ -53,19 +52,11 @@ def home(tmp_path, monkeypatch):
 
 
 def write_own_boxes(home, fruit):
-    """The true boxes as a table and as a COCO file."""
+    """The true boxes as a table."""
     header, *_ = TUTORIAL.tables[0].splitlines()
     rows = [(path, box) for path, things in fruit.items() for _, box in things]
     lines = [header, *(f"photos/{path}," + ",".join(map(str, box)) for path, box in rows)]
     (home / "boxes.csv").write_text("\n".join(lines) + "\n")
-    images = [{"id": i, "file_name": path, "width": SIZE[0], "height": SIZE[1]} for i, path in enumerate(fruit)]
-    ids = {image["file_name"]: image["id"] for image in images}
-    annotations = [
-        {"id": i, "image_id": ids[path], "category_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0]}
-        for i, (path, (x0, y0, x1, y1)) in enumerate(rows)
-    ]
-    data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "fruit"}]}
-    (home / "instances.json").write_text(json.dumps(data))
 
 
 def kind_at(fruit, path, box):
@@ -190,15 +181,14 @@ def written_boxes_are_those_of_the_run(home, run, names):
 
 
 def own_boxes_get_classes(selflabel, home, fruit):
-    """A table and a COCO file of the true boxes: a class for each box, which is its kind."""
-    for line, folder, start in ((OWN_TABLE, "runs/boxes-sela-nn", "photos/"), (OWN_COCO, "runs/instances-sela-nn", "")):
-        typed(selflabel, line, home)
-        table = Run.open(home / folder).labels
-        assert table["path"].to_pylist() == [start + path for path, own in fruit.items() for _ in own]
-        kinds = [kind for own in fruit.values() for kind, _ in own]
-        counts = Counter(zip(table["label"].to_pylist(), kinds))
-        most = sum(max(n for (label, _), n in counts.items() if label == c) for c in set(table["label"].to_pylist()))
-        assert most > 0.9 * len(kinds)
+    """A table of the true boxes: a class for each box, which is its kind."""
+    typed(selflabel, OWN_TABLE, home)
+    table = Run.open(home / "runs/boxes-sela-nn").labels
+    assert table["path"].to_pylist() == [f"photos/{path}" for path, own in fruit.items() for _ in own]
+    kinds = [kind for own in fruit.values() for kind, _ in own]
+    counts = Counter(zip(table["label"].to_pylist(), kinds))
+    most = sum(max(n for (label, _), n in counts.items() if label == c) for c in set(table["label"].to_pylist()))
+    assert most > 0.9 * len(kinds)
 
 
 def offline_is_said_and_helped(selflabel, home, monkeypatch):
@@ -207,5 +197,7 @@ def offline_is_said_and_helped(selflabel, home, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(home / "empty"))
     shutil.rmtree(home / CUT)
+    for file in sorted((home / "photos").iterdir())[2:]:
+        file.unlink()
     assert SAVE.rsplit(" ", 1)[0] in typed(selflabel, FIND, home, code=2)
     typed(selflabel, FIND_OFFLINE, home)

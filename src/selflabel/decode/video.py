@@ -65,7 +65,7 @@ def open_media(data: bytes | str) -> Any:
     try:
         return av.open(io.BytesIO(data) if isinstance(data, bytes) else data, metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise Undecodable("not a video or sound, whatever its name says") from error
+        raise Undecodable("cannot be opened as a video or sound: it is damaged, or of another kind than its name says") from error
 
 
 def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0, piece: Piece | None = None) -> tuple[np.ndarray, int]:
