@@ -161,7 +161,7 @@ def main() -> None:
 def write(options: argparse.Namespace, rows: dict[str, list[dict]]) -> None:
     """Write the rows so far beside those of other methods on the same recordings."""
     header = {
-        "data": f"{options.recordings} recordings of {MINUTES} min, spoken digits of three speakers, another draw with every seed",
+        "data": f"{options.recordings} recordings of {MINUTES} min, digits of three speakers, another draw with every seed",
         "windows": f"{WINDOWS_S:g} s, one every {HOP_S:g} s",
         "clusters": options.clusters,
     }
