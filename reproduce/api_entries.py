@@ -22,7 +22,7 @@ ENTRIES: dict[str, tuple[str, ...] | None] = {
         "labels_by_modality", "maps", "edits", "edited", "show",
     ),
     "selflabel.jobs.predict.predict": None,
-    "selflabel.jobs.predict.Predicted": ("labels", "names", "confidence"),
+    "selflabel.jobs.model.Predicted": ("labels", "names", "confidence"),
     "selflabel.jobs.score.score_run": None,
     "selflabel.evaluation.metrics.score": None,
     "selflabel.evaluation.metrics.accuracy": None,

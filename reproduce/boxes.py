@@ -21,9 +21,9 @@ from PIL import Image
 from reproduce.common import kmeans_rows, label_and_score, unpack_files, with_summary, write_results
 from reproduce.lite0 import encoded
 from selflabel.base.csv_writer import csv_writer
-from selflabel.evaluation.overlap import box_iou
 from selflabel.evaluation.probes import probe
 from selflabel.items import open_items
+from selflabel.regions.boxes import box_ious
 
 SEEDS, TRIES = (0, 1, 2), 200
 SETS = {  # name to how many files are unpacked, and what the set is
@@ -53,7 +53,7 @@ def with_background(folder: Path, rows: list[Row]) -> list[Row]:
         for _ in range(TRIES):
             corner = np.round(rng.random(2) * room, 2)
             drawn = np.concatenate([corner, corner + box[2:] - box[:2]])
-            if box_iou(np.array(of_photo[path]), drawn).max() == 0:
+            if box_ious(np.array(of_photo[path]), np.array([drawn])).max() == 0:
                 found.append((path, drawn, "background"))
                 break
     return found

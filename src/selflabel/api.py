@@ -269,7 +269,7 @@ def seed_of(random_state: Any) -> int:
 def as_model(labelled: Any, settings: Any) -> Any:
     """The fitted networks, ready to predict, without a run folder."""
     from selflabel.decode.limits import Limits
-    from selflabel.jobs.predict import Model
+    from selflabel.jobs.model import Model
     from selflabel.jobs.prepare.windows import Windows
     from selflabel.training.distributed import pick_device
 

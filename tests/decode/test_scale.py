@@ -9,7 +9,7 @@ from selflabel.decode.look import inspect_items
 from selflabel.decode.scale import Scale, own_range, scale_from_record, scale_of_sample, to_uint8
 from selflabel.items import open_items
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.predict import scale_note
+from selflabel.jobs.model import scale_note
 from selflabel.jobs.prepare.choices import storage_format
 from selflabel.jobs.prepare.decoding import decode_items
 from tests.tiffs import write_tiff

@@ -11,7 +11,7 @@ import pytest
 from selflabel.base.errors import UserError
 from selflabel.edits import Name, append
 from selflabel.exports import export, fitting_formats
-from selflabel.exports.cut_sounds import SoundReader, wav_bytes
+from selflabel.exports.cut_sounds import TrackReader, wav_bytes
 from selflabel.exports.timeline import Region, joined
 from selflabel.items import Blob, Piece, Pieces
 from tests.exports.pieces import SOUNDS, WINDOWS, confidence, film_run, noise, read_wav, windows_run, write_wav
@@ -112,7 +112,7 @@ def test_spans_are_exact_in_any_order_also_after_a_jump(codec, ending, tmp_path)
     wave = (9000 * np.sin(2 * np.pi * (200 + 8 * t) * t)).astype(np.int16)  # another pitch at every moment
     file = tmp_path / f"a.{ending}"
     write_film(file, wave=wave, sound=codec, rate=rate)
-    reader, plain = SoundReader(Blob(str(file))), SoundReader(Blob(str(file)))
+    reader, plain = TrackReader(Blob(str(file))), TrackReader(Blob(str(file)))
     whole = plain.samples((0, 200))
     whole = np.pad(whole, [(plain.parts[0][0], 0), (0, 0)])  # an MP3's first sample has a time after 0
     scale = 32768 if whole.dtype.kind == "f" else 1
@@ -128,7 +128,7 @@ def test_spans_are_exact_in_any_order_also_after_a_jump(codec, ending, tmp_path)
             assert np.allclose(scale * cut[:, 0], wave[round(start * rate) : round(end * rate)], atol=1)
     data = wav_bytes(whole, rate)
     (tmp_path / "b.wav").write_bytes(data)
-    assert np.array_equal(SoundReader(Blob(str(tmp_path / "b.wav"))).samples((0, 200)), whole)
+    assert np.array_equal(TrackReader(Blob(str(tmp_path / "b.wav"))).samples((0, 200)), whole)
 
 
 def test_a_span_after_the_end_is_left_out_and_listed_and_one_over_it_is_cut_short(tmp_path):

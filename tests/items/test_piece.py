@@ -37,6 +37,16 @@ def test_every_piece_of_a_file_has_a_stamp_of_its_own(tmp_path):
     assert Blob(str(file)).stamp() == Blob(str(file), piece=None).stamp()
 
 
+def test_pieces_that_lie_close_together_are_told_apart_however_far_they_are_from_the_start():
+    spans = [Piece(span_s=(start, start + 0.1)) for start in (12345.67, 12345.68, 100000.0, 100000.5)]
+    boxes = [Piece(box=(12345.25 + x, 0, 12400, 9), size=(20000, 10)) for x in (0, 0.25)]
+    assert len({piece.name for piece in [*spans, *boxes]}) == 6
+
+
+def test_items_without_masks_have_none_when_they_are_taken_from_items_with_masks():
+    assert not Pieces.of(PIECES).take([0, 3]).has_masks
+
+
 def test_a_table_of_pieces_keeps_them_when_rows_are_taken():
     items = Items("s", ["a.jpg"] * 4, {"image": [Blob("a.jpg")] * 4}).with_pieces(Pieces.of(PIECES))
     taken = items.take([2, 0])

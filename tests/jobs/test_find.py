@@ -16,7 +16,7 @@ from selflabel.exports import export
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.find import find
 from selflabel.jobs.label import label
-from selflabel.jobs.predict_objects import predict
+from selflabel.jobs.predict import predict
 from selflabel.jobs.predictions import predictions_csv
 from selflabel.jobs.run_source import open_source
 from selflabel.regions.boxes import box_ious

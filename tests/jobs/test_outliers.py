@@ -16,8 +16,9 @@ from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.listing import list_rows
 from selflabel.gallery.summary import overview
 from selflabel.jobs.label import label
+from selflabel.jobs.model import load_model
 from selflabel.jobs.outliers import typicality_before
-from selflabel.jobs.predict import load_model, predict
+from selflabel.jobs.predict import predict
 from selflabel.jobs.predictions import predictions_csv
 from selflabel.jobs.score import score_run
 from selflabel.runs.run import Run

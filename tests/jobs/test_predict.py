@@ -11,7 +11,8 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.edits import append, parse
 from selflabel.evaluation.metrics import accuracy
-from selflabel.jobs.predict import Model, load_model, predict
+from selflabel.jobs.model import Model, load_model
+from selflabel.jobs.predict import predict
 from selflabel.jobs.predictions import predictions_csv
 
 

@@ -20,7 +20,7 @@ from selflabel.encoders.pretrained import PICTURES, Automatic
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.compare import with_encoder_of
 from selflabel.jobs.label import label
-from selflabel.jobs.predict import load_model
+from selflabel.jobs.model import load_model
 from selflabel.jobs.prepare import prepare
 from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.runs.run import Run

@@ -13,7 +13,7 @@ from selflabel.base.settings import make_settings
 from selflabel.cli.wording import report_lines
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
-from selflabel.jobs.predict import load_model
+from selflabel.jobs.model import load_model
 from selflabel.jobs.predictions import predictions_csv
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.runs.run import Run

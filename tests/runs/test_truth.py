@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selflabel.base.errors import UserError
-from selflabel.evaluation.overlap import box_iou, most_covering
+from selflabel.evaluation.overlap import most_covering
 from selflabel.gallery.truth import read_truth_classes
 from selflabel.items import Piece, Pieces
 from selflabel.jobs.score import groups_of, match_truth, score_run
@@ -69,7 +69,6 @@ def test_the_class_that_covers_most_is_that_of_counting_moments(spans, start, le
         np.array([[a, a + n] for a, n, _ in spans], float), [c for _, _, c in spans], np.array([start, start + length])
     )
     assert (found is None) == (best == 0) and (found is None or len(counts[found]) == best)
-    assert box_iou(np.array([[0, 0, 2, 2]]), np.array([1, 0, 3, 2]))[0] == pytest.approx(1 / 3)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def predict(
     with live(json) as terminal:
         from selflabel.base.files import write_text
         from selflabel.base.settings import check_windows
-        from selflabel.jobs.predict_objects import predict as predict_items
+        from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
         from selflabel.jobs.prepare.windows import Windows
         from selflabel.jobs.report import piece_of_report

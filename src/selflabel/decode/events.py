@@ -17,7 +17,7 @@ REACH = 0.5  # of a window's length: so far before and after it an event is foll
 def event_of(wave: np.ndarray, rate: int, window: tuple[int, int]) -> tuple[int, int]:
     """(first sample, sample after the last) of what stands out in a window of a wave (S,); the window where nothing does.
 
-    It is the stretch around the window's loudest moment that is louder than the quiet tenth of the wave, over short pauses. It
+    It is the stretch around the window's loudest moment that is louder than the quiet fifth of the wave, over short pauses. It
     may begin before the window and end after it.
 
     Args:

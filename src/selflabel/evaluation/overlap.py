@@ -1,4 +1,4 @@
-"""How much pieces of one file overlap: seconds of spans, intersection over union of boxes."""
+"""How much spans of one file overlap, and what overlaps most. Boxes: see `regions.boxes`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,6 @@ def covered_seconds(spans: np.ndarray) -> float:
             total += last - max(first, end)
             end = last
     return total
-
-
-def box_iou(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(M,) intersection over union of boxes (M, 4) with one box (4,): x0, y0, x1, y1.
-
-    Example:
-        >>> box_iou(np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]]), np.array([0, 0, 2, 2])).round(3).tolist()
-        [1.0, 0.333, 0.0]
-    """
-    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
-    return np.divide(shared, union, out=np.zeros(len(boxes)), where=union > 0)
 
 
 def most_covering(spans: np.ndarray, values: Sequence[str], window: np.ndarray) -> str | None:

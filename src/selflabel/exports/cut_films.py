@@ -26,18 +26,18 @@ from selflabel.decode.video import (
     seek,
 )
 from selflabel.exports.cut_pictures import check_size, pixel_box
-from selflabel.exports.cut_sounds import SoundReader
+from selflabel.exports.cut_sounds import TrackReader
 from selflabel.items import Blob, Piece
+from selflabel.items.piece import LONGEST_S
 from selflabel.runs.missing import Missing
 
 TICKS = 60_000  # of a second, in which frames are timed; MPEG-4 allows 65,535
 CODECS = (("libx264", {"crf": "18", "preset": "veryfast"}), ("mpeg4", {"qscale": "2"}))
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-LONGEST_S = 1e8
 CHUNK = 1024  # samples of a frame of AAC
 
 
-def film_clip(blob: Blob, piece: Piece, sound: SoundReader | None) -> bytes:
+def film_clip(blob: Blob, piece: Piece, sound: TrackReader | None) -> bytes:
     """The clip of a piece, and its sound.
 
     Args:
@@ -129,7 +129,7 @@ def write_frames(out: Any, stream: Any, first: tuple[float, Any], others: Iterat
     out.mux(stream.encode(None))
 
 
-def sound_of(sound: SoundReader, piece: Piece) -> np.ndarray | None:
+def sound_of(sound: TrackReader, piece: Piece) -> np.ndarray | None:
     """(samples, channels) of a piece; None where there is no sound then."""
     try:
         return sound.samples(piece.span_s or (0.0, LONGEST_S))
@@ -145,7 +145,7 @@ def aac_layout(samples_SC: np.ndarray) -> str:
     return "mono" if samples_SC.shape[1] == 1 else "stereo"
 
 
-def write_sound(out: Any, stream: Any, samples_SC: np.ndarray, sound: SoundReader) -> None:
+def write_sound(out: Any, stream: Any, samples_SC: np.ndarray, sound: TrackReader) -> None:
     """Encode samples of the sound's rate and channels."""
     import av
 

@@ -24,7 +24,7 @@ PCM, FLOAT = 1, 3  # kinds of samples in a WAV
 MAX_WAV_BYTES = (1 << 32) - 64
 
 
-class SoundReader:
+class TrackReader:
     """The sound track of one file, read once where spans come in the order of their starts.
 
     Args:

@@ -13,7 +13,7 @@ from selflabel.decode.image import open_image
 from selflabel.decode.scale import Scale
 from selflabel.exports.cut_films import film_clip
 from selflabel.exports.cut_pictures import crop
-from selflabel.exports.cut_sounds import SoundReader, wav_bytes
+from selflabel.exports.cut_sounds import TrackReader, wav_bytes
 from selflabel.items import Blob
 from selflabel.runs.missing import Missing
 
@@ -28,7 +28,7 @@ class Cutter:
     def __init__(self, scale: Scale | None = None):
         self.scale = scale
         self.picture: tuple[Blob, Image.Image] | None = None
-        self.sound: tuple[Blob, SoundReader | None] | None = None
+        self.sound: tuple[Blob, TrackReader | None] | None = None
 
     def cut(self, modality: str, blob: Blob) -> tuple[str, bytes] | None:
         """The ending and bytes of a blob's piece; None where the whole file is meant.
@@ -70,13 +70,13 @@ class Cutter:
             self.picture = whole, open_image(whole.read(), scale=self.scale)
         return self.picture[1]
 
-    def sound_of(self, blob: Blob) -> SoundReader | None:
+    def sound_of(self, blob: Blob) -> TrackReader | None:
         """The sound of a file; None where it has none."""
         whole = replace(blob, piece=None)
         if self.sound is None or self.sound[0] != whole:
             self.sound = None
             try:
-                self.sound = whole, SoundReader(whole)
+                self.sound = whole, TrackReader(whole)
             except Missing:
                 self.sound = whole, None
         return self.sound[1]

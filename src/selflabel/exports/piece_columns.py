@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selflabel.items import Piece, Pieces
-from selflabel.items.piece import BOX_COLUMNS, SPAN_COLUMNS
+from selflabel.items.piece import BOX_COLUMNS, DIGITS, SPAN_COLUMNS, short_number
 
-DIGITS = 3  # after the point, of seconds and pixels
 FRACTION_DIGITS = 8  # of fractions of a side
 
 
 def piece_columns(pieces: Pieces | None) -> list[str]:
     """The columns that the pieces of a run need; none for whole files."""
-    if pieces is None:
-        return []
-    return [*(SPAN_COLUMNS if pieces.has_spans else ()), *(BOX_COLUMNS if pieces.has_boxes else ())]
+    return [] if pieces is None else list(pieces.columns())
 
 
 def piece_values(piece: Piece | None, columns: Sequence[str]) -> list[float | None]:
@@ -37,10 +34,6 @@ def piece_texts(piece: Piece | None, columns: Sequence[str]) -> list[str]:
         ['0.5', '2', '']
     """
     return ["" if value is None else short_number(value) for value in piece_values(piece, columns)]
-
-
-def short_number(value: float) -> str:
-    return f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
 
 
 def piece_words(piece: Piece | None) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 
 from selflabel.base.errors import UserError
 from selflabel.base.text import printable, shortened
-from selflabel.items.piece import BOX_COLUMNS, PIECE_COLUMNS, SPAN_COLUMNS, Piece
+from selflabel.items.piece import BOX_COLUMNS, LONGEST_S, PIECE_COLUMNS, SPAN_COLUMNS, Piece
 
 PARTS_COLUMNS = frozenset({"id", "mask", "width", "height", *PIECE_COLUMNS})  # of a run's parts.parquet
 JSON_ENDINGS = (".json", ".jsonl")
-LONGEST_S = 1e8  # a file of three years
 
 
 class NoPiece(Exception):

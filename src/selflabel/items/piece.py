@@ -19,6 +19,8 @@ Box = tuple[float, float, float, float]
 SPAN_COLUMNS = ("start_s", "end_s")
 BOX_COLUMNS = ("x0", "y0", "x1", "y1")
 PIECE_COLUMNS = (*SPAN_COLUMNS, *BOX_COLUMNS)
+LONGEST_S = 1e8  # a file of three years: no span ends later
+DIGITS = 3  # after the point, of seconds and pixels in tables for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """Text that is another for another piece.
+        """Text that is another for another piece; decoded pieces are found again by it, so that no digit is left out.
 
         Example:
-            >>> Piece(span_s=(1.5, 3.0)).name, Piece(box=(0, 2, 10, 8), size=(20, 10)).name
-            ('1.5-3s', '0,2,10,8px')
+            >>> Piece(span_s=(1.5, 3)).name, Piece(box=(0, 2, 10, 8), size=(20, 10)).name
+            ('1.5-3.0s', '0.0,2.0,10.0,8.0px')
         """
-        span = f"{self.span_s[0]:.6g}-{self.span_s[1]:.6g}s" if self.span_s else ""
-        box = ",".join(f"{value:.6g}" for value in self.box) + "px" if self.box else ""
+        span = f"{float(self.span_s[0])}-{float(self.span_s[1])}s" if self.span_s else ""
+        box = ",".join(str(float(value)) for value in self.box) + "px" if self.box else ""
         mask = f"|{self.mask.counts.decode('latin-1')}" if self.mask else ""
         return f"{span}{'|' if span and box else ''}{box}{mask}"
 
@@ -77,8 +79,7 @@ class Pieces(Sequence[Piece | None]):
         spans = np.array([p.span_s or (np.nan,) * 2 for p in known], np.float64).reshape(-1, 2)
         boxes = np.array([p.box or (np.nan,) * 4 for p in known], np.float64).reshape(-1, 4)
         sizes = np.array([p.size for p in known], np.int64).reshape(-1, 2)
-        masks = [p.mask for p in known]
-        return cls(spans, boxes, sizes, masks if any(mask is not None for mask in masks) else (), scores)
+        return cls(spans, boxes, sizes, known_masks([p.mask for p in known]), scores)
 
     def __len__(self) -> int:
         return len(self.spans_s)
@@ -112,7 +113,7 @@ class Pieces(Sequence[Piece | None]):
     def take(self, rows: Sequence[int]) -> Pieces:
         """Those of some items, in this order."""
         at = np.asarray(rows, np.int64)
-        masks = [self.masks[i] for i in at.tolist()] if self.masks else ()
+        masks = known_masks([self.masks[i] for i in at.tolist()] if self.masks else ())
         scores = None if self.scores is None else self.scores[at]
         return replace(self, spans_s=self.spans_s[at], boxes=self.boxes[at], sizes=self.sizes[at], masks=masks, scores=scores)
 
@@ -131,6 +132,21 @@ class Pieces(Sequence[Piece | None]):
         return spans | boxes
 
 
+def short_number(value: float) -> str:
+    """Seconds or pixels as text, with at most three digits after the point.
+
+    Example:
+        >>> short_number(1.5), short_number(20.0), short_number(0.33333)
+        ('1.5', '20', '0.333')
+    """
+    return f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+
+
+def known_masks(masks: Sequence[Rle | None]) -> Sequence[Rle | None]:
+    """Masks, or nothing where no item has one."""
+    return masks if any(mask is not None for mask in masks) else ()
+
+
 def joined_pieces(parts: Sequence[tuple[int, Pieces | None]]) -> Pieces | None:
     """The pieces of several tables, one after the other; None where none has any.
 
@@ -146,6 +162,6 @@ def joined_pieces(parts: Sequence[tuple[int, Pieces | None]]) -> Pieces | None:
         np.concatenate([p.spans_s for p in filled]),
         np.concatenate([p.boxes for p in filled]),
         np.concatenate([p.sizes for p in filled]),
-        masks if any(mask is not None for mask in masks) else (),
+        known_masks(masks),
         np.concatenate(scores) if any(p.scores is not None for p in filled) else None,
     )

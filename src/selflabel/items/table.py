@@ -231,6 +231,15 @@ def whole_blobs(blobs: Sequence[Blob | None]) -> Sequence[Blob | None]:
     return JoinedBlobs([whole_blobs(part) for part in blobs.parts]) if isinstance(blobs, JoinedBlobs) else blobs
 
 
+def count_present(blobs: Sequence[Blob | None]) -> int:
+    """How many items have a file, without making a blob of each where that can be avoided."""
+    if isinstance(blobs, PieceBlobs):
+        return count_present(blobs.blobs)
+    if isinstance(blobs, JoinedBlobs):
+        return sum(map(count_present, blobs.parts))
+    return int((blobs.rows >= 0).sum()) if isinstance(blobs, Blobs) else sum(blob is not None for blob in blobs)
+
+
 def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:
     if isinstance(blobs, PieceBlobs):
         return PieceBlobs(take_blobs(blobs.blobs, rows), blobs.pieces.take(rows))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.predict import Model
+from selflabel.jobs.model import Model
 from selflabel.jobs.prepare import Prepared
 from selflabel.runs.run import Run
 

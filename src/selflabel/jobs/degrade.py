@@ -19,7 +19,7 @@ from selflabel.base.files import write_atomically, write_text
 from selflabel.evaluation.metrics import accuracy, nmi
 from selflabel.jobs.again import prepare_again, rows_in_run
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.predict import Model, load_model
+from selflabel.jobs.model import Model, load_model
 from selflabel.runs.run import Run
 from selflabel.training.data import ResidentData
 from selflabel.training.stored import Corruption

@@ -23,7 +23,7 @@ from selflabel.evaluation.metrics import encode_labels
 from selflabel.evaluation.probes import group_folds
 from selflabel.jobs.again import prepare_again, rows_in_run
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.predict import Model, load_model
+from selflabel.jobs.model import Model, load_model
 from selflabel.runs.run import Run
 from selflabel.training.data import ResidentData
 from selflabel.training.loop import train

@@ -10,7 +10,7 @@ import numpy as np
 from selflabel.base.cells import plain_cell
 from selflabel.items import Piece, Pieces
 from selflabel.items.skipped import as_skipped
-from selflabel.jobs.predict import Predicted
+from selflabel.jobs.model import Predicted
 from selflabel.runs.run import csv_text
 from selflabel.runs.writing import piece_cells
 

@@ -16,14 +16,13 @@ import numpy as np
 
 from selflabel.base.rle import MAX_PIXELS, MAX_SIDE, Rle
 from selflabel.items import Blob, Piece, Pieces
-from selflabel.items.piece import BOX_COLUMNS, SPAN_COLUMNS
+from selflabel.items.piece import BOX_COLUMNS, LONGEST_S, SPAN_COLUMNS
 from selflabel.runs.reading import damaged, read_table
 from selflabel.runs.sources import Source
 from selflabel.runs.tables import with_nulls, write_table
 
 PARTS = "parts.parquet"
 COLUMNS = ("id", "path", *SPAN_COLUMNS, *BOX_COLUMNS, "width", "height", "mask", "score")
-LONGEST_S = 1e8  # a file of three years
 PIXEL_DIGITS = 6  # after the point, of boxes that were stored as fractions
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.evaluation.overlap import box_iou, most_covering, most_overlapping, seconds_in
+from selflabel.evaluation.overlap import most_covering, most_overlapping, seconds_in
 from selflabel.items import Piece, Pieces, read_rows
 from selflabel.items.given_pieces import read_pieces_of_rows
+from selflabel.regions.boxes import box_ious
 
 NO_CLASS = ("", "nan", "null", "<na>")  # in lower case
 WHOLE = np.array([-np.inf, np.inf])
@@ -156,7 +157,7 @@ def box_overlaps(boxes: np.ndarray, has_box: np.ndarray, piece: Piece | None) ->
         overlap = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     else:
         inside = np.clip(boxes, 0, np.tile(piece.size, 2)) if all(piece.size) else boxes
-        overlap = box_iou(inside, np.array(piece.box))
+        overlap = box_ious(inside, np.array([piece.box]))[:, 0]
     return np.where(has_box, overlap, NEARLY_NONE)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from selflabel.base.files import write_text
 from selflabel.base.settings import as_toml
 from selflabel.items import Pieces
+from selflabel.items.piece import short_number
 from selflabel.items.skipped import as_skipped
 from selflabel.runs.pieces import write_pieces
 from selflabel.runs.run import FINISHED, csv_text
@@ -140,7 +141,7 @@ def piece_cells(column: np.ndarray) -> list[str]:
         >>> piece_cells(np.array([1.5, 20.0, 0.33333, np.nan]))
         ['1.5', '20', '0.333', '']
     """
-    return ["" if value != value else f"{value:.3f}".rstrip("0").rstrip(".") for value in column.tolist()]
+    return ["" if value != value else short_number(value) for value in column.tolist()]
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones
 from selflabel.items import Items
+from selflabel.items.table import count_present
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.backbones import Backbones
 from selflabel.jobs.prepare.choices import (
@@ -140,8 +141,7 @@ def modality_counts(items: Items) -> dict[str, int]:
     """How many items have each modality; one that none has any more, since its rows were left out, is not among them."""
     if len(items.modalities) == 1:
         return {items.modalities[0]: len(items)}
-    whole = items.whole().blobs
-    counts = {m: sum(blob is not None for blob in whole[m]) for m in items.modalities}
+    counts = {m: count_present(items.blobs[m]) for m in items.modalities}
     return {m: n for m, n in counts.items() if n}
 
 
