@@ -149,8 +149,10 @@ def pitch_notes(sample: Sequence[Blob | None], rate: int, own_rate: int, look: L
     high = sum(share > 0.5 for share in shares)
     if 2 * high <= len(shares):
         return ()
-    of = f"in {high} of {len(shares)} sounds of which a second was looked at, most of the energy"
-    return (f"{of} lies above {rate // 2:,} Hz, which is left out; --set rate={own_rate} keeps it.",)
+    return (
+        f"in {high} of {len(shares)} sounds of which a second was looked at, most of the energy lies above "
+        f"{rate // 2:,} Hz, which is left out; --set rate={own_rate} keeps it.",
+    )
 
 
 def spread(n: int, size: int) -> list[int]:

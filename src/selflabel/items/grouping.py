@@ -47,7 +47,7 @@ def group_by_stem(source: str, names: list[str], files: Sequence[Blob], stems: S
     wanted = commonest_modalities(rows)
     main = np.select([by_kind[kind] >= 0 for kind in KINDS], [by_kind[kind] for kind in KINDS])
     has_any = np.any([rows[m] >= 0 for m in wanted], axis=0)
-    reason = f"is no {' or '.join(wanted)}, {AS_MOST}"
+    reason = f"is no {' or '.join(wanted)}, as most items are"
     return Items(
         source,
         [names[row] for row in main[has_any].tolist()],
