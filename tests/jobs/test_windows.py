@@ -6,11 +6,13 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from selflabel import SelfLabeler
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.cli.wording import report_lines
+from selflabel.items import open_items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
 from selflabel.jobs.model import load_model
@@ -104,6 +106,18 @@ def test_pictures_and_features_cannot_be_cut():
         label(make_settings(source="digits", windows=3), None)
     with pytest.raises(UserError, match="these items are features"):
         label(make_settings(source="array", windows=3), None, data=np.zeros((9, 4), np.float32))
+
+
+def test_a_few_sounds_among_photos_are_labelled_by_the_pattern_that_the_message_names(tmp_path):
+    (tmp_path / "notes" / "day").mkdir(parents=True)
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "notes" / f"{i}.png")
+    write_film(tmp_path / "notes" / "day" / "birds.wav", wave=tone(300, 1.0), sound="pcm_s16le")
+    for wanted in ({"windows": 0.5}, {"modality": "audio"}):
+        with pytest.raises(UserError, match=r"1 file is left out, .*birds\.wav.*selflabel label '") as error:
+            label(make_settings(source=str(tmp_path / "notes"), **wanted), None)
+    pattern = str(error.value).split("'")[-2]
+    assert open_items(pattern).paths == ["birds.wav"]
 
 
 @pytest.mark.slow

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 STEP_S = 0.01  # frames whose power is looked at
-SMOOTHED = 5  # frames
+SMOOTHED = 3  # frames: more of them would move the ends of a sharp event outwards
 QUIET = 0.2  # of the frames are no louder than what is quiet: a word may itself be quieter at its ends than what is around it
 RANGE_DB = 12.0  # a window whose loud and quiet frames are no further apart holds nothing that stands out
 SHARE = 0.1  # of the way from the quiet to the loud frames, in decibels: what is louder belongs to the event
 PAUSE_S = 0.12  # a shorter pause does not end it
-AROUND_S = 0.02  # kept before and after
 REACH = 0.5  # of a window's length: so far before and after it an event is followed
 
 
@@ -43,8 +42,7 @@ def event_of(wave: np.ndarray, rate: int, window: tuple[int, int]) -> tuple[int,
         return window
     start, stop = stretch_around(level_db, quiet, loudest)
     start, stop = stretch_around(level_db, quiet, start + int(level_db[start:stop].argmax()))
-    around = round(AROUND_S * rate)
-    return max(0, start * step - around), min(len(wave), stop * step + around)
+    return start * step, min(len(wave), stop * step)
 
 
 def stretch_around(level_db: np.ndarray, quiet: float, loudest: int) -> tuple[int, int]:

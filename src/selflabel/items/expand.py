@@ -14,7 +14,9 @@ MAX_DIGITS = 18
 
 
 def expand(name: str) -> list[str]:
-    """The names that a glob (*.tar) or WebDataset's range ({000..099}) stands for, in order; the name itself otherwise.
+    """The names that a glob or WebDataset's range ({000..099}) stands for, in order; the name itself otherwise.
+
+    A glob is *.tar, or **/*.wav for the files of all folders below.
 
     Raises:
         UserError: a range of too many files.
@@ -30,7 +32,7 @@ def expand(name: str) -> list[str]:
             raise UserError(f"{name[:200]}: stands for more than {MAX_FILES:,} files; give a shorter range.")
         return [name.replace(span.group(), f"{i:0{len(first)}d}") for i in range(int(first), int(last) + 1)]
     if glob.has_magic(name) and not exists(name):
-        return sorted(glob.glob(name))  # noqa: PTH207
+        return sorted(glob.glob(name, recursive=True))  # noqa: PTH207
     return [name]
 
 

@@ -11,6 +11,7 @@ from selflabel.items.endings import ENDINGS, KINDS, MODALITIES, ending_of, stem_
 from selflabel.items.table import Blob, Blobs, Items
 
 T = TypeVar("T")
+AS_MOST = "as most items are"  # ends the reason of what is left out because it is of another kind
 
 
 def modalities_of(group: Mapping[str, T]) -> dict[str, T]:
@@ -108,3 +109,13 @@ def commonest_modalities(rows: dict[str, np.ndarray]) -> tuple[str, ...]:
     sets = [tuple(m for i, m in enumerate(MODALITIES) if code >> i & 1) for code in values.tolist()]
     best = max(range(len(sets)), key=lambda i: (counts[i], len(sets[i]), -first[i]))
     return sets[best]
+
+
+def remedy_for_others(items: Items) -> str:
+    """What to do about files that are left out because most items are of another kind; "" where there are none."""
+    others = [path for path, reason in items.skipped if reason.endswith(AS_MOST)]
+    if not others:
+        return ""
+    pattern = f"{items.source.rstrip('/')}/**/*.{ending_of(others[0]).lstrip('.')}"
+    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return f"{files} left out, {AS_MOST} of another kind ({others[0]}); label them alone: selflabel label '{pattern}'"

@@ -17,6 +17,7 @@ from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones
 from selflabel.items import Items
+from selflabel.items.grouping import remedy_for_others
 from selflabel.items.table import count_present
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.backbones import Backbones
@@ -135,7 +136,8 @@ def select_modalities(items: Items, modality: str | None, max_modalities: int, m
     counts = modality_counts(items)
     available = tuple(counts)
     if modality is not None and modality not in available:
-        raise UserError(f"modality = {modality!r}: the items of {items.source} have {' and '.join(available)}.")
+        remedy = remedy_for_others(items) or "leave it out"
+        raise UserError(f"modality = {modality!r}: the items of {items.source} have {' and '.join(available)}; {remedy}.")
     commonest = sorted(available, key=lambda m: -counts[m])[:max_modalities]
     selected = (modality,) if modality else tuple(m for m in available if m in commonest)
     if len(selected) < len(available) and modality is None:

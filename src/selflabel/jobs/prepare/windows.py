@@ -11,6 +11,7 @@ from selflabel.decode.lengths import lengths_s
 from selflabel.decode.limits import DEFAULT_LIMITS, Failure, Limits
 from selflabel.decode.look import MediaInfo
 from selflabel.items import Blob, Items
+from selflabel.items.grouping import remedy_for_others
 from selflabel.items.windows import into_windows
 from selflabel.jobs.callbacks import Callbacks
 
@@ -53,7 +54,8 @@ def cut_into_windows(
     """
     if items.array is not None or "image" in items.modalities:
         has = "features" if items.are_features else "images"
-        raise UserError(f"windows = {windows.seconds:g}: cuts sounds and films, and these items are {has}; leave it out.")
+        remedy = remedy_for_others(items) or "leave it out"
+        raise UserError(f"windows = {windows.seconds:g}: cuts sounds and films, and these items are {has}; {remedy}.")
     found = lengths_s(tracks_of(items), workers, partial(callbacks.on_progress, "measuring lengths"), limits)
     skipped = [(items.paths[i], seconds.reason) for i, seconds in enumerate(found) if isinstance(seconds, Failure)]
     known = {i: seconds for i, seconds in enumerate(found) if not isinstance(seconds, Failure)}
