@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from selflabel.base.settings import Settings
 
 TYPED = ("method", "encoder", "weights", "epochs", "seed", "device", "cache", "follow_links")
-FIND_ENCODER_HELP = "Of photos the pretrained backbone: auto is DINO small; or frozen:timm:NAME. With sounds trained from scratch."
+FIND_ENCODER_HELP = (
+    "Of photos the pretrained backbone: auto is DINO small; or frozen:timm:NAME. With sounds trained from scratch."
+)
 
 
 @app.command()
@@ -39,7 +41,8 @@ def find(
         list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the finder; repeatable.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the training of the run in the folder; start a new one where there is none.")
+        bool,
+        typer.Option("--resume", help="Continue the training of the run in the folder; start a new one where there is none."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     json: AsJson = False,

@@ -24,6 +24,7 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.find import FoundRun, objects_of, report_of, write_objects
 from selflabel.jobs.finding import Found
 from selflabel.jobs.label import Timer, begin, places_of, prepare_for
+from selflabel.jobs.model import Model
 from selflabel.jobs.outliers import only_rows
 from selflabel.jobs.prepare import Prepared
 from selflabel.jobs.prepare.choices import SCRATCH
@@ -123,6 +124,28 @@ def trained_report(prepared: Prepared, history: list[dict[str, Any]]) -> dict[st
     }
 
 
+def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path | None = None) -> tuple[Photos, Found]:
+    """What a finished run's method finds in unseen pairs of picture and sound.
+
+    Args:
+        model: of the run.
+        items: the pairs.
+        callbacks: progress.
+        maps: folder into which the heatmaps are written; None writes none.
+
+    Raises:
+        UserError: there are no such pairs.
+    """
+    method = model.method
+    assert isinstance(method, Localiser)
+    check_pairs(items, "this run's method")
+    prepared = with_both(model.prepare(items, callbacks))
+    data = prepared.dataset(model.device, Ranks(), model.task.seed)
+    data.encoders = method.encoders
+    sizes = sizes_of(prepared, model.limits, callbacks)
+    return Photos(prepared.items, prepared.first, sizes), find_regions(maps, method, data, prepared, sizes, callbacks)
+
+
 def forget_regions(run: Run) -> None:
     """Remove the regions of a run that was killed while it wrote them: until they are written again, its rows are whole items."""
     pieces = read_pieces(run.folder)
@@ -134,16 +157,14 @@ def forget_regions(run: Run) -> None:
 # ----------------------------------------------------------------------------------------------------------- the pairs
 
 
-def prepare_pairs(
-    run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
-) -> Prepared:
+def prepare_pairs(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> Prepared:
     """The items that have both a picture and a sound, decoded.
 
     Raises:
         UserError: there is none, or the items are pieces of pictures.
     """
     items = open_source(settings.source, settings.follow_links)
-    check_pairs(items, settings.method)
+    check_pairs(items, f"--method {settings.method}")
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
     wanted = replace(
         settings,
@@ -156,14 +177,14 @@ def prepare_pairs(
 
 
 def check_pairs(items: Items, method: str) -> None:
-    """Raise UserError where a source has no pairs of picture and sound."""
+    """Raise UserError where a source has no pairs of picture and sound. method: its name, for people."""
     if items.array is not None:
-        raise UserError(f"{items.source}: is an array, and --method {method} learns from files of pictures and sounds; give these.")
+        raise UserError(f"{items.source}: is an array, and {method} learns from files of pictures and sounds; give these.")
     if items.pieces is not None and items.pieces.has_boxes:
         raise UserError(f"{items.source}: its items are pieces of pictures, and things are found in whole ones; give these.")
     if "audio" not in items.modalities or not set(PICTURES) & set(items.modalities):
         raise UserError(
-            f"{items.source}: holds no pairs of picture and sound, from which --method {method} learns; give films with sound, "
+            f"{items.source}: holds no pairs of picture and sound, from which {method} learns; give films with sound, "
             "or pictures with a sound of the same name beside each (7.jpg, 7.wav)."
         )
 
@@ -199,7 +220,9 @@ def with_both(prepared: Prepared) -> Prepared:
         has_picture = np.zeros(n, bool)
     both = has_sound & has_picture
     if not both.any():
-        raise UserError(f"{items.source}: no item has both a picture and a sound that can be decoded; see that sounds are not silent.")
+        raise UserError(
+            f"{items.source}: no item has both a picture and a sound that can be decoded; see that sounds are not silent."
+        )
     skipped = [items.skip(i, NO_PICTURE if not has_picture[i] else NO_SOUND) for i in np.flatnonzero(~both).tolist()]
     kept = only_rows(prepared, np.flatnonzero(both))
     return replace(kept, items=replace(kept.items, skipped=[*items.skipped, *skipped]))

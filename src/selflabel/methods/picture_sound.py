@@ -46,6 +46,17 @@ def loudest(maps_BDhw: Tensor) -> Tensor:
     return maps_BDhw.amax(dim=(2, 3))
 
 
+def products(places_BDhw: Tensor, sounds_MD: Tensor) -> Tensor:
+    """(B, M, h, w) scalar products of every place with every sound, in full precision: the highest place is chosen by them."""
+    with torch.autocast(places_BDhw.device.type, enabled=False):
+        return torch.einsum("bdhw,md->bmhw", places_BDhw.float(), sounds_MD.float())
+
+
+def own_products(places_BDhw: Tensor, sounds_BD: Tensor) -> Tensor:
+    """(B, h, w) scalar products of every place with the picture's own sound, in full precision."""
+    return (places_BDhw.float() * sounds_BD.float()[:, :, None, None]).sum(dim=1)
+
+
 def maps_of_batch(method: Localiser, batch: Batch) -> Features:
     """The maps of a batch's pictures (B, D, h, w) and sounds, with gradients."""
     views = {m: batch.views[m][0].pixels for m in (method.pictures, "audio")}
@@ -59,9 +70,7 @@ def both_present(method: Localiser, features: Features, n: int) -> Tensor:
     return torch.stack([torch.ones(n, dtype=torch.bool, device=device), *(x.to(device) for x in is_there)]).all(dim=0)
 
 
-def pairs_phase(
-    method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], batch: int, lr_scale: float
-) -> Phase:
+def pairs_phase(method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], batch: int, lr_scale: float) -> Phase:
     """A phase that shows a picture and its sound; of a film a frame and the sound around it."""
     task, m = method.task, method.pictures
     preset = task.requested_views(m) or SCENE

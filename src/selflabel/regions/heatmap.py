@@ -36,7 +36,10 @@ def otsu(values: np.ndarray) -> float:
         return high
     levels = np.minimum((values.ravel() - low) * (LEVELS / (high - low)), LEVELS - 1).astype(np.int64)
     counts = np.bincount(levels, minlength=LEVELS)
-    below, sums = counts.cumsum()[:-1], (counts * np.arange(LEVELS)).cumsum()  # the lowest level has a value, and so has the highest
+    below, sums = (
+        counts.cumsum()[:-1],
+        (counts * np.arange(LEVELS)).cumsum(),
+    )  # the lowest level has a value, and so has the highest
     above = len(levels) - below
     between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))

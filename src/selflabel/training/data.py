@@ -81,7 +81,8 @@ class ResidentData:
         spans = [self.stored[m].known_spans(rows) for m in modalities]
         present = [self.stored[m].present[rows.cpu()].cpu() for m in modalities]
         length = math.inf if whole else min(length for length in lengths.values() if length is not None)
-        return draw_windows(spans, present, length, key, rows.cpu())
+        grids = [grid for m in modalities if key is not None and (grid := self.stored[m].frame_grid(rows)) is not None]
+        return draw_windows(spans, present, length, key, rows.cpu(), grids[0] if grids else None)
 
     @torch.no_grad()
     def features(

@@ -18,7 +18,16 @@ from torch import Tensor, nn
 
 from selflabel.contract import Batch, Features, Localiser, Phase
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
-from selflabel.methods.picture_sound import both_present, loudest, map_dims, maps_of_batch, pairs_phase, without_frames
+from selflabel.methods.picture_sound import (
+    both_present,
+    loudest,
+    map_dims,
+    maps_of_batch,
+    own_products,
+    pairs_phase,
+    products,
+    without_frames,
+)
 
 DIM = 128  # of the common space
 
@@ -47,7 +56,9 @@ def contrast(highest_BB: Tensor, tau: float) -> Tensor:
     """
     scores = highest_BB / tau
     own = torch.arange(len(scores), device=scores.device)
-    return 0.5 * (F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")) / max(1, len(own))
+    return (
+        0.5 * (F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")) / max(1, len(own))
+    )
 
 
 class AVContrast(Localiser):
@@ -74,10 +85,10 @@ class AVContrast(Localiser):
         features = maps_of_batch(self, batch)
         places, sounds = self.embedded(features)
         kept = both_present(self, features, len(places))
-        cosines = torch.einsum("ndhw,md->nmhw", places[kept], sounds[kept])
-        return {"contrast": contrast(cosines.amax(dim=(2, 3)), self.options.tau)}
+        highest = products(places[kept], sounds[kept]).amax(dim=(2, 3))
+        return {"contrast": contrast(highest, self.options.tau)}
 
     def heatmaps(self, features: Features) -> Tensor:
         """Cosines from -1 to 1 as 0 to 1."""
         places, sounds = self.embedded(features)
-        return (torch.einsum("ndhw,nd->nhw", places, sounds)[:, None] + 1) / 2
+        return (own_products(places, sounds)[:, None] + 1) / 2

@@ -25,7 +25,16 @@ from torch import Tensor, nn
 
 from selflabel.contract import Batch, Features, Localiser, Phase
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
-from selflabel.methods.picture_sound import both_present, loudest, map_dims, maps_of_batch, pairs_phase, without_frames
+from selflabel.methods.picture_sound import (
+    both_present,
+    loudest,
+    map_dims,
+    maps_of_batch,
+    own_products,
+    pairs_phase,
+    products,
+    without_frames,
+)
 
 DIM = 128  # of the common space, as published
 SHIFT = -2.0  # at first: most places correspond with no sound
@@ -80,10 +89,9 @@ class AVOL(Localiser):
         features = maps_of_batch(self, batch)
         places, sounds = self.embedded(features)
         kept = both_present(self, features, len(places))
-        logits = torch.einsum("ndhw,md->nmhw", places[kept], sounds[kept]) * self.scale + self.shift
+        logits = products(places[kept], sounds[kept]) * self.scale + self.shift
         return {"correspondence": correspondence_loss(logits.amax(dim=(2, 3)))}
 
     def heatmaps(self, features: Features) -> Tensor:
         places, sounds = self.embedded(features)
-        products = torch.einsum("ndhw,nd->nhw", places, sounds)
-        return torch.sigmoid(products * self.scale + self.shift)[:, None]
+        return torch.sigmoid(own_products(places, sounds) * self.scale + self.shift)[:, None]
