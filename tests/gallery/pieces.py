@@ -5,6 +5,7 @@ from PIL import Image
 
 from selflabel.base.rle import encode
 from selflabel.items import Piece, Pieces
+from selflabel.runs.maps import MapsInfo, write_maps, write_rows
 from tests.films import tone, write_film
 from tests.gallery.conftest import write_run
 
@@ -58,3 +59,15 @@ def span_run(tmp_path, n=12):
     write_film(items / "a.wav", wave=wave, sound="pcm_s16le")
     pieces = Pieces.of([Piece(span_s=(i / 2, (i + 1) / 2)) for i in range(n)])
     return run_of(tmp_path / "run", items, ["a.wav"] * n, pieces, [i % 2 for i in range(n)], {"audio": {}})
+
+
+def heat_run(tmp_path):
+    """The boxes of `box_run`, with heatmaps of two classes: the first is highest at the first box, the second at the second."""
+    run = box_run(tmp_path)
+    maps = np.zeros((2, 2, 8, 8), np.float32)  # of the whole photo in the top left of a square: below it, the map says nothing
+    maps[:, 0, 1:3, 1:3], maps[:, 1, 1:2, 5:7] = 0.8, 0.5
+    write_maps(
+        run.folder, maps.shape, MapsInfo.between(np.zeros(2), np.ones(2), geometry="letterbox", names=("dog", "cat")), [(0, maps)]
+    )
+    write_rows(run.folder, np.array([0, 0, 0, 1]))
+    return run

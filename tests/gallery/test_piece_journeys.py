@@ -3,7 +3,7 @@
 import pytest
 
 from tests.gallery.browser import labels_of, open_cluster, until, wait_for, wait_for_items
-from tests.gallery.pieces import BOXES, SIZE, box_run, draw_photo, span_run
+from tests.gallery.pieces import BOXES, SIZE, box_run, draw_photo, heat_run, span_run
 
 PLACE = """(selector) => {
     const [frame, own] = ['.photo', selector].map((s) => document.querySelector(s).getBoundingClientRect());
@@ -40,6 +40,21 @@ def test_box_and_mask_lie_where_the_item_is_and_a_click_on_another_goes_there(vi
     assert page.evaluate(SHOWN) == "30 × 30 px at 100, 80"
     page.click(".details a:text('Cluster 1')")  # opens its cluster, at this item
     until(page, "document.querySelector('.grid [role=option]').textContent.startsWith('item 2, 1 of 1')")
+
+
+def test_a_heatmap_lies_over_its_photo_as_strongly_as_the_slider_says(visit, tmp_path):
+    page = visit(heat_run(tmp_path))
+    open_cluster(page, 0)
+    until(page, "document.querySelector('.photo .heat')?.naturalWidth === 256")
+    assert page.evaluate(PLACE, ".photo .heat") == pytest.approx([0, 0, 1, 2], abs=0.005)
+    page.wait_for_selector(".heatcontrol :text('highest 80%')")
+    page.fill("[aria-label='Strength of the heatmap']", "0.25")
+    until(page, "getComputedStyle(document.querySelector('.photo .heat')).opacity === '0.25'")
+    page.select_option("[aria-label='Class of the heatmap']", label="cat")
+    page.wait_for_selector(".heatcontrol :text('highest 50%')")
+    page.goto(f"{page.address}/#/cluster/0/3")  # of the other photo: strength and class stay
+    until(page, "document.querySelector('.photo .heat')?.src.endsWith('/media/3/heatmap?channel=1&frame=0')")
+    assert page.evaluate("document.querySelector('.photo .heat').style.opacity") == "0.25"
 
 
 def test_a_photo_that_is_stored_turned_fits_and_one_that_was_replaced_is_said_to_be_another(visit, tmp_path):

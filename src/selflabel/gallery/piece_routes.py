@@ -8,11 +8,13 @@ from fastapi import FastAPI, Query
 from fastapi.responses import Response
 
 from selflabel.gallery.editable_run import EditableRun
+from selflabel.gallery.heatmap import heat_picture
 from selflabel.gallery.mask_picture import mask_picture
 from selflabel.gallery.parts import FileParts, file_parts, places
 from selflabel.gallery.responses import ROW_LIST, checked_row, checked_rows, jpeg_response, json_response, png_response
 from selflabel.gallery.stretch import Stretches
 from selflabel.items import Pieces
+from selflabel.runs.maps import Maps
 from selflabel.runs.missing import Missing
 from selflabel.runs.shown import ShownSource
 from selflabel.runs.sources import Source
@@ -20,7 +22,7 @@ from selflabel.runs.sources import Source
 UPRIGHT_PX = 1600  # the longer side of a whole photo that a browser cannot show itself, e.g. TIFF
 
 
-def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, source: Source) -> None:
+def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, source: Source, maps: Maps | None = None) -> None:
     """Add them to an application.
 
     Args:
@@ -28,6 +30,7 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
         run: the run.
         pieces: (N,) of its items; None for whole files.
         source: of its items.
+        maps: heatmaps of the photos or films in which the items lie; None without them.
     """
     parts, stretches = FileParts(run.paths, pieces), Stretches(source)
     shown = source if isinstance(source, ShownSource) else ShownSource(source)
@@ -65,3 +68,10 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
         if piece is None or piece.mask is None:
             raise Missing("it has no mask")
         return png_response(mask_picture(piece.mask))
+
+    @app.get("/media/{row}/heatmap")
+    def heatmap(row: int, channel: int = 0, frame: int = 0) -> Response:
+        row = checked_row(row, len(run))
+        if maps is None or not (0 <= channel < maps.bytes.shape[1] and 0 <= frame < maps.info.frames):
+            raise Missing("it has no such heatmap")
+        return png_response(heat_picture(maps, row, channel, frame))

@@ -22,6 +22,7 @@ from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.export_job import ExportJob
 from selflabel.gallery.failures import LogFailures, add_failure_handlers
 from selflabel.gallery.guard import Guard
+from selflabel.gallery.heatmap import heat_details
 from selflabel.gallery.listing import Order, list_rows
 from selflabel.gallery.map_layout import MapLayout, cluster_places, encode_window, rows_in_polygon
 from selflabel.gallery.media import media_response, sound_response
@@ -38,6 +39,7 @@ from selflabel.gallery.responses import (
 )
 from selflabel.gallery.suggestions import Modes, likely_clusters, suggest_edits
 from selflabel.gallery.summary import describe_edit, overview
+from selflabel.runs.maps import read_maps
 from selflabel.runs.missing import Missing
 from selflabel.runs.pieces import read_pieces
 from selflabel.runs.report_text import (
@@ -75,6 +77,7 @@ class Page:
     def __init__(self, run: Run, truth: Path | None = None, moved_to: str | None = None, follow: bool = False):
         self.run, self.editable = run, EditableRun(run, truth)
         self.pieces = read_pieces(run.folder, len(self.editable))
+        self.maps = read_maps(run.folder, len(self.editable))
         self.source: Source
         self.source, self.source_error = run.source(moved_to, follow, self.editable.paths)
         self.thumbs = Thumbs(run.folder / "thumbs", self.source, len(self.editable))
@@ -133,7 +136,8 @@ def make_app(page: Page, token: str, cookie: str = "selflabel") -> Guard:
     add_shell_routes(app, page)
     add_cluster_routes(app, page)
     add_item_routes(app, page)
-    add_piece_routes(app, page.editable, page.pieces, page.source)  # first: their addresses would fit a route of media, too
+    # before the routes of media, as their addresses would fit one of these, too
+    add_piece_routes(app, page.editable, page.pieces, page.source, page.maps)
     add_media_routes(app, page)
     add_map_routes(app, page)
     add_export_routes(app, page)
@@ -232,7 +236,8 @@ def add_item_routes(app: FastAPI, page: Page) -> None:
     def item(row: int) -> Response:
         row = checked_row(row, len(page.editable))
         details = item_details(page.editable, page.editable.state, page.source, row)
-        return json_response(details | {"piece": piece_details(page.pieces, row)})
+        piece = page.pieces[row] if page.pieces is not None else None
+        return json_response(details | {"piece": piece_details(page.pieces, row), "heat": heat_details(page.maps, piece, row)})
 
     @app.post("/api/likely")
     def likely(values: Any = body) -> dict[str, Any]:

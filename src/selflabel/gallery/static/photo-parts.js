@@ -4,6 +4,7 @@
 import { clusterColour } from "./colours.js";
 import { button, el } from "./dom.js";
 import { formatNumber, percent, plural } from "./format.js";
+import { HeatLayer } from "./heat-layer.js";
 import { drawMask } from "./mask-drawing.js";
 import { clusterTitle } from "./store.js";
 
@@ -25,11 +26,12 @@ export class PhotoParts {
     this.box = item.piece.box;
     this.size = item.piece.size;
     content.classList.remove("preview");
-    this.stage = el("div", { class: "stage" }, content, ...this.drawn(parts));
+    this.heat = item.heat && new HeatLayer(item, content);
+    this.stage = el("div", { class: "stage" }, content, this.heat?.picture, ...this.drawn(parts));
     this.frame = el("div", { class: "photo" }, this.stage);
     this.frame.photo = this;
     this.note = el("p", { class: "bad", hidden: true });
-    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.note, this.omitted);
+    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.heat?.node, this.note, this.omitted);
     for (const type of ["load", "loadedmetadata"]) content.addEventListener(type, () => this.checkSize());
     this.setDrawn(settings.isDrawn);
     this.setCrop(settings.isCrop);
