@@ -9,9 +9,10 @@ from selflabel.evaluation.heatmaps import (
     consensus_iou,
     dark_areas,
     drawn,
-    enlarged,
+    guessed_ious,
     match_classes,
     maximum_inside,
+    of_picture,
     silent_area,
     sounding_ious,
     top_half,
@@ -80,14 +81,24 @@ def test_channels_are_matched_to_classes_and_what_sounds_is_scored_apart_from_wh
     assert few[2] == -1 and sounding_ious(ious[0][:1], np.array([2]), few) == 0
 
 
-def test_a_map_is_enlarged_over_the_whole_square():
-    large = enlarged(np.array([[0, 1.0]]))
-    assert large.shape == (SIDE, SIDE) and large[0, 0] == 0 and large[0, -1] == 1 and large[5, SIDE // 2 - 1] < 0.5
-
-
 def test_class_maps_are_scored_after_matching_and_pixels_that_nobody_labelled_do_not_count():
     truth = np.array([[0, 0, 1, 1], [2, 2, 255, 255]])
     found = np.array([[3, 3, 0, 0], [0, 1, 2, 2]])
     counts = pixel_counts(truth, found, 3, 4)
     assert counts.sum() == 6 and pixel_accuracy_of(counts) == pytest.approx(5 / 6)
     assert mean_iou(counts) == pytest.approx((1 + 2 / 3 + 1 / 2) / 3)
+
+
+def test_a_map_of_a_square_is_laid_over_the_picture_that_it_shows():
+    letterbox = np.zeros((8, 8))
+    letterbox[:4, 4:] = 1  # the right half of a picture twice as wide as high
+    wide = of_picture(letterbox, (200, 100), "letterbox")
+    assert wide[100, 60] == 0 and wide[100, 180] == 1
+    middle = of_picture(np.ones((8, 8)), (200, 100), "square")
+    assert middle[:, : SIDE // 4].max() == 0 and middle[:, SIDE // 4 : -SIDE // 4].min() == 1 and middle.mean() == 0.5
+
+
+def test_where_four_quarters_are_known_and_two_sound_guessing_hits_one_in_five_of_twelve_scenes():
+    quarters = np.stack([drawn(np.array([[x, y, x + 1, y + 1]]), (2, 2)) for x in (0, 1) for y in (0, 1)])
+    guessed = guessed_ious(quarters, np.array([True, True, False, False]), draws=4000)
+    assert (guessed >= 0.3).mean() == pytest.approx(5 / 12, abs=0.03)

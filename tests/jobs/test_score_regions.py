@@ -10,6 +10,7 @@ from selflabel.cli.region_lines import region_lines
 from selflabel.edits import Reject, append
 from selflabel.items import Piece, Pieces
 from selflabel.jobs.score_regions import says_where, score_regions
+from selflabel.runs.maps import MapsInfo, write_maps
 from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.writing import write_report
 from tests.run_folders import write_run
@@ -165,3 +166,35 @@ def test_the_report_is_said_in_words_and_one_class_has_no_classes(tmp_path):
     lines = region_lines(json.loads(json.dumps(scores)))
     assert "objects that are heard" in lines and "pictures whose best box overlaps an object by half or more" in lines
     assert "What is not above both says nothing" in lines and max(map(len, lines.splitlines())) < 160
+
+
+def with_heatmaps(run, maps, names=()):
+    """Heatmaps of the four pictures, (4, C, h, w), in squares as large as the longer side."""
+    info = MapsInfo.between(np.zeros(maps.shape[1]), np.ones(maps.shape[1]), geometry="letterbox", names=names)
+    write_maps(run.folder, maps.shape, info, [(0, maps)])
+    np.save(run.folder / "features.npy", np.zeros((4, 2), np.float16))
+    return run
+
+
+def test_heatmaps_are_scored_by_what_is_heard_and_class_maps_class_by_class(run, tmp_path):
+    maps = np.zeros((4, 2, 20, 20))
+    maps[0, 0, :10, :8], maps[0, 1, 10:16, 12:] = 0.9, 0.1  # the cat where it is, the silent dog dark
+    maps[1, 1, :8, 10:18] = 0.8
+    maps[2, 0, :4, :4] = 0.6  # a wrong place
+    maps[3, 1] = 0.3  # the same everywhere
+    groups = score_regions(with_heatmaps(run, maps), table(tmp_path))["groups"]
+    heat, mixed = groups["heatmaps"], groups["heatmaps of classes"]
+    assert heat["maximum on it"]["value"] == pytest.approx((1 + 1 + 0 + 100 / 8000) / 4, abs=0.01)
+    assert heat["maximum on it"]["whole"] < 0.3
+    assert heat["cIoU@.5 of regions"]["value"] == 1 / 4  # the silent dog has a region, too
+    assert mixed["CIoU@.3"]["value"] == 1 and mixed["NSA"]["value"] == 1  # one picture has two classes
+    assert mixed["NSA"]["whole"] == 0 and mixed["CIoU@.3"]["guessed"] == pytest.approx(0.5, abs=0.15)
+    counts = {"n_pictures": 4, "n_true": 5, "n_without_truth": 0, "not_in_run": [], "bad": [], "notes": []}
+    lines = region_lines({"groups": groups, **counts})
+    assert "how dark the maps of classes that are not heard are" in lines and "what is where guessed" in lines
+
+
+def test_maps_that_are_no_heatmaps_are_refused(run, tmp_path):
+    write_maps(run.folder, (4, 1, 4, 4), MapsInfo.between(np.array([-3.0]), np.array([3.0])), [(0, np.full((4, 1, 4, 4), -2.0))])
+    with pytest.raises(UserError, match="the maps of this run are no heatmaps: a heatmap has values from -2"):
+        score_regions(run, table(tmp_path))

@@ -15,7 +15,16 @@ MEANING = {
     "IoU together": "the same of all regions of a picture together",
     "pixel accuracy": "pixels that are right, inside and outside",
     "maxF": "overlap that counts wrong pixels more than missed ones, at the best score (F, beta^2 = .3)",
+    "maximum on it": "pictures whose heatmap is brightest on an object",
+    "cIoU@.5": "pictures where the brighter half of the heatmap overlaps the objects by half or more",
+    "AUC": "the same for every overlap from 0 to 1, mean",
+    "cIoU@.5 of regions": "pictures where the regions together overlap the objects by half or more",
+    "AUC of regions": "the same for every overlap from 0 to 1, mean",
+    "CIoU@.3": "pictures whose classes that are heard overlap their maps by .3 or more, mean over these classes",
+    "CIoU AUC": "the same for every overlap from 0 to 1, mean",
+    "NSA": "how dark the maps of classes that are not heard are; all dark is 1, so read it with CIoU",
 }
+GUESSED = "  true places, what is where guessed"
 NUMBER = 8  # characters of a column
 MOST = 3  # rows or files that are named of those that cannot be used
 READING = (
@@ -33,6 +42,7 @@ def region_lines(scores: Mapping[str, Any]) -> str:
         title = group if len(scores["groups"]) > 1 else ""
         lines += ["", f"{title:26}{'this run':20}{'middle':>{NUMBER}}{'whole':>{NUMBER}}"]
         lines += [number_line(name, row) for name, row in rows.items()]
+        lines += [f"{GUESSED:46}{row['guessed']:.3f}" for row in rows.values() if row.get("guessed") is not None]
         with_ends |= any(row["low"] is not None for row in rows.values())
     lines += ["", READING + BRACKETS * with_ends]
     if scores.get("classes"):

@@ -20,9 +20,24 @@ HALF_OF_MAXIMUM = 0.5  # of DSOL's maps in mixed scenes
 DARK = 0.2  # a pixel at most this is dark (DSOL)
 
 
-def enlarged(map_hw: np.ndarray) -> np.ndarray:
-    """(S, S) float32, a map (h, w) of a whole picture by bilinear interpolation."""
-    return np.asarray(Image.fromarray(np.asarray(map_hw, np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def of_picture(map_hw: np.ndarray, size: tuple[int, int], geometry: str) -> np.ndarray:
+    """(S, S) float32, a map of a square of a picture as one of the whole picture.
+
+    Args:
+        map_hw: of the square.
+        size: width and height of the picture.
+        geometry: "letterbox" where the picture lies in the top left corner of a square as large as its longer side, "square"
+            where only its middle square is shown; then the rest is 0.
+    """
+    image = Image.fromarray(np.asarray(map_hw, np.float32))
+    w, h = (side / (max(size) if geometry == "letterbox" else min(size)) for side in size)  # of the picture, in squares
+    if geometry == "letterbox":
+        box = (0, 0, image.width * w, image.height * h)
+        return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box))
+    inner = (max(1, round(SIDE / w)), max(1, round(SIDE / h)))
+    whole, left, top = np.zeros((SIDE, SIDE), np.float32), (SIDE - inner[0]) // 2, (SIDE - inner[1]) // 2
+    whole[top : top + inner[1], left : left + inner[0]] = np.asarray(image.resize(inner, Image.Resampling.BILINEAR))
+    return whole
 
 
 def drawn(boxes_T4: np.ndarray, size: tuple[float, float]) -> np.ndarray:
@@ -65,14 +80,19 @@ def consensus_iou(inside_SS: np.ndarray, truth_SS: np.ndarray) -> float:
     return float(truth[inside_SS].sum() / below) if below else 0.0
 
 
-def area_under(ious: np.ndarray) -> float:
-    """Area under the share of pictures with an IoU of at least 0, .05, ..., 1 ("AUC"); ious: (N,).
+def area_under(ious: np.ndarray, counts: np.ndarray | None = None) -> float:
+    """Area under the share of pictures with an IoU of at least 0, .05, ..., 1 ("AUC").
+
+    Args:
+        ious: (N,).
+        counts: (N,) how often each picture counts; None counts each once.
 
     Example:
         >>> area_under(np.array([1.0])), round(area_under(np.array([0.52])), 4)
         (1.0, 0.525)
     """
-    shares = (np.asarray(ious)[None] >= LEVELS[:, None] - 1e-9).mean(axis=1) if len(ious) else np.zeros(len(LEVELS))
+    weights = np.ones(len(ious)) if counts is None else counts
+    shares = (np.asarray(ious)[None] >= LEVELS[:, None] - 1e-9) @ weights / max(1e-12, weights.sum())
     return float(((shares[1:] + shares[:-1]) / 2 * np.diff(LEVELS)).sum())
 
 
@@ -133,3 +153,17 @@ def silent_area(dark_C: np.ndarray, classes_T: np.ndarray, channels_K: np.ndarra
     """NSA of a picture: the mean dark area of the classes that do not sound; NaN where all sound. 1 for maps all dark."""
     silent = [k for k in range(len(channels_K)) if k not in set(classes_T.tolist()) and channels_K[k] >= 0]
     return float(dark_C[channels_K[silent]].mean()) if silent else float("nan")
+
+
+def guessed_ious(truths_KSS: np.ndarray, sounds_K: np.ndarray, draws: int = 100, seed: int = 0) -> np.ndarray:
+    """(draws,) CIoU of a picture where the places of its classes are known, and which class is where is guessed.
+
+    Args:
+        truths_KSS: the boxes of each class in the picture, whether it sounds or not.
+        sounds_K: bool, which of them sound.
+        draws: guesses.
+        seed: of the guesses.
+    """
+    rng, ious = np.random.default_rng(seed), class_ious(truths_KSS.astype(np.float32), truths_KSS)
+    order = rng.permuted(np.tile(np.arange(len(sounds_K)), (draws, 1)), axis=1)
+    return ious[np.arange(len(sounds_K)), order][:, sounds_K].mean(axis=1)

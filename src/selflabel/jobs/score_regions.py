@@ -6,7 +6,6 @@ Beside every number stand those of the middle of the picture and of all of it. A
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from PIL import Image
 
 from selflabel.base.errors import UserError
 from selflabel.evaluation.baselines import AREAS, centre_box, centre_ellipse
-from selflabel.evaluation.bootstrap import FEW, Statistic, interval
+from selflabel.evaluation.heatmaps import SIDE, drawn
 from selflabel.evaluation.metrics import score
 from selflabel.evaluation.region_scores import (
     Boxes,
@@ -27,6 +26,8 @@ from selflabel.evaluation.region_scores import (
     mean_statistic,
 )
 from selflabel.jobs.found_regions import FoundIn, found_in_pictures
+from selflabel.jobs.score_columns import Columns, Statistics
+from selflabel.jobs.score_heatmaps import HeatScores, Scenes, is_scene, picture_maps
 from selflabel.regions.boxes import box_ious
 from selflabel.runs.mask_file import NoMask, is_object, read_mask
 from selflabel.runs.region_truth import BoxTable, TrueBoxes, has_boxes, mask_files, read_boxes
@@ -35,27 +36,7 @@ from selflabel.runs.run import Run
 LARGEST_SIDE = 1024  # pixels; masks of larger pictures are scored at every second, third, ... pixel
 SAME_SHAPE = 0.02  # difference of the ratios of sides up to which a mask is that of a picture
 ALL, HEARD = "all objects", "objects that are heard"
-Statistics = Mapping[str, Statistic]  # by the name of the number
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The same numbers of a run, of several sizes of the middle, and of the whole picture."""
-
-    run: Statistics
-    centres: Sequence[Statistics]
-    whole: Statistics
-
-    def rows(self) -> dict[str, dict[str, float | None]]:
-        """Name to value, centre, whole, and low and high where there are few pictures."""
-        return {name: self.row(name) for name in self.run}
-
-    def row(self, name: str) -> dict[str, float | None]:
-        own = self.run[name]
-        low, high = interval(own) if own.n < FEW else (None, None)
-        centre = max((c[name].of_all for c in self.centres if name in c), default=None)
-        whole = self.whole[name].of_all if name in self.whole else None
-        return {"value": own.of_all, "low": low, "high": high, "centre": centre, "whole": whole}
+HEAT, MIXED = "heatmaps", "heatmaps of classes"
 
 
 def says_where(run: Run, truth: str | None) -> bool:
@@ -85,8 +66,12 @@ def score_regions(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
     """
     found, notes = found_in_pictures(run, raw)
     place = Path(truth)
-    scores = score_masks(place, found) if place.is_dir() else score_boxes(read_boxes(place), found, has_classes(run))
-    return scores | {"notes": notes + scores["notes"]}
+    if place.is_dir():
+        return score_masks(place, found) | {"notes": notes}
+    table = read_boxes(place)
+    scores = score_boxes(table, found, has_classes(run))
+    heat = score_maps(run, table, found)
+    return scores | {"groups": scores["groups"] | heat, "notes": notes + table.notes}
 
 
 def has_classes(run: Run) -> bool:
@@ -121,7 +106,6 @@ def score_boxes(table: BoxTable, found: Mapping[str, FoundIn], with_classes: boo
         "n_without_truth": len(found) - len(paths),
         "not_in_run": [path for path in table.of if path not in found],
         "bad": table.bad,
-        "notes": list(table.notes),
         "groups": {name: group_scores(own, of_group, classes) for name, of_group in groups.items()},
     }
     if classes:
@@ -183,6 +167,30 @@ def numbered(own: Sequence[FoundIn], true: Sequence[TrueBoxes], classes: Sequenc
     return found_boxes, true_boxes
 
 
+# --------------------------------------------------------------------------------------------------------------- heatmaps
+
+
+def score_maps(run: Run, table: BoxTable, found: Mapping[str, FoundIn]) -> dict[str, Any]:
+    """The numbers of a run's heatmaps, by the boxes of what is heard where the table says it; {} for a run without heatmaps."""
+    maps, rows = run.maps, {path: row for row, path in enumerate(found)}
+    if maps is None or len(maps.bytes) < len(rows):
+        return {}
+    pictures = [path for path in found if path in table.of and len(table.of[path].those(table.of[path].sounds).boxes)]
+    classes = sorted({name for path in pictures for name in table.of[path].classes if name})
+    heat, scenes = HeatScores(), Scenes(classes)
+    for path in pictures:
+        own, true = found[path], table.of[path]
+        channels = picture_maps(maps, rows[path], own.size)
+        regions = np.zeros((SIDE, SIDE), bool)
+        for mask, box in zip(own.masks, own.boxes):
+            regions |= mask_like(mask, box, regions.shape, own.size)
+        heat.add(channels.max(axis=0), regions, drawn(true.those(true.sounds).boxes, own.size))
+        if table.says_sounding and is_scene(true):
+            scenes.add(channels, true, own.size)
+    groups = {HEAT: heat.columns().rows()} if pictures else {}
+    return groups | ({MIXED: scenes.rows()} if scenes.sounding else {})
+
+
 # ------------------------------------------------------------------------------------------------------------------ masks
 
 
@@ -209,7 +217,6 @@ def score_masks(folder: Path, found: Mapping[str, FoundIn]) -> dict[str, Any]:
         "n_without_truth": len(found) - len(rows),
         "not_in_run": [f"{unused} masks"] if unused else [],
         "bad": bad,
-        "notes": [],
         "groups": {ALL: Columns(run, centres, whole).rows()},
     }
 
