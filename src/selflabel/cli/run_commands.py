@@ -6,7 +6,7 @@ import json as jsonlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ from selflabel.cli.app import (
     open_run,
 )
 from selflabel.cli.confirming import confirm_source
+from selflabel.cli.region_lines import region_lines
 from selflabel.cli.terminal import live
 from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
 from selflabel.exports import format_names
@@ -102,7 +103,10 @@ def score(
     run: RunFolder,
     truth: Annotated[
         str | None,
-        typer.Option(help="CSV with path and label, perhaps also spans or boxes; or 'folders': the class is the item's folder."),
+        typer.Option(
+            help="CSV with path and label, perhaps also spans or boxes; or a folder of masks, where the run found objects; or "
+            "'folders': the class is the item's folder."
+        ),
     ] = None,
     raw: Raw = False,
     degrade: Annotated[
@@ -113,7 +117,7 @@ def score(
     device: Device = "auto",
     json: AsJson = False,
 ) -> None:
-    """Score a finished run, edits applied, against labels that people gave. Rejected items are left out.
+    """Score a finished run, edits applied, against what people said. Rejected items are left out.
 
     Example: selflabel score runs/photos-sela-nn --truth truth.csv
     """
@@ -121,8 +125,11 @@ def score(
         return print_degraded(run, truth, degrade, source, device, json)
     with live(json):
         from selflabel.jobs.score import plot_purity, score_modalities, score_run
+        from selflabel.jobs.score_regions import says_where, score_regions
 
         opened = open_run(run)
+        if truth is not None and says_where(opened, truth):
+            return print_regions(score_regions(opened, truth, raw), json)
         scores = score_run(opened, truth, raw)
     print(jsonlib.dumps(scores) if json else score_lines(scores))
     for modality, (accuracy, nmi) in ({} if json else score_modalities(opened, truth)).items():
@@ -244,6 +251,13 @@ def export(
     if done.n_left_out:
         text = f"{count(done.n_left_out, opened.report)} could not be read (see left-out.csv); the first, {done.first_left_out}"
         print(text, file=sys.stderr)
+
+
+def print_regions(scores: dict[str, Any], json: bool) -> None:
+    """Print the scores of objects that were found, and of their classes."""
+    print(jsonlib.dumps(scores) if json else region_lines(scores))
+    if scores.get("labels") and not json:
+        print(f"\nclasses of the objects, each compared with the true box that it overlaps most\n{score_lines(scores['labels'])}")
 
 
 def print_degraded(folder: Path, truth: str | None, modality: str, source: str | None, device: str, json: bool) -> None:

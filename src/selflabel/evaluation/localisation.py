@@ -6,6 +6,7 @@ Axes: P boxes found, T boxes of people.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,15 +75,44 @@ def average_precision(
         truths: of each picture its true boxes (T, 4).
         least: the IoU from which on a box matches.
     """
-    hits = [matched(boxes[np.argsort(-s, kind="stable")], truth, least) for boxes, s, truth in zip(founds, scores, truths)]
-    falling_scores = [np.sort(s)[::-1] for s in scores]
-    hit = np.concatenate(hits)[np.argsort(-np.concatenate(falling_scores), kind="stable")] if hits else np.zeros(0, bool)
-    n_true = sum(map(len, truths))
-    if not n_true or not len(hit):
+    return precision_of(ranked_hits(founds, scores, truths, least), np.ones(len(truths)))
+
+
+class RankedHits(NamedTuple):
+    """Boxes of all pictures by falling score.
+
+    Args:
+        hit: (P,) bool, whether it takes a true box.
+        picture: (P,) where it is.
+        true: (N,) true boxes of each picture.
+    """
+
+    hit: np.ndarray
+    picture: np.ndarray
+    true: np.ndarray
+
+
+def ranked_hits(
+    founds: Sequence[np.ndarray], scores: Sequence[np.ndarray], truths: Sequence[np.ndarray], least: float = 0.5
+) -> RankedHits:
+    """See `average_precision`."""
+    orders = [np.argsort(-s, kind="stable") for s in scores]
+    hits = [matched(boxes[order], truth, least) for boxes, order, truth in zip(founds, orders, truths)]
+    falling = np.concatenate([s[order] for s, order in zip(scores, orders)]) if scores else np.zeros(0)
+    pictures = np.repeat(np.arange(len(founds)), [len(found) for found in founds])
+    hit, order = np.concatenate(hits) if hits else np.zeros(0, bool), np.argsort(-falling, kind="stable")
+    return RankedHits(hit[order], pictures[order], np.array([len(t) for t in truths]))
+
+
+def precision_of(ranked: RankedHits, counts_N: np.ndarray) -> float:
+    """Average precision of boxes that are matched; counts_N: how often each picture counts."""
+    weight, n_true = counts_N[ranked.picture], float(counts_N @ ranked.true) if len(counts_N) else 0.0
+    if not n_true or not weight.sum():
         return 0.0
-    recall, precision = hit.cumsum() / n_true, hit.cumsum() / np.arange(1, len(hit) + 1)
+    right = (weight * ranked.hit).cumsum()
+    recall, precision = right / n_true, right / np.maximum(weight.cumsum(), 1e-12)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, np.linspace(0, 1, 101))
+    places = np.searchsorted(recall, np.linspace(0, 1, 101) - 1e-12)
     return float(np.where(places < len(falling), falling[np.minimum(places, len(falling) - 1)], 0).mean())
 
 

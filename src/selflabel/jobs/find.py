@@ -34,6 +34,7 @@ from selflabel.methods import find_finder
 from selflabel.runs.claiming import claimed
 from selflabel.runs.opening import record_source
 from selflabel.runs.origin import config_folder
+from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.pictures import tile_reader
 from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
@@ -162,6 +163,7 @@ def write(
     task = Task(len(items), 1, photos.modality.info.kind, photos.modality.px, photos.modality.channels, pretrained=True)
     record = run_record(settings, task, photos.prepared, device, Ranks())
     write_start(run.folder, record, items.skipped, items.missing, items.paths, items.pieces)
+    write_pictures(run.folder, photos.items.paths, photos.sizes)
     if not record_source(run.folder, items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
     backbone = {f"backbone.image.{k}": v for k, v in encoder.state_dict().items()}
