@@ -11,7 +11,7 @@ from selflabel.encoders.base import Encoder
 
 SMALL_PX, MEDIUM_PX = 32, 64  # above these the stem of ResNet9 has stride 2 and 4
 POOLS = 3  # stages of ResNet9, of four, after which the map is max-pooled
-FINE_WIDTH, FINE_POOLS = 24, 1  # of `resnet9-fine`: channels of its first stage, stages that are max-pooled
+FINE_WIDTHS, FINE_POOLS = {1: 16, 3: 24}, 1  # of `resnet9-fine`: first width by channels of the input; stages that are max-pooled
 
 
 def make_conv4(channels: int, px: int) -> Encoder:
@@ -27,7 +27,7 @@ def make_resnet9(channels: int, px: int) -> Encoder:
 def make_resnet9_fine(channels: int, px: int) -> Encoder:
     """The same stages, thinner, with a place of the map for every 8 pixels, so that it says where things are."""
     stride = 4 if px > SMALL_PX else 2
-    return Encoder(ResNet9(channels, px, FINE_WIDTH, stride, FINE_POOLS), global_average(), channels, px)
+    return Encoder(ResNet9(channels, px, FINE_WIDTHS[channels], stride, FINE_POOLS), global_average(), channels, px)
 
 
 def global_average() -> nn.Sequential:

@@ -78,6 +78,13 @@ def with_rate(info: MediaInfo, rate: int | None, network: Network | None = None)
     return replace(info, rate=rate, seconds=seconds, notes=(cut,) if seconds < info.seconds else ())
 
 
+def with_seconds(info: MediaInfo, most_s: float | None) -> MediaInfo:
+    """The description of sounds of which so many seconds are kept at most; None changes nothing."""
+    if most_s is None or info.kind not in SOUND_KINDS:
+        return info
+    return replace(info, seconds=min(info.seconds, most_s))
+
+
 def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: torch.device) -> str:
     """The encoder's name.
 
