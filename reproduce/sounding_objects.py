@@ -23,7 +23,7 @@ import torch
 
 from reproduce.common import data_folder, write_results
 from selflabel.base.settings import make_settings
-from selflabel.contract import Features
+from selflabel.contract import Features, Phase
 from selflabel.evaluation.retrieval import chance_ndcg, ndcg
 from selflabel.evaluation.sound_swap import peaks
 from selflabel.items import open_items

@@ -98,7 +98,12 @@ def test_films_have_a_heatmap_for_each_of_their_frames(method, tmp_path):
     localise(settings_for(tmp_path / "films", method), tmp_path / "run")
     run = Run.open(tmp_path / "run")
     maps, pieces = run.maps, run.pieces
-    assert len(maps.bytes) == 3 and maps.info.frames == 8 and maps.bytes.shape[2] == 8 * maps.bytes.shape[3]
+    assert (
+        len(maps.bytes) == 3
+        and maps.info.frames == 8
+        and maps.info.geometry == "letterbox"
+        and maps.bytes.shape[2] == 8 * maps.bytes.shape[3]
+    )
     assert set(run.paths.column.to_pylist()) == set(boxes)
     starts = pieces.spans_s[maps.rows == 0, 0]
     assert len(set(starts.round(3))) == 8 and starts.min() >= 0 and pieces.spans_s.max() < 2.2

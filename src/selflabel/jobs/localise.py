@@ -43,7 +43,7 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import LoopCallbacks, train
 
-TOWER, TOWER_PX = "resnet9-fine", 96  # network of pictures and of sounds from scratch, and the side of the pictures
+TOWER, TOWER_PX = "resnet7-fine", 96  # network of pictures and of sounds from scratch, and the side of the pictures
 PICTURE_SOUND_S = 4.0  # of the sound of a picture that are kept at most: its middle; a random view of it has half of that
 PICTURES = ("video", "image")
 NO_SOUND, NO_PICTURE = "has no sound, or a silent one", "has no picture"
@@ -232,9 +232,9 @@ def towers(encoder: str) -> str:
 
     Example:
         >>> towers("auto")
-        'video=resnet9-fine,image=resnet9-fine,audio=resnet9-fine'
+        'video=resnet7-fine,image=resnet7-fine,audio=resnet7-fine'
         >>> towers("timm:resnet18")
-        'video=timm:resnet18,image=timm:resnet18,audio=resnet9-fine'
+        'video=timm:resnet18,image=timm:resnet18,audio=resnet7-fine'
     """
     asked = {m: value_for_modality(encoder, m, m if m in PICTURES else "") for m in (*PICTURES, "audio")}
     return ",".join(f"{m}={TOWER if name in (None, 'auto', SCRATCH) else name}" for m, name in asked.items())

@@ -15,7 +15,7 @@ from selflabel.contract import PRETEXT, Batch, Features, Localiser, Phase, Recip
 from selflabel.pretexts.correspondence import Correspondence
 
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
-SHOWN, FEWEST, MOST = 64_000, 4, 100  # items shown on a CPU; bounds on the epochs
+SHOWN, FEWEST, MOST = 160_000, 4, 200  # items shown on a CPU; bounds on the epochs
 LR, WEIGHT_DECAY = 2e-3, 1e-4
 
 

@@ -113,7 +113,7 @@ def prepare(
     for m, info in looked.items():
         file = value_for_modality(weights or "", m, first) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
-        plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m == "image")
+        plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m != "audio")
         partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None, sound_s is None)
         for note in filter(None, [*plans[m].info.notes, partly]):
             callbacks.say(note)
