@@ -24,7 +24,7 @@ from selflabel.items import Items
 from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.finding import Found, find_objects
-from selflabel.jobs.label import Timer, places_of
+from selflabel.jobs.labelling import Timer, places_of
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
 from selflabel.jobs.run_source import open_source

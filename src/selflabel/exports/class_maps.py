@@ -1,0 +1,109 @@
+"""class-maps: of every photo a PNG of the same size, whose values are classes, as tools for semantic segmentation read them.
+
+maps/NAME.png has a palette, so that any viewer shows the classes in the colours of the page. classes.csv says which value is
+which class, maps.csv which map is of which photo. Pixels of no region, or of a rejected one, are 255; where there are more than
+255 classes, maps have 16 bits without a palette, and such pixels are 65535.
+
+Axes: H x W pixels.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.item_files import file_stem, unused_path
+from selflabel.items import Piece
+from selflabel.runs.missing import Missing
+from selflabel.runs.run import csv_text
+
+NO_CLASS, NO_CLASS_OF_MANY = 255, 65535
+GOLDEN_ANGLE, FIRST_HUE = 137.508, 212  # degrees: colours of clusters as on the page (colours.js), on a light ground
+LIGHTNESS, SATURATION = (0.46, 0.36, 0.56), (0.58, 0.48, 0.38)
+
+
+def write(context: ExportContext, folder: Path) -> None:
+    """Write a map for every photo, and what its values mean."""
+    (folder / "maps").mkdir()
+    colours = [cluster_colour(category.cluster) for category in context.categories]
+    places = []
+    for item, class_map in maps_of(context):
+        file = unused_path(folder / "maps", file_stem(item), item.row, ".png")
+        as_picture(class_map, colours).save(file)
+        places.append((item.path, f"maps/{file.name}"))
+    (folder / "maps.csv").write_text(csv_text(["path", "map"], places), encoding="utf-8")
+    (folder / "classes.csv").write_text(classes_csv(context), encoding="utf-8")
+
+
+def maps_of(context: ExportContext) -> Iterator[tuple[Item, np.ndarray]]:
+    """The first item and the map (H, W) of every photo; masks that are damaged are skipped and listed."""
+    for _, of_photo in groupby(context.items_of(context.rows_by_file), key=lambda item: item.path):
+        able = [item for item in of_photo if has_mask(context, item)]
+        if able:
+            pieces = [item.piece for item in able]
+            values = [item.category.index for item in able]
+            yield able[0], class_map_of(pieces, values, [item.confidence for item in able], len(context.categories))  # type: ignore[arg-type]
+
+
+def has_mask(context: ExportContext, item: Item) -> bool:
+    """Whether an item has a mask that can be read; one that has not is skipped and listed."""
+    try:
+        if item.piece is None or item.piece.mask is None:
+            raise Missing("it has no mask")
+        _ = item.piece.mask.runs
+    except (Missing, ValueError) as error:
+        context.skip(item, error if isinstance(error, Missing) else Missing(f"its mask cannot be read ({error})"))
+        return False
+    return True
+
+
+def class_map_of(pieces: Sequence[Piece], values: Sequence[int], confidences: Sequence[float], n_classes: int) -> np.ndarray:
+    """(H, W) the class of every pixel of a photo, uint8, of more than 255 classes uint16; the surest mask lies on top.
+
+    Args:
+        pieces: with masks, all of one photo.
+        values: of each its class, from 0 on; one below 0 is left out.
+        confidences: of each.
+        n_classes: of all photos.
+    """
+    is_many = n_classes > NO_CLASS
+    kind, no_class = (np.uint16, NO_CLASS_OF_MANY) if is_many else (np.uint8, NO_CLASS)
+    width, height = pieces[0].size
+    result = np.full((height, width), no_class, kind)
+    for i in np.argsort(confidences, kind="stable"):
+        mask = pieces[i].mask
+        if values[i] >= 0 and mask is not None and (mask.height, mask.width) == (height, width):
+            result[mask.decode()] = values[i]
+    return result
+
+
+def as_picture(class_map: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """A map as a picture with a palette; one of 16 bits without."""
+    picture = Image.fromarray(class_map)
+    if class_map.dtype == np.uint8:
+        picture.putpalette([value for colour in colours for value in colour])
+    return picture
+
+
+def cluster_colour(cluster: int) -> tuple[int, int, int]:
+    """The colour of a cluster, red, green and blue from 0 to 255.
+
+    Example:
+        >>> cluster_colour(0)
+        (49, 113, 185)
+    """
+    hue, ring = (cluster * GOLDEN_ANGLE + FIRST_HUE) % 360 / 360, cluster // 12 % 3
+    red, green, blue = (round(255 * x) for x in colorsys.hls_to_rgb(hue, LIGHTNESS[ring], SATURATION[ring]))
+    return red, green, blue
+
+
+def classes_csv(context: ExportContext) -> str:
+    """The table classes.csv: value in the maps, name, cluster of the run, and regions."""
+    rows = [(c.index, c.name, c.cluster, c.size) for c in context.categories]
+    return csv_text(["value", "name", "cluster", "items"], rows)
