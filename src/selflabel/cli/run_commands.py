@@ -117,8 +117,12 @@ def score(
         return print_degraded(run, truth, degrade, source, device, json)
     with live(json):
         from selflabel.jobs.score import plot_purity, score_modalities, score_run
+        from selflabel.jobs.score_class_maps import class_map_lines, has_true_maps, score_class_maps
 
         opened = open_run(run)
+        if truth is not None and has_true_maps(opened, truth):
+            of_maps = score_class_maps(opened, truth, raw)
+            return print(jsonlib.dumps(of_maps) if json else class_map_lines(of_maps))
         scores = score_run(opened, truth, raw)
     print(jsonlib.dumps(scores) if json else score_lines(scores))
     for modality, (accuracy, nmi) in ({} if json else score_modalities(opened, truth)).items():

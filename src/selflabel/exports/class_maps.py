@@ -19,11 +19,11 @@ from PIL import Image
 
 from selflabel.exports.context import ExportContext, Item
 from selflabel.exports.item_files import file_stem, unused_path
-from selflabel.items import Piece
+from selflabel.runs.class_maps import class_map_of
 from selflabel.runs.missing import Missing
 from selflabel.runs.run import csv_text
 
-NO_CLASS, NO_CLASS_OF_MANY = 255, 65535
+PALETTE = 3 * 256  # numbers
 GOLDEN_ANGLE, FIRST_HUE = 137.508, 212  # degrees: colours of clusters as on the page (colours.js), on a light ground
 LIGHTNESS, SATURATION = (0.46, 0.36, 0.56), (0.58, 0.48, 0.38)
 
@@ -63,31 +63,12 @@ def has_mask(context: ExportContext, item: Item) -> bool:
     return True
 
 
-def class_map_of(pieces: Sequence[Piece], values: Sequence[int], confidences: Sequence[float], n_classes: int) -> np.ndarray:
-    """(H, W) the class of every pixel of a photo, uint8, of more than 255 classes uint16; the surest mask lies on top.
-
-    Args:
-        pieces: with masks, all of one photo.
-        values: of each its class, from 0 on; one below 0 is left out.
-        confidences: of each.
-        n_classes: of all photos.
-    """
-    is_many = n_classes > NO_CLASS
-    kind, no_class = (np.uint16, NO_CLASS_OF_MANY) if is_many else (np.uint8, NO_CLASS)
-    width, height = pieces[0].size
-    result = np.full((height, width), no_class, kind)
-    for i in np.argsort(confidences, kind="stable"):
-        mask = pieces[i].mask
-        if values[i] >= 0 and mask is not None and (mask.height, mask.width) == (height, width):
-            result[mask.decode()] = values[i]
-    return result
-
-
 def as_picture(class_map: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
     """A map as a picture with a palette; one of 16 bits without."""
     picture = Image.fromarray(class_map)
     if class_map.dtype == np.uint8:
-        picture.putpalette([value for colour in colours for value in colour])
+        values = [value for colour in colours for value in colour]
+        picture.putpalette(values + [0] * (PALETTE - len(values)))  # a short one would make PNGs of fewer bits, which lose 255
     return picture
 
 

@@ -17,7 +17,7 @@ from scipy.ndimage import label as label_components
 
 from selflabel.regions.guided import enlarged, guided_filter
 
-GUIDED_FROM = 0.01  # of a class; one that is less probable in every patch is enlarged only
+GUIDED_FROM = 0.05  # of a class; one that is less probable in every patch is enlarged only
 
 
 class ClassRegion(NamedTuple):
@@ -39,8 +39,9 @@ def pixel_classes(soft_Khw: np.ndarray, guide_HW: np.ndarray, radius: int, epsil
         epsilon: variance of the guide below which a window counts as flat.
     """
     soft_KHW = np.stack([enlarged(soft, guide_HW.shape) for soft in soft_Khw])
-    for label in np.flatnonzero(soft_Khw.max(axis=(1, 2)) >= GUIDED_FROM) if radius else ():
-        soft_KHW[label] = guided_filter(guide_HW, soft_KHW[label], radius, epsilon)
+    likely = np.flatnonzero(soft_Khw.max(axis=(1, 2)) >= GUIDED_FROM)
+    if radius and len(likely):
+        soft_KHW[likely] = guided_filter(guide_HW, soft_KHW[likely], radius, epsilon)
     return soft_KHW
 
 
