@@ -6,7 +6,7 @@ import json as jsonlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,9 @@ from selflabel.cli.terminal import live
 from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
 from selflabel.exports import format_names
 
+if TYPE_CHECKING:
+    from selflabel.runs.run import Run
+
 
 @app.command()
 def predict(
@@ -44,6 +47,7 @@ def predict(
     ] = None,
     hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
+    maps: Annotated[Path | None, typer.Option(help="New folder for class maps of unseen photos, of a run of patches.")] = None,
     raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
@@ -65,17 +69,21 @@ def predict(
 
         opened = open_run(run)
         check_windows(windows, hop)
+        check_maps(opened, maps)
         places, cut = one_or_several(source), Windows.of(windows, hop)
         predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images, cut)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
             write_text(skipped_file(out), skipped_csv(predicted.skipped))
+    if maps is not None and predicted.pieces is not None:
+        from selflabel.exports.predicted_maps import write_predicted_maps
+
+        write_predicted_maps(opened, maps, predicted.paths, predicted.pieces, predicted.labels, predicted.confidence, raw)
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
-    given = (
-        opened.report | {"piece": ""} | piece_of_report(predicted.pieces)
-    )  # boxes are labelled by a run of photos, and photos by one of boxes
+    piece = {"piece": "region"} if opened.report.get("piece") == "region" else piece_of_report(predicted.pieces)
+    given = opened.report | {"piece": ""} | piece  # boxes are labelled by a run of photos, and photos by one of boxes
     if out is not None:
         print(f"{count(len(predicted.paths), given)} labelled: {out}")
     else:
@@ -86,6 +94,16 @@ def predict(
     if predicted.skipped:  # the terminal has said why, by kind of reason
         place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"
         print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
+
+
+def check_maps(run: Run, maps: Path | None) -> None:
+    """Raise UserError where class maps were asked for of a run that gives none, or their folder is there."""
+    from selflabel.base.errors import UserError
+
+    if maps is not None and run.report.get("piece") != "region":
+        raise UserError(f"--maps {maps}: class maps are of runs with --parts patches, and {run.folder} is none; leave it out.")
+    if maps is not None and maps.exists():
+        raise UserError(f"{maps}: is there already; give a new folder with --maps.")
 
 
 def skipped_file(out: Path) -> Path:

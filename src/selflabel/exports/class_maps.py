@@ -10,14 +10,14 @@ Axes: H x W pixels.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from selflabel.exports.context import ExportContext, Item
+from selflabel.exports.context import Category, ExportContext, Item
 from selflabel.exports.item_files import file_stem, unused_path
 from selflabel.runs.class_maps import class_map_of
 from selflabel.runs.missing import Missing
@@ -30,15 +30,20 @@ LIGHTNESS, SATURATION = (0.46, 0.36, 0.56), (0.58, 0.48, 0.38)
 
 def write(context: ExportContext, folder: Path) -> None:
     """Write a map for every photo, and what its values mean."""
+    write_maps(folder, maps_of(context), context.categories)
+
+
+def write_maps(folder: Path, maps: Iterable[tuple[Item, np.ndarray]], categories: Sequence[Category]) -> None:
+    """Write maps, each with an item of its photo, and what their values mean."""
     (folder / "maps").mkdir()
-    colours = [cluster_colour(category.cluster) for category in context.categories]
-    places = []
-    for item, class_map in maps_of(context):
+    colours, places = [cluster_colour(category.cluster) for category in categories], []
+    for item, class_map in maps:
         file = unused_path(folder / "maps", file_stem(item), item.row, ".png")
         as_picture(class_map, colours).save(file)
         places.append((item.path, f"maps/{file.name}"))
     (folder / "maps.csv").write_text(csv_text(["path", "map"], places), encoding="utf-8")
-    (folder / "classes.csv").write_text(classes_csv(context), encoding="utf-8")
+    classes = [(c.index, c.name, c.cluster, c.size) for c in categories]
+    (folder / "classes.csv").write_text(csv_text(["value", "name", "cluster", "items"], classes), encoding="utf-8")
 
 
 def maps_of(context: ExportContext) -> Iterator[tuple[Item, np.ndarray]]:
@@ -48,7 +53,8 @@ def maps_of(context: ExportContext) -> Iterator[tuple[Item, np.ndarray]]:
         if able:
             pieces = [item.piece for item in able]
             values = [item.category.index for item in able]
-            yield able[0], class_map_of(pieces, values, [item.confidence for item in able], len(context.categories))  # type: ignore[arg-type]
+            confidences = [item.confidence for item in able]
+            yield able[0], class_map_of(pieces, values, confidences, len(context.categories))  # type: ignore[arg-type]
 
 
 def has_mask(context: ExportContext, item: Item) -> bool:
@@ -82,9 +88,3 @@ def cluster_colour(cluster: int) -> tuple[int, int, int]:
     hue, ring = (cluster * GOLDEN_ANGLE + FIRST_HUE) % 360 / 360, cluster // 12 % 3
     red, green, blue = (round(255 * x) for x in colorsys.hls_to_rgb(hue, LIGHTNESS[ring], SATURATION[ring]))
     return red, green, blue
-
-
-def classes_csv(context: ExportContext) -> str:
-    """The table classes.csv: value in the maps, name, cluster of the run, and regions."""
-    rows = [(c.index, c.name, c.cluster, c.size) for c in context.categories]
-    return csv_text(["value", "name", "cluster", "items"], rows)

@@ -5,6 +5,7 @@ Axes: H x W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,13 +41,15 @@ def score_class_maps(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
     Raises:
         UserError: none of the maps can be used.
     """
-    pieces, paths = run.pieces, np.array(run.paths.column.to_pylist(), object)
+    pieces, paths = run.pieces, run.paths.column.to_pylist()
     labels = run.labels_without_edits() if raw else run.edited().labels
     confidences, bad, n_photos = run.raw_labels["confidence"].to_numpy(), list[tuple[str, str]](), 0
     n_clusters, table = int(labels.max(initial=0)) + 1, np.zeros((MOST_CLASSES, int(labels.max(initial=0)) + 2), np.int64)
-    files = files_of(Path(truth), dict.fromkeys(paths.tolist()))
-    for path, file in files.items():
-        rows = np.flatnonzero(paths == path).tolist()
+    rows_of: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        rows_of.setdefault(path, []).append(row)
+    for path, file in files_of(Path(truth), rows_of).items():
+        rows = rows_of[path]
         try:
             own = [pieces[row] for row in rows] if pieces is not None else []
             found = class_map_of(own, labels[rows].tolist(), confidences[rows].tolist(), n_clusters)  # type: ignore[arg-type]
@@ -63,12 +66,12 @@ def score_class_maps(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
     return class_map_scores(table) | {
         "one_class": {name: plain[name] for name in ("accuracy", "miou")},
         "n_photos": n_photos,
-        "n_without_truth": len(set(paths.tolist())) - n_photos,
+        "n_without_truth": len(rows_of) - n_photos,
         "bad": bad,
     }
 
 
-def files_of(folder: Path, paths: dict[str, None]) -> dict[str, Path]:
+def files_of(folder: Path, paths: Iterable[str]) -> dict[str, Path]:
     """Path to its PNG: at the photo's place in the folder, or directly in it."""
     places = {path: (PurePosixPath(path).with_suffix(".png"), f"{PurePosixPath(path).stem}.png") for path in paths}
     candidates = {path: [folder / name for name in names if ".." not in str(name)] for path, names in places.items()}

@@ -5,6 +5,8 @@ import { clusterColour } from "./colours.js";
 import { button, el } from "./dom.js";
 import { formatNumber, percent, plural } from "./format.js";
 import { drawMask } from "./mask-drawing.js";
+import { kindsOfPieces } from "./pieces.js";
+import { RegionMap } from "./region-map.js";
 import { clusterTitle } from "./store.js";
 
 const MAX_NAMED = 8, // with more boxes beside the item's, a name is shown under the pointer only
@@ -29,7 +31,7 @@ export class PhotoParts {
     this.frame = el("div", { class: "photo" }, this.stage);
     this.frame.photo = this;
     this.note = el("p", { class: "bad", hidden: true });
-    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.note, this.omitted);
+    this.node = el("div", { class: "photobox" }, this.frame, this.regions?.legend, this.makeSwitch(), this.note, this.omitted);
     for (const type of ["load", "loadedmetadata"]) content.addEventListener(type, () => this.checkSize());
     this.setDrawn(settings.isDrawn);
     this.setCrop(settings.isCrop);
@@ -39,7 +41,12 @@ export class PhotoParts {
 
   drawn(parts) {
     const { mask, mask_problem: problem } = this.item.piece;
-    return [mask && this.maskCanvas(mask), ...this.others(parts), this.ownBox(), problem && el("p", { class: "maskgone", text: problem })];
+    const gone = problem && el("p", { class: "maskgone", text: problem });
+    if (kindsOfPieces().regions && parts) {
+      this.regions = new RegionMap(this.item, parts, this.onopen);
+      return [this.regions.canvas, gone];
+    }
+    return [mask && this.maskCanvas(mask), ...this.others(parts), this.ownBox(), gone];
   }
 
   ownBox() {
