@@ -158,7 +158,7 @@ def test_an_encoder_without_attention_over_all_patches_says_that_it_has_no_keys(
 
 @pytest.mark.parametrize("name", ["conv4", "timm:resnet10t", "timm:vit_tiny_patch16_224"])
 def test_a_layer_that_no_encoder_has_is_a_programmers_error(name):
-    with pytest.raises(ValueError, match="there is no layer 'values'; there are 'map', 'keys', 'stride16'"):
+    with pytest.raises(ValueError, match="there is no layer 'values'; there are 'map', 'keys', 'stride16', 'stages'"):
         make(name).map(torch.rand(1, 3, px_of(name), px_of(name)), layer="values")
 
 

@@ -1,5 +1,7 @@
 """Runs whose items are pieces of files, over photos and recordings that a test draws."""
 
+import json
+
 import numpy as np
 from PIL import Image
 
@@ -49,6 +51,22 @@ def box_run(tmp_path, scores=(0.9, 0.4, 0.2, 0.8)):
     pieces = [Piece(box=box, size=SIZE, mask=encode(ellipse(box))) for box in [*BOXES, BOXES[0]]]
     paths = ["a.jpg", "a.jpg", "a.jpg", "b.jpg"]
     return run_of(tmp_path / "run", items, paths, Pieces.of(pieces, np.array(scores, np.float32)), [0, 0, 1, 0], {"image": {}})
+
+
+def region_run(tmp_path):
+    """Three regions that cover a photo, the left half and below it and above in the right half; clusters 0, 1 and 0."""
+    items = tmp_path / "photos"
+    items.mkdir()
+    draw_photo(items / "a.jpg", BOXES)
+    pieces = []
+    for x0, y0, x1, y1 in ((0, 0, 120, 120), (120, 0, 240, 60), (120, 60, 240, 120)):
+        mask = np.zeros(SIZE[::-1], bool)
+        mask[y0:y1, x0:x1] = True
+        pieces.append(Piece(box=(x0, y0, x1, y1), size=SIZE, mask=encode(mask)))
+    run = run_of(tmp_path / "run", items, ["a.jpg"] * 3, Pieces.of(pieces), [0, 1, 0], {"image": {}})
+    report = run.file("report.json")
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"piece": "region"}))
+    return run
 
 
 def span_run(tmp_path, n=12):

@@ -1,19 +1,24 @@
 """What the page gets of items that are pieces of files: where they are, their masks, the others of the file, the sound around."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from selflabel.base.rle import Rle, encode
 from selflabel.gallery import parts, stretch
 from selflabel.gallery.mask_picture import mask_picture
+from selflabel.gallery.region_picture import region_picture
 from selflabel.gallery.stretch import read_stretch
 from selflabel.items import Blob
 from selflabel.runs.missing import Missing
 from tests.films import tone, write_film
 from tests.gallery.client import Client
 from tests.gallery.conftest import served
-from tests.gallery.pieces import BOXES, SIZE, box_run, ellipse, span_run
+from tests.gallery.pieces import BOXES, SIZE, box_run, ellipse, region_run, span_run
 
 
 def test_the_picture_of_a_mask_is_its_pixels_at_any_size_of_the_photo():
@@ -47,6 +52,22 @@ def test_a_damaged_mask_of_a_run_from_elsewhere_is_a_sentence(tmp_path):
         assert piece["mask"] is None and "its mask is damaged" in piece["mask_problem"]
         assert client.request("/media/1/mask")[0].getheader("content-type") == "image/png"
         assert client.json("/api/items/1")["piece"]["mask_problem"] == ""
+
+
+def test_the_picture_of_a_photos_regions_says_which_one_every_pixel_is_of(tmp_path):
+    run = region_run(tmp_path)
+    with served(run) as address:
+        client = Client(address)
+        response, body = client.request("/media/1/regions")
+        assert response.getheader("content-type") == "image/png" and client.json("/api/about")["pieces"]["regions"]
+    found = np.asarray(Image.open(io.BytesIO(body)))
+    assert found.shape == (256, 512, 3) and (found[..., 1:] == 0).all()
+    assert (found[:, :256, 0] == 1).all() and (found[:128, 256:, 0] == 2).all() and (found[128:, 256:, 0] == 3).all()
+    damaged = replace(run.pieces, masks=[Rle(120, 240, b"5"), *run.pieces.masks[1:]])
+    places = np.asarray(region_picture(damaged, np.arange(3)))[..., 0]
+    assert set(np.unique(places)) == {0, 2, 3}
+    with pytest.raises(Missing, match="too many to be drawn"):
+        region_picture(run.pieces, np.zeros(3000, np.int64))
 
 
 def test_an_item_says_where_it_is_and_which_others_are_in_its_file(tmp_path):

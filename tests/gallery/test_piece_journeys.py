@@ -3,7 +3,7 @@
 import pytest
 
 from tests.gallery.browser import labels_of, open_cluster, until, wait_for, wait_for_items
-from tests.gallery.pieces import BOXES, SIZE, box_run, draw_photo, heat_run, span_run
+from tests.gallery.pieces import BOXES, SIZE, box_run, draw_photo, heat_run, region_run, span_run
 
 PLACE = """(selector) => {
     const [frame, own] = ['.photo', selector].map((s) => document.querySelector(s).getBoundingClientRect());
@@ -13,6 +13,10 @@ PLACE = """(selector) => {
 MASK_ALPHA = """([x, y]) => {
     const canvas = document.querySelector('.photo .mask'), {width, height} = canvas;
     return canvas.getContext('2d').getImageData(Math.floor(x * width), Math.floor(y * height), 1, 1).data[3];
+}"""
+REGION_COLOUR = """([x, y]) => {
+    const canvas = document.querySelector('.photo .regions'), {width, height} = canvas;
+    return [...canvas.getContext('2d').getImageData(Math.floor(x * width), Math.floor(y * height), 1, 1).data];
 }"""
 AUDIO = "document.querySelector('.details audio')"
 SHOWN = "document.querySelector('.details .path + .muted').textContent"
@@ -55,6 +59,20 @@ def test_a_heatmap_lies_over_its_photo_as_strongly_as_the_slider_says(visit, tmp
     page.goto(f"{page.address}/#/cluster/0/3")  # of the other photo: strength and class stay
     until(page, "document.querySelector('.photo .heat')?.src.endsWith('/media/3/heatmap?channel=1&frame=0')")
     assert page.evaluate("document.querySelector('.photo .heat').style.opacity") == "0.25"
+
+
+def test_a_class_map_lies_over_its_photo_and_a_click_goes_to_the_region_below_it(visit, tmp_path):
+    page = visit(region_run(tmp_path))
+    open_cluster(page, 0)
+    until(page, "document.querySelector('.photo img').naturalWidth === 240")
+    until(page, f"({REGION_COLOUR})([0.25, 0.5])[3] > 0")
+    left, above, below = (page.evaluate(REGION_COLOUR, place) for place in ([0.25, 0.5], [0.75, 0.25], [0.75, 0.75]))
+    assert left[:3] == pytest.approx(below[:3], abs=3) and left[:3] != pytest.approx(above[:3], abs=30)
+    assert left[3] > below[3] == above[3] > 0  # the item's own region is the strongest
+    assert page.locator(".legend li").all_inner_texts() == ["Cluster 0", "Cluster 1"]
+    right = page.evaluate("document.querySelector('.photo .regions').clientWidth") - 5
+    page.locator(".photo .regions").click(position={"x": right, "y": 5})
+    page.wait_for_selector(".details p.muted:text('120 × 60 px at 120, 0')")
 
 
 def test_a_photo_that_is_stored_turned_fits_and_one_that_was_replaced_is_said_to_be_another(visit, tmp_path):

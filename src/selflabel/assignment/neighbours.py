@@ -37,7 +37,13 @@ class Neighbours:
     recall: float
 
 
-def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project_to: int = PROJECT_TO) -> Neighbours:
+def nearest(
+    features_ND: Tensor,
+    k: int,
+    exact_limit: int = EXACT_LIMIT,
+    project_to: int = PROJECT_TO,
+    groups_N: Tensor | None = None,
+) -> Neighbours:
     """The k nearest neighbours of every item by cosine, after projection to the leading principal directions.
 
     Args:
@@ -45,6 +51,8 @@ def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project
         k: neighbours per item; with N <= k the last ones repeat, and a single item is its own neighbour.
         exact_limit: most items that a CPU searches exactly.
         project_to: principal directions kept; features are centred first.
+        groups_N: (N,) the group of every item, whose neighbours are sought in other groups only, always exactly. Where there are
+            fewer than k items outside some group, groups do not count.
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
@@ -56,7 +64,9 @@ def nearest(features_ND: Tensor, k: int, exact_limit: int = EXACT_LIMIT, project
         return Neighbours(torch.zeros(1, k, dtype=torch.int64), 1.0)
     available = min(k, N - 1)
     x = project(features_ND, project_to)
-    if exact_limit < N and x.device.type == "cpu":
+    if groups_N is not None and N - int(groups_N.unique(return_counts=True)[1].max()) >= k:
+        rows, recall = search_other_groups(x, groups_N.to(x.device), k), 1.0
+    elif exact_limit < N and x.device.type == "cpu":
         rows, recall = approximate_search(x, available)
     else:
         rows, recall = exact_search(x, x, available, exclude=torch.arange(N, device=x.device)), 1.0
@@ -113,6 +123,15 @@ def exact_search(queries: Tensor, base: Tensor, k: int, exclude: Tensor | None =
         similarity = block @ base.T
         if exclude is not None:
             similarity[torch.arange(len(block), device=block.device), exclude[start : start + BLOCK_ROWS]] = -torch.inf
+        parts.append(similarity.topk(k, dim=1).indices)
+    return torch.cat(parts)
+
+
+def search_other_groups(x_ND: Tensor, groups_N: Tensor, k: int) -> Tensor:
+    """(N, k) the rows of the most similar items that are of another group than an item's own."""
+    parts = []
+    for rows, own in zip(x_ND.split(BLOCK_ROWS), groups_N.split(BLOCK_ROWS)):
+        similarity = (rows @ x_ND.T).masked_fill_(own[:, None] == groups_N, -torch.inf)
         parts.append(similarity.topk(k, dim=1).indices)
     return torch.cat(parts)
 
@@ -209,7 +228,13 @@ def smooth_over_neighbours(x: Tensor, neighbours_Nk: Tensor, times: int) -> Tens
 # ------------------------------------------------------------------------------------------------ several modalities
 
 
-def multimodal_neighbours(features: dict[str, Tensor], present: dict[str, Tensor], k: int, leader: str | None = None) -> Tensor:
+def multimodal_neighbours(
+    features: dict[str, Tensor],
+    present: dict[str, Tensor],
+    k: int,
+    leader: str | None = None,
+    groups_N: Tensor | None = None,
+) -> Tensor:
     """Neighbours by several modalities: some by all modalities together, and some by each alone.
 
     An item that lacks a modality gets further neighbours by all together in place of those by that modality.
@@ -219,13 +244,14 @@ def multimodal_neighbours(features: dict[str, Tensor], present: dict[str, Tensor
         present: (N,) bool of each modality, whether an item has it.
         k: neighbours per item.
         leader: the one modality that supplies all neighbours which are not by all together; None is some by each.
+        groups_N: as in `nearest`, of items that all have the only modality.
 
     Returns:
         (N, k) int64.
     """
     if len(features) == 1:
         ((m, x),) = features.items()
-        return neighbours_by_modality(x, present[m], k)
+        return neighbours_by_modality(x, present[m], k, groups_N)
     has_any = torch.stack(list(present.values())).any(dim=0)
     each = k // (len(features) + 1)
     counts = {leader: len(features) * each} if leader else dict.fromkeys(features, each)
@@ -261,10 +287,10 @@ def concatenate_modalities(features: dict[str, Tensor], present: dict[str, Tenso
     return torch.cat(parts, dim=1)
 
 
-def neighbours_by_modality(x: Tensor, present: Tensor, k: int) -> Tensor:
+def neighbours_by_modality(x: Tensor, present: Tensor, k: int, groups_N: Tensor | None = None) -> Tensor:
     """(N, k) neighbours among the items that have the modality; -1 for an item that lacks it."""
     if bool(present.all()):
-        return nearest(x, k).rows.long().to(x.device)
+        return nearest(x, k, groups_N=groups_N).rows.long().to(x.device)
     rows = present.nonzero()[:, 0]
     result = torch.full((len(x), k), -1, device=x.device)
     if len(rows) > 1:

@@ -84,6 +84,27 @@ def encode(mask_HW: np.ndarray) -> Rle:
     return Rle(height, width, write_counts(np.diff(edges, prepend=0)))
 
 
+def encode_inside(inside_hw: np.ndarray, x0: int, y0: int, shape: tuple[int, int]) -> Rle:
+    """The run lengths of a mask that is empty outside a box; the rest of a large picture costs nothing.
+
+    Args:
+        inside_hw: the mask in the box.
+        x0, y0: the box's corner in the picture.
+        shape: (height, width) of the picture.
+
+    Example:
+        >>> encode_inside(np.array([[1, 0]]), 1, 1, (2, 3)).decode().astype(int).tolist()
+        [[0, 0, 0], [0, 1, 0]]
+    """
+    height, width = shape
+    column_wise = np.pad(np.asarray(inside_hw, np.int8), ((1, 1), (0, 0))).T
+    columns, rows = np.nonzero(np.diff(column_wise, axis=1))  # by turns where a run begins and where it has ended
+    edges = (columns + x0) * height + rows + y0
+    joins = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1  # at the bottom of a column and the top of the next one
+    edges = np.union1d(np.delete(edges, np.concatenate([joins, joins + 1])), [height * width])
+    return Rle(height, width, write_counts(np.diff(edges, prepend=0)))
+
+
 def write_counts(runs: Sequence[int] | np.ndarray) -> bytes:
     """Run lengths, compressed."""
     values = np.array(runs, np.int64)

@@ -60,6 +60,7 @@ class Settings:
             labels whole files.
         hop: seconds from the start of a window to that of the next, at least 0.01 and at most `windows`; None is `windows`, so
             that none overlap.
+        parts: "patches" labels the patches of photos instead of photos, and gives a class map for each; None labels whole items.
         modality: use this modality only; None uses as many as the method takes.
         options: options of the method; `--set NAME=VALUE` gives each of them.
 
@@ -91,6 +92,7 @@ class Settings:
     rate: int | None = None
     windows: float | None = None
     hop: float | None = None
+    parts: Literal["patches"] | None = None
     modality: Literal["image", "video", "audio"] | None = None
     follow_links: bool = False
     options: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from selflabel.cli.app import one_or_several
 
 SETTINGS = (
     "source", "items", "images", "clusters", "method", "encoder", "weights", "mass", "views", "epochs", "preset", "seed",
-    "device", "cache", "labels", "outliers", "follow_links", "windows", "hop",
+    "device", "cache", "labels", "outliers", "follow_links", "windows", "hop", "parts",
 )  # fmt: skip
 
 

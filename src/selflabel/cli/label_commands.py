@@ -84,6 +84,7 @@ def label(
     views: Annotated[str, typer.Option(help="Preset of the random views: photo, glyph, ...; auto is by the data.")] = "auto",
     windows: Windows = None,
     hop: Hop = None,
+    parts: Annotated[str | None, typer.Option(help="patches: label the patches of photos, and draw a class map of each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of all phases together.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper: the published network and length.")] = None,
@@ -108,6 +109,8 @@ def label(
     Example: selflabel label photos/ -k 10
 
     Example: selflabel label recordings/ -k 20 --windows 3
+
+    Example: selflabel label photos/ -k 10 --parts patches
     """
     with Terminal(json) as terminal:
         terminal.on_progress("starting")  # torch takes seconds to import

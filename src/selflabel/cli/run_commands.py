@@ -6,7 +6,7 @@ import json as jsonlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,9 @@ from selflabel.cli.terminal import live
 from selflabel.cli.wording import count, degraded_lines, probe_lines, score_lines
 from selflabel.exports import format_names
 
+if TYPE_CHECKING:
+    from selflabel.runs.run import Run
+
 
 @app.command()
 def predict(
@@ -46,7 +49,8 @@ def predict(
     hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     maps: Annotated[
-        Path | None, typer.Option(help="Folder for the heatmaps of unseen pictures, of a run that learned from sounds.")
+        Path | None,
+        typer.Option(help="New folder for class maps of a run of patches, or heatmaps of one that learned from sounds."),
     ] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -69,6 +73,7 @@ def predict(
 
         opened = open_run(run)
         check_windows(windows, hop)
+        check_maps(opened, maps)
         places, cut = one_or_several(source), Windows.of(windows, hop)
         how = (device, cache, terminal.callbacks(), raw, follow_links)
         predicted = predict_items(opened, places, *how, items, images, cut, maps)
@@ -76,11 +81,14 @@ def predict(
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
             write_text(skipped_file(out), skipped_csv(predicted.skipped))
+    if maps is not None and predicted.pieces is not None:
+        from selflabel.exports.predicted_maps import write_predicted_maps
+
+        write_predicted_maps(opened, maps, predicted.paths, predicted.pieces, predicted.labels, predicted.confidence, raw)
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
-    given = (
-        opened.report | {"piece": ""} | piece_of_report(predicted.pieces)
-    )  # boxes are labelled by a run of photos, and photos by one of boxes
+    piece = {"piece": "region"} if opened.report.get("piece") == "region" else piece_of_report(predicted.pieces)
+    given = opened.report | {"piece": ""} | piece  # boxes are labelled by a run of photos, and photos by one of boxes
     if out is not None:
         print(f"{count(len(predicted.paths), given)} labelled: {out}")
     else:
@@ -91,6 +99,16 @@ def predict(
     if predicted.skipped:  # the terminal has said why, by kind of reason
         place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"
         print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
+
+
+def check_maps(run: Run, maps: Path | None) -> None:
+    """Raise UserError where class maps were asked for of a run that gives none, or their folder is there."""
+    from selflabel.base.errors import UserError
+
+    if maps is not None and run.report.get("piece") != "region":
+        raise UserError(f"--maps {maps}: class maps are of runs with --parts patches, and {run.folder} is none; leave it out.")
+    if maps is not None and maps.exists():
+        raise UserError(f"{maps}: is there already; give a new folder with --maps.")
 
 
 def skipped_file(out: Path) -> Path:
@@ -125,9 +143,13 @@ def score(
         return print_degraded(run, truth, degrade, source, device, json)
     with live(json):
         from selflabel.jobs.score import plot_purity, score_modalities, score_run
+        from selflabel.jobs.score_class_maps import class_map_lines, has_true_maps, score_class_maps
         from selflabel.jobs.score_regions import says_where, score_regions
 
         opened = open_run(run)
+        if truth is not None and has_true_maps(opened, truth):
+            of_maps = score_class_maps(opened, truth, raw)
+            return print(jsonlib.dumps(of_maps) if json else class_map_lines(of_maps))
         if truth is not None and says_where(opened, truth):
             return print_regions(score_regions(opened, truth, raw), json)
         scores = score_run(opened, truth, raw)

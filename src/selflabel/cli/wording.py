@@ -74,7 +74,7 @@ def unsolved_text(report: dict[str, Any]) -> str:
 
 def noun(report: dict[str, Any]) -> str:
     """What was labelled, as one word for one of them. The report of version 0.2.0 does not say."""
-    if report.get("piece") in ("object", "box"):
+    if report.get("piece") in ("object", "box", "region"):
         return str(report["piece"])
     return "window" if report.get("windows") else NOUNS.get(kind_of(report), "item")
 

@@ -44,6 +44,7 @@ class Data(Protocol):
 
     n_items: int
     present: dict[str, Tensor]  # modality to (N,) bool: which items have it
+    groups_N: Tensor | None  # (N,) what an item is a piece of: its neighbours are sought in other groups; None where it is whole
 
     def features(
         self,

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
 
-Layer = Literal["map", "keys", "stride16"]
-LAYERS = ("map", "keys", "stride16")
+Layer = Literal["map", "keys", "stride16", "stages"]
+LAYERS = ("map", "keys", "stride16", "stages")
 SUM_BLOCK = 65_536  # rows summed at a time
 
 
@@ -52,7 +53,8 @@ class Encoder(nn.Module):
         Args:
             x: (B, C, px, px), values in [0, 1].
             layer: "map" for the last map of features, "keys" for the keys of the last attention layer, "stride16" for the last
-                map with a place for every 16 pixels or fewer; the last map of an encoder that has no other.
+                map with a place for every 16 pixels or fewer; "stages" for what `stages` gives, enlarged to the first and side by
+                side. An encoder that has no other map gives its last one.
 
         Returns:
             (B, D, h, w), row 0 at the top. D need not be `dim`, the length of the pooled feature.
@@ -60,9 +62,13 @@ class Encoder(nn.Module):
         Raises:
             UserError: the encoder has no such layer.
         """
-        if layer not in ("map", "stride16"):
+        if layer not in ("map", "stride16", "stages"):
             raise no_such_layer(layer, "it has no attention")
         return self.trunk(self.normalise(x))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The last map with a place for every 16 pixels or fewer, then the coarser ones; the last map where that is all."""
+        return [self.map(x)]
 
     def forward(self, x: Tensor) -> Tensor:
         """The pooled feature (B, dim) of images (B, C, px, px) with values in [0, 1]."""
@@ -73,6 +79,12 @@ class Encoder(nn.Module):
         if x.shape[1] == 1:  # both layouts are the same memory, and torch takes the other one, in which the first layers are slow
             return x.reshape(len(x), *x.shape[2:], 1).permute(0, 3, 1, 2)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def side_by_side(maps: list[Tensor]) -> Tensor:
+    """(B, sum of D, h, w) maps enlarged to the first and joined."""
+    size = maps[0].shape[-2:]
+    return torch.cat([F.interpolate(x.float(), size, mode="bilinear", align_corners=False) for x in maps], dim=1)
 
 
 class GivenFeatures(nn.Module):

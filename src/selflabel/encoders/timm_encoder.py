@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.encoders.base import Encoder, Layer, no_such_layer
+from selflabel.encoders.base import Encoder, Layer, no_such_layer, side_by_side
 from selflabel.encoders.hub import NoHub, NotOnHub, Progress, hub_file
 from selflabel.encoders.tokens import count_prefix_tokens, is_attention, keys_of, patch_grid, tokens_to_map
 from selflabel.encoders.weights import check_finite, check_shapes, state_for
@@ -37,7 +37,9 @@ class TimmEncoder(Encoder):
         if layer == "keys":
             return self.keys(x)
         if layer == "stride16":
-            return self.stage_map(x)
+            return self.stages(x, 1)[0]
+        if layer == "stages":
+            return side_by_side(self.stages(x))
         if layer != "map":
             raise no_such_layer(layer, "")
         output = self.trunk(self.normalise(x))
@@ -54,15 +56,16 @@ class TimmEncoder(Encoder):
         keys = keys_of(attention, inputs[-1])[:, -math.prod(grid) :]  # some attend to class tokens too, which come first
         return tokens_to_map(keys, grid)
 
-    def stage_map(self, x: Tensor) -> Tensor:
-        """The map of the last stage whose stride is at most 16; the last map where no stage is known, or that is fine enough."""
+    def stages(self, x: Tensor, most: int | None = None) -> list[Tensor]:
+        """See `Encoder.stages`; the last map alone where no stage is known, or that is fine enough. most: maps, at most."""
         net = self.trunk.net
         stages = getattr(net, "feature_info", None)
         strides = [stage["reduction"] for stage in stages] if isinstance(stages, list) else []
         fine = [i for i, stride in enumerate(strides) if stride <= FINE_STRIDE]
         if not fine or strides[-1] <= FINE_STRIDE or not hasattr(net, "forward_intermediates"):
-            return self.map(x)
-        return net.forward_intermediates(self.normalise(x), indices=[fine[-1]], intermediates_only=True)[0]  # type: ignore[operator]
+            return [self.map(x)]
+        wanted = list(range(fine[-1], len(strides)))[:most]
+        return net.forward_intermediates(self.normalise(x), indices=wanted, intermediates_only=True)  # type: ignore[operator]
 
     def grid_of(self, output: Tensor, x: Tensor, layer: Layer) -> tuple[int, int]:
         """Rows and columns of the patch tokens among the trunk's output tokens (B, T, D) for images x.

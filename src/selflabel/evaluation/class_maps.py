@@ -1,50 +1,66 @@
-"""How well a map of classes fits one that people drew: mean IoU and pixel accuracy, clusters matched one to one to classes.
+"""Class maps against true ones: pixel accuracy and mean IoU, after clusters were matched with classes.
 
-Axes: K true classes, C clusters.
+Axes: C classes, K clusters, H x W pixels.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from selflabel.assignment.alignment import contingency, hungarian
-
-NOT_LABELLED = 255
+NOT_LABELLED = 255  # in true maps: a pixel that does not count
 
 
-def pixel_counts(truth_HW: np.ndarray, found_HW: np.ndarray, n_classes: int, n_clusters: int) -> np.ndarray:
-    """(K, C) how many pixels have a class and a cluster; those that nobody labelled (255) do not count.
+def pixel_table(truth_HW: np.ndarray, found_HW: np.ndarray, n_classes: int, n_clusters: int) -> np.ndarray:
+    """(C, K + 1) int64 counts of pixels by true class and cluster; the last column is that of pixels without a cluster.
 
     Args:
-        truth_HW: 0 to K - 1, or NOT_LABELLED.
-        found_HW: 0 to C - 1, of the same shape.
-        n_classes, n_clusters: K and C.
-    """
-    known = truth_HW != NOT_LABELLED
-    return contingency(truth_HW[known], found_HW[known], n_classes, n_clusters)
-
-
-def matched_counts(counts_KC: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """((K,) pixels that are right, (K,) true ones, (K,) those of the matched cluster); matched so that most are right."""
-    right, found = np.zeros(len(counts_KC), np.int64), np.zeros(len(counts_KC), np.int64)
-    classes, clusters = hungarian(counts_KC)
-    right[classes] = counts_KC[classes, clusters]
-    found[classes] = counts_KC.sum(axis=0)[clusters]
-    return right, counts_KC.sum(axis=1), found
-
-
-def mean_iou(counts_KC: np.ndarray) -> float:
-    """Mean over the classes that occur of intersection over union (Cho et al., 2021; Hamilton et al., 2022).
+        truth_HW: 0 to C - 1; all other values do not count.
+        found_HW: 0 to K - 1; all other values are no cluster.
+        n_classes, n_clusters: C and K.
 
     Example:
-        >>> mean_iou(np.array([[3, 1], [0, 4]])), pixel_accuracy_of(np.array([[3, 1], [0, 4]]))
-        (0.775, 0.875)
+        >>> pixel_table(np.array([[0, 1, 255]]), np.array([[2, -1, 0]]), 2, 3).tolist()
+        [[0, 0, 1, 0], [0, 0, 0, 1]]
     """
-    right, true, found = matched_counts(counts_KC)
-    occurs = true > 0
-    return float((right[occurs] / (true + found - right)[occurs]).mean()) if occurs.any() else 0.0
+    found, truth = found_HW.astype(np.int64), truth_HW.astype(np.int64)
+    columns = np.where((found >= 0) & (found < n_clusters), found, n_clusters)
+    counts = (truth >= 0) & (truth < n_classes)
+    cells = truth[counts] * (n_clusters + 1) + columns[counts]
+    return np.bincount(cells, minlength=n_classes * (n_clusters + 1)).reshape(n_classes, n_clusters + 1)
 
 
-def pixel_accuracy_of(counts_KC: np.ndarray) -> float:
-    """Share of the labelled pixels that are right."""
-    return float(matched_counts(counts_KC)[0].sum() / max(1, counts_KC.sum()))
+def class_map_scores(table: np.ndarray) -> dict[str, Any]:
+    """Pixel accuracy and mean IoU of a whole set, in [0, 1].
+
+    Clusters are matched one to one with classes so that most pixels are right (Hungarian method). A class without a cluster has
+    an IoU of 0, and pixels of a cluster without a class are wrong. Classes that the truth does not have do not count.
+
+    Args:
+        table: (C, K + 1) sums of `pixel_table` over the pictures of a set.
+
+    Returns:
+        "accuracy", "miou", "iou" of each class that the truth has, by its number, and "pixels" that count.
+
+    Example:
+        >>> scores = class_map_scores(np.array([[0, 6, 0], [2, 2, 0]]))
+        >>> scores["accuracy"], scores["miou"]
+        (0.8, 0.625)
+    """
+    clusters = table[:, :-1]
+    rows, columns = linear_sum_assignment(-clusters)
+    right = np.zeros(len(table), np.int64)
+    right[rows] = clusters[rows, columns]
+    claimed = np.zeros(len(table), np.int64)
+    claimed[rows] = clusters[:, columns].sum(axis=0)
+    true, total = table.sum(axis=1), int(table.sum())
+    ious = right / np.maximum(true + claimed - right, 1)
+    known = np.flatnonzero(true)
+    return {
+        "accuracy": float(right.sum() / total) if total else 0.0,
+        "miou": float(ious[known].mean()) if len(known) else 0.0,
+        "iou": {int(c): float(ious[c]) for c in known},
+        "pixels": total,
+    }

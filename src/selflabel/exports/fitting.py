@@ -34,7 +34,8 @@ def check_fits(name: str, export_format: Format, context: ExportContext) -> None
             f"{able} can hold them."
         )
     if not fits(export_format, kind, context.pieces):
-        raise UserError(f"--to {name}: holds boxes, and no item of this run is one; {able} can hold them.")
+        holds = "masks" if export_format.needs_masks else "boxes"
+        raise UserError(f"--to {name}: holds {holds}, and no item of this run is one; {able} can hold them.")
     if export_format.cuts and context.pieces is not None and context.file_mode != "copy":
         raise UserError(f"--{context.file_mode}: {name} cuts the items out of their files, which no link can; leave it out.")
     if export_format.needs_source and isinstance(context.source, LostSource):
@@ -50,7 +51,9 @@ def fits(export_format: Format, kind: str, pieces: Pieces | None) -> bool:
         pieces: of files that the items are; None for whole files.
     """
     has_boxes = pieces is not None and pieces.has_boxes
-    return kind in export_format.kinds and (has_boxes or not export_format.needs_boxes)
+    has_masks = pieces is not None and pieces.has_masks
+    has_what_it_needs = (has_boxes or not export_format.needs_boxes) and (has_masks or not export_format.needs_masks)
+    return kind in export_format.kinds and has_what_it_needs
 
 
 def fitting_formats(kind: str, pieces: Pieces | None) -> list[str]:

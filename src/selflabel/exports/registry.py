@@ -39,6 +39,7 @@ class Format:
         can_link: whether files can be links to the items' own.
         cuts: whether an item that is a piece of a file becomes a file of its own.
         needs_boxes: whether the items must be boxes.
+        needs_masks: whether the items must be masks.
     """
 
     description: str
@@ -50,6 +51,7 @@ class Format:
     can_link: bool = False
     cuts: bool = False
     needs_boxes: bool = False
+    needs_masks: bool = False
 
 
 def writer_of(module: str) -> Writer:
@@ -127,6 +129,14 @@ EXPORTS: dict[str, Format] = {
         kinds=IMAGES,
         can_link=True,
         needs_boxes=True,
+    ),
+    "class-maps": Format(
+        "maps/ with a PNG per photo whose values are classes, classes.csv and maps.csv",
+        "MMSegmentation, torchvision, any tool for semantic segmentation",
+        writer_of("class_maps"),
+        kinds=IMAGES,
+        needs_source=False,
+        needs_masks=True,
     ),
     "label-studio": Format(
         "tasks.json with predictions (classes, boxes, masks, time spans), config.xml and the files",

@@ -52,14 +52,19 @@ def file_parts(run: EditableRun, now: LabelState, parts: FileParts, row: int) ->
         for none), and their `total` number, of which at most 20,000 are listed.
     """
     rows = parts.rows(row)
-    at = int(np.flatnonzero(rows == row)[0])
-    first = max(0, min(at - MAX_NEAR // 2, len(rows) - MAX_NEAR))
-    near = rows[first : first + MAX_NEAR]
+    near = listed_rows(rows, row)
     values: dict[str, Any] = {"rows": near.tolist(), "labels": now.shown_labels(near).tolist(), "total": len(rows)}
     if parts.pieces is None:
         return values | {"spans": [None] * len(near), "boxes": [None] * len(near)}
     some = parts.pieces.take(near.tolist())
     return values | {"spans": number_lists(some.spans_s, 3), "boxes": number_lists(some.fractions, 6)}
+
+
+def listed_rows(rows: np.ndarray, row: int) -> np.ndarray:
+    """Of the rows of a file those that the page gets: all, or so many around one of them."""
+    at = int(np.flatnonzero(rows == row)[0])
+    first = max(0, min(at - MAX_NEAR // 2, len(rows) - MAX_NEAR))
+    return rows[first : first + MAX_NEAR]
 
 
 def number_lists(values: np.ndarray, digits: int) -> list[list[float] | None]:

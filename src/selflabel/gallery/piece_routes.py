@@ -10,7 +10,8 @@ from fastapi.responses import Response
 from selflabel.gallery.editable_run import EditableRun
 from selflabel.gallery.heatmap import heat_picture
 from selflabel.gallery.mask_picture import mask_picture
-from selflabel.gallery.parts import FileParts, file_parts, places
+from selflabel.gallery.parts import FileParts, file_parts, listed_rows, places
+from selflabel.gallery.region_picture import region_picture
 from selflabel.gallery.responses import ROW_LIST, checked_row, checked_rows, jpeg_response, json_response, png_response
 from selflabel.gallery.stretch import Stretches
 from selflabel.items import Pieces
@@ -75,3 +76,10 @@ def add_piece_routes(app: FastAPI, run: EditableRun, pieces: Pieces | None, sour
         if maps is None or not (0 <= channel < maps.bytes.shape[1] and 0 <= frame < maps.info.frames):
             raise Missing("it has no such heatmap")
         return png_response(heat_picture(maps, row, channel, frame))
+
+    @app.get("/media/{row}/regions")
+    def regions(row: int) -> Response:
+        row = checked_row(row, len(run))
+        if pieces is None:
+            raise Missing("it is no region of a photo")
+        return png_response(region_picture(pieces, listed_rows(parts.rows(row), row)))

@@ -94,7 +94,8 @@ class Page:
         pieces = self.pieces
         if pieces is None:
             return None
-        return {"spans": pieces.has_spans, "boxes": pieces.has_boxes, "scores": pieces.scores is not None}
+        kinds = {"spans": pieces.has_spans, "boxes": pieces.has_boxes, "scores": pieces.scores is not None}
+        return kinds | {"regions": pieces.has_masks and self.run.report.get("piece") == "region"}
 
     def scores(self, by: str) -> np.ndarray:
         """(N,) what items can be filtered by: "score", that of the objects which a method found, else their confidence."""

@@ -98,11 +98,17 @@ def as_regions(objects: Sequence[Object]) -> Regions:
 
 
 def shown_photos(
-    photos: Photos, encoder: nn.Module, layer: str, device: torch.device
+    photos: Photos, encoder: nn.Module, layer: str, device: torch.device, only: np.ndarray | None = None
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(row, its map (D, h, w), its square (C, px, px) uint8) of every photo, from one block of photos at a time."""
+    """(row, its map (D, h, w), its square (C, px, px) uint8) of photos, from one block of them at a time.
+
+    Args:
+        photos, encoder, layer, device: as of `find_objects`.
+        only: rows of the photos that are shown, ascending; None for all.
+    """
     data = ResidentData({"image": photos.modality.stored()}, device, Ranks(), 0)
-    for rows in torch.arange(len(photos.items)).split(BLOCK):
+    chosen = torch.arange(len(photos.items)) if only is None else torch.from_numpy(only)
+    for rows in chosen.split(BLOCK):
         pixels = data.view("image", rows, "centre", 0).pixels
         with data.autocast():
             maps = encoder.map(pixels, layer)  # type: ignore[operator]

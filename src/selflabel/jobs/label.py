@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +13,25 @@ import torch
 
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
-from selflabel.contract import Method, Task
+from selflabel.contract import Method
 from selflabel.decode.limits import Limits
-from selflabel.evaluation.seen import Seen
 from selflabel.jobs.build import make_method, make_options, make_task, with_clusters
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.dense import label_patches
 from selflabel.jobs.events import Events
+from selflabel.jobs.labelling import Labelled, Timer, begin
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.prepare.spaces import weigh_spaces
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.report import describe, make_report
-from selflabel.jobs.run_source import places_behind
-from selflabel.jobs.save import run_record, write_run
+from selflabel.jobs.save import write_run
 from selflabel.jobs.seen import fit_seen
 from selflabel.methods import find_method
 from selflabel.runs.claiming import claimed
-from selflabel.runs.opening import check_same_items, record_source
-from selflabel.runs.origin import config_folder
 from selflabel.runs.run import Run
-from selflabel.runs.writing import Labelling, write_start
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import LoopCallbacks, train
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled(Mapping[str, Any]):
-    """What `label` returns. As a mapping it is the report: `labelled["n_clusters"]`, `dict(labelled)`.
-
-    Attributes:
-        report: as in report.json.
-        labelling: labels, probabilities, features and neighbours; None where a finished run was found.
-        method: the trained method; None where a finished run was found.
-        prepared: the set it was trained on; None where a finished run was found.
-        seen: what the run has seen, by which unseen items are judged (see `jobs.seen`); empty where a finished run was found.
-    """
-
-    report: dict[str, Any]
-    labelling: Labelling | None = None
-    method: Method | None = field(default=None, repr=False)
-    prepared: Prepared | None = field(default=None, repr=False)
-    seen: dict[str, Seen] = field(default_factory=dict, repr=False)
-
-    def __getitem__(self, key: str) -> Any:
-        if key in ("labelling", "prepared") and key not in self.report:  # names of version 0.1.0
-            return getattr(self, key)
-        return self.report[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.report)
-
-    def __len__(self) -> int:
-        return len(self.report)
 
 
 def label(
@@ -102,6 +67,8 @@ def label(
         if run is not None and run.is_finished:
             callbacks.say(f"{run.folder} is finished; nothing to do.")
             return Labelled(run.report)
+        if settings.parts is not None:
+            return label_patches(run, make, settings, device, ranks, callbacks, data)
         return label_into(run, make, settings, device, ranks, callbacks, data)
 
 
@@ -160,33 +127,6 @@ def label_into(
     return Labelled(report, labelling, method, prepared, seen)
 
 
-def begin(
-    run: Run,
-    settings: Settings,
-    task: Task,
-    prepared: Prepared,
-    device: torch.device,
-    ranks: Ranks,
-    callbacks: Callbacks,
-    has_files: bool,
-) -> None:
-    """Write what is known before training: the settings, what was skipped, and where the items are."""
-    if has_files:
-        check_same_items(run.folder, prepared.items)
-    items = prepared.items
-    record = run_record(settings, task, prepared, device, ranks)
-    write_start(run.folder, record, items.skipped, items.missing, items.paths, items.pieces)
-    if has_files and not record_source(run.folder, items, [*places_of(settings), *places_behind(settings.source)]):
-        callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
-
-
-def places_of(settings: Settings) -> list[str]:
-    """All that the items of a run were read from."""
-    names = [settings.source] if isinstance(settings.source, str) else list(settings.source)
-    files = [settings.items] if isinstance(settings.items, str) else list(settings.items or [])
-    return [*names, *files, *([settings.images] if settings.images else [])]
-
-
 def prepare_for(
     make: type[Method],
     settings: Settings,
@@ -243,16 +183,3 @@ def trains_a_network(settings: Settings) -> bool:
     """
     has_views = settings.views not in ("auto", "dropout")
     return bool(settings.preset or settings.labels or settings.options.get("pretext")) or has_views
-
-
-class Timer:
-    """Seconds of named steps, one after the other."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.began = time.perf_counter()
-
-    def stop(self, step: str) -> None:
-        """End a step; the next one begins."""
-        now = time.perf_counter()
-        self.seconds[step], self.began = now - self.began, now

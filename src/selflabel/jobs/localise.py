@@ -23,7 +23,8 @@ from selflabel.jobs.build import make_method, make_options, make_task
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.find import FoundRun, objects_of, report_of, write_objects
 from selflabel.jobs.finding import Found
-from selflabel.jobs.label import Timer, begin, places_of, prepare_for
+from selflabel.jobs.label import prepare_for
+from selflabel.jobs.labelling import Timer, begin, places_of
 from selflabel.jobs.model import Model
 from selflabel.jobs.outliers import only_rows
 from selflabel.jobs.prepare import Prepared

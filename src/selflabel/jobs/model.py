@@ -45,6 +45,7 @@ from selflabel.views.clip import FRAMES
 BATCH = 256
 MOST_VALUES = 1 << 24  # of an item: channels, pixels and frames that run.toml can say
 MAX_HEADS = 10_000
+MOST_SAMPLED = 1_000_000  # patches that run.toml can say labels were learned on
 WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError, RuntimeError)
 BARELY = 1 / 16  # of the run's range: unseen pictures that use no more are black
 NAMES = {"image": "images", "video": "videos", "audio": "sounds"}
@@ -309,7 +310,8 @@ def check_sizes(run: Run) -> None:
     task, sections = recorded["task"], recorded["worked_out"].values()
     n, table = task.get("n_items"), run.raw_labels
     least = len(table) if outliers_in(table) is None else 1  # outliers may not have been trained on
-    if not isinstance(n, int) or not least <= n <= len(table):
+    least, most = (1, MOST_SAMPLED) if recorded["settings"].get("parts") == "patches" else (least, len(table))
+    if not isinstance(n, int) or not least <= n <= most:
         raise damaged(file, "says another number of items than labels.parquet has")
     clusters = task.get("clusters", 1)
     if not isinstance(clusters, int) or not 0 <= clusters <= run.file(MODEL).stat().st_size:  # each has a weight at least

@@ -1,6 +1,7 @@
 """`selflabel predict`: a finished run labels unseen items.
 
-Of a run that is about objects, they are found in unseen photos by the finder that found the run's, and then labelled.
+Of a run that is about objects, they are found in unseen photos by the finder that found the run's, and then labelled. Of a run of
+patches, unseen photos get class maps, whose regions are the items.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from selflabel.edits import apply_to_unseen, emptied_clusters
 from selflabel.items import Items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.dense_predict import is_of_patches, predict_regions
 from selflabel.jobs.find import objects_of
 from selflabel.jobs.finding import Found, find_objects
 from selflabel.jobs.localise import localise_unseen
@@ -67,11 +69,14 @@ def predict(
         UserError: the model cannot be read, nothing in the source can be labelled, it is of another kind than the run's, or what
             found the run's objects is not there any more.
     """
-    callbacks, finder_run = callbacks or Callbacks(), finder_of(run)
+    callbacks = callbacks or Callbacks()
     items = open_source(source, follow_links, files, images)
     for note in items.notes:
         callbacks.say(note)
     items = replace(items, notes=[])
+    if is_of_patches(run):
+        return with_edits(run, predict_regions(run, items, device, cache, callbacks), raw)
+    finder_run = finder_of(run)
     if finder_run is None or (items.pieces is not None and finder_run is not run):
         check_no_maps(maps)
         return with_edits(run, load_model(run, device, cache).predict(items, callbacks, windows=windows), raw)

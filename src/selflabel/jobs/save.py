@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import selflabel
 from selflabel.base.files import write_atomically
@@ -58,11 +58,17 @@ def modality_record(modality: Modality) -> dict[str, Any]:
 
 
 def write_run(
-    run: Run, method: Method, prepared: Prepared, labelling: Labelling, report: dict[str, Any], seen: dict[str, Seen]
+    run: Run,
+    method: Method,
+    prepared: Prepared,
+    labelling: Labelling,
+    report: dict[str, Any],
+    seen: dict[str, Seen],
+    others: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write the finished run: the model, the labelling, the contact sheet and, last, the report."""
+    """Write the finished run: the model, the labelling, the contact sheet and, last, the report. others: tensors of the model."""
     backbones = {m: modality.backbone for m, modality in prepared.modalities.items() if modality.backbone is not None}
-    save_model(run, method, backbones, report["head"], seen)
+    save_model(run, method, backbones, report["head"], seen, others)
     write_labelling(run.folder, labelling)
     tile = tile_reader(prepared.items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
@@ -71,9 +77,16 @@ def write_run(
     write_report(run.folder, report)
 
 
-def save_model(run: Run, method: Method, backbones: dict[str, nn.Module], head: int, seen: dict[str, Seen]) -> None:
+def save_model(
+    run: Run,
+    method: Method,
+    backbones: dict[str, nn.Module],
+    head: int,
+    seen: dict[str, Seen],
+    others: dict[str, Tensor] | None = None,
+) -> None:
     """Write model.safetensors: what `predict` needs, without the buffers that have a row for each item."""
     tensors = {f"method.{k}": v for k, v in method.state_dict().items() if k not in method.per_item}
     for m, backbone in backbones.items():
         tensors |= {f"backbone.{m}.{k}": v for k, v in backbone.state_dict().items()}
-    write_tensors(run.folder / MODEL, tensors | as_tensors(seen), {"head": head, "method": method.extra_state()})
+    write_tensors(run.folder / MODEL, tensors | as_tensors(seen) | (others or {}), {"head": head, "method": method.extra_state()})

@@ -17,9 +17,12 @@ def empty_neighbours(n_items: int, neighbours: int) -> Tensor:
     return torch.zeros(n_items, min(neighbours, max(1, n_items // 10)), dtype=torch.int32)
 
 
-def find_neighbours(features_ND: Tensor, neighbours_Nk: Tensor) -> Tensor:
-    """(N, k) rows of the nearest neighbours of every item, of the shape, type and device of `neighbours_Nk`."""
-    return nearest(features_ND, neighbours_Nk.shape[1]).rows.to(neighbours_Nk)
+def find_neighbours(features_ND: Tensor, neighbours_Nk: Tensor, groups_N: Tensor | None = None) -> Tensor:
+    """(N, k) rows of the nearest neighbours of every item, of the shape, type and device of `neighbours_Nk`.
+
+    groups_N: as in `Data.groups_N`.
+    """
+    return nearest(features_ND, neighbours_Nk.shape[1], groups_N=groups_N).rows.to(neighbours_Nk)
 
 
 def draw_pairs(neighbours_Nk: Tensor, generator: torch.Generator, passes: int = 1) -> Tensor:

@@ -36,6 +36,7 @@ class ResidentData:
         present: modality to (N,) bool on the device, which items have it.
         lacking: modalities that some items lack.
         encoders: modality to encoder; set by whoever trains.
+        groups_N: as in `contract.Data`; set by whoever knows.
     """
 
     def __init__(self, stored: dict[str, Stored], device: torch.device, ranks: Ranks, seed: int):
@@ -45,6 +46,7 @@ class ResidentData:
         self.present = {m: s.present.to(device) for m, s in self.stored.items()}
         self.lacking = {m for m, is_present in self.present.items() if not bool(is_present.all())}
         self.encoders: nn.ModuleDict | None = None
+        self.groups_N: Tensor | None = None
 
     def with_stored(self, modality: str, stored: Stored) -> ResidentData:
         """The same data set with one modality stored otherwise, for example corrupted."""

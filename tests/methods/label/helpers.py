@@ -9,6 +9,8 @@ from selflabel.views import View
 class FeatureData:
     """Features (N, D) of one modality, or modality to features, as a method gets them."""
 
+    groups_N = None
+
     def __init__(self, features, present=None):
         self.by_modality = features if isinstance(features, dict) else {"image": features}
         n = len(next(iter(self.by_modality.values())))

@@ -6,6 +6,8 @@ import { button, el } from "./dom.js";
 import { formatNumber, percent, plural } from "./format.js";
 import { HeatLayer } from "./heat-layer.js";
 import { drawMask } from "./mask-drawing.js";
+import { kindsOfPieces } from "./pieces.js";
+import { RegionMap } from "./region-map.js";
 import { clusterTitle } from "./store.js";
 
 const MAX_NAMED = 8, // with more boxes beside the item's, a name is shown under the pointer only
@@ -31,7 +33,8 @@ export class PhotoParts {
     this.frame = el("div", { class: "photo" }, this.stage);
     this.frame.photo = this;
     this.note = el("p", { class: "bad", hidden: true });
-    this.node = el("div", { class: "photobox" }, this.frame, this.makeSwitch(), this.heat?.node, this.note, this.omitted);
+    const controls = [this.regions?.legend, this.makeSwitch(), this.heat?.node];
+    this.node = el("div", { class: "photobox" }, this.frame, ...controls, this.note, this.omitted);
     for (const type of ["load", "loadedmetadata"]) content.addEventListener(type, () => this.checkSize());
     this.setDrawn(settings.isDrawn);
     this.setCrop(settings.isCrop);
@@ -41,7 +44,12 @@ export class PhotoParts {
 
   drawn(parts) {
     const { mask, mask_problem: problem } = this.item.piece;
-    return [mask && this.maskCanvas(mask), ...this.others(parts), this.ownBox(), problem && el("p", { class: "maskgone", text: problem })];
+    const gone = problem && el("p", { class: "maskgone", text: problem });
+    if (kindsOfPieces().regions && parts) {
+      this.regions = new RegionMap(this.item, parts, this.onopen);
+      return [this.regions.canvas, gone];
+    }
+    return [mask && this.maskCanvas(mask), ...this.others(parts), this.ownBox(), gone];
   }
 
   ownBox() {

@@ -9,7 +9,7 @@ const BUNDLE_ROWS = 256,
 const cache = new Map(); // row -> { span, box, size, score } or null for a whole file
 const pending = new Map(); // row -> promise of its bundle
 
-// Of the run: { spans, boxes, scores }, or null.
+// Of the run: { spans, boxes, scores, regions }, or null.
 export const kindsOfPieces = () => store.about.pieces;
 
 // Undefined until it is there.

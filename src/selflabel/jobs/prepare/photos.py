@@ -24,6 +24,7 @@ from selflabel.jobs.prepare.spaces import Wish, plan_part
 
 FIND_PX = 448  # side of the square: 28 x 28 patches of 16 px, 32 x 32 of 14 px
 EXAMPLE = f"{FROZEN}:{OBJECTS.encoder}"
+FOUND = "objects are found"  # what is done with the photos, for messages
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,27 @@ class Photos:
         return Prepared(self.items, {"image": self.modality})
 
 
-def photos_of(items: Items) -> Items:
+def photos_of(items: Items, what: str = FOUND) -> Items:
     """The pictures of a source.
+
+    Args:
+        items: of the source.
+        what: is done with them, for messages.
 
     Raises:
         UserError: it has none as files, or its items are pieces of pictures already.
     """
     if items.array is not None:
-        raise UserError(f"{items.source}: is an array, and objects are found in files of photos; give a folder of photos.")
+        raise UserError(f"{items.source}: is an array, and {what} in files of photos; give a folder of photos.")
     if items.pieces is not None:
-        raise UserError(f"{items.source}: its items are pieces of files, and objects are found in whole photos; give these.")
+        raise UserError(f"{items.source}: its items are pieces of files, and {what} in whole photos; give these.")
     if "image" not in items.modalities:
-        raise UserError(f"{items.source}: holds no photos, and objects are found in photos only.")
+        raise UserError(f"{items.source}: holds no photos, and {what} in photos only.")
     return items.only(["image"])
 
 
-def plan_photos(items: Items, settings: Settings, device: torch.device, callbacks: Callbacks) -> Modality:
-    """How photos are shown to which encoder.
+def plan_photos(items: Items, settings: Settings, device: torch.device, callbacks: Callbacks, what: str = FOUND) -> Modality:
+    """How photos are shown to which encoder. what: is done with them, for messages.
 
     Raises:
         UserError: no pretrained encoder can be had, or it is of a kind that gives no maps.
@@ -71,22 +76,20 @@ def plan_photos(items: Items, settings: Settings, device: torch.device, callback
     info = inspect_items(items, "image", look)
     for note in info.notes:
         callbacks.say(note)
-    name = finders_encoder(settings, callbacks)
+    name = finders_encoder(settings, callbacks, what)
     wish = Wish(name, settings.weights, None, settings.px or FIND_PX)
     return plan_part("image", replace(info, channels=3), wish, Backbones(callbacks=callbacks), device, name, 0)
 
 
-def finders_encoder(settings: Settings, callbacks: Callbacks) -> str:
-    """The encoder's name, with "frozen:" before it.
+def finders_encoder(settings: Settings, callbacks: Callbacks, what: str = FOUND) -> str:
+    """The encoder's name, with "frozen:" before it. what: is done with the photos, for messages.
 
     Raises:
         UserError: see `plan_photos`.
     """
     name = settings.encoder
     if name in (SCRATCH, FROZEN):
-        raise UserError(
-            f"--encoder {name}: objects are found by a pretrained encoder; leave it out, or name one, e.g. {EXAMPLE}."
-        )
+        raise UserError(f"--encoder {name}: {what} by a pretrained encoder; leave it out, or name one, e.g. {EXAMPLE}.")
     if HF in name or len(names_of_parts(name)) > 1:
         raise UserError(f"--encoder {name}: gives no map of a photo; name one backbone of timm, e.g. {EXAMPLE}.")
     if name != "auto":
@@ -100,7 +103,7 @@ def finders_encoder(settings: Settings, callbacks: Callbacks) -> str:
     problem = fetch_automatic(OBJECTS, callbacks.on_progress)
     if problem:
         raise UserError(
-            f"objects are found by a pretrained encoder, and none can be had ({problem}); run `selflabel encoders --save "
+            f"{what} by a pretrained encoder, and none can be had ({problem}); run `selflabel encoders --save "
             f"{OBJECTS.encoder} FILE.safetensors` on a connected machine and add --weights FILE.safetensors here."
         )
     return EXAMPLE

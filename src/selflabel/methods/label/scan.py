@@ -203,7 +203,7 @@ class SCAN(Method):
     # -------------------------------------------------------------------------------------------------- hooks, draws
 
     def mine_neighbours(self, data: Data, generator: torch.Generator) -> None:
-        self.neighbours_Nk = find_neighbours(data.features(self.task.modality), self.neighbours_Nk)
+        self.neighbours_Nk = find_neighbours(data.features(self.task.modality), self.neighbours_Nk, data.groups_N)
 
     def precompute_features(self, data: Data) -> None:
         self.features_ND = data.features(self.task.modality)

@@ -49,7 +49,7 @@ class FirstLabels(SolvedHeads):
             self.start_small(next(iter(first.values())) if len(first) == 1 else concatenate_modalities(pooled, data.present))
         else:
             del first
-            self.mine_neighbours(Features(pooled, data.present))
+            self.mine_neighbours(Features(pooled, data.present), groups_N=data.groups_N)
             self.judges_labellings = self.on_features and self.task.mass not in marginals.TITLES
         x = concatenate_modalities(pooled, data.present)
         return project(x, PROJECT_TO) if self.is_large else x

@@ -21,9 +21,16 @@ TOLERANCE = 5e-2  # largest relative error of the label masses that is accepted:
 class SolvedHeads(SeLaNNHeads):
     """Heads whose labels are solved as optimal transport, judged, and exchanged."""
 
-    def mine_neighbours(self, features: Features, leader: str | None = None) -> None:
-        """Find every item's neighbours. leader: the modality that most of them are found in; None finds some in each."""
-        rows = multimodal_neighbours(features.pooled, features.present, self.neighbours_Nk.shape[1], leader)
+    def mine_neighbours(self, features: Features, leader: str | None = None, groups_N: Tensor | None = None) -> None:
+        """Find every item's neighbours.
+
+        Args:
+            features: of all items.
+            leader: the modality that most of them are found in; None finds some in each.
+            groups_N: as in `Data.groups_N`.
+        """
+        k = self.neighbours_Nk.shape[1]
+        rows = multimodal_neighbours(features.pooled, features.present, k, leader, groups_N)
         self.neighbours_Nk = rows.to(self.neighbours_Nk)
 
     def solve(self, log_p: Tensor, head: int, relax: float, rounding: str = "argmax") -> Assignment:
