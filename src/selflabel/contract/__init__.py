@@ -7,6 +7,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
+from selflabel.contract.detector import Detections, Detector, Lessons
 from selflabel.contract.finder import Finder, Region, Shown
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
@@ -20,9 +21,12 @@ __all__ = [
     "PRETEXT_LR",
     "Batch",
     "Data",
+    "Detections",
+    "Detector",
     "Features",
     "Finder",
     "Gather",
+    "Lessons",
     "Method",
     "NoOptions",
     "Outcome",
