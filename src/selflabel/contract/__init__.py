@@ -7,6 +7,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
+from selflabel.contract.detector import Detections, Detector, Lessons
 from selflabel.contract.finder import Finder, Region, Shown
 from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
@@ -22,9 +23,12 @@ __all__ = [
     "SOUNDING",
     "Batch",
     "Data",
+    "Detections",
+    "Detector",
     "Features",
     "Finder",
     "Gather",
+    "Lessons",
     "Localiser",
     "Method",
     "NoOptions",

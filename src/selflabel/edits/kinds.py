@@ -18,7 +18,7 @@ from selflabel.edits.nearest import FeatureRows, nearest_centre
 from selflabel.edits.state import EditedLabels
 
 MAX_NAME = 200  # characters
-BY_THE_RUN = "0" * 16  # id of an edit that nobody made: a run that has one class only gives it its name
+BY_THE_RUN = "0" * 16  # id of an edit that nobody made: a run whose classes have names gives them
 
 Cluster = Annotated[int, Field(ge=0, lt=2**24)]
 Row = Annotated[int, Field(ge=0)]

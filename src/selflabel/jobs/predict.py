@@ -22,6 +22,8 @@ from selflabel.items import Items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.dense_predict import is_of_patches, predict_regions
+from selflabel.jobs.detecting import detect_objects
+from selflabel.jobs.detector_model import read_detector
 from selflabel.jobs.find import objects_of
 from selflabel.jobs.finding import Found, find_objects
 from selflabel.jobs.localise import localise_unseen
@@ -30,11 +32,13 @@ from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.run_source import open_source, run_at
-from selflabel.methods import FINDERS, LOCALISERS
+from selflabel.methods import DETECTORS, FINDERS, LOCALISERS
 from selflabel.runs.origin import read_origin
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
 from selflabel.training.distributed import pick_device
+
+LEAST_SCORE = 1e-9  # a logarithm of it can be had
 
 
 def predict(
@@ -87,9 +91,17 @@ def predict(
     if finder_run is not run:
         return with_edits(run, load_model(run, device, cache).predict(objects, callbacks), raw)
     assert objects.pieces is not None and objects.pieces.scores is not None
-    log_scores = torch.from_numpy(objects.pieces.scores).clamp_min(1e-9).log()[:, None]
+    log_scores = scores_of_classes(objects.pieces.scores, found.regions.labels)
     features = torch.from_numpy(found.regions.features)
     return with_edits(run, Predicted(objects.paths, log_scores, features, objects.skipped, pieces=objects.pieces), raw)
+
+
+def scores_of_classes(scores: np.ndarray, labels: np.ndarray | None) -> torch.Tensor:
+    """(R, K) logarithms of the scores of found objects (R,), each at its label (None: all have label 0); very low elsewhere."""
+    at = np.zeros(len(scores), np.int64) if labels is None else labels
+    table = np.full((len(scores), int(at.max()) + 1), LEAST_SCORE, np.float32)
+    table[np.arange(len(scores)), at] = scores.clip(2 * LEAST_SCORE)
+    return torch.from_numpy(table).log()
 
 
 def with_edits(run: Run, predicted: Predicted, raw: bool) -> Predicted:
@@ -129,14 +141,14 @@ def finder_of(run: Run) -> Run | None:
 
 
 def is_finders(run: Run) -> bool:
-    """Whether a run is one of `find`."""
-    return str(run.settings.get("method")) in FINDERS | LOCALISERS
+    """Whether a run is one of `find`, or of `teach`: it finds objects."""
+    return str(run.settings.get("method")) in FINDERS | LOCALISERS | DETECTORS
 
 
 def find_in(
     run: Run, items: Items, device: str, cache: str | None, callbacks: Callbacks, maps: Path | None = None
 ) -> tuple[Photos, Found]:
-    """(the photos or films of these items, what the finder of a run finds in them).
+    """(the photos or films of these items, what the finder or detector of a run finds in them).
 
     Raises:
         UserError: the run's model cannot be read, or there are no photos, or no sounds where the run learned from them.
@@ -144,19 +156,23 @@ def find_in(
     if run.settings.get("method") in LOCALISERS:
         return localise_unseen(load_model(run, device, cache), items, callbacks, maps)
     check_no_maps(maps)
-    photos = photos_of(items)
+    photos, where = photos_of(items), pick_device(device)
     settings = make_settings(**(run.settings | {"device": device, "cache": cache}))
     try:
-        finder, modality = read_finder(run, settings.method, settings.options, pick_device(device))
+        if settings.method in DETECTORS:
+            detector, modality, classes = read_detector(run, where)
+        else:
+            finder, modality = read_finder(run, settings.method, settings.options, where)
     except torch.OutOfMemoryError:
         raise
     except WRONG as error:  # another's run.toml and model can say anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise damaged(run.file(MODEL), f"does not fit run.toml ({reason})") from error
-    encoder = modality.backbone
     shown = decode_photos(photos, replace(modality, backbone=None), settings, callbacks)
-    assert encoder is not None
-    return shown, find_objects(shown, finder, encoder, pick_device(device), callbacks)
+    if settings.method in DETECTORS:
+        return shown, detect_objects(shown, detector, classes, where, callbacks)
+    assert modality.backbone is not None
+    return shown, find_objects(shown, finder, modality.backbone, where, callbacks)
 
 
 def check_no_maps(maps: Path | None) -> None:

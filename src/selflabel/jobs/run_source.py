@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,31 +50,38 @@ def items_of_run(run: Run, follow_links: bool = False) -> Items:
     Raises:
         UserError: none of their files can be found.
     """
-    labels, pieces, opened = run.labels, run.pieces, run.source(follow=follow_links)
+    kept = run.labels["label"].to_numpy() >= 0
+    if not kept.any():
+        raise UserError(f"{run.folder}: all of its items are rejected.")
+    rejected = int((~kept).sum())
+    notes = [f"{rejected} items of {run.folder} are rejected, and left out."] if rejected else []
+    return replace(items_of_rows(run, np.flatnonzero(kept), follow_links), notes=notes)
+
+
+def items_of_rows(run: Run, wanted: np.ndarray, follow_links: bool = False) -> Items:
+    """Some items of a run, by their rows; those whose file is gone are skipped.
+
+    Raises:
+        UserError: none of their files can be found.
+    """
+    all_paths, pieces, opened = run.paths, run.pieces, run.source(follow=follow_links)
     if opened.error:
         raise UserError(f"{run.folder}: its files cannot be found: {opened.error}.")
-    if pieces is None or len(pieces) != len(labels):
+    if pieces is None or len(pieces) != len(all_paths):
         raise UserError(f"{run.folder / PARTS}: has not one line for each item; copy the run folder again.")
-    paths, kept = labels["path"].to_pylist(), labels["label"].to_numpy() >= 0
     rows, skipped = list[int](), list[tuple[str, str]]()
     blobs: dict[str, dict[int, Blob]] = {}
-    for row in np.flatnonzero(kept).tolist():
+    for row in wanted.tolist():
         try:
             for m, blob in opened.source.blobs(row).items():
                 blobs.setdefault(m, {})[row] = blob
             rows.append(row)
         except Missing as error:
-            skipped.append(Skipped(paths[row], str(error), pieces[row]))
+            skipped.append(Skipped(all_paths[row], str(error), pieces[row]))
     if not rows:
-        if not skipped:
-            raise UserError(f"{run.folder}: all of its items are rejected.")
         raise UserError(f"{run.folder}: none of its items can be found; the first, {skipped[0][0]}: {skipped[0][1]}.")
-    rejected = int((~kept).sum())
-    notes = [f"{rejected} items of {run.folder} are rejected, and left out."] if rejected else []
     by_modality = {m: [of_rows.get(row) for row in rows] for m, of_rows in blobs.items()}
-    return Items(
-        str(run.folder), [paths[row] for row in rows], by_modality, skipped=skipped, notes=notes, pieces=pieces.take(rows)
-    )
+    return Items(str(run.folder), [all_paths[row] for row in rows], by_modality, skipped=skipped, pieces=pieces.take(rows))
 
 
 def places_behind(source: str | Sequence[str]) -> list[str]:

@@ -1,5 +1,5 @@
-"""ONE PAPER PER FILE. METHODS lists them. BASELINES, which train nothing, FINDERS, which localise in one picture at a time, and
-LOCALISERS, which learn where what sounds is, stand beside it.
+"""ONE PAPER PER FILE. METHODS lists them. BASELINES, which train nothing, FINDERS, which localise in one picture at a time,
+LOCALISERS, which learn where what sounds is, and DETECTORS, which learn from what these found, stand beside it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from selflabel.base.errors import UserError, did_you_mean
-from selflabel.contract import Finder, Method
+from selflabel.contract import Detector, Finder, Method
+from selflabel.methods.detect.fcos import FCOSDetector
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
@@ -46,6 +47,15 @@ class FinderEntry:
     """A line of `selflabel methods` on a finder; attributes as of `Entry`."""
 
     make: type[Finder]
+    paper: str
+    cost: str
+
+
+@dataclass(frozen=True)
+class DetectorEntry:
+    """A line of `selflabel methods` on a detector; attributes as of `Entry`."""
+
+    make: type[Detector]
     paper: str
     cost: str
 
@@ -110,9 +120,18 @@ LOCALISERS: dict[str, Entry] = {
 }
 
 
+DETECTORS: dict[str, DetectorEntry] = {
+    "fcos": DetectorEntry(
+        FCOSDetector,
+        "Tian et al., ICCV 2019, by torchvision, on the fixed encoder of the run that it learns from",
+        "1,500 photos shown, minutes",
+    ),
+}
+
+
 def option_names(name: str) -> tuple[str, ...]:
-    """The names of the options of a method or finder. Raises UserError where there is no such method."""
-    make: Any = FINDERS[name].make if name in FINDERS else entry_of(name).make
+    """The names of the options of a method, finder or detector. Raises UserError where there is no such method."""
+    make: Any = (FINDERS | DETECTORS)[name].make if name in FINDERS | DETECTORS else entry_of(name).make
     return tuple(make.options_type.__dataclass_fields__)
 
 

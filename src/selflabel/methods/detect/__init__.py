@@ -1,0 +1,1 @@
+"""Detectors: what learns boxes with classes from those of a run."""

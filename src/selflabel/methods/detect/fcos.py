@@ -1,0 +1,210 @@
+"""FCOS: every place of a map says what is there and how far the sides of its box are. Tian et al. (ICCV 2019).
+
+Head, losses, matching and decoding are torchvision's reference definition. A detector that was trained on boxes found without
+labels is better than these boxes: LOST (Simeoni et al., BMVC 2021), SSOD (Afouras et al., CVPR 2022).
+
+Other than published:
+- one map, the encoder's own with a place for every 16 pixels, instead of a pyramid of five: one size of an anchor, and no bounds
+  on the sizes of objects;
+- the encoder stays as it is: what was learned from much more than the user's photos is not lost on some hundred noisy boxes;
+- narrower (128 channels for 256) and shallower (two convolutions for four), for the same reason, and for CPUs;
+- an object has one class: of boxes that overlap, the one of the highest score is kept, whatever its class.
+
+Axes: B photos, D features, h x w places, P = h w, R boxes of a photo, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import batched_nms, roi_align
+
+from selflabel.base.schedules import one_cycle
+from selflabel.contract import Batch, Data, Detections, Detector, Phase, Recipe
+from selflabel.methods.option_types import PositiveInt, Share
+from selflabel.views import View, key_of
+from selflabel.views.following import boxes_in_view
+
+NAME = "training the detector"
+LAYER = "stride16"
+WIDTH, CONVS = 128, 2
+ANCHOR = 2  # places: side of the anchor, by which distances are measured and centres are sampled
+PHOTOS_SHOWN = 1500  # in all; of larger sets every photo once
+VIEWS = 4  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head
+BATCH_SIZE = 8
+ENCODED_AT_ONCE = 16  # views
+KEPT = 0xD37EC7  # mixed into the keys of views whose maps are kept
+LEAST_VISIBLE = 0.3  # share of a box that a view must show; else it is no object there
+LEAST_SIDE = 2.0  # pixels of a box in a view
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """Options of `fcos`.
+
+    Attributes:
+        least_score: of an object that is kept.
+        overlap: IoU with an object of higher score from which on one is left out.
+        most: objects of a photo, at most.
+    """
+
+    least_score: Share = 0.05
+    overlap: Share = 0.5
+    most: PositiveInt = 20
+
+
+class FCOSDetector(Detector):
+    """FCOS on one map of a fixed encoder."""
+
+    options_type = Options
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        """Build the head around the encoder, which is no part of the detector's own state."""
+        self.fixed = [encoders["image"]]  # in a list, so that torch does not count it as a part of this module
+        self.encoders = nn.ModuleDict()
+        px, channels = self.task.px, self.task.channels
+        with torch.no_grad():
+            blank = torch.zeros(1, channels, px, px, device=next(encoders["image"].parameters()).device)
+            _, dim, places, _ = encoders["image"].map(blank, LAYER).shape  # type: ignore[operator]
+        self.neck = Neck(dim, WIDTH)
+        own: Options = self.options
+        self.fcos = FCOS(
+            self.neck,
+            self.classes,
+            anchor_generator=AnchorGenerator(((round(ANCHOR * px / places),),), ((1.0,),)),
+            head=Float32Head(WIDTH, 1, self.classes, CONVS),
+            score_thresh=own.least_score,
+            nms_thresh=own.overlap,
+            detections_per_img=max(100, own.most),
+        )
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.task.n_clusters(default=1)
+
+    def phases(self) -> list[Phase]:
+        epochs = self.task.epochs or max(1, round(PHOTOS_SHOWN / max(1, len(self.photos))))
+        recipe = Recipe(1e-3, one_cycle, "adamw", 1e-4)
+        if self.views:
+            return [Phase(NAME, epochs, {}, recipe, self.loss, BATCH_SIZE, draw=self.draw, precompute=self.keep_maps)]
+        return [Phase(NAME, epochs, {"image": (self.preset,)}, recipe, self.loss, BATCH_SIZE, draw=self.draw)]
+
+    @property
+    def photos(self) -> Tensor:
+        """(M,) rows of the photos that have regions."""
+        return torch.zeros(0, dtype=torch.int64) if self.lessons is None else self.lessons.photos_R.unique()
+
+    @property
+    def views(self) -> int:
+        """V, the views of each photo whose maps are kept; 0 where every photo is shown once or there is no room for all."""
+        return min(VIEWS, PHOTOS_SHOWN // max(1, len(self.photos)))
+
+    @property
+    def preset(self) -> str:
+        """How random views are drawn: crops and mirroring, of photos without change of colour."""
+        return self.task.view_preset("image", "-weak")
+
+    def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """The photos that have regions, in random order; where maps are kept, the place of a random one of each photo's."""
+        order = torch.randperm(len(self.photos), generator=generator)
+        if self.views:
+            return (order * self.views + torch.randint(self.views, (len(order),), generator=generator))[:, None]
+        return self.photos[order][:, None]
+
+    # ------------------------------------------------------------------------------------------------------ training
+
+    def keep_maps(self, data: Data) -> None:
+        """Compute the maps of V views of every photo, V after V, with the targets in them."""
+        self.kept: list[Shown] = []
+        for rows in self.photos.split(ENCODED_AT_ONCE // self.views or 1):
+            keys = [key_of(self.task.seed, KEPT, v) for v in range(self.views)]
+            shown = [data.view("image", rows, self.preset, key) for key in keys]  # type: ignore[attr-defined]
+            with data.autocast():  # type: ignore[attr-defined]
+                maps = [self.map(view.pixels).half().cpu() for view in shown]
+            targets = [self.targets_in(view, rows) for view in shown]
+            self.kept += [Shown(maps[v][i], targets[v][i]) for i in range(len(rows)) for v in range(self.views)]
+            self.progress("encoding photos", len(self.kept), len(self.photos) * self.views)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Focal loss of classes, GIoU loss of boxes, cross-entropy of centreness, each by the number of places in objects."""
+        if self.views:
+            kept = [self.kept[place] for place in batch.rows_BG[:, 0].tolist()]
+            maps = torch.stack([one.map_Dhw.float() for one in kept]).to(batch.rows_BG.device)
+            targets = [one.target for one in kept]
+        else:
+            (view,) = batch.views["image"]
+            maps, targets = self.map(view.pixels), self.targets_in(view, batch.rows_BG[:, 0])
+        places = self.neck(maps)
+        return self.fcos.compute_loss(targets, self.fcos.head([places]), self.anchors(places), [places[0, 0].numel()])
+
+    def targets_in(self, view: View, rows_B: Tensor) -> list[dict[str, Tensor]]:
+        """The boxes of some photos' regions in pixels of their views, with classes."""
+        assert self.lessons is not None and view.theta is not None
+        found, px = [], view.pixels.shape[-1]
+        for row, theta in zip(rows_B.tolist(), view.theta):
+            first, end = torch.searchsorted(self.lessons.photos_R, torch.tensor([row, row + 1])).tolist()
+            boxes, visible = boxes_in_view(self.lessons.boxes_R4[None, first:end].to(theta), theta[None])
+            boxes = boxes[0] * px
+            kept = (visible[0] >= LEAST_VISIBLE) & ((boxes[:, 2:] - boxes[:, :2]) >= LEAST_SIDE).all(dim=1)
+            found.append({"boxes": boxes[kept], "labels": self.lessons.labels_R[first:end].to(boxes.device)[kept]})
+        return found
+
+    # ----------------------------------------------------------------------------------------------------- detection
+
+    @torch.no_grad()
+    def detect(self, pixels: Tensor) -> list[Detections]:
+        maps, px = self.map(pixels), pixels.shape[-1]
+        places = self.neck(maps)
+        outputs = {name: [values] for name, values in self.fcos.head([places]).items()}
+        anchors = [[own] for own in self.anchors(places)]
+        found = self.fcos.postprocess_detections(outputs, anchors, [(px, px)] * len(pixels))
+        return [self.distinct(one, maps[i : i + 1].float(), px) for i, one in enumerate(found)]
+
+    def distinct(self, found: dict[str, Tensor], map_1Dhw: Tensor, px: int) -> Detections:
+        """What is left of one photo's boxes where an object has one class, as fractions of the square."""
+        boxes, scores = found["boxes"], found["scores"]
+        kept = batched_nms(boxes, scores, torch.zeros_like(found["labels"]), self.options.overlap)[: self.options.most]
+        features = roi_align(map_1Dhw, [boxes[kept]], 1, map_1Dhw.shape[-1] / px)[:, :, 0, 0]
+        return Detections(boxes[kept] / px, scores[kept], found["labels"][kept], features)
+
+    def map(self, pixels: Tensor) -> Tensor:
+        """(B, D, h, w) of the encoder, which learns nothing."""
+        with torch.no_grad():
+            return self.fixed[0].map(pixels, LAYER)  # type: ignore[operator]
+
+    def anchors(self, places: Tensor) -> list[Tensor]:
+        """(P, 4) of each photo, in pixels."""
+        px = self.task.px
+        square = places.new_zeros(1, 1, px, px).expand(len(places), 1, px, px)
+        return self.fcos.anchor_generator(ImageList(square, [(px, px)] * len(places)), [places])
+
+
+class Shown(NamedTuple):
+    """A view whose map was computed. map_Dhw: half precision. target: boxes in pixels of the view, and their labels."""
+
+    map_Dhw: Tensor
+    target: dict[str, Tensor]
+
+
+class Neck(nn.Sequential):
+    """A map (B, D, h, w) as one of few channels, whatever its scale."""
+
+    def __init__(self, dim: int, width: int):
+        super().__init__(nn.Conv2d(dim, width, 1), nn.GroupNorm(32, width))
+        self.out_channels = width  # FCOS asks for it
+
+
+class Float32Head(FCOSHead):
+    """The head with outputs in float32, so that losses and boxes are not rounded where the loop computes in bfloat16."""
+
+    def forward(self, x: list[Tensor]) -> dict[str, Any]:
+        return {name: values.float() for name, values in super().forward(x).items()}
