@@ -12,6 +12,7 @@ from selflabel.contract import Finder, Method
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
+from selflabel.methods.find.ssod import SSOD
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -106,6 +107,11 @@ LOCALISERS: dict[str, Entry] = {
     "avol": Entry(AVOL, "Arandjelovic & Zisserman, ECCV 2018 (AVOL-Net): where what sounds is", "40,000 pairs shown by default"),
     "avcontrast": Entry(
         AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "40,000 pairs shown by default"
+    ),
+    "ssod": Entry(
+        SSOD,
+        "Afouras, Asano et al., CVPR 2022: what sounds, with classes; `teach` then trains a detector",
+        "64,000 pairs shown by default",
     ),
 }
 
