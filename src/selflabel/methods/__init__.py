@@ -13,6 +13,7 @@ from selflabel.methods.detect.fcos import FCOSDetector
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
+from selflabel.methods.find.ssod import SSOD
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -125,6 +126,11 @@ DETECTORS: dict[str, DetectorEntry] = {
         FCOSDetector,
         "Tian et al., ICCV 2019, by torchvision, on the fixed encoder of the run that it learns from",
         "1,500 photos shown, minutes",
+    ),
+    "ssod": Entry(
+        SSOD,
+        "Afouras, Asano et al., CVPR 2022: what sounds, with classes; `teach` then trains a detector",
+        "64,000 pairs shown by default",
     ),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
@@ -56,6 +57,20 @@ def products(places_BDhw: Tensor, sounds_MD: Tensor) -> Tensor:
 def own_products(places_BDhw: Tensor, sounds_BD: Tensor) -> Tensor:
     """(B, h, w) scalar products of every place with the picture's own sound, in full precision."""
     return (places_BDhw.float() * sounds_BD.float()[:, :, None, None]).sum(dim=1)
+
+
+def contrast(highest_BB: Tensor, tau: float) -> Tensor:
+    """Cross-entropy of every picture's sound among all sounds, and of every sound's picture among all pictures, in the mean.
+
+    Args:
+        highest_BB: of picture n with sound m, the cosine of the place that is most like it.
+        tau: temperature.
+    """
+    scores = highest_BB / tau
+    own = torch.arange(len(scores), device=scores.device)
+    return (
+        0.5 * (F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")) / max(1, len(own))
+    )
 
 
 def maps_of_batch(method: Localiser, batch: Batch) -> Features:
@@ -113,7 +128,13 @@ def pooled(method: Localiser, features: Features) -> tuple[Tensor, Tensor]:
 
 
 def pairs_phase(
-    method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], epochs: int, batch: int, lr_scale: float
+    method: Localiser,
+    name: str,
+    loss: Callable[[Batch], dict[str, Tensor]],
+    epochs: int,
+    batch: int,
+    lr_scale: float,
+    relabel_at: tuple[float, ...] = (),
 ) -> Phase:
     """A phase that shows a picture and its sound; of a film a frame and the sound around it."""
     task, m = method.task, method.pictures
@@ -125,5 +146,6 @@ def pairs_phase(
         recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
         loss=loss,
         batch_size=batch,
+        relabel_at=relabel_at,
         together=(m, "audio") if m == "video" else (),
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
@@ -22,6 +21,7 @@ from selflabel.contract import Batch, Features, Localiser, Phase
 from selflabel.methods.option_types import PositiveFloat, PositiveInt, Share
 from selflabel.methods.picture_sound import (
     both_present,
+    contrast,
     loudest,
     map_dims,
     maps_of_batch,
@@ -53,20 +53,6 @@ class Options:
     prior: Share = 0.0
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
-
-
-def contrast(highest_BB: Tensor, tau: float) -> Tensor:
-    """Cross-entropy of every picture's sound among all sounds, and of every sound's picture among all pictures, in the mean.
-
-    Args:
-        highest_BB: of picture n with sound m, the cosine of the place that is most like it.
-        tau: temperature.
-    """
-    scores = highest_BB / tau
-    own = torch.arange(len(scores), device=scores.device)
-    return (
-        0.5 * (F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")) / max(1, len(own))
-    )
 
 
 def object_map(maps_BDhw: Tensor) -> Tensor:
