@@ -29,7 +29,7 @@ from selflabel.jobs.detecting import detect_objects
 from selflabel.jobs.detector_model import encoder_in
 from selflabel.jobs.find import objects_of, report_of
 from selflabel.jobs.finding import Found
-from selflabel.jobs.label import Timer, places_of
+from selflabel.jobs.labelling import Timer, places_of
 from selflabel.jobs.lessons import Material, lessons_of, material_of
 from selflabel.jobs.predict import finder_of
 from selflabel.jobs.prepare import Modality
