@@ -118,6 +118,11 @@ LOCALISERS: dict[str, Entry] = {
     "avcontrast": Entry(
         AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "160,000 pairs shown by default"
     ),
+    "ssod": Entry(
+        SSOD,
+        "Afouras, Asano et al., CVPR 2022: what sounds, with classes; `teach` then trains a detector",
+        "160,000 pairs shown by default",
+    ),
 }
 
 
@@ -126,11 +131,6 @@ DETECTORS: dict[str, DetectorEntry] = {
         FCOSDetector,
         "Tian et al., ICCV 2019, by torchvision, on the fixed encoder of the run that it learns from",
         "1,500 photos shown, minutes",
-    ),
-    "ssod": Entry(
-        SSOD,
-        "Afouras, Asano et al., CVPR 2022: what sounds, with classes; `teach` then trains a detector",
-        "64,000 pairs shown by default",
     ),
 }
 
