@@ -1,4 +1,4 @@
-"""Label, and kill this process at a step of the training: python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP"""
+"""Label or localise, and kill this process at a step of the training: python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP"""
 
 import json
 import os
@@ -9,6 +9,8 @@ from pathlib import Path
 from selflabel.base.settings import make_settings
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
+from selflabel.jobs.localise import localise
+from selflabel.methods import LOCALISERS
 from selflabel.training.loop import LoopCallbacks
 
 if __name__ == "__main__":
@@ -20,4 +22,5 @@ if __name__ == "__main__":
         if len(steps) == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    label(make_settings(**settings), folder, callbacks=Callbacks(loop=LoopCallbacks(on_step=on_step)))
+    run = localise if settings["method"] in LOCALISERS else label
+    run(make_settings(**settings), folder, callbacks=Callbacks(loop=LoopCallbacks(on_step=on_step)))

@@ -60,7 +60,7 @@ def test_a_flash_and_its_tone_coincide_in_views_that_are_drawn_together_and_not_
     data, rows = prepared(folder, **given), torch.arange(N).repeat(4)[:, None]
     together = make_batch(data, phase(("video", "audio"), ("selavi",) * 2, ("centre",) * 2), rows, 0.0, key=3)
     apart = make_batch(data, phase(), rows, 0.0, key=3)
-    assert min(agreement(together, 0), agreement(together, 1)) > 0.75 > 0.5 > agreement(apart)
+    assert min(agreement(together, 0), agreement(together, 1)) > 0.7 > 0.5 > agreement(apart)
     for i in range(2):
         spans = [seconds_of(together.views[m][i], data.stored[m], rows[:, 0]) for m in ("video", "audio")]
         assert torch.allclose(*spans, atol=1e-3) and len(set(spans[0][:, 0].tolist())) == N  # a window belongs to the item
@@ -142,3 +142,17 @@ def test_windows_lie_in_what_is_shared_and_belong_to_the_item():
     assert torch.equal(again.span_s, window.span_s[[2, 0]])
     unknown = draw_windows([spans[0][:1], NAN], [present[0][:1]] * 2, 2.0, 9, rows[:1])
     assert not unknown.is_shared.any()  # seconds that are not known may be any
+
+
+def test_random_windows_start_when_a_frame_does(folder):
+    """Else where its sound was cut would tell a film from others: the shortcut of "Objects that Sound", section 3.2."""
+    data, rows = prepared(folder), torch.arange(N).repeat(8)[:, None]
+    batch = make_batch(data, phase(("video", "audio")), rows, 0.0, key=5)
+    starts = seconds_of(batch.views["audio"][0], data.stored["audio"], rows[:, 0])[:, 0]
+    frame_s, step_s = data.stored["video"].frame_grid(rows[:, 0])
+    steps = (starts - frame_s) / step_s
+    assert (steps - steps.round()).abs().max() < 0.01 and len(set(steps.round().tolist())) > 2
+    off_grid = draw_windows(
+        [s.known_spans(rows[:, 0]) for s in data.stored.values()], [torch.ones(8 * N).bool()] * 2, 2.0, 5, rows[:, 0]
+    )
+    assert ((off_grid.span_s[:, 0] - frame_s) / step_s % 1 - 0.5).abs().min() < 0.25  # without the grid they start anywhere

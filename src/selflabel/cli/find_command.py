@@ -10,36 +10,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, Source, app, one_or_several, source_name, typed_values
+from selflabel.cli.app import AsJson, Cache, Device, FollowLinks, Seed, Source, app, one_or_several, source_name, typed_values
 from selflabel.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from selflabel.base.settings import Settings
 
-TYPED = ("method", "encoder", "weights", "device", "cache", "follow_links")
-FIND_ENCODER_HELP = "The pretrained backbone: auto is DINO small; or frozen:timm:NAME."
+TYPED = ("method", "encoder", "weights", "epochs", "seed", "device", "cache", "follow_links")
+FIND_ENCODER_HELP = (
+    "Of photos the pretrained backbone: auto is DINO small; or frozen:timm:NAME. With sounds trained from scratch."
+)
 
 
 @app.command()
 def find(
     context: typer.Context,
     source: Source,
-    method: Annotated[str, typer.Option(help="The finder; see `selflabel methods`.")] = "cut",
+    method: Annotated[
+        str, typer.Option(help="cut for photos; avol or avcontrast learn from sounds; see `selflabel methods`.")
+    ] = "cut",
     encoder: Annotated[str, typer.Option(help=FIND_ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Its pretrained weights, a .safetensors file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, of a method that is trained.")] = None,
+    seed: Seed = 0,
     device: Device = "auto",
     cache: Cache = None,
     follow_links: FollowLinks = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value: a setting, or an option of the finder; repeatable.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the training of the run in the folder; start a new one where there is none."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Find the objects in the photos of SOURCE: a box, a mask and a score each, without classes. Nothing is trained.
+    """Find the objects in the photos of SOURCE: a box, a mask and a score each, without classes.
+
+    With --method avol or avcontrast: find what sounds, in films with sound or in pictures with a sound of the same name.
 
     Example: selflabel find photos/
+
+    Example: selflabel find scenes/ --method avol
     """
     with Terminal(json) as terminal:
         terminal.on_progress("starting")  # torch takes seconds to import
@@ -47,7 +61,7 @@ def find(
         folder = out or Path("runs") / f"{source_name(settings.source)}-{settings.method}"
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, terminal.stop)
-        report = run_find(settings, folder, overwrite, terminal)
+        report = run_find(settings, folder, resume, overwrite, terminal)
     print(jsonlib.dumps(report) if json else found_lines(report, folder))
 
 
@@ -72,11 +86,15 @@ def find_settings(typed: dict[str, Any], method: str, sets: list[str]) -> Settin
     return make_settings(**values)
 
 
-def run_find(settings: Settings, out: Path, overwrite: bool, terminal: Terminal) -> dict[str, Any]:
-    """The report of `jobs.find.find`. A stop is that of a command that cannot go on later."""
+def run_find(settings: Settings, out: Path, resume: bool, overwrite: bool, terminal: Terminal) -> dict[str, Any]:
+    """The report of `jobs.find.find` or of `jobs.localise.localise`. A stop of the former is that of a command that cannot go on."""
     from selflabel.base.errors import Interrupted
     from selflabel.jobs.find import find as find_objects
+    from selflabel.jobs.localise import localise
+    from selflabel.methods import LOCALISERS
 
+    if settings.method in LOCALISERS:
+        return localise(settings, out, resume, overwrite, terminal.callbacks()).report
     try:
         return find_objects(settings, out, overwrite, terminal.callbacks()).report
     except Interrupted:

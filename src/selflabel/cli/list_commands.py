@@ -16,13 +16,15 @@ def methods() -> None:
 
     Example: selflabel methods
     """
-    from selflabel.methods import BASELINES, FINDERS, METHODS
+    from selflabel.methods import BASELINES, FINDERS, LOCALISERS, METHODS
 
     for name, entry in (METHODS | BASELINES).items():
         modalities = "one modality" if entry.make.max_modalities == 1 else "one modality or several"
         print(f"{name:16} {entry.paper}\n{'':16} {modalities}; {entry.cost}")
     for name, finder in FINDERS.items():
         print(f"{name:16} {finder.paper}\n{'':16} photos, with `selflabel find`; {finder.cost}")
+    for name, entry in LOCALISERS.items():
+        print(f"{name:16} {entry.paper}\n{'':16} pictures or films with their sounds, with `selflabel find`; {entry.cost}")
 
 
 @app.command()

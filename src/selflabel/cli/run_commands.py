@@ -45,6 +45,9 @@ def predict(
     ] = None,
     hop: Hop = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
+    maps: Annotated[
+        Path | None, typer.Option(help="Folder for the heatmaps of unseen pictures, of a run that learned from sounds.")
+    ] = None,
     raw: Raw = False,
     device: Device = "auto",
     cache: Cache = None,
@@ -67,7 +70,8 @@ def predict(
         opened = open_run(run)
         check_windows(windows, hop)
         places, cut = one_or_several(source), Windows.of(windows, hop)
-        predicted = predict_items(opened, places, device, cache, terminal.callbacks(), raw, follow_links, items, images, cut)
+        how = (device, cache, terminal.callbacks(), raw, follow_links)
+        predicted = predict_items(opened, places, *how, items, images, cut, maps)
     if out is not None:
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items

@@ -8,6 +8,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
 from selflabel.contract.finder import Finder, Region, Shown
+from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, Pretext
@@ -18,11 +19,13 @@ __all__ = [
     "PRETEXT",
     "PRETEXT_BATCH_SIZE",
     "PRETEXT_LR",
+    "SOUNDING",
     "Batch",
     "Data",
     "Features",
     "Finder",
     "Gather",
+    "Localiser",
     "Method",
     "NoOptions",
     "Outcome",

@@ -280,6 +280,17 @@ def film_size(file: Blob) -> tuple[Blob, PictureSize | str]:
         return file, PictureSize((frame.height, frame.width) if is_lying else (frame.width, frame.height))
 
 
+def film_sizes(
+    films: Sequence[Blob | None], limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None, say: Say | None = None
+) -> np.ndarray:
+    """(N, 2) int64 width and height of the first frames of films, upright; zeros where that cannot be told."""
+    whole = [None if film is None else replace(film, piece=None) for film in films]
+    files = list(dict.fromkeys(file for file in whole if file is not None))
+    found = dict(inspect_blobs(film_size, files, limits, progress, say, MEDIA_LIBRARIES)) if files else {}
+    sizes = [found[file].upright if isinstance(found.get(file), PictureSize) else (0, 0) for file in whole]
+    return np.array(sizes, np.int64).reshape(-1, 2)
+
+
 def picture_size(file: Blob) -> PictureSize | str:
     """The size of a picture by its header, or why it cannot be found."""
     try:

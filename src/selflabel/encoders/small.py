@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from selflabel.encoders.base import Encoder
 
 SMALL_PX, MEDIUM_PX = 32, 64  # above these the stem of ResNet9 has stride 2 and 4
+POOLS = 3  # stages of ResNet9, of four, after which the map is max-pooled
+FINE_WIDTH, FINE_POOLS = 24, 1  # of `resnet9-fine`: channels of its first stage, stages that are max-pooled
 
 
 def make_conv4(channels: int, px: int) -> Encoder:
@@ -20,6 +22,12 @@ def make_conv4(channels: int, px: int) -> Encoder:
 def make_resnet9(channels: int, px: int) -> Encoder:
     """Four thin residual stages, averaged over the map."""
     return Encoder(ResNet9(channels, px), global_average(), channels, px)
+
+
+def make_resnet9_fine(channels: int, px: int) -> Encoder:
+    """The same stages, thinner, with a place of the map for every 8 pixels, so that it says where things are."""
+    stride = 4 if px > SMALL_PX else 2
+    return Encoder(ResNet9(channels, px, FINE_WIDTH, stride, FINE_POOLS), global_average(), channels, px)
 
 
 def global_average() -> nn.Sequential:
@@ -64,7 +72,7 @@ class Residual(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """Four residual stages of two convolutions, max-pooled by two between them.
+    """Four residual stages of two convolutions, the first ones max-pooled by two.
 
     Images above 64 px enter through a 7 x 7 convolution of stride 4, so that 128 px cost what 32 px do.
 
@@ -73,10 +81,12 @@ class ResNet9(nn.Module):
         px: their side in pixels.
         width: channels of the first stage; the stages have w, 2w, 4w and 8w.
         stride: of the stem; by `px` where it is left out.
+        pools: stages after which the map is max-pooled.
     """
 
-    def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None):
+    def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None, pools: int = POOLS):
         super().__init__()
+        self.pools = pools
         stride = stride or (4 if px > MEDIUM_PX else 2 if px > SMALL_PX else 1)
         kernel = 7 if stride == 4 else 3
         self.stem = nn.Sequential(
@@ -91,10 +101,10 @@ class ResNet9(nn.Module):
         """(B, C, px, px) to the last map (B, 8w, h, w)."""
         x = self.stem(x)
         for i, stage in enumerate(self.stages):
-            x = pool_between_stages(stage(x), i)
+            x = pool_between_stages(stage(x), i, self.pools)
         return x
 
 
-def pool_between_stages(x: Tensor, stage: int) -> Tensor:
-    """Max-pool the map by two after stages 0 to 2, while both sides are larger than one."""
-    return F.max_pool2d(x, 2) if stage < 3 and min(x.shape[-2:]) > 1 else x
+def pool_between_stages(x: Tensor, stage: int, pools: int = POOLS) -> Tensor:
+    """Max-pool the map by two after the first `pools` stages, while both sides are larger than one."""
+    return F.max_pool2d(x, 2) if stage < pools and min(x.shape[-2:]) > 1 else x

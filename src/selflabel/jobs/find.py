@@ -25,6 +25,7 @@ from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.finding import Found, find_objects
 from selflabel.jobs.label import Timer, places_of
+from selflabel.jobs.prepare import Prepared
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
 from selflabel.jobs.run_source import open_source
@@ -50,12 +51,12 @@ class FoundRun:
     Attributes:
         report: as in report.json.
         items: the objects.
-        found: the objects, and the photos without one.
+        found: the objects, and the photos without one; None where a finished run was found.
     """
 
     report: dict[str, Any]
     items: Items
-    found: Found
+    found: Found | None
 
 
 def find(settings: Settings, out: Path | None, overwrite: bool = False, callbacks: Callbacks | None = None) -> FoundRun:
@@ -167,9 +168,14 @@ def write(
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
     backbone = {f"backbone.image.{k}": v for k, v in encoder.state_dict().items()}
     write_tensors(run.folder / MODEL, backbone, {"head": 0, "method": {}})
+    write_objects(run, photos.prepared, items, found, report)
+
+
+def write_objects(run: Run, prepared: Prepared, items: Items, found: Found, report: dict[str, Any]) -> None:
+    """Write the objects of a run, whose other files are written, and the report."""
     labelling = labelling_of(items, found)
     write_labelling(run.folder, labelling)
-    tile = tile_reader(items, {"image": photos.modality.info})
+    tile = tile_reader(items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
         sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile, names={0: CLASS})
         write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))
@@ -180,11 +186,12 @@ def write(
 def labelling_of(items: Items, found: Found) -> Labelling:
     """The objects as a labelling of one class, their scores as confidence."""
     n, features = len(items), found.regions.features
+    labels = np.zeros(n, np.int64) if found.regions.labels is None else found.regions.labels
     assert items.pieces is not None and items.pieces.scores is not None
     return Labelling(
         items.paths,
-        np.zeros(n, np.int64),
-        np.zeros((n, 1), np.int64),
+        labels,
+        labels[:, None],
         items.pieces.scores[:, None],
         features,
         nearest(torch.from_numpy(features), RUN_NEIGHBOURS).rows.numpy(),

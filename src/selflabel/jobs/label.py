@@ -195,8 +195,15 @@ def prepare_for(
     data: Any,
     recorded: dict[str, Any] | None = None,
     ranks: Ranks = Ranks(),
+    whole: bool = False,
 ) -> Prepared:
-    """Make the source, or the array instead of it, ready for a method. recorded: how an unfinished run prepared each modality."""
+    """Make the source, or the array instead of it, ready for a method.
+
+    Args:
+        make, settings, device, callbacks, data, ranks: as in `label_into`.
+        recorded: how an unfinished run prepared each modality.
+        whole: keep pictures whole.
+    """
     callbacks.on_progress("looking at the items", 0, 0)
     return prepare(
         settings.source if data is None else data,
@@ -221,6 +228,7 @@ def prepare_for(
         limits=Limits(settings.item_seconds, settings.item_gb),
         callbacks=callbacks,
         trains=trains_a_network(settings),
+        whole=whole,
         recorded=recorded,
         ranks=ranks,
     )

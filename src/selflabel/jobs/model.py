@@ -26,14 +26,14 @@ from selflabel.evaluation.seen import Seen
 from selflabel.items import Items, Pieces
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.prepare import Modality, Prepared
+from selflabel.jobs.prepare import Modality, Prepared, stored_as
 from selflabel.jobs.prepare.choices import SOUND_KINDS, seconds_used, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.seen import from_tensors, is_unlike
-from selflabel.methods import find_method
+from selflabel.methods import entry_of
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
 from selflabel.runs.writing import used_labels
@@ -206,11 +206,11 @@ class Model:
                     callbacks.say(note)
                 if note := partly_used(found, seconds_used(modality.info), are_windows):
                     callbacks.say(note)
-                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows)
+                formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows, modality.whole)
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)
         ready = {}
         for m, d in decoded.items():  # without the backbone: the items are not features yet
-            ready[m] = replace(self.modalities[m], backbone=None, tensor=d.tensor, lengths=d.lengths, index=d.index)
+            ready[m] = stored_as(replace(self.modalities[m], backbone=None), d)
         return Prepared(kept, ready)
 
     def features(self, data: ResidentData, modality: str) -> Tensor:
@@ -281,7 +281,7 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
     task_fields = {f.name for f in fields(Task)}
     task = Task(**{"clusters": None, **{k: v for k, v in recorded["task"].items() if k in task_fields}})
     where = pick_device(device)
-    make = find_method(settings.method).make
+    make = entry_of(settings.method).make
     method = make(task, stored_options(make, settings.method, settings.options))
     modalities = {m: stored_modality(m, record, tensors, where) for m, record in run.modalities.items()}
     dims = {m: len(tensors.get(f"method.encoders.{m}.mean", [])) for m in modalities}  # of features
@@ -334,7 +334,7 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     info = MediaInfo(record["kind"], 0, record["channels"], seconds, rate, frames, scale_from_record(record))
     spaces: dict[str, Any] = {key: tuple(record.get(key, ())) for key in SPACES}
     shown = Modality(info, record["px"], record["channels"], record["encoder"], network=record.get("network"))
-    modality = replace(shown, **spaces)
+    modality = replace(shown, whole=record.get("whole") is True, **spaces)
     prefix = f"backbone.{name}."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if not weights:

@@ -69,8 +69,9 @@ def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
 def only_rows_of(modality: Modality, rows: np.ndarray) -> Modality:
     tensor = modality.tensor
     assert tensor is not None
-    lengths, spans = (None if x is None else x[rows] for x in (modality.lengths, modality.spans_s))
-    modality = replace(modality, lengths=lengths, spans_s=spans)
+    by_row = (modality.lengths, modality.spans_s, modality.sizes)
+    lengths, spans, sizes = (None if x is None else x[rows] for x in by_row)
+    modality = replace(modality, lengths=lengths, spans_s=spans, sizes=sizes)
     if modality.index is not None:
         return replace(modality, index=modality.index[rows])
     if modality.kind != "features":

@@ -6,6 +6,7 @@ Of a run that is about objects, they are found in unseen photos by the finder th
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,13 @@ from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.find import objects_of
 from selflabel.jobs.finding import Found, find_objects
+from selflabel.jobs.localise import localise_unseen
 from selflabel.jobs.model import WRONG, Predicted, check_sizes, load_model, stored_modality
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.run_source import open_source, run_at
-from selflabel.methods import FINDERS
+from selflabel.methods import FINDERS, LOCALISERS
 from selflabel.runs.origin import read_origin
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
@@ -44,6 +46,7 @@ def predict(
     files: str | list[str] | None = None,
     images: str | None = None,
     windows: Windows | None = None,
+    maps: Path | None = None,
 ) -> Predicted:
     """Label unseen items with a finished run, as its edits merged, split and named its clusters.
 
@@ -58,6 +61,7 @@ def predict(
         raw: ignore edits.
         follow_links, files, images: as in `open_items`.
         windows: that sounds and films are cut into; None cuts whole files as the run's were.
+        maps: folder into which the heatmaps of a run that learned from sounds are written; None writes none.
 
     Raises:
         UserError: the model cannot be read, nothing in the source can be labelled, it is of another kind than the run's, or what
@@ -69,8 +73,9 @@ def predict(
         callbacks.say(note)
     items = replace(items, notes=[])
     if finder_run is None or (items.pieces is not None and finder_run is not run):
+        check_no_maps(maps)
         return with_edits(run, load_model(run, device, cache).predict(items, callbacks, windows=windows), raw)
-    found_in, found = find_in(finder_run, items, device, cache, callbacks)
+    found_in, found = find_in(finder_run, items, device, cache, callbacks, maps)
     objects = objects_of(found_in, found)
     if not len(objects):
         raise UserError(f"{items.source}: nothing was found in any of its {len(found_in.items)} photos.")
@@ -120,15 +125,20 @@ def finder_of(run: Run) -> Run | None:
 
 def is_finders(run: Run) -> bool:
     """Whether a run is one of `find`."""
-    return str(run.settings.get("method")) in FINDERS
+    return str(run.settings.get("method")) in FINDERS | LOCALISERS
 
 
-def find_in(run: Run, items: Items, device: str, cache: str | None, callbacks: Callbacks) -> tuple[Photos, Found]:
-    """(the photos of these items, what the finder of a run finds in them).
+def find_in(
+    run: Run, items: Items, device: str, cache: str | None, callbacks: Callbacks, maps: Path | None = None
+) -> tuple[Photos, Found]:
+    """(the photos or films of these items, what the finder of a run finds in them).
 
     Raises:
-        UserError: the run's model cannot be read, or there are no photos.
+        UserError: the run's model cannot be read, or there are no photos, or no sounds where the run learned from them.
     """
+    if run.settings.get("method") in LOCALISERS:
+        return localise_unseen(load_model(run, device, cache), items, callbacks, maps)
+    check_no_maps(maps)
     photos = photos_of(items)
     settings = make_settings(**(run.settings | {"device": device, "cache": cache}))
     try:
@@ -142,6 +152,12 @@ def find_in(run: Run, items: Items, device: str, cache: str | None, callbacks: C
     shown = decode_photos(photos, replace(modality, backbone=None), settings, callbacks)
     assert encoder is not None
     return shown, find_objects(shown, finder, encoder, pick_device(device), callbacks)
+
+
+def check_no_maps(maps: Path | None) -> None:
+    """Raise UserError where heatmaps were asked for and the run has none."""
+    if maps is not None:
+        raise UserError(f"--maps {maps}: only a run of a method that learns from sounds, as avol, gives heatmaps; leave it out.")
 
 
 def read_finder(run: Run, name: str, options: dict[str, Any], device: torch.device) -> tuple[Finder, Modality]:

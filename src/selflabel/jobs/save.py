@@ -52,9 +52,9 @@ def modality_record(modality: Modality) -> dict[str, Any]:
     shown = {"encoder": modality.encoder, "px": modality.px, "channels": modality.channels, "kind": info.kind}
     scale = info.scale.as_record() if info.scale else {}
     several = {name: list(getattr(modality, name)) for name in ("files", *SPACES) if getattr(modality, name)}
-    pretrained = {"weights_sha256": modality.sha256} if modality.sha256 else {}
-    pretrained |= {"network": modality.network} if modality.network else {}
-    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | pretrained | several
+    special = {"weights_sha256": modality.sha256, "network": modality.network, "whole": modality.whole}
+    special = {name: value for name, value in special.items() if value}
+    return shown | {"seconds": info.seconds, "rate": info.rate, "frames": info.frames} | scale | special | several
 
 
 def write_run(

@@ -1,4 +1,6 @@
-"""ONE PAPER PER FILE. METHODS lists them; BASELINES, which train nothing, and FINDERS, which localise, stand beside it."""
+"""ONE PAPER PER FILE. METHODS lists them. BASELINES, which train nothing, FINDERS, which localise in one picture at a time, and
+LOCALISERS, which learn where what sounds is, stand beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from typing import Any
 
 from selflabel.base.errors import UserError, did_you_mean
 from selflabel.contract import Finder, Method
+from selflabel.methods.find.avcontrast import AVContrast
+from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
@@ -98,10 +102,23 @@ FINDERS: dict[str, FinderEntry] = {
 }
 
 
+LOCALISERS: dict[str, Entry] = {
+    "avol": Entry(AVOL, "Arandjelovic & Zisserman, ECCV 2018 (AVOL-Net): where what sounds is", "40,000 pairs shown by default"),
+    "avcontrast": Entry(
+        AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "40,000 pairs shown by default"
+    ),
+}
+
+
 def option_names(name: str) -> tuple[str, ...]:
     """The names of the options of a method or finder. Raises UserError where there is no such method."""
-    make: Any = FINDERS[name].make if name in FINDERS else find_method(name).make
+    make: Any = FINDERS[name].make if name in FINDERS else entry_of(name).make
     return tuple(make.options_type.__dataclass_fields__)
+
+
+def entry_of(name: str) -> Entry:
+    """The method, baseline or localiser of that name. Raises UserError where there is none."""
+    return LOCALISERS[name] if name in LOCALISERS else find_method(name)
 
 
 def find_method(name: str) -> Entry:
@@ -111,7 +128,7 @@ def find_method(name: str) -> Entry:
         UserError: there is none of that name.
     """
     entries = METHODS | BASELINES
-    if name in FINDERS:
+    if name in FINDERS | LOCALISERS:
         raise UserError(f"--method {name}: finds objects in photos, and labels nothing; use it with `selflabel find`.")
     if name not in entries:
         known = ", ".join(entries)
@@ -119,16 +136,17 @@ def find_method(name: str) -> Entry:
     return entries[name]
 
 
-def find_finder(name: str) -> FinderEntry:
-    """The finder of that name.
+def find_finder(name: str) -> FinderEntry | Entry:
+    """The finder or localiser of that name.
 
     Raises:
         UserError: there is none of that name.
     """
     if name in METHODS | BASELINES:
         raise UserError(f"--method {name}: labels items, and finds no objects; use it with `selflabel label`.")
-    if name not in FINDERS:
+    entries = FINDERS | LOCALISERS
+    if name not in entries:
         raise UserError(
-            f"--method {name}: there is none of that name; there are {', '.join(FINDERS)}{did_you_mean(name, FINDERS)}"
+            f"--method {name}: there is none of that name; there are {', '.join(entries)}{did_you_mean(name, entries)}"
         )
-    return FINDERS[name]
+    return entries[name]

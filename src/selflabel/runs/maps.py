@@ -1,9 +1,10 @@
 """Maps of a run: of every item C numbers at h x w places, such as features of patches or heatmaps.
 
 They are far larger than everything else of a run, so they are written a block at a time and read where they lie. `maps/maps.npy`
-is uint8 (N, C, h, w), `maps/maps.toml` says what a byte means. The folder `maps` is there whole or not at all.
+is uint8 (N, C, h, w), `maps/maps.toml` says what a byte means. The folder `maps` is there whole or not at all. Of a run whose items
+are regions, a map is of a whole picture or film, and `maps/rows.npy` says which one is of each region.
 
-Axes: N items, B items of a block, C channels, h x w places of a map.
+Axes: N maps, B maps of a block, R items of the run, C channels, h x w places of a map.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pydantic.dataclasses import dataclass as checked
 
 from selflabel.base.files import cannot_write, is_full, open_regular, remove_leftovers, reserve, temporary_prefix, write_text
 from selflabel.base.settings import as_toml, read_toml
-from selflabel.runs.reading import damaged, file_in, read_bounded
+from selflabel.runs.reading import damaged, file_in, read_array, read_bounded
+from selflabel.runs.tables import write_array
 
-FOLDER, ARRAY, ABOUT = "maps", "maps.npy", "maps.toml"
+FOLDER, ARRAY, ABOUT, ROWS = "maps", "maps.npy", "maps.toml", "rows.npy"
 HIGHEST = 255  # byte
 LARGEST = 1e30  # number that maps.toml can say: float32 holds it
 
@@ -39,8 +41,8 @@ class MapsInfo:
     Attributes:
         offset, scale: (C,) each; a value is offset + scale * byte, with a scale above 0.
         geometry: what of an item a map shows: "square" for the middle square of the picture, or the square around a piece of it;
-            "letterbox" for the whole picture, centred in a square; "spectrogram" for time along x and high frequencies at the
-            top.
+            "letterbox" for the whole picture in the top left corner of a square, as large as its longer side; "spectrogram" for
+            time along x and high frequencies at the top.
         seconds: of the sound or film that a map shows; 0 of pictures.
         frames: of a film; the maps of its frames stand below one another, so that h is `frames` times the height of one.
         names: (C,) names of the channels, or none.
@@ -87,13 +89,19 @@ class Maps:
     Attributes:
         bytes: (N, C, h, w) uint8, memory-mapped.
         info: what they mean.
+        rows: (R,) int64, of each item of the run the row of its map; None where every item has a map of its own.
     """
 
     bytes: np.ndarray
     info: MapsInfo
+    rows: np.ndarray | None = None
+
+    def rows_of(self, items: np.ndarray) -> np.ndarray:
+        """The rows of the maps of some items of the run."""
+        return items if self.rows is None else self.rows[items]
 
     def values(self, rows: slice | np.ndarray) -> np.ndarray:
-        """(B, C, h, w) float32 values of some items; only these are read."""
+        """(B, C, h, w) float32 values of some maps; only these are read."""
         offset, scale = self.info.columns()
         return offset + scale * self.bytes[rows]
 
@@ -155,6 +163,11 @@ def write_maps(folder: Path, shape: Shape, info: MapsInfo, blocks: Iterable[Bloc
     return written
 
 
+def write_rows(folder: Path, rows: np.ndarray) -> None:
+    """Write which map is of each item of a run whose maps are written. rows: (R,) int64."""
+    write_array(folder / FOLDER / ROWS, rows.astype(np.int64)[:, None])
+
+
 def fill_array(file: Path, shape: Shape, info: MapsInfo, blocks: Iterable[Block]) -> int:
     """Write the .npy file a block at a time. Returns how many values were clipped; raises as `write_maps` does."""
     start = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape).offset
@@ -209,11 +222,23 @@ def read_maps(folder: Path, n_items: int) -> Maps | None:
         raise damaged(file, f"cannot be read as an array ({error})") from error
     if not isinstance(array, np.ndarray) or array.ndim != 4 or array.dtype != np.uint8 or 0 in array.shape:
         raise damaged(file, "holds no maps, which are (N, C, h, w) bytes")
-    channels = len(info.offset)
-    if array.shape[:2] != (n_items, channels) or array.shape[2] % info.frames:
-        expected = f"({n_items}, {channels}, h, w)" + (f" with h a multiple of {info.frames}" if info.frames > 1 else "")
+    channels, rows = len(info.offset), read_rows(folder, n_items, len(array))
+    n_maps = n_items if rows is None else len(array)
+    if array.shape[:2] != (n_maps, channels) or array.shape[2] % info.frames:
+        expected = f"({n_maps}, {channels}, h, w)" + (f" with h a multiple of {info.frames}" if info.frames > 1 else "")
         raise damaged(file, f"is of the shape {array.shape}, and the run needs {expected}")
-    return Maps(array, info)
+    return Maps(array, info, rows)
+
+
+def read_rows(folder: Path, n_items: int, n_maps: int) -> np.ndarray | None:
+    """What `write_rows` wrote; None where every item has a map of its own. Raises UserError."""
+    file = file_in(folder, f"{FOLDER}/{ROWS}")
+    if not file.exists():
+        return None
+    rows = read_array(file, n_items)
+    if rows.shape[1] != 1 or rows.dtype.kind not in "iu" or (rows.size and not 0 <= rows.min() <= rows.max() < n_maps):
+        raise damaged(file, "does not name a map for each item")
+    return rows[:, 0]
 
 
 def read_info(file: Path) -> MapsInfo:

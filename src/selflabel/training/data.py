@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -55,8 +56,12 @@ class ResidentData:
         """A random view of the items at `rows` (B,), a function of (key, row). window: which seconds to show; None draws them."""
         return self.stored[modality].view(rows, preset, key, self.device, window)
 
-    def window(self, modalities: Sequence[str], rows: Tensor, key: int | None) -> Window:
+    def window(self, modalities: Sequence[str], rows: Tensor, key: int | None, whole: bool = False) -> Window:
         """A time window of each item at `rows` (B,) that modalities share, a function of (key, row); without a key the middle.
+
+        Args:
+            modalities, rows, key: see above.
+            whole: all that they share, instead of the length of their random views.
 
         Raises:
             UserError: a modality has no time, or its items' seconds are not known.
@@ -75,7 +80,9 @@ class ResidentData:
                 )
         spans = [self.stored[m].known_spans(rows) for m in modalities]
         present = [self.stored[m].present[rows.cpu()].cpu() for m in modalities]
-        return draw_windows(spans, present, min(length for length in lengths.values() if length is not None), key, rows.cpu())
+        length = math.inf if whole else min(length for length in lengths.values() if length is not None)
+        grids = [grid for m in modalities if key is not None and (grid := self.stored[m].frame_grid(rows)) is not None]
+        return draw_windows(spans, present, length, key, rows.cpu(), grids[0] if grids else None)
 
     @torch.no_grad()
     def features(

@@ -98,6 +98,10 @@ class Stored(ABC):
             return torch.ones(len(rows), 1, dtype=torch.float64)
         return self.lengths.cpu()[rows.cpu(), None].double() / self.items.shape[1]
 
+    def frame_grid(self, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """((B,) seconds of the first stored frame, (B,) seconds from a frame to the next); None of what has no frames."""
+        return None
+
     def shares_of(self, span_s: Tensor, rows: Tensor) -> Tensor:
         """(B, 2) seconds of the files as shares of the stored items; all that comes before a repeat where they are NaN."""
         own, real = self.known_spans(rows), self.real_shares(rows)
@@ -137,6 +141,10 @@ class StoredClips(Stored):
     @property
     def window_s(self) -> float | None:
         return self.frames / self.rate if self.consecutive and self.rate else math.inf
+
+    def frame_grid(self, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        own, n_frames = self.known_spans(rows), self.real_shares(rows)[:, 0] * self.items.shape[1]
+        return own[:, 0], (own[:, 1] - own[:, 0]) / n_frames
 
     def show_window(self, x: Tensor, preset: Preset, key: int, rows: Tensor, window: Tensor, window_s: float) -> View:
         return view_clips(x, preset, key, rows, self.frames, window=window)

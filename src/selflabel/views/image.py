@@ -79,6 +79,8 @@ PRESETS: dict[str, Preset] = {
     # photographs: SimCLR's family (Chen et al., 2020)
     "photo": Preset(area=(0.2, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2, blur=0.2),
     "photo-weak": Preset(area=(0.5, 1.0), aspect=4 / 3, flip=0.5),
+    # pictures in which something sounds that may be anywhere: most of it is kept, with its colours
+    "scene": Preset(area=(0.5, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.3, 0.3, 0.3, 0.0)),
     # SCAN's third phase, and SwAV's large and small crops
     "photo-strong": Preset(
         area=(0.2, 1.0), aspect=4 / 3, flip=0.5, degrees=15, shear=0.15, jitter=(0.6, 0.6, 0.6, 0.15), grey=0.2, cutout=0.4

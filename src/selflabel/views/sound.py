@@ -26,7 +26,7 @@ MASKED = (0.15, 0.2)  # largest share of time and of pitch that is masked
 SHORTEST_WINDOW_S = 2.0  # a view of a long sound is no shorter than this
 MAX_STEPS = 160  # steps of a view: longer ones are averaged over time, the same for every view of a set
 DRAWS, MASK_DRAWS = 16, 8
-MOST_SAMPLES = 1 << 26  # whose spectra are held at a time: about a gigabyte
+MOST_SAMPLES = {"cpu": 1 << 19, "cuda": 1 << 26}  # whose spectra are held at a time: what a cache holds; about a gigabyte
 
 
 def view_sounds(
@@ -157,8 +157,9 @@ def log_mel(x: Tensor, rate: int, mels: int = MELS) -> Tensor:
     Returns:
         (B, 1, mels, steps) in [0, 1]: 1 at the loudest point, 0 at RANGE_DB decibels below it and less; high bands first.
     """
-    if x.numel() > MOST_SAMPLES and len(x) > 1:
-        return torch.cat([log_mel(part, rate, mels) for part in x.split(max(1, MOST_SAMPLES // x.shape[1]))])
+    most = MOST_SAMPLES.get(x.device.type, MOST_SAMPLES["cuda"])
+    if x.numel() > most and len(x) > 1:
+        return torch.cat([log_mel(part, rate, mels) for part in x.split(max(1, most // x.shape[1]))])
     fine = mels >= PAPER_BANDS
     window = round((PAPER_WINDOW_S if fine else WINDOW_S) * rate)
     size = (2 if fine else 1) << (window - 1).bit_length()  # many bands need a finer grid of frequencies

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from selflabel.views.random import uniforms
 
+EARLY = 1e-6  # of a frame: a start so much early is on time
 LEAST_SHARED = 0.5  # of the window, or of the shorter stretch, that modalities have to share
 
 
@@ -34,7 +35,14 @@ class Window:
         return ~self.span_s.isnan().any(dim=1)
 
 
-def draw_windows(spans_s: Sequence[Tensor], present: Sequence[Tensor], length_s: float, key: int | None, rows: Tensor) -> Window:
+def draw_windows(
+    spans_s: Sequence[Tensor],
+    present: Sequence[Tensor],
+    length_s: float,
+    key: int | None,
+    rows: Tensor,
+    grid_s: tuple[Tensor, Tensor] | None = None,
+) -> Window:
     """A window of every item within what its modalities have in common.
 
     Args:
@@ -42,6 +50,8 @@ def draw_windows(spans_s: Sequence[Tensor], present: Sequence[Tensor], length_s:
         present: (B,) bool of each modality, whether the items have it; those that an item lacks do not count.
         length_s: of a window, at most; above 0.
         key, rows: fix the random numbers, as in `view_images`; without a key windows are in the middle.
+        grid_s: (B,) float64 seconds of a frame of each film, and (B,) those between its frames: windows start when a frame does,
+            where there is room for it, so that where a sound was cut says nothing about the film that it belongs to.
 
     Example:
         >>> film, sound = torch.tensor([[0.0, 8.0]]), torch.tensor([[2.0, 6.0]])
@@ -56,5 +66,26 @@ def draw_windows(spans_s: Sequence[Tensor], present: Sequence[Tensor], length_s:
     spare = (end - start - length_s).clamp(min=0)
     u = 0.5 if key is None else uniforms(key, rows, 1)[:, 0].double()
     first = start + u * spare
+    if grid_s is not None:
+        first = on_grid(first, start, start + spare, *grid_s)
     span = torch.stack([first, torch.minimum(first + length_s, end)], dim=1)
     return Window(span.masked_fill(~is_shared[:, None], torch.nan), length_s)
+
+
+def on_grid(first_s: Tensor, least_s: Tensor, most_s: Tensor, frame_s: Tensor, step_s: Tensor) -> Tensor:
+    """Starts moved to the last frame before them, or to the next one; as they are where neither lies between the bounds.
+
+    Args:
+        first_s: (B,) starts.
+        least_s, most_s: (B,) bounds of a start.
+        frame_s: (B,) the seconds of a frame.
+        step_s: (B,) those from a frame to the next.
+
+    Example:
+        >>> bounds = torch.tensor([0.1]), torch.tensor([0.9])
+        >>> [round(float(on_grid(torch.tensor([s]), *bounds, torch.tensor([0.0]), torch.tensor([0.25]))), 2) for s in (0.2, 0.6)]
+        [0.25, 0.5]
+    """
+    before = frame_s + torch.floor((first_s - frame_s) / step_s + EARLY) * step_s
+    moved = torch.where(before < least_s, before + step_s, before)
+    return torch.where((moved >= least_s) & (moved <= most_s), moved, first_s)  # false for NaN

@@ -28,7 +28,7 @@ from selflabel.jobs.prepare.choices import (
     storage_format,
     stored_px,
 )
-from selflabel.jobs.prepare.decoding import decode_items
+from selflabel.jobs.prepare.decoding import Decoded, decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 from selflabel.jobs.prepare.spaces import Wish, plan_modality
@@ -63,6 +63,7 @@ def prepare(
     limits: Limits = DEFAULT_LIMITS,
     callbacks: Callbacks | None = None,
     trains: bool = False,
+    whole: bool = False,
     recorded: dict[str, dict[str, Any]] | None = None,
     ranks: Ranks = Ranks(),
 ) -> Prepared:
@@ -80,6 +81,7 @@ def prepare(
         limits: of time and memory, for decoding one item.
         callbacks: progress and sentences for the user.
         trains, recorded, ranks: see `backbones.Backbones`.
+        whole: keep pictures whole (see `Modality`).
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
@@ -107,19 +109,25 @@ def prepare(
     for m, info in looked.items():
         file = value_for_modality(weights or "", m, first) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
-        plans[m] = plan_modality(m, info, wish, backbones, device)
+        plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m == "image")
         partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None)
         for note in filter(None, [*plans[m].info.notes, partly]):
             callbacks.say(note)
     sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
-    formats = {m: storage_format(p.info, sides[m], windows is not None) for m, p in plans.items()}
+    formats = {m: storage_format(p.info, sides[m], windows is not None, p.whole) for m, p in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
     modalities = {}
     for m, d in decoded.items():
-        modalities[m] = replace(plans[m], tensor=d.tensor, lengths=d.lengths, index=d.index, spans_s=d.spans_s)
+        modalities[m] = stored_as(plans[m], d)
         if is_frozen(plans[m].encoder):
             modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks)
     return Prepared(decodable, modalities, cut)
+
+
+def stored_as(modality: Modality, decoded: Decoded) -> Modality:
+    """A modality with what was decoded of it."""
+    d = decoded
+    return replace(modality, tensor=d.tensor, lengths=d.lengths, index=d.index, spans_s=d.spans_s, sizes=d.sizes)
 
 
 def select_modalities(items: Items, modality: str | None, max_modalities: int, method: str, callbacks: Callbacks) -> Items:

@@ -158,7 +158,7 @@ def seconds_used(info: MediaInfo) -> float:
     return SPAN_S if info.kind == "video" else info.seconds
 
 
-def storage_format(info: MediaInfo, px: int, are_windows: bool = False) -> DecodedFormat:
+def storage_format(info: MediaInfo, px: int, are_windows: bool = False, whole: bool = False) -> DecodedFormat:
     """How items are decoded and stored.
 
     Args:
@@ -166,6 +166,7 @@ def storage_format(info: MediaInfo, px: int, are_windows: bool = False) -> Decod
         px: side of images and videos.
         are_windows: whether they were cut at fixed times: words, which are compared from their start to their end, do not begin
             and end with them.
+        whole: keep pictures whole, with padding beside them.
     """
     if info.kind in SOUND_KINDS:
         is_event = are_windows and info.kind == "spoken"
@@ -174,4 +175,4 @@ def storage_format(info: MediaInfo, px: int, are_windows: bool = False) -> Decod
         seconds = min(info.seconds, SPAN_S)
         frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))
         return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate)
-    return DecodedFormat("image", (info.channels, px, px), scale=info.scale)
+    return DecodedFormat("image", (info.channels, px, px), scale=info.scale, whole=whole)

@@ -112,7 +112,7 @@ def decode_photos(items: Items, modality: Modality, settings: Settings, callback
     Raises:
         UserError: none can be decoded.
     """
-    target = replace(storage_format(modality.info, modality.px), whole=True)
+    target = storage_format(modality.info, modality.px, whole=True)
     limits = Limits(settings.item_seconds, settings.item_gb)
     kept, decoded = decode_items(items, {"image": target}, settings.cache, settings.workers, callbacks, limits)
     found = decoded["image"]

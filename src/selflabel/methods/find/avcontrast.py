@@ -1,0 +1,94 @@
+"""Contrast of pairs by their best place: "Localizing Visual Sounds the Easy Way" (EZ-VSL; Mo & Morgado, ECCV 2022).
+
+Claim: the simplest way to learn where what sounds is suffices. The similarity of a picture and a sound is that of the place that is
+most like the sound; the picture's own sound must be more like it than those of other pictures, and the other way round.
+
+What we do otherwise: towers are thinner, and both are trained from scratch; the published image tower is pretrained.
+
+Axes: B items of a batch, D dimensions of the common space, h x w places.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+from torch import Tensor, nn
+
+from selflabel.contract import Batch, Features, Localiser, Phase
+from selflabel.methods.option_types import PositiveFloat, PositiveInt
+from selflabel.methods.picture_sound import (
+    both_present,
+    loudest,
+    map_dims,
+    maps_of_batch,
+    own_products,
+    pairs_phase,
+    products,
+    without_frames,
+)
+
+DIM = 128  # of the common space
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    """Options of `avcontrast`.
+
+    Attributes:
+        tau: temperature of the similarities.
+        batch: items of a batch; each picture is compared with the sounds of all of them.
+        lr_scale: factor on the learning rate.
+    """
+
+    tau: PositiveFloat = 0.03
+    batch: PositiveInt = 64
+    lr_scale: PositiveFloat = 1.0
+
+
+def contrast(highest_BB: Tensor, tau: float) -> Tensor:
+    """Cross-entropy of every picture's sound among all sounds, and of every sound's picture among all pictures, in the mean.
+
+    Args:
+        highest_BB: of picture n with sound m, the cosine of the place that is most like it.
+        tau: temperature.
+    """
+    scores = highest_BB / tau
+    own = torch.arange(len(scores), device=scores.device)
+    return (
+        0.5 * (F.cross_entropy(scores, own, reduction="sum") + F.cross_entropy(scores.T, own, reduction="sum")) / max(1, len(own))
+    )
+
+
+class AVContrast(Localiser):
+    """See the module's docstring."""
+
+    options_type = Options
+
+    def build(self, encoders: nn.ModuleDict) -> None:
+        self.encoders = encoders
+        of_pictures, of_sounds = map_dims(self)
+        self.place_head, self.sound_head = nn.Conv2d(of_pictures, DIM, 1), nn.Linear(of_sounds, DIM)
+
+    def phases(self) -> list[Phase]:
+        own: Options = self.options
+        return [pairs_phase(self, "contrast", self.loss, own.batch, own.lr_scale)]
+
+    def embedded(self, features: Features) -> tuple[Tensor, Tensor]:
+        """((B, D, h, w) of the places of the pictures, (B, D) of the sounds), all of length 1."""
+        places = self.place_head(without_frames(features.maps[self.pictures]))
+        sounds = self.sound_head(loudest(features.maps["audio"]))
+        return F.normalize(places.float(), dim=1), F.normalize(sounds.float(), dim=1)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        features = maps_of_batch(self, batch)
+        places, sounds = self.embedded(features)
+        kept = both_present(self, features, len(places))
+        highest = products(places[kept], sounds[kept]).amax(dim=(2, 3))
+        return {"contrast": contrast(highest, self.options.tau)}
+
+    def heatmaps(self, features: Features) -> Tensor:
+        """Cosines from -1 to 1 as 0 to 1."""
+        places, sounds = self.embedded(features)
+        return (own_products(places, sounds)[:, None] + 1) / 2

@@ -1,0 +1,85 @@
+"""What methods that learn from pairs of picture and sound have in common: the maps of both, and the phase that shows them.
+
+Axes: B items of a batch, D features, h x w places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from selflabel.base.schedules import epochs_for_budget, one_cycle
+from selflabel.contract import Batch, Features, Localiser, Phase, Recipe
+
+SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
+SHOWN, FEWEST, MOST = 40_000, 4, 100  # items shown on a CPU; bounds on the epochs
+LR, WEIGHT_DECAY = 1e-3, 1e-4
+
+
+def map_dims(method: Localiser) -> tuple[int, int]:
+    """D of the maps of the pictures' and of the sounds' encoder, measured on blank inputs."""
+    pictures = method.encoders[method.pictures]
+    frame = (method.task.channels, *((1,) if method.pictures == "video" else ()), pictures.px, pictures.px)
+    sounds = method.encoders["audio"]
+    return blank_dim(pictures, frame), blank_dim(sounds, (1, sounds.px, sounds.px))  # type: ignore[arg-type]
+
+
+def blank_dim(encoder: nn.Module, shape: tuple[int, ...]) -> int:
+    """D of an encoder's map of one blank input."""
+    was_training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        found = encoder.map(torch.zeros(1, *shape)).shape[1]  # type: ignore[operator]
+    encoder.train(was_training)
+    return int(found)
+
+
+def without_frames(maps: Tensor) -> Tensor:
+    """Maps (B, D, h, w) as they are; of one frame of a film, (B, D, 1, h, w), without the axis of frames."""
+    return maps[:, :, 0] if maps.ndim == 5 else maps
+
+
+def loudest(maps_BDhw: Tensor) -> Tensor:
+    """(B, D) the highest value of every feature over time and pitch."""
+    return maps_BDhw.amax(dim=(2, 3))
+
+
+def products(places_BDhw: Tensor, sounds_MD: Tensor) -> Tensor:
+    """(B, M, h, w) scalar products of every place with every sound, in full precision: the highest place is chosen by them."""
+    with torch.autocast(places_BDhw.device.type, enabled=False):
+        return torch.einsum("bdhw,md->bmhw", places_BDhw.float(), sounds_MD.float())
+
+
+def own_products(places_BDhw: Tensor, sounds_BD: Tensor) -> Tensor:
+    """(B, h, w) scalar products of every place with the picture's own sound, in full precision."""
+    return (places_BDhw.float() * sounds_BD.float()[:, :, None, None]).sum(dim=1)
+
+
+def maps_of_batch(method: Localiser, batch: Batch) -> Features:
+    """The maps of a batch's pictures (B, D, h, w) and sounds, with gradients."""
+    views = {m: batch.views[m][0].pixels for m in (method.pictures, "audio")}
+    return Features({}, batch.present, {m: method.encoders[m].map(x) for m, x in views.items()})  # type: ignore[operator]
+
+
+def both_present(method: Localiser, features: Features, n: int) -> Tensor:
+    """(n,) bool: items whose picture and sound are both there, and of the same seconds of a film."""
+    is_there = [features.present[m] for m in (method.pictures, "audio") if m in features.present]
+    device = next(iter(features.maps.values())).device
+    return torch.stack([torch.ones(n, dtype=torch.bool, device=device), *(x.to(device) for x in is_there)]).all(dim=0)
+
+
+def pairs_phase(method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], batch: int, lr_scale: float) -> Phase:
+    """A phase that shows a picture and its sound; of a film a frame and the sound around it."""
+    task, m = method.task, method.pictures
+    preset = task.requested_views(m) or SCENE
+    return Phase(
+        name=name,
+        epochs=task.epochs or epochs_for_budget(task.n_items, SHOWN, FEWEST, MOST, task.gpu),
+        views={m: (preset,), "audio": (task.view_preset("audio"),)},
+        recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
+        loss=loss,
+        batch_size=batch,
+        together=(m, "audio") if m == "video" else (),
+    )
