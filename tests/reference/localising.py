@@ -42,3 +42,59 @@ def ezvsl_loss(places, sounds, tau):
         total -= 0.5 * (s[i][i] - math.log(sum(math.exp(s[i][j]) for j in range(n)))) / n
         total -= 0.5 * (s[i][i] - math.log(sum(math.exp(s[j][i]) for j in range(n)))) / n
     return total
+
+
+def softmax(values):
+    weights = [math.exp(v - max(values)) for v in values]
+    return [w / sum(weights) for w in weights]
+
+
+def length(x):
+    return math.sqrt(float(x @ x))
+
+
+def dmc_routed(places, projections, rounds):
+    """DMC (Keras code): (centres of length 1, shares) of places (M, D), by clusters with a projection (K, D, E) each."""
+    places = [x / length(x) * math.tanh(10 * length(x)) for x in places]
+    b = [[0.0] * len(projections) for _ in places]
+    for _ in range(rounds):
+        c = [softmax(row) for row in b]
+        centres = []
+        for j, w in enumerate(projections):
+            o = sum(c[i][j] * (places[i] @ w) for i in range(len(places)))
+            centres.append(o / length(o))
+        b = [[float(centres[j] @ (x @ w)) for j, w in enumerate(projections)] for x in places]
+    return centres, c
+
+
+def dmc_margin_loss(pictures, sounds):
+    """max(0, k + S(negative) - S(positive)) of centres (N, K, E), mean over every picture and every other sound."""
+    n, k = len(pictures), len(pictures[0])
+
+    def score(i, m):
+        return sum(cosine(pictures[i][j], sounds[m][j]) for j in range(k))
+
+    terms = [max(0.0, k + score(i, m) - score(i, i)) for i in range(n) for m in range(n) if m != i]
+    return sum(terms) / len(terms)
+
+
+def dmc_soft_kmeans(places, starts, rounds, stiffness):
+    """Simplified_DMC: (centres, shares) of places (M, D) by Euclidean distance, from the places at `starts`."""
+    centres = [places[i] for i in starts]
+    for _ in range(rounds):
+        shares = [softmax([-stiffness * length(x - o) for o in centres]) for x in places]
+        sums = [sum(row[j] for row in shares) for j in range(len(centres))]
+        centres = [sum(row[j] * x for row, x in zip(shares, places)) / sums[j] for j in range(len(centres))]
+    return centres, shares
+
+
+def dmc_contrast_loss(pictures, sounds, apart):
+    """.5 [y D^2 + (1 - y) max(0, apart - D)^2] of centres; D: of a sound's centre to the nearest of a picture's. Half of each."""
+    n = len(pictures)
+
+    def nearest(i, m):
+        return [min(length(a - v) for v in pictures[i]) for a in sounds[m]]
+
+    right = [np.mean([d**2 for d in nearest(i, i)]) for i in range(n)]
+    wrong = [np.mean([max(0.0, apart - d) ** 2 for d in nearest(i, m)]) for i in range(n) for m in range(n) if m != i]
+    return 0.5 * (0.5 * sum(right) / len(right) + 0.5 * sum(wrong) / len(wrong))

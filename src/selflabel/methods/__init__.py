@@ -12,6 +12,8 @@ from selflabel.contract import Finder, Method
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
+from selflabel.methods.find.dmc import DMC
+from selflabel.methods.find.dsol import DSOL
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -107,6 +109,10 @@ LOCALISERS: dict[str, Entry] = {
     "avcontrast": Entry(
         AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "40,000 pairs shown by default"
     ),
+    "dsol": Entry(
+        DSOL, "Hu et al., NeurIPS 2020: where each class is that sounds, learned from --solos", "50,000 items shown by default"
+    ),
+    "dmc": Entry(DMC, "Hu, Nie & Li, CVPR 2019: the same by clusters of places and of sounds", "40,000 pairs shown by default"),
 }
 
 
