@@ -98,3 +98,55 @@ def dmc_contrast_loss(pictures, sounds, apart):
     right = [np.mean([d**2 for d in nearest(i, i)]) for i in range(n)]
     wrong = [np.mean([max(0.0, apart - d) ** 2 for d in nearest(i, m)]) for i in range(n) for m in range(n) if m != i]
     return 0.5 * (0.5 * sum(right) / len(right) + 0.5 * sum(wrong) / len(wrong))
+
+
+def dsol_location_loss(places, sounds, scale, mixed):
+    """Binary cross-entropy of the maximum of sigmoid(scale cos): right pairs 1, wrong ones 0, of mixed scenes each quarter's maximum."""
+    n, (h, w) = len(places), places[0].shape[1:]
+    right, wrong = [], []
+    for i in range(n):
+        for m in range(n):
+            map_hw = np.array([[sigmoid(scale * cosine(places[i][:, y, x], sounds[m])) for x in range(w)] for y in range(h)])
+            if i == m:
+                right.append(-math.log(map_hw.max()))
+            elif mixed:
+                top, left = h // 2 + h % 2, w // 2 + w % 2
+                quarters = [map_hw[:top, :left], map_hw[:top, left:], map_hw[top:, :left], map_hw[top:, left:]]
+                wrong += [-math.log(1 - (q.max() if q.size else map_hw.max())) for q in quarters]
+            else:
+                wrong.append(-math.log(1 - map_hw.max()))
+    return 0.5 * sum(right) / len(right) + 0.5 * sum(wrong) / len(wrong)
+
+
+def dsol_object_vector(features, map_hw, least=0.05):
+    """The mean over the map of the features (D, h, w) of the places where it, or one of the eight beside it, is above `least`."""
+    h, w = map_hw.shape
+    total = np.zeros(len(features))
+    for y in range(h):
+        for x in range(w):
+            near = map_hw[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+            if near.max() > least:
+                total += map_hw[y, x] * features[:, y, x]
+    return total / length(total)
+
+
+def dsol_class_maps(features, places, sound, dictionary, mean, scale, w, b):
+    """(K, h, w): (w cos(f(u) - mean, d_k) + b) times the sounding map, f(u) of length 1."""
+    _, height, width = features.shape
+    maps = np.zeros((len(dictionary), height, width))
+    for y in range(height):
+        for x in range(width):
+            f = features[:, y, x] / max(length(features[:, y, x]), 1e-12) - mean
+            heard = sigmoid(scale * cosine(places[:, y, x], sound))
+            for k, d in enumerate(dictionary):
+                maps[k, y, x] = (w * float(f @ d) / length(f) + b) * heard
+    return maps
+
+
+def dsol_distribution_loss(maps, heard):
+    """KL(heard || softmax over classes of the mean of each class's map), mean over pictures."""
+    total = 0.0
+    for own, target in zip(maps, heard):
+        shown = softmax([float(m.mean()) for m in own])
+        total += sum(t * math.log(t / s) for t, s in zip(target, shown))
+    return total / len(maps)
