@@ -13,7 +13,8 @@ the maximum of each quarter of the picture is pushed down. Heatmaps: softmax ove
 
 What we do otherwise: `labels=sela` assigns object vectors to classes of equal size by optimal transport, from the second round on by
 what the heads of picture and sound say together. Places and dictionary are compared by cosine after their common mean is taken
-off, because features that are never negative are alike. Every other sound of a batch is a wrong one. Towers are thinner.
+off, because features that are never negative are alike. Every other sound of a batch is a wrong one. Towers are thinner. A
+pretrained tower of pictures stays as it is, and its maps are computed once.
 
 Axes: B items of a batch, N items, D features, K classes, h x w places.
 """
@@ -134,6 +135,12 @@ class DSOL(Localiser):
         self.register_buffer("labels_N", torch.full((self.task.n_items,), -1))
         self.register_buffer("heard_NK", torch.full((self.task.n_items, k), 1 / k))
         self.is_trained = False
+        self.kept_maps: Tensor | None = None  # of the pictures, by a tower that is not trained
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the tower of the pictures is pretrained: then it is not trained, and is run once."""
+        return self.task.pretrained and self.pictures == "image"
 
     @property
     def n_classes(self) -> int:
@@ -168,7 +175,9 @@ class DSOL(Localiser):
 
     def phase(self, name, epochs, loss, rows, start=None) -> Phase:
         """A phase on some of the items, (M, 1) rows."""
-        views = {self.pictures: (self.task.requested_views(self.pictures) or SCENE,), "audio": (self.task.view_preset("audio"),)}
+        views = {"audio": (self.task.view_preset("audio"),)}
+        if not self.is_fixed:
+            views = {self.pictures: (self.task.requested_views(self.pictures) or SCENE,), **views}
 
         def draw(epoch: int, generator: torch.Generator) -> Tensor:
             order = rows[torch.randperm(len(rows), generator=generator)]
@@ -177,7 +186,29 @@ class DSOL(Localiser):
         recipe = Recipe(LR * self.options.lr_scale, one_cycle, "adamw", WEIGHT_DECAY)
         together = (self.pictures, "audio") if self.pictures == "video" else ()
         hooks = {} if start is None else {"start": start}
+        if self.is_fixed:
+            own = {name for name, _ in self.named_parameters() if not name.startswith(f"encoders.{self.pictures}.")}
+            hooks |= {"learns": tuple(sorted(own)), "precompute": self.keep_maps}
         return Phase(name, epochs, views, recipe, loss, self.options.batch, draw=draw, together=together, **hooks)
+
+    @torch.no_grad()
+    def keep_maps(self, data: Data) -> None:
+        """Run the tower of the pictures over all of them, once."""
+        if self.kept_maps is not None:
+            return
+        for rows, features in data.blocks(maps=True):
+            maps = features.maps[self.pictures].half().cpu()
+            if self.kept_maps is None:
+                self.kept_maps = torch.zeros(self.task.n_items, *maps.shape[1:], dtype=torch.half)
+            self.kept_maps[rows.cpu()] = maps
+
+    def maps(self, batch: Batch) -> Features:
+        """The maps of a batch's pictures (B, D, h, w) and sounds."""
+        if self.kept_maps is None or not self.is_fixed:
+            return maps_of_batch(self, batch)
+        sounds = self.encoders["audio"].map(batch.views["audio"][0].pixels)  # type: ignore[operator]
+        kept = self.kept_maps[batch.rows_BG[:, 0].cpu()].to(sounds.device).float()
+        return Features({}, batch.present, {self.pictures: kept, "audio": sounds})
 
     # -------------------------------------------------------------------------------------------------------- stage one
 
@@ -198,7 +229,7 @@ class DSOL(Localiser):
 
     def localise(self, batch: Batch) -> dict[str, Tensor]:
         """Localisation on solos."""
-        features = maps_of_batch(self, batch)
+        features = self.maps(batch)
         logits = self.logits(features)
         kept = both_present(self, features, len(logits))
         return {"location": location_loss(logits[kept][:, kept])}
@@ -210,7 +241,7 @@ class DSOL(Localiser):
 
     def classify(self, batch: Batch) -> dict[str, Tensor]:
         """The classes of solos, learned by both heads."""
-        features = maps_of_batch(self, batch)
+        features = self.maps(batch)
         picture, sound = self.class_scores(features)
         labels = self.labels_N[batch.rows_BG[:, 0].to(picture.device)]
         known = both_present(self, features, len(picture)) & (labels >= 0)
@@ -271,7 +302,7 @@ class DSOL(Localiser):
 
     def scenes_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The classes of scenes as they are heard, and where what sounds is."""
-        features = maps_of_batch(self, batch)
+        features = self.maps(batch)
         kept = both_present(self, features, len(batch.rows_BG))
         heard = self.heard_NK[batch.rows_BG[:, 0].to(self.heard_NK.device)]
         logits = self.logits(features)[kept][:, kept]
