@@ -9,7 +9,10 @@ from PIL import Image
 from selflabel.decode.cache import decoded_items
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.letterbox import PADDING, decode_whole, shown_size
-from selflabel.items import open_items
+from selflabel.decode.spans import SpanDecoder, SpanOfFile
+from selflabel.decode.store import names_of_arrays
+from selflabel.items import Blob, Piece, open_items
+from tests.films import write_film
 
 EXIF_ROTATION = 0x0112
 
@@ -75,3 +78,19 @@ def test_whole_frames_have_a_store_of_their_own_with_sizes_and_other_formats_kee
     grown = decoded_items(open_items(folder).blobs["image"], whole, cache)  # known rows are copied with their sizes
     assert grown.n_decoded == 1 and grown.sizes[[0, 1, 3]].tolist() == [[64, 32], [20, 80], [50, 50]]
     assert (grown.items[:2] == first.items[:2]).all()
+
+
+@pytest.mark.parametrize("span", [None, (0.2, 0.8)])
+def test_whole_frames_of_a_film_are_in_the_top_left_corner_beside_padding(span, tmp_path):
+    """As of pictures: the colours at the far sides, which a middle square leaves out, are there."""
+    frames = np.full((10, 48, 96, 3), 60, np.uint8)
+    frames[:, :, :16], frames[:, :, -16:] = (220, 30, 30), (30, 30, 220)
+    file = write_film(tmp_path / "wide.mp4", frames)
+    piece = None if span is None else Piece(span_s=span)
+    target = DecodedFormat("clip", (4, 3, 32, 32), whole=True)
+    blob = Blob(str(file), piece=piece)
+    clip = SpanDecoder(target).decode(SpanOfFile(blob, ())) if span else target.decode(blob)
+    pixels = clip[0].astype(int)
+    assert pixels.shape == (4, 3, 32, 32) and (pixels[:, :, 17:] == 128).all()
+    assert (pixels[:, 0, 4:12, 1] > 150).all() and (pixels[:, 2, 4:12, -2] > 150).all()
+    assert names_of_arrays(target) == ["items", "lengths", "spans"]

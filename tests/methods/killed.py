@@ -1,4 +1,7 @@
-"""Label or localise, and kill this process at a step of the training: python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP"""
+"""Label or localise, and kill this process at a step of the training.
+
+python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP
+"""
 
 import json
 import os

@@ -35,7 +35,7 @@ def best_place(places, sound):
 
 
 def ezvsl_loss(places, sounds, tau):
-    """EZ-VSL, equations 4 and 5: of every picture its sound among all, of every sound its picture among all; the mean of both."""
+    """EZ-VSL: of every picture its sound among all, of every sound its picture among all; the mean of both."""
     n, total = len(places), 0.0
     s = [[best_place(places[i], sounds[j]) / tau for j in range(n)] for i in range(n)]
     for i in range(n):
@@ -101,7 +101,7 @@ def dmc_contrast_loss(pictures, sounds, apart):
 
 
 def dsol_location_loss(places, sounds, scale, mixed):
-    """Binary cross-entropy of the maximum of sigmoid(scale cos): right pairs 1, wrong ones 0, of mixed scenes each quarter's maximum."""
+    """Binary cross-entropy of the maximum of sigmoid(scale cos): wrong pairs are 0, in mixed scenes in every quarter."""
     n, (h, w) = len(places), places[0].shape[1:]
     right, wrong = [], []
     for i in range(n):
@@ -150,3 +150,23 @@ def dsol_distribution_loss(maps, heard):
         shown = softmax([float(m.mean()) for m in own])
         total += sum(t * math.log(t / s) for t, s in zip(target, shown))
     return total / len(maps)
+
+
+def avenet_loss(pictures, sounds, slope, offset):
+    """AVE-Net: softmax over (apart, together) with the logits (0, offset + slope * distance); right and wrong pairs half each."""
+    n = len(pictures)
+    unit = [[x / math.sqrt(float(x @ x)) for x in vectors] for vectors in (pictures, sounds)]
+    right, wrong = [], []
+    for i in range(n):
+        for j in range(n):
+            together = offset + slope * math.sqrt(sum((a - b) ** 2 for a, b in zip(unit[0][i], unit[1][j])))
+            total = math.exp(0) + math.exp(together)
+            (right if i == j else wrong).append(-math.log((math.exp(together) if i == j else 1) / total))
+    return 0.5 * sum(right) / len(right) + 0.5 * sum(wrong) / len(wrong)
+
+
+def ndcg_at(ranked_relevance, top):
+    """Of one query: relevances in the order of the ranks."""
+    gain = sum(r / math.log2(rank + 1) for rank, r in enumerate(ranked_relevance[:top], start=1))
+    best = sum(r / math.log2(rank + 1) for rank, r in enumerate(sorted(ranked_relevance, reverse=True)[:top], start=1))
+    return gain / best

@@ -145,7 +145,7 @@ def test_windows_lie_in_what_is_shared_and_belong_to_the_item():
 
 
 def test_random_windows_start_when_a_frame_does(folder):
-    """Else where its sound was cut would tell a film from others: the shortcut of "Objects that Sound", section 3.2."""
+    """Else where its sound was cut would tell a film from others: the shortcut that "Objects that Sound" warns of."""
     data, rows = prepared(folder), torch.arange(N).repeat(8)[:, None]
     batch = make_batch(data, phase(("video", "audio")), rows, 0.0, key=5)
     starts = seconds_of(batch.views["audio"][0], data.stored["audio"], rows[:, 0])[:, 0]

@@ -46,7 +46,9 @@ def find(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue the training of the run in the folder; start a new one where there is none."),
+        typer.Option(
+            "--resume", help="Continue the run in the folder, of a method that is trained; start one where there is none."
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     json: AsJson = False,
@@ -93,7 +95,7 @@ def find_settings(typed: dict[str, Any], method: str, sets: list[str]) -> Settin
 
 
 def run_find(settings: Settings, out: Path, resume: bool, overwrite: bool, terminal: Terminal) -> dict[str, Any]:
-    """The report of `jobs.find.find` or of `jobs.localise.localise`. A stop of the former is that of a command that cannot go on."""
+    """The report of `jobs.find.find`, whose stop is that of a command that cannot go on later, or of `jobs.localise.localise`."""
     from selflabel.base.errors import Interrupted
     from selflabel.jobs.find import find as find_objects
     from selflabel.jobs.localise import localise

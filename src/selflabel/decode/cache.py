@@ -191,7 +191,7 @@ def copy_known_rows(
                 pairs.setdefault(i, j)
         here, there = np.array(list(pairs), np.int64), np.array(list(pairs.values()), np.int64)
         is_missing[here] = False
-        for target_array, known in zip(arrays, (store.items, store.lengths, store.sizes if target.whole else store.spans_s)):
+        for target_array, known in zip(arrays, (store.items, store.lengths, store.sizes if target.has_sizes else store.spans_s)):
             if known is not None:
                 copy_rows(known, there, target_array, here)
         failures |= {i: store.failures[j] for i, j in pairs.items() if j in store.failures}

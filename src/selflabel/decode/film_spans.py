@@ -74,15 +74,16 @@ class FilmReader:
         frames: of a span.
         px: their side in pixels.
         fps: frames per second; 0 spreads them evenly over a span.
+        whole: whole frames, with padding beside them.
 
     Raises:
         Undecodable: no film.
     """
 
-    def __init__(self, data: bytes | str, frames: int, px: int, fps: float = 0):
+    def __init__(self, data: bytes | str, frames: int, px: int, fps: float = 0, whole: bool = False):
         import av
 
-        self.data, self.n_frames, self.px, self.fps = data, frames, px, fps
+        self.data, self.n_frames, self.px, self.fps, self.whole = data, frames, px, fps, whole
         self.resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
         self.open()
 
@@ -215,5 +216,5 @@ class FilmReader:
             span.times_s += [] if at_s is None else [at_s]
             box = span.piece.box
             if box not in squares:
-                squares[box] = square_of(frame, self.px, self.resizer, span.piece)
+                squares[box] = square_of(frame, self.px, self.resizer, span.piece, self.whole)
             span.taken.append(squares[box])

@@ -25,7 +25,7 @@ class DecodedFormat:
         rate: of a sound in Hz; of a clip in frames per second, 0 where they are spread evenly over the video.
         scale: of images that are not plain 8-bit.
         is_event: of a span of a sound, what stands out in it is stored, from its start to its end (see `decode.events`).
-        whole: keep the whole frame of an image, with padding beside it (see `decode.letterbox`); else its middle square.
+        whole: keep the whole frame of an image or clip, with padding beside it (see `decode.letterbox`); else its middle square.
     """
 
     kind: str
@@ -57,6 +57,11 @@ class DecodedFormat:
         """Whether a decoded item shows a stretch of time."""
         return self.kind != "image"
 
+    @property
+    def has_sizes(self) -> bool:
+        """Whether the size of the upright original is kept of a decoded item."""
+        return self.whole and self.kind == "image"
+
     def decode(self, blob: Blob) -> tuple[np.ndarray, int, Span]:
         """Decode one item.
 
@@ -67,11 +72,11 @@ class DecodedFormat:
         Raises:
             Undecodable: the bytes cannot be decoded. OSError: they cannot be read.
         """
-        if self.whole:
+        if self.has_sizes:
             pixels, size = decode_whole(blob.read(), self.shape[1], self.shape[0], self.scale)
             return pixels, 1, size
         if self.kind == "image":
             return decode_square(blob.read(), self.shape[1], self.shape[0], self.scale, blob.piece), 1, UNKNOWN
         if self.kind == "clip":
-            return timed_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece)
+            return timed_clip(media_input(blob), self.shape[0], self.shape[2], self.rate, blob.piece, self.whole)
         return timed_sound(media_input(blob), self.shape[0], int(self.rate), span_of(blob), self.is_event)

@@ -105,7 +105,7 @@ class SpanDecoder:
     def open(self, blob: Blob) -> SoundSpans | FilmReader:
         shape, rate = self.target.shape, self.target.rate
         if self.target.kind == "clip":
-            return FilmReader(media_input(blob), shape[0], shape[2], rate)
+            return FilmReader(media_input(blob), shape[0], shape[2], rate, self.target.whole)
         return SoundSpans(media_input(blob), shape[0], int(rate), self.target.is_event)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ def read_store(folder: Path, target: DecodedFormat) -> Store | None:
         spans = np.load(folder / "spans.npy", allow_pickle=False) if has_spans else None
         if spans is not None and (spans.shape != (n, 2) or spans.dtype != np.float64):
             return None
-        sizes = np.load(folder / "sizes.npy", allow_pickle=False) if target.whole else None
+        sizes = np.load(folder / "sizes.npy", allow_pickle=False) if target.has_sizes else None
         if sizes is not None and (sizes.shape != (n, 2) or sizes.dtype != np.int32 or (sizes[lengths > 0] < 1).any()):
             return None
         return Store(folder, items, lengths, stamps.view(DIGEST).reshape(-1), failures, spans, sizes)
@@ -99,7 +99,7 @@ def write_failures(folder: Path, failures: Mapping[int, Failure]) -> None:
 
 def names_of_arrays(target: DecodedFormat) -> list[str]:
     """The arrays with a row for what decoding an item gives, in the order of `DecodedFormat.decode`."""
-    return ["items", "lengths", *(["spans"] if target.has_seconds else ["sizes"] if target.whole else [])]
+    return ["items", "lengths", *(["spans"] if target.has_seconds else ["sizes"] if target.has_sizes else [])]
 
 
 def make_arrays(folder: Path, n: int, target: DecodedFormat) -> list[np.memmap]:
@@ -108,7 +108,7 @@ def make_arrays(folder: Path, n: int, target: DecodedFormat) -> list[np.memmap]:
     Raises:
         OSError: there is not enough room.
     """
-    third = np.dtype(np.int32 if target.whole else np.float64)
+    third = np.dtype(np.int32 if target.has_sizes else np.float64)
     kinds = [((n, *target.shape), target.dtype), ((n,), np.dtype(np.int32)), ((n, 2), third)]
     arrays = []
     for name, (shape, dtype) in zip(names_of_arrays(target), kinds):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from selflabel.base.files import open_regular
 from selflabel.decode.image import Undecodable, piece_square, side_shown
+from selflabel.decode.letterbox import PADDING, shown_size
 from selflabel.items import Blob, Piece
 from selflabel.items.piece import Span
 
@@ -88,36 +89,41 @@ def decode_clip(data: bytes | str, frames: int, px: int, fps: float = 0, piece: 
 
 
 def timed_clip(
-    data: bytes | str, frames: int, px: int, fps: float = 0, piece: Piece | None = None
+    data: bytes | str, frames: int, px: int, fps: float = 0, piece: Piece | None = None, whole: bool = False
 ) -> tuple[np.ndarray, int, Span]:
-    """As `decode_clip`, and the seconds of the file that the frames before the first repeat show (see `span_shown`)."""
+    """As `decode_clip`, and the seconds of the file that the frames before the first repeat show (see `span_shown`).
+
+    whole: whole frames, with padding beside them (see `decode.letterbox`), instead of their middle squares.
+    """
     if piece is not None and piece.span_s is not None:
-        return decode_span(data, frames, px, fps, piece)
+        return decode_span(data, frames, px, fps, piece, whole)
     with open_media(data) as container:
         stream = film_stream(container)
         length = seconds_of(container, stream)
         clip, is_whole, span = no_frames(px), False, UNKNOWN
         if length > 0:
-            clip, is_whole, span = read_clip(container, stream, schedule_of(length, frames, fps), px, piece)
+            clip, is_whole, span = read_clip(container, stream, schedule_of(length, frames, fps), px, piece, whole)
         is_cover = len(clip) == 1 and stream.codec_context.name in STILLS and len(container.streams.audio) > 0
     if is_cover:
         raise Undecodable("has a cover picture and no film")
     if len(clip) < frames or not is_whole:
         measured = measured_seconds(data)
         if is_wrong(length, measured):
-            length, (clip, span) = measured, read_again(data, schedule_of(measured, frames, fps), px, piece)
+            length, (clip, span) = measured, read_again(data, schedule_of(measured, frames, fps), px, piece, whole)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
-    if piece is None and all(map(is_blank, clip)):
+    if piece is None and not whole and all(map(is_blank, clip)):
         found = frames_not_blank(data, length, px)
         if len(found):
             clip, span = found[np.linspace(0, len(found) - 1, min(frames, len(found))).astype(int)], UNKNOWN
     return np.resize(clip, (frames, 3, px, px)), len(clip), span
 
 
-def decode_span(data: bytes | str, frames: int, px: int, fps: float, piece: Piece) -> tuple[np.ndarray, int, Span]:
+def decode_span(
+    data: bytes | str, frames: int, px: int, fps: float, piece: Piece, whole: bool = False
+) -> tuple[np.ndarray, int, Span]:
     """See `timed_clip`; the piece has a span."""
-    clip, span = read_again(data, schedule_of_span(piece, frames, fps), px, piece)
+    clip, span = read_again(data, schedule_of_span(piece, frames, fps), px, piece, whole)
     if not len(clip):
         raise Undecodable("has no picture that can be decoded")
     return np.resize(clip, (frames, 3, px, px)), len(clip), span
@@ -156,15 +162,17 @@ def no_frames(px: int) -> np.ndarray:
     return np.zeros((0, 3, px, px), np.uint8)
 
 
-def read_again(data: bytes | str, schedule: Schedule, px: int, piece: Piece | None = None) -> tuple[np.ndarray, Span]:
+def read_again(
+    data: bytes | str, schedule: Schedule, px: int, piece: Piece | None = None, whole: bool = False
+) -> tuple[np.ndarray, Span]:
     """((n, 3, px, px) frames of a film that is opened anew, their seconds)."""
     with open_media(data) as container:
-        clip, _, span = read_clip(container, film_stream(container), schedule, px, piece)
+        clip, _, span = read_clip(container, film_stream(container), schedule, px, piece, whole)
     return clip, span
 
 
 def read_clip(
-    container: Any, stream: Any, schedule: Schedule, px: int, piece: Piece | None = None
+    container: Any, stream: Any, schedule: Schedule, px: int, piece: Piece | None = None, whole: bool = False
 ) -> tuple[np.ndarray, bool, Span]:
     """((n, 3, px, px) the scheduled frames that are there, whether the film ends where the file says it does, their seconds)."""
     import av
@@ -174,7 +182,7 @@ def read_clip(
         seek(container, schedule.first_s + origin)
     images = list(frames_on_schedule(decode_frames(container, stream, schedule, origin), schedule))
     resizer = av.video.reformatter.VideoReformatter()  # one for all frames: making it costs more than using it
-    clip = np.stack([square_of(picture, px, resizer, piece) for picture in images]) if images else no_frames(px)
+    clip = np.stack([square_of(picture, px, resizer, piece, whole) for picture in images]) if images else no_frames(px)
     is_whole = schedule.first_s > 0 or next(packets_until_damage(p for p in container.demux(stream) if p.size), None) is None
     tick = float(stream.time_base)
     times = [picture.pts * tick - origin for picture in images if picture.pts is not None]
@@ -385,10 +393,10 @@ def frames_on_schedule(frames: Iterable[TimedFrame], schedule: Schedule) -> Iter
         yield last
 
 
-def square_of(frame: Any, px: int, resizer: Any, piece: Piece | None) -> np.ndarray:
-    """(3, px, px) uint8 of a frame's middle, or of the square around a piece's box, upright."""
+def square_of(frame: Any, px: int, resizer: Any, piece: Piece | None, whole: bool = False) -> np.ndarray:
+    """(3, px, px) uint8 of a frame's middle, of the whole frame, or of the square around a piece's box, upright."""
     if piece is None or piece.box is None:
-        return middle_square(frame, px, resizer)
+        return whole_square(frame, px, resizer) if whole else middle_square(frame, px, resizer)
     pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(getattr(frame, "rotation", 0) / 90) % 4)
     return np.asarray(piece_square(Image.fromarray(np.ascontiguousarray(pixels)), piece, px)).transpose(2, 0, 1)
 
@@ -397,9 +405,26 @@ def middle_square(frame: Any, px: int, resizer: Any) -> np.ndarray:
     """(3, px, px) uint8 of a frame's middle, upright."""
     scale = px / min(frame.width, frame.height)
     w, h = max(px, round(frame.width * scale)), max(px, round(frame.height * scale))
-    method = "AREA" if scale < 1 else "BILINEAR"
-    small = resizer.reformat(frame, width=w, height=h, format="gbrp", interpolation=method)  # planes: faster than triples
     left, top = (w - px) // 2, (h - px) // 2
-    green, blue, red = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:h, :w] for p in small.planes)
-    pixels = np.stack([red, green, blue])[:, top : top + px, left : left + px]
+    return upright(frame, resized(frame, w, h, resizer)[:, top : top + px, left : left + px])
+
+
+def whole_square(frame: Any, px: int, resizer: Any) -> np.ndarray:
+    """(3, px, px) uint8 of a whole frame, upright: in the top left corner, as large as its longer side, the rest in one grey."""
+    pixels = upright(frame, resized(frame, *shown_size((frame.width, frame.height), px), resizer))
+    square = np.full((3, px, px), PADDING, np.uint8)
+    square[:, : pixels.shape[1], : pixels.shape[2]] = pixels
+    return square
+
+
+def resized(frame: Any, width: int, height: int, resizer: Any) -> np.ndarray:
+    """(3, height, width) uint8 of a frame as it is stored."""
+    method = "AREA" if width < frame.width else "BILINEAR"
+    small = resizer.reformat(frame, width=width, height=height, format="gbrp", interpolation=method)  # faster than triples
+    green, blue, red = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:height, :width] for p in small.planes)
+    return np.stack([red, green, blue])
+
+
+def upright(frame: Any, pixels: np.ndarray) -> np.ndarray:
+    """(3, h, w) pixels of a frame turned by the video's rotation flag."""
     return np.rot90(pixels, round(getattr(frame, "rotation", 0) / 90) % 4, axes=(1, 2))

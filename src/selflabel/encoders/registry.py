@@ -21,7 +21,7 @@ from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf_models import make_hf
 from selflabel.encoders.joined import JoinedFeatures
 from selflabel.encoders.resnet import WIDE, make_resnet
-from selflabel.encoders.small import make_conv4, make_resnet9, make_resnet9_fine
+from selflabel.encoders.small import make_conv4, make_resnet7_fine, make_resnet9
 from selflabel.encoders.timm_encoder import PREFIX as TIMM
 from selflabel.encoders.timm_encoder import make_timm
 from selflabel.encoders.weights import load_weights
@@ -47,7 +47,7 @@ class EncoderEntry:
 ENCODERS: dict[str, EncoderEntry] = {
     "conv4": EncoderEntry(make_conv4, "four convolutions (32, 32, 64, 128), flattened", "small grey images, 8 to 32 px"),
     "resnet9": EncoderEntry(make_resnet9, "four thin residual stages (32 to 256)", "photos on a CPU, 32 to 128 px"),
-    "resnet9-fine": EncoderEntry(make_resnet9_fine, "thinner, with a map of one place for 8 pixels", "`find` with sounds"),
+    "resnet7-fine": EncoderEntry(make_resnet7_fine, "three such stages, a place of the map for 8 pixels", "`find` with sounds"),
     WIDE: EncoderEntry(make_resnet(WIDE), "ResNet of one block a stage (64 to 512), SeLaVi's for sounds", "--preset paper"),
     "resnet18": EncoderEntry(make_resnet("resnet18"), "ResNet-18; small-image stem up to 64 px", "photos on a GPU"),
     "resnet50": EncoderEntry(make_resnet("resnet50"), "ResNet-50; small-image stem up to 64 px", "photos on a GPU"),

@@ -11,7 +11,8 @@ from selflabel.encoders.base import Encoder
 
 SMALL_PX, MEDIUM_PX = 32, 64  # above these the stem of ResNet9 has stride 2 and 4
 POOLS = 3  # stages of ResNet9, of four, after which the map is max-pooled
-FINE_WIDTH, FINE_POOLS = 24, 1  # of `resnet9-fine`: channels of its first stage, stages that are max-pooled
+# of `resnet7-fine`: width of the first stage by the channels of the input; stages that are max-pooled, and all of them
+FINE_WIDTHS, FINE_POOLS, FINE_STAGES = {1: 16, 3: 32}, 1, 3
 
 
 def make_conv4(channels: int, px: int) -> Encoder:
@@ -24,10 +25,11 @@ def make_resnet9(channels: int, px: int) -> Encoder:
     return Encoder(ResNet9(channels, px), global_average(), channels, px)
 
 
-def make_resnet9_fine(channels: int, px: int) -> Encoder:
-    """The same stages, thinner, with a place of the map for every 8 pixels, so that it says where things are."""
+def make_resnet7_fine(channels: int, px: int) -> Encoder:
+    """Three of these stages, with a place of the map for every 8 pixels, so that it says where things are."""
     stride = 4 if px > SMALL_PX else 2
-    return Encoder(ResNet9(channels, px, FINE_WIDTH, stride, FINE_POOLS), global_average(), channels, px)
+    trunk = ResNet9(channels, px, FINE_WIDTHS[channels], stride, FINE_POOLS, FINE_STAGES)
+    return Encoder(trunk, global_average(), channels, px)
 
 
 def global_average() -> nn.Sequential:
@@ -82,9 +84,10 @@ class ResNet9(nn.Module):
         width: channels of the first stage; the stages have w, 2w, 4w and 8w.
         stride: of the stem; by `px` where it is left out.
         pools: stages after which the map is max-pooled.
+        stages: the first ones of the four.
     """
 
-    def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None, pools: int = POOLS):
+    def __init__(self, channels: int, px: int, width: int = 32, stride: int | None = None, pools: int = POOLS, stages: int = 4):
         super().__init__()
         self.pools = pools
         stride = stride or (4 if px > MEDIUM_PX else 2 if px > SMALL_PX else 1)
@@ -95,10 +98,10 @@ class ResNet9(nn.Module):
             nn.ReLU(inplace=True),
         )
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        self.stages = nn.ModuleList(Residual(a, b) for a, b in pairwise(widths))
+        self.stages = nn.ModuleList(Residual(a, b) for a, b in list(pairwise(widths))[:stages])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, px, px) to the last map (B, 8w, h, w)."""
+        """(B, C, px, px) to the last map, (B, 8w, h, w) of four stages."""
         x = self.stem(x)
         for i, stage in enumerate(self.stages):
             x = pool_between_stages(stage(x), i, self.pools)

@@ -60,12 +60,18 @@ def heat_of(method: Localiser, data: ResidentData, rows: Tensor, sounds: Tensor 
 def heat_of_view(
     method: Localiser, data: ResidentData, rows: Tensor, heard: Tensor, frame: Window | None, around: Window | None
 ) -> tuple[Tensor, Tensor]:
-    """((B, C, h, w) heatmaps, (B, D, h, w) features of places) of one view; frame, around: of films, the windows that are shown."""
+    """((B, C, h, w) heatmaps, (B, D, h, w) features of places) of one view.
+
+    Args:
+        method, data, rows, heard: as in `heat_of`.
+        frame, around: of films, the windows that are shown of the pictures and of the sounds; None of pictures.
+    """
     pictures = data.view(method.pictures, rows, "centre", 0, frame).pixels
     sounds = data.view("audio", heard.clamp(min=0), "centre", 0, around).pixels
     sounds[heard.to(sounds.device) == SILENCE] = 0  # a spectrogram in which nothing is above its floor
+    views = {method.pictures: pictures, "audio": sounds}
     with data.autocast():
-        maps = {method.pictures: method.encoders[method.pictures].map(pictures), "audio": method.encoders["audio"].map(sounds)}  # type: ignore[operator]
+        maps = {m: method.encoders[m].map(x) for m, x in views.items()}  # type: ignore[operator]
         heat = method.heatmaps(Features({}, {}, maps))
     places = maps[method.pictures]
     return heat.float().cpu(), (places[:, :, 0] if places.ndim == 5 else places).float().cpu()

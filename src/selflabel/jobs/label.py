@@ -196,13 +196,14 @@ def prepare_for(
     recorded: dict[str, Any] | None = None,
     ranks: Ranks = Ranks(),
     whole: bool = False,
+    sound_s: float | None = None,
 ) -> Prepared:
     """Make the source, or the array instead of it, ready for a method.
 
     Args:
         make, settings, device, callbacks, data, ranks: as in `label_into`.
         recorded: how an unfinished run prepared each modality.
-        whole: keep pictures whole.
+        whole, sound_s: as in `prepare`.
     """
     callbacks.on_progress("looking at the items", 0, 0)
     return prepare(
@@ -229,6 +230,7 @@ def prepare_for(
         callbacks=callbacks,
         trains=trains_a_network(settings),
         whole=whole,
+        sound_s=sound_s,
         recorded=recorded,
         ranks=ranks,
     )

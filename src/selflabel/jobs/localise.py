@@ -6,7 +6,7 @@ The run is one of `find`: its rows are the regions. Beside them are the heatmaps
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,12 @@ from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.pieces import PARTS, read_pieces
 from selflabel.runs.run import Run
 from selflabel.runs.writing import write_start
+from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, join, pick_device
 from selflabel.training.loop import LoopCallbacks, train
 
-TOWER, TOWER_PX = "resnet9-fine", 96  # network of pictures and of sounds from scratch, and the side of the pictures
+TOWER, TOWER_PX = "resnet7-fine", 96  # network of pictures and of sounds from scratch, and the side of the pictures
+PICTURE_SOUND_S = 4.0  # of the sound of a picture that are kept at most: its middle; a random view of it has half of that
 PICTURES = ("video", "image")
 NO_SOUND, NO_PICTURE = "has no sound, or a silent one", "has no picture"
 
@@ -132,17 +134,33 @@ def trained_report(prepared: Prepared, history: list[dict[str, Any]]) -> dict[st
     }
 
 
-def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path | None = None) -> tuple[Photos, Found]:
-    """What a finished run's method finds in unseen pairs of picture and sound.
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of picture and sound, ready for a finished run's method.
+
+    Attributes:
+        method: trained, in eval mode.
+        data: the pairs.
+        prepared: the same with their items; what has no sound is listed as skipped.
+        sizes: (N, 2) width and height of the upright originals.
+    """
+
+    method: Localiser
+    data: ResidentData
+    prepared: Prepared
+    sizes: np.ndarray
+
+
+def open_pairs(model: Model, items: Items, callbacks: Callbacks) -> Pairs:
+    """The pairs of a source as a finished run's method is shown them.
 
     Args:
         model: of the run.
-        items: the pairs.
+        items: of the source.
         callbacks: progress.
-        maps: folder into which the heatmaps are written; None writes none.
 
     Raises:
-        UserError: there are no such pairs.
+        UserError: there are no pairs.
     """
     method = model.method
     assert isinstance(method, Localiser)
@@ -150,8 +168,22 @@ def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path
     prepared = with_both(model.prepare(items, callbacks))
     data = prepared.dataset(model.device, Ranks(), model.task.seed)
     data.encoders = method.encoders
-    sizes = sizes_of(prepared, model.limits, callbacks)
-    return Photos(prepared.items, prepared.first, sizes), find_regions(maps, method, data, prepared, sizes, callbacks)
+    return Pairs(method, data, prepared, sizes_of(prepared, model.limits, callbacks))
+
+
+def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path | None = None) -> tuple[Photos, Found]:
+    """What a finished run's method finds in unseen pairs of picture and sound.
+
+    Args:
+        model, items, callbacks: as in `open_pairs`.
+        maps: folder into which the heatmaps are written; None writes none.
+
+    Raises:
+        UserError: there are no such pairs.
+    """
+    pairs = open_pairs(model, items, callbacks)
+    found = find_regions(maps, pairs.method, pairs.data, pairs.prepared, pairs.sizes, callbacks)
+    return Photos(pairs.prepared.items, pairs.prepared.first, pairs.sizes), found
 
 
 def forget_regions(run: Run) -> None:
@@ -185,7 +217,8 @@ def prepare_pairs(
     make = LOCALISERS[settings.method].make
 
     def prepare(opened: Items) -> Prepared:
-        return with_both(prepare_for(make, wanted, device, callbacks, opened, recorded, ranks, whole=True))
+        sound_s = None if "video" in opened.modalities else PICTURE_SOUND_S
+        return with_both(prepare_for(make, wanted, device, callbacks, opened, recorded, ranks, whole=True, sound_s=sound_s))
 
     if settings.solos is None:
         return prepare(items), None
@@ -221,9 +254,9 @@ def towers(encoder: str) -> str:
 
     Example:
         >>> towers("auto")
-        'video=resnet9-fine,image=resnet9-fine,audio=resnet9-fine'
+        'video=resnet7-fine,image=resnet7-fine,audio=resnet7-fine'
         >>> towers("timm:resnet18")
-        'video=timm:resnet18,image=timm:resnet18,audio=resnet9-fine'
+        'video=timm:resnet18,image=timm:resnet18,audio=resnet7-fine'
     """
     asked = {m: value_for_modality(encoder, m, m if m in PICTURES else "") for m in (*PICTURES, "audio")}
     return ",".join(f"{m}={TOWER if name in (None, 'auto', SCRATCH) else name}" for m, name in asked.items())

@@ -105,9 +105,9 @@ FINDERS: dict[str, FinderEntry] = {
 
 
 LOCALISERS: dict[str, Entry] = {
-    "avol": Entry(AVOL, "Arandjelovic & Zisserman, ECCV 2018 (AVOL-Net): where what sounds is", "40,000 pairs shown by default"),
+    "avol": Entry(AVOL, "Arandjelovic & Zisserman, ECCV 2018 (AVOL-Net): where what sounds is", "160,000 pairs shown by default"),
     "avcontrast": Entry(
-        AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "40,000 pairs shown by default"
+        AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "160,000 pairs shown by default"
     ),
     "dsol": Entry(
         DSOL, "Hu et al., NeurIPS 2020: where each class is that sounds, learned from --solos", "50,000 items shown by default"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from selflabel.base.schedules import epochs_for_budget, one_cycle
-from selflabel.contract import Batch, Features, Localiser, Phase, Recipe
+from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
+from selflabel.contract import PRETEXT, Batch, Features, Localiser, Phase, Recipe
+from selflabel.pretexts.correspondence import Correspondence
 
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
-SHOWN, FEWEST, MOST = 40_000, 4, 100  # items shown on a CPU; bounds on the epochs
-LR, WEIGHT_DECAY = 1e-3, 1e-4
+SHOWN, FEWEST, MOST = 160_000, 4, 200  # items shown on a CPU; bounds on the epochs
+LR, WEIGHT_DECAY = 2e-3, 1e-4
 
 
 def map_dims(method: Localiser) -> tuple[int, int]:
@@ -70,13 +71,56 @@ def both_present(method: Localiser, features: Features, n: int) -> Tensor:
     return torch.stack([torch.ones(n, dtype=torch.bool, device=device), *(x.to(device) for x in is_there)]).all(dim=0)
 
 
-def pairs_phase(method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], batch: int, lr_scale: float) -> Phase:
+def phases_of_pairs(
+    method: Localiser,
+    name: str,
+    loss: Callable[[Batch], dict[str, Tensor]],
+    pretext: Correspondence | None,
+    batch: int,
+    lr_scale: float,
+) -> list[Phase]:
+    """The phase of a method, after that of the pretext where there is one, which takes a third of the epochs.
+
+    Args:
+        method: built.
+        name: of its phase.
+        loss: of its phase.
+        pretext: AVE-Net, or None.
+        batch: items of a batch.
+        lr_scale: factor on the learning rate.
+    """
+    task = method.task
+    total = task.epochs or epochs_for_budget(task.n_items, SHOWN, FEWEST, MOST, task.gpu)
+    if pretext is None:
+        return [pairs_phase(method, name, loss, total, batch, lr_scale)]
+    before, after = scale_epochs([1, 2], max(total, 2))
+
+    def pretext_loss(shown: Batch) -> dict[str, Tensor]:
+        features = maps_of_batch(method, shown)
+        pictures, sounds = pooled(method, features)
+        kept = both_present(method, features, len(pictures))
+        return {PRETEXT: pretext.loss(pictures[kept], sounds[kept])}
+
+    return [
+        pairs_phase(method, PRETEXT, pretext_loss, before, batch, lr_scale),
+        pairs_phase(method, name, loss, after, batch, lr_scale),
+    ]
+
+
+def pooled(method: Localiser, features: Features) -> tuple[Tensor, Tensor]:
+    """(B, D) of pictures and of sounds: the highest value of each feature over all places."""
+    return loudest(without_frames(features.maps[method.pictures])), loudest(features.maps["audio"])
+
+
+def pairs_phase(
+    method: Localiser, name: str, loss: Callable[[Batch], dict[str, Tensor]], epochs: int, batch: int, lr_scale: float
+) -> Phase:
     """A phase that shows a picture and its sound; of a film a frame and the sound around it."""
     task, m = method.task, method.pictures
     preset = task.requested_views(m) or SCENE
     return Phase(
         name=name,
-        epochs=task.epochs or epochs_for_budget(task.n_items, SHOWN, FEWEST, MOST, task.gpu),
+        epochs=epochs,
         views={m: (preset,), "audio": (task.view_preset("audio"),)},
         recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
         loss=loss,

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import label as label_components
-from scipy.ndimage import maximum
 
 LEVELS = 64  # of the histogram
 
@@ -66,8 +65,8 @@ def heat_regions(map_HW: np.ndarray, most: int, min_area: float) -> list[HeatReg
     pieces, n = label_components(inside)
     if not n:
         return []
-    places = np.arange(1, n + 1)
-    peaks = np.atleast_1d(maximum(map_HW, pieces, places))
+    peaks = np.full(n, -np.inf)
+    np.maximum.at(peaks, pieces[inside] - 1, map_HW[inside])
     areas = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     order = np.argsort(-peaks, kind="stable")
     kept = [i for i in order.tolist() if i == order[0] or areas[i] >= min_area * inside.size]

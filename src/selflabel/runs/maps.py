@@ -1,8 +1,8 @@
 """Maps of a run: of every item C numbers at h x w places, such as features of patches or heatmaps.
 
 They are far larger than everything else of a run, so they are written a block at a time and read where they lie. `maps/maps.npy`
-is uint8 (N, C, h, w), `maps/maps.toml` says what a byte means. The folder `maps` is there whole or not at all. Of a run whose items
-are regions, a map is of a whole picture or film, and `maps/rows.npy` says which one is of each region.
+is uint8 (N, C, h, w), `maps/maps.toml` says what a byte means. The folder `maps` is there whole or not at all. Of a run whose
+items are regions, a map is of a whole picture or film, and `maps/rows.npy` says which one is of each region.
 
 Axes: N maps, B maps of a block, R items of the run, C channels, h x w places of a map.
 """

@@ -13,7 +13,7 @@ def built(make, pictures="image", **options):
     torch.manual_seed(0)
     kinds = {pictures: "photo" if pictures == "image" else "video", "audio": "sound"}
     method = make(Task(6, None, "photo", 32, 3, kinds=kinds), make.options_type(**options))
-    method.build(nn.ModuleDict({pictures: make_encoder("resnet9-fine", 3, 32), "audio": make_encoder("resnet9-fine", 1, 64)}))
+    method.build(nn.ModuleDict({pictures: make_encoder("resnet7-fine", 3, 32), "audio": make_encoder("resnet7-fine", 1, 64)}))
     return method.eval()
 
 

@@ -27,6 +27,7 @@ from selflabel.jobs.prepare.choices import (
     seconds_used,
     storage_format,
     stored_px,
+    with_seconds,
 )
 from selflabel.jobs.prepare.decoding import Decoded, decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
@@ -64,6 +65,7 @@ def prepare(
     callbacks: Callbacks | None = None,
     trains: bool = False,
     whole: bool = False,
+    sound_s: float | None = None,
     recorded: dict[str, dict[str, Any]] | None = None,
     ranks: Ranks = Ranks(),
 ) -> Prepared:
@@ -82,6 +84,7 @@ def prepare(
         callbacks: progress and sentences for the user.
         trains, recorded, ranks: see `backbones.Backbones`.
         whole: keep pictures whole (see `Modality`).
+        sound_s: seconds of a sound that are kept at most; None is `decode.look.LONGEST_SOUND_S`.
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
@@ -100,7 +103,7 @@ def prepare(
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
     look = Look(limits, callbacks.on_progress, callbacks.say)
-    looked = {m: inspect_items(items, m, look) for m in items.modalities}
+    looked = {m: with_seconds(inspect_items(items, m, look), sound_s) for m in items.modalities}
     if items.are_features:
         choose_encoder(requested[first], looked["image"], preset, device)
         features = Modality(looked["image"], 0, 0, FROZEN, files=tuple(items.blobs), tensor=np.asarray(items.array))
@@ -109,8 +112,8 @@ def prepare(
     for m, info in looked.items():
         file = value_for_modality(weights or "", m, first) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
-        plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m == "image")
-        partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None)
+        plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m != "audio")
+        partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None, sound_s is None)
         for note in filter(None, [*plans[m].info.notes, partly]):
             callbacks.say(note)
     sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}

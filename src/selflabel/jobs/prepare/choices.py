@@ -78,6 +78,13 @@ def with_rate(info: MediaInfo, rate: int | None, network: Network | None = None)
     return replace(info, rate=rate, seconds=seconds, notes=(cut,) if seconds < info.seconds else ())
 
 
+def with_seconds(info: MediaInfo, most_s: float | None) -> MediaInfo:
+    """The description of sounds of which so many seconds are kept at most; None changes nothing."""
+    if most_s is None or info.kind not in SOUND_KINDS:
+        return info
+    return replace(info, seconds=min(info.seconds, most_s))
+
+
 def choose_encoder(requested: str, info: MediaInfo, preset: str | None, device: torch.device) -> str:
     """The encoder's name.
 
@@ -166,7 +173,7 @@ def storage_format(info: MediaInfo, px: int, are_windows: bool = False, whole: b
         px: side of images and videos.
         are_windows: whether they were cut at fixed times: words, which are compared from their start to their end, do not begin
             and end with them.
-        whole: keep pictures whole, with padding beside them.
+        whole: keep pictures and films whole, with padding beside them.
     """
     if info.kind in SOUND_KINDS:
         is_event = are_windows and info.kind == "spoken"
@@ -174,5 +181,5 @@ def storage_format(info: MediaInfo, px: int, are_windows: bool = False, whole: b
     if info.kind == "video":
         seconds = min(info.seconds, SPAN_S)
         frames = round(seconds * info.rate) if info.rate else min(MAX_STORED_FRAMES, round(seconds * STORED_FPS))
-        return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate)
+        return DecodedFormat("clip", (max(info.frames, frames), 3, px, px), info.rate, whole=whole)
     return DecodedFormat("image", (info.channels, px, px), scale=info.scale, whole=whole)

@@ -40,7 +40,8 @@ class Modality:
         space_dims: lengths of several feature spaces that lie side by side in `tensor`; empty for a single one.
         space_weights: of each space (see `assignment.spaces`).
         sides: of several fixed backbones, the side at which each is shown the items.
-        whole: whether pictures are kept whole, with padding beside them (see `decode.letterbox`); else their middle squares.
+        whole: whether pictures and frames are kept whole, with padding beside them (see `decode.letterbox`); else their middle
+            squares.
         sizes: (N, 2) width and height of the upright originals of pictures that are kept whole.
     """
 

@@ -91,13 +91,14 @@ def how_many(lengths: list[float], noun: str, n: int, windows: Windows) -> str:
     return f"{files} of {duration(sum(lengths) / len(lengths))}{mean} became {many} of {windows.seconds:g} s{every}"
 
 
-def partly_used(info: MediaInfo, used_s: float, are_windows: bool = False) -> str:
+def partly_used(info: MediaInfo, used_s: float, are_windows: bool = False, may_be_cut: bool = True) -> str:
     """A sentence for the user where only a part of long sounds or films is used; "" where they are used whole.
 
     Args:
         info: of the items, by a sample.
         used_s: seconds of each that are used at most.
         are_windows: whether these are windows of files.
+        may_be_cut: whether they could be cut into windows, which is then said.
 
     Example:
         >>> partly_used(MediaInfo("sound", lengths_s=(3700.0, 3800.0, 9.0)), 10.0)
@@ -112,7 +113,8 @@ def partly_used(info: MediaInfo, used_s: float, are_windows: bool = False) -> st
     which = f"{n:,} {noun}{'s' * (n > 1)}" if len(long) == n else f"{len(long):,} of {n:,} {noun}s"
     length = f"{duration(mean)} long{' on average' * (len(long) > 1)}"
     used, percent = f"{used_s:.3g}", f"{100 * share:.2g}"
-    return f"of {which}, {length}, only the middle {used} s ({percent} %) are used; --windows {used} labels all of it."
+    remedy = f"; --windows {used} labels all of it" if may_be_cut else ""
+    return f"of {which}, {length}, only the middle {used} s ({percent} %) are used{remedy}."
 
 
 def duration(seconds: float) -> str:

@@ -1,14 +1,14 @@
-"""AVOL-Net: localising what sounds by whether picture and sound correspond (Arandjelovic & Zisserman, "Objects that Sound", ECCV 2018).
+"""AVOL-Net: where what sounds is, by whether picture and sound correspond ("Objects that Sound", ECCV 2018).
 
-Claim: a network that must tell whether a picture and a sound belong together learns where the thing that sounds is, if it may
-look at one place only. Every place of the picture has a vector, the sound has one; their scalar product, scaled and shifted, goes
-through a sigmoid, and the highest place is the probability that the two correspond (section 4). Vectors are not normalised, so that
-background can answer weakly, and a wrong sound has to leave the whole map low.
+Arandjelovic & Zisserman's claim: a network that must tell whether a picture and a sound belong together learns where the thing
+that sounds is, if it may look at one place only. Every place of the picture has a vector, the sound has one; their scalar
+product, scaled and shifted, goes through a sigmoid, and the highest place is the probability that the two correspond. Vectors are
+not normalised, so that background can answer weakly, and a wrong sound has to leave the whole map low.
 
-What we do otherwise: a wrong pair is published as one other sound for each picture. Here every other sound of the batch is one, and
-right and wrong pairs weigh the same, so that the expected loss is the published one with less noise. Towers are thinner. As
-wrong pairs are made of the sounds that are in right pairs, nothing about how a sound was cut can tell the two apart (the paper's
-shortcut of sounds that do not start on the grid of the frames).
+What we do otherwise: a wrong pair is published as one other sound for each picture. Here every other sound of the batch is one,
+and right and wrong pairs weigh the same, so that the expected loss is the published one with less noise. Towers are thinner.
+Wrong pairs are made of the sounds of right pairs, so nothing about how a sound was cut can tell the two apart; sounds of films
+start when a frame does, too, as the paper demands.
 
 Axes: B items of a batch, D dimensions of the common space, h x w places.
 """
@@ -16,6 +16,7 @@ Axes: B items of a batch, D dimensions of the common space, h x w places.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,13 +32,13 @@ from selflabel.methods.picture_sound import (
     map_dims,
     maps_of_batch,
     own_products,
-    pairs_phase,
+    phases_of_pairs,
     products,
     without_frames,
 )
+from selflabel.pretexts.correspondence import Correspondence
 
 DIM = 128  # of the common space, as published
-SHIFT = -2.0  # at first: most places correspond with no sound
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -45,11 +46,13 @@ class Options:
     """Options of `avol`.
 
     Attributes:
+        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; None trains the method only.
         batch: items of a batch; each picture is compared with the sounds of all of them.
         lr_scale: factor on the learning rate.
     """
 
-    batch: PositiveInt = 64
+    pretext: Literal["correspondence"] | None = None
+    batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
 
 
@@ -71,14 +74,15 @@ class AVOL(Localiser):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
+        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
         self.place_head = nn.Sequential(nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
         self.sound_head = nn.Sequential(nn.Linear(of_sounds, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
         self.scale = nn.Parameter(torch.tensor(1 / math.sqrt(DIM)))
-        self.shift = nn.Parameter(torch.tensor(SHIFT))
+        self.shift = nn.Parameter(torch.zeros(()))
 
     def phases(self) -> list[Phase]:
         own: Options = self.options
-        return [pairs_phase(self, "correspondence", self.loss, own.batch, own.lr_scale)]
+        return phases_of_pairs(self, "correspondence", self.loss, self.pretext, own.batch, own.lr_scale)
 
     def embedded(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, D, h, w) of the places of the pictures, (B, D) of the sounds) in the common space."""
