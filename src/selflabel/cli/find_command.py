@@ -16,7 +16,7 @@ from selflabel.cli.terminal import Terminal
 if TYPE_CHECKING:
     from selflabel.base.settings import Settings
 
-TYPED = ("method", "encoder", "weights", "epochs", "seed", "device", "cache", "follow_links")
+TYPED = ("method", "solos", "clusters", "encoder", "weights", "epochs", "seed", "device", "cache", "follow_links")
 FIND_ENCODER_HELP = (
     "Of photos the pretrained backbone: auto is DINO small; or frozen:timm:NAME. With sounds trained from scratch."
 )
@@ -29,6 +29,10 @@ def find(
     method: Annotated[
         str, typer.Option(help="cut for photos; avol or avcontrast learn from sounds; see `selflabel methods`.")
     ] = "cut",
+    solos: Annotated[
+        str | None, typer.Option(help="Of dsol: a second folder, of pictures or films in each of which one thing sounds.")
+    ] = None,
+    clusters: Annotated[int | None, typer.Option("-k", "--clusters", help="Classes, of dsol. [default: 10]")] = None,
     encoder: Annotated[str, typer.Option(help=FIND_ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Its pretrained weights, a .safetensors file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,
@@ -56,6 +60,8 @@ def find(
     Example: selflabel find photos/
 
     Example: selflabel find scenes/ --method avol
+
+    Example: selflabel find scenes/ --method dsol --solos solos/ -k 7
     """
     with Terminal(json) as terminal:
         terminal.on_progress("starting")  # torch takes seconds to import

@@ -6,6 +6,7 @@ Axes: B items of a block, C channels of a heatmap, D features, h x w places.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,9 +23,14 @@ class Localiser(Method):
 
     Its encoders are those of `pictures` and of "audio"; it takes their maps (`encoders.Encoder.map`).
 
+    Attributes:
+        takes_solos: whether it learns from a second set, of items in which one thing sounds.
+        solos: (N,) bool, the items that are of that set; None where there is none. It is set before the phases are asked for.
     """
 
     max_modalities = 2
+    takes_solos: ClassVar[bool] = False
+    solos: Tensor | None = None
 
     @property
     def pictures(self) -> str:

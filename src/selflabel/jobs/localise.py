@@ -32,11 +32,13 @@ from selflabel.jobs.prepare.choices import SCRATCH
 from selflabel.jobs.prepare.photos import Photos
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import run_record, save_model
+from selflabel.jobs.solos import joined_sets
 from selflabel.jobs.sounding import find_regions, sizes_of
 from selflabel.methods import LOCALISERS
 from selflabel.runs.claiming import claimed
 from selflabel.runs.opening import record_source
 from selflabel.runs.origin import RECORD
+from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.pieces import PARTS, read_pieces
 from selflabel.runs.run import Run
 from selflabel.runs.writing import write_start
@@ -80,12 +82,13 @@ def localise(
 def localise_into(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> FoundRun:
     """See `localise`; the run folder is this process's own."""
     timer = Timer()
-    prepared = prepare_pairs(run, settings, device, ranks, callbacks)
+    prepared, is_solo = prepare_pairs(run, settings, device, ranks, callbacks)
     timer.stop("prepare")
     task = make_task(settings, prepared, device)
     make = LOCALISERS[settings.method].make
     method = make_method(make, settings.method, settings.options, task, prepared, device)
     assert isinstance(method, Localiser)
+    method.solos = None if is_solo is None else torch.from_numpy(is_solo)
     data = prepared.dataset(device, ranks, settings.seed)
     data.encoders = method.encoders
     if run is not None and ranks.is_first:
@@ -95,6 +98,10 @@ def localise_into(run: Run | None, settings: Settings, device: torch.device, ran
     history = train(method, data, run.folder if run is not None else None, settings.seed, loop_callbacks).history
     timer.stop("train")
     method.eval()
+    if is_solo is not None:
+        prepared = only_rows(prepared, np.flatnonzero(~is_solo))
+        data = prepared.dataset(device, ranks, settings.seed)
+        data.encoders = method.encoders
     sizes = sizes_of(prepared, Limits(settings.item_seconds, settings.item_gb), callbacks)
     folder = run.folder if run is not None and ranks.is_first else None
     found = find_regions(folder, method, data, prepared, sizes, callbacks)
@@ -112,6 +119,7 @@ def localise_into(run: Run | None, settings: Settings, device: torch.device, ran
         record = run_record(settings, replace(task, n_items=len(items)), prepared, device, ranks)
         write_start(run.folder, record, items.skipped, items.missing, items.paths, items.pieces)
         record_source(run.folder, items, places_of(settings))
+        write_pictures(run.folder, prepared.items.paths, sizes)
         write_objects(run, prepared, items, found, report)
     ranks.barrier()
     return FoundRun(report, items, found)
@@ -190,11 +198,13 @@ def forget_regions(run: Run) -> None:
 # ----------------------------------------------------------------------------------------------------------- the pairs
 
 
-def prepare_pairs(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> Prepared:
-    """The items that have both a picture and a sound, decoded.
+def prepare_pairs(
+    run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
+) -> tuple[Prepared, np.ndarray | None]:
+    """(the items that have both a picture and a sound, decoded; which of them are solos, None where the user gave none).
 
     Raises:
-        UserError: there is none, or the items are pieces of pictures.
+        UserError: there is none, or the items are pieces of pictures, or the method takes no solos.
     """
     items = open_source(settings.source, settings.follow_links)
     check_pairs(items, f"--method {settings.method}")
@@ -206,8 +216,20 @@ def prepare_pairs(run: Run | None, settings: Settings, device: torch.device, ran
         frames=settings.frames or 1,
     )
     make = LOCALISERS[settings.method].make
-    sound_s = None if "video" in items.modalities else PICTURE_SOUND_S
-    return with_both(prepare_for(make, wanted, device, callbacks, items, recorded, ranks, whole=True, sound_s=sound_s))
+
+    def prepare(opened: Items) -> Prepared:
+        sound_s = None if "video" in opened.modalities else PICTURE_SOUND_S
+        return with_both(prepare_for(make, wanted, device, callbacks, opened, recorded, ranks, whole=True, sound_s=sound_s))
+
+    if settings.solos is None:
+        return prepare(items), None
+    if not getattr(make, "takes_solos", False):
+        raise UserError(
+            f"--solos {settings.solos}: method {settings.method} learns from one set only; leave it out, or take dsol."
+        )
+    solos = open_source(settings.solos, settings.follow_links)
+    check_pairs(solos, f"--method {settings.method}")
+    return joined_sets(items, solos, prepare)
 
 
 def check_pairs(items: Items, method: str) -> None:

@@ -13,6 +13,8 @@ from selflabel.methods.detect.fcos import FCOSDetector
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
+from selflabel.methods.find.dmc import DMC
+from selflabel.methods.find.dsol import DSOL
 from selflabel.methods.find.ssod import SSOD
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
@@ -117,6 +119,10 @@ LOCALISERS: dict[str, Entry] = {
     "avol": Entry(AVOL, "Arandjelovic & Zisserman, ECCV 2018 (AVOL-Net): where what sounds is", "160,000 pairs shown by default"),
     "avcontrast": Entry(
         AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "160,000 pairs shown by default"
+    ),
+    "dmc": Entry(DMC, "Hu, Nie & Li, CVPR 2019: the same by clusters of places and of sounds", "40,000 pairs shown by default"),
+    "dsol": Entry(
+        DSOL, "Hu et al., NeurIPS 2020: where each class is that sounds, learned from --solos", "50,000 items shown by default"
     ),
     "ssod": Entry(
         SSOD,
