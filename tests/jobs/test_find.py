@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.settings import make_settings
+from selflabel.base.tensor_files import read_tensors, write_tensors
 from selflabel.cli.find_command import found_lines
 from selflabel.edits import Reject, append
 from selflabel.exports import export
@@ -152,6 +153,27 @@ def test_what_a_stopped_find_leaves_is_no_run_and_the_next_one_works(weights, tm
         find(given, out)
     find(given, out, overwrite=True)
     assert {place.name for place in out.parent.iterdir()} == {"run"}  # no log of edits, since nobody edited
+
+
+def test_what_found_learned_is_in_the_model_file_and_is_what_predict_finds_by(photos, weights, tmp_path):
+    folder, truth = photos
+    given = settings_for(folder, weights, method="found", options={"tau": 0.7, "objects": 0.12})
+    find(given, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    tensors, state = read_tensors(run.file("model.safetensors"), "")
+    assert tensors["finder.weight"].shape == (192,) and run.report["method"] == "found" and "learn" in run.report["seconds"]
+    first = dict(reversed([*zip(run.labels["path"].to_pylist(), run.pieces.boxes)]))
+    assert box_ious(np.array([first[p] for p in truth]), np.array([*truth.values()])).diagonal().min() > 0.6
+    again = predict(run, str(folder), "cpu")  # one photo alone would teach it something else
+    np.testing.assert_array_equal(again.pieces.boxes, run.pieces.boxes)
+    find(given, tmp_path / "again")
+    np.testing.assert_array_equal(Run.open(tmp_path / "again").pieces.boxes, run.pieces.boxes)
+    write_tensors(run.file("model.safetensors"), tensors | {"finder.weight": torch.full((192,), torch.nan)}, state)
+    with pytest.raises(UserError, match=r"does not fit run.toml \(ValueError: its layer is no row of finite numbers\)"):
+        predict(run, str(folder), "cpu")
+    write_tensors(run.file("model.safetensors"), tensors | {"finder.weight": torch.ones(3)}, state)
+    with pytest.raises(UserError, match="from background is for 3 features, and the encoder gives 192; copy the run"):
+        predict(run, str(folder), "cpu")
 
 
 @pytest.mark.parametrize(

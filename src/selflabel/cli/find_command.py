@@ -37,7 +37,7 @@ def find(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Find the objects in the photos of SOURCE: a box, a mask and a score each, without classes. Nothing is trained.
+    """Find the objects in the photos of SOURCE: a box, a mask and a score each, without classes.
 
     Example: selflabel find photos/
     """

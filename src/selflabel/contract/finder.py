@@ -1,11 +1,12 @@
-"""What a finder is: where in a picture objects are, from one picture at a time and without training.
+"""What a finder is: where in a picture objects are, from one picture at a time. It may learn from some of them before.
 
-Axes: h x w places of a map, D features, H x W pixels.
+Axes: h x w places of a map, D features, M attention heads, H x W pixels.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,11 +23,14 @@ class Shown:
         places_hwD: float32 features of its places, finite.
         pixels_HWC: uint8, the same part of the picture: H is a multiple of h, and W of w.
         layer: which map of the encoder the features are (see `encoders.Encoder.map`).
+        attention_Mhw: float32, how much a transformer's class token attends to each place, by head, in the last layer; None where
+            the encoder has no such attention.
     """
 
     places_hwD: np.ndarray
     pixels_HWC: np.ndarray
     layer: str
+    attention_Mhw: np.ndarray | None = None
 
 
 class Region(NamedTuple):
@@ -49,6 +53,28 @@ class Finder(ABC):
 
     def __init__(self, options: Any):
         self.options = options
+
+    def fit(self, photos: Iterable[Shown]) -> None:
+        """Learn from a folder's photos, once, before anything is found; nothing by default.
+
+        Args:
+            photos: in random order, those in which nothing is seen left out. Each is encoded when it is taken: a finder takes as
+                many as it needs, and keeps an amount that does not grow with the folder.
+        """
+        return
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What `fit` learned, by name; it is kept in the run's model file. Empty where nothing is learned."""
+        return {}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` gave, from a file that may say anything.
+
+        Raises:
+            ValueError: it is not what this finder learns.
+        """
+        if state:
+            raise ValueError(f"it holds {min(state)}, which this finder does not learn")
 
     @abstractmethod
     def find(self, shown: Shown) -> list[Region]:

@@ -64,6 +64,17 @@ class Encoder(nn.Module):
             raise no_such_layer(layer, "it has no attention")
         return self.trunk(self.normalise(x))
 
+    def attended_map(self, x: Tensor, layer: Layer = "map") -> tuple[Tensor, Tensor | None]:
+        """A map, and from the same pass how much the class token attends to each of its places.
+
+        Args:
+            x, layer: as of `map`.
+
+        Returns:
+            ((B, D, h, w), (B, M, h, w) by attention head in the last layer); None for the latter of an encoder without it.
+        """
+        return self.map(x, layer), None
+
     def forward(self, x: Tensor) -> Tensor:
         """The pooled feature (B, dim) of images (B, C, px, px) with values in [0, 1]."""
         return self.neck(self.trunk(self.normalise(x)))

@@ -23,7 +23,7 @@ from selflabel.evaluation.sheet import contact_sheet
 from selflabel.items import Items
 from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.finding import Found, find_objects
+from selflabel.jobs.finding import LEARNED, Found, find_objects, learn
 from selflabel.jobs.label import Timer, places_of
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
@@ -91,6 +91,8 @@ def find_into(run: Run | None, finder: Finder, settings: Settings, device: torch
     photos = decode_photos(pictures, plan_photos(pictures, settings, device, callbacks), settings, callbacks)
     encoder = photos.modality.make_encoder().to(device).eval()
     timer.stop("prepare")
+    learn(photos, finder, encoder, device, settings.seed, callbacks)
+    timer.stop("learn")
     found = find_objects(photos, finder, encoder, device, callbacks)
     timer.stop("find")
     if not len(found.regions.rows):
@@ -105,7 +107,7 @@ def find_into(run: Run | None, finder: Finder, settings: Settings, device: torch
     report["peak_bytes"] = peak_memory(device)
     if run is not None:
         callbacks.on_progress("writing the run", 0, 0)
-        write(run, settings, photos, items, found, encoder, device, report, callbacks)
+        write(run, settings, photos, items, found, encoder, finder, device, report, callbacks)
     return FoundRun(report, items, found)
 
 
@@ -153,6 +155,7 @@ def write(
     items: Items,
     found: Found,
     encoder: nn.Module,
+    finder: Finder,
     device: torch.device,
     report: dict[str, Any],
     callbacks: Callbacks,
@@ -164,7 +167,8 @@ def write(
     if not record_source(run.folder, items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
     backbone = {f"backbone.image.{k}": v for k, v in encoder.state_dict().items()}
-    write_tensors(run.folder / MODEL, backbone, {"head": 0, "method": {}})
+    learned = {f"{LEARNED}{k}": torch.from_numpy(v) for k, v in finder.state().items()}
+    write_tensors(run.folder / MODEL, backbone | learned, {"head": 0, "method": {}})
     labelling = labelling_of(items, found)
     write_labelling(run.folder, labelling)
     tile = tile_reader(items, {"image": photos.modality.info})

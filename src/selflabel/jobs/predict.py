@@ -20,7 +20,7 @@ from selflabel.items import Items
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.find import objects_of
-from selflabel.jobs.finding import Found, find_objects
+from selflabel.jobs.finding import LEARNED, Found, find_objects
 from selflabel.jobs.model import WRONG, Predicted, check_sizes, load_model, stored_modality
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
@@ -152,4 +152,6 @@ def read_finder(run: Run, name: str, options: dict[str, Any], device: torch.devi
     modality = stored_modality("image", run.modalities["image"], tensors, device)
     if modality.backbone is None:
         raise ValueError("it holds no encoder")
-    return make(stored_options(make, name, options)), modality
+    finder = make(stored_options(make, name, options))
+    finder.load_state({k.removeprefix(LEARNED): v.numpy() for k, v in tensors.items() if k.startswith(LEARNED)})
+    return finder, modality

@@ -8,6 +8,7 @@ from typing import Any
 from selflabel.base.errors import UserError, did_you_mean
 from selflabel.contract import Finder, Method
 from selflabel.methods.find.cut import Cut
+from selflabel.methods.find.found import FOUND
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -94,6 +95,11 @@ FINDERS: dict[str, FinderEntry] = {
         Cut,
         "Wang et al., CVPR 2022 (TokenCut) and 2023 (MaskCut): boxes and masks of objects",
         "a few photos a second; no training",
+    ),
+    "found": FinderEntry(
+        FOUND,
+        "Simeoni et al., CVPR 2023: background first, then one linear layer that the folder teaches",
+        "seconds to learn, then nearly as fast as the encoder",
     ),
 }
 
