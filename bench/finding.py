@@ -1,6 +1,7 @@
 """`found` and `cut` with masks beside the encoder alone, on the same photos in one process on one core, and their memory.
 
-The photos are those of ECSSD, over and over; the encoder is EfficientNet-Lite0 at 384 px in the format of `find`. A chunk of photos goes through the encoder, through `found` and through `cut`, and so on, so that what else the machine does meets all three.
+The photos are those of ECSSD, over and over; the encoder is EfficientNet-Lite0 at 384 px. A chunk of photos goes through the
+encoder, through `found` and through `cut`, and so on, so that what else the machine does meets all three.
 Times are seconds of the processor. `found` learns once, from as many photos as it likes; the rate over all photos counts it once.
 
     OMP_NUM_THREADS=1 python -m bench.finding [photos] [photos that are timed]
@@ -51,7 +52,8 @@ class Nothing(Finder):
 
 def repeated(photos: Photos, rows: np.ndarray) -> Photos:
     """Photos of these rows, one row as often as it occurs."""
-    return Photos(photos.items.take(rows.tolist()), replace(photos.modality, index=rows), photos.sizes[rows])
+    lengths = None if photos.modality.lengths is None else photos.modality.lengths[rows]
+    return Photos(photos.items.take(rows.tolist()), replace(photos.modality, index=rows, lengths=lengths), photos.sizes[rows])
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
-from selflabel.contract.finder import Finder, Region, Shown
+from selflabel.contract.finder import Finder, Region, Shown, shares_inside
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, Pretext
@@ -39,6 +39,7 @@ __all__ = [
     "do_nothing",
     "lowest_loss_head",
     "no_gather",
+    "shares_inside",
     "shuffled_rows",
     "split_batches",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 
 from selflabel.contract.method import NoOptions
 
@@ -34,10 +35,25 @@ class Shown:
 
 
 class Region(NamedTuple):
-    """An object. soft_HW: float32 in [0, 1] on the picture's pixels, above .5 inside. score: 0 to 1, the higher the surer."""
+    """An object.
+
+    soft_HW: float32 in [0, 1] on the picture's pixels, above .5 inside. score: 0 to 1, the higher the surer. features: (E,)
+    float32 that describe it; None where the mean of its places does.
+    """
 
     soft_HW: np.ndarray
     score: float
+    features: np.ndarray | None = None
+
+
+def shares_inside(region: Region, shown: Shown) -> np.ndarray:
+    """(h, w) float32, how much of each place is inside a region; all ones where the pixels are no multiples of the places."""
+    h, w, _ = shown.places_hwD.shape
+    height, width = region.soft_HW.shape
+    if height % h or width % w:
+        return np.ones((h, w), np.float32)
+    shares = region.soft_HW.reshape(h, height // h, w, width // w).mean(axis=(1, 3))
+    return shares if shares.any() else np.ones((h, w), np.float32)
 
 
 class Finder(ABC):
@@ -54,12 +70,14 @@ class Finder(ABC):
     def __init__(self, options: Any):
         self.options = options
 
-    def fit(self, photos: Iterable[Shown]) -> None:
+    def fit(self, photos: Iterable[Shown], generator: torch.Generator) -> None:
         """Learn from a folder's photos, once, before anything is found; nothing by default.
 
         Args:
-            photos: in random order, those in which nothing is seen left out. Each is encoded when it is taken: a finder takes as
-                many as it needs, and keeps an amount that does not grow with the folder.
+            photos: in random order, those in which nothing is seen left out; they can be gone through again, from the first one
+                on. Each is encoded when it is taken: a finder takes as many as it needs, and keeps an amount that does not grow
+                with the folder.
+            generator: of its random numbers.
         """
         return
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from selflabel.base.rle import encode
-from selflabel.contract import Finder, Region, Regions, Shown
+from selflabel.contract import Finder, Region, Regions, Shown, shares_inside
 from selflabel.decode.letterbox import shown_size
 from selflabel.items import Piece, Pieces
 from selflabel.jobs.callbacks import Callbacks
@@ -89,14 +89,15 @@ def learn(photos: Photos, finder: Finder, encoder: nn.Module, device: torch.devi
         seed: of the order.
     """
 
-    def stream() -> Iterator[Shown]:
-        order = torch.randperm(len(photos.items), generator=torch.Generator().manual_seed(seed))
-        for n, (_, shown) in enumerate(shown_photos(photos, finder, encoder, device, order)):
-            callbacks.on_progress("learning from photos", n + 1, 0)
-            if not why_not(shown):
-                yield shown
+    class Stream:
+        def __iter__(self) -> Iterator[Shown]:
+            order = torch.randperm(len(photos.items), generator=torch.Generator().manual_seed(seed))
+            for n, (_, shown) in enumerate(shown_photos(photos, finder, encoder, device, order)):
+                callbacks.on_progress("learning from photos", n + 1, 0)
+                if not why_not(shown):
+                    yield shown
 
-    finder.fit(stream())
+    finder.fit(Stream(), torch.Generator().manual_seed(seed))
 
 
 def size_of(photos: Photos, row: int) -> tuple[int, int]:
@@ -188,9 +189,8 @@ def piece_of(region: Region, shown: Shown, size: tuple[int, int], px: int) -> Pi
 
 
 def described(region: Region, shown: Shown) -> np.ndarray:
-    """(D,) the mean of the features of an object's places, each counted by how much of it is inside."""
-    h, w, _ = shown.places_hwD.shape
-    height, width = region.soft_HW.shape
-    shares = region.soft_HW.reshape(h, height // h, w, width // w).mean(axis=(1, 3)) if height % h == width % w == 0 else None
-    weights = np.ones((h, w)) if shares is None or not shares.any() else shares
-    return np.average(shown.places_hwD.reshape(h * w, -1), axis=0, weights=weights.reshape(-1)).astype(np.float32)
+    """(E,) the object's own features, or the mean of those of its places, each counted by how much of it is inside."""
+    if region.features is not None:
+        return region.features
+    weights, dim = shares_inside(region, shown), shown.places_hwD.shape[2]
+    return np.average(shown.places_hwD.reshape(-1, dim), axis=0, weights=weights.reshape(-1)).astype(np.float32)

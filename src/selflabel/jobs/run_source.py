@@ -10,6 +10,7 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.items import Blob, Items, open_items
+from selflabel.items.embeddings import features_of
 from selflabel.items.skipped import Skipped
 from selflabel.runs.missing import Missing
 from selflabel.runs.opening import place_of
@@ -18,12 +19,17 @@ from selflabel.runs.run import FINISHED, Run
 
 
 def open_source(
-    source: Any, follow_links: bool = False, files: str | list[str] | None = None, images: str | None = None
+    source: Any,
+    follow_links: bool = False,
+    files: str | list[str] | None = None,
+    images: str | None = None,
+    features: bool = False,
 ) -> Items:
     """Whatever `open_items` takes, or a finished run whose items are pieces of files, or items that were opened before.
 
     Args:
         source, follow_links, files, images: as in `open_items`.
+        features: whether a run's items are described by the features that the run has of them, and not by their files.
 
     Raises:
         UserError: as of `open_items`; or the files of the run's items cannot be found.
@@ -31,7 +37,7 @@ def open_source(
     if isinstance(source, Items):
         return source
     run = run_at(source)
-    return open_items(source, follow_links, files, images) if run is None else items_of_run(run, follow_links)
+    return open_items(source, follow_links, files, images) if run is None else items_of_run(run, follow_links, features)
 
 
 def run_at(source: Any) -> Run | None:
@@ -43,8 +49,10 @@ def run_at(source: Any) -> Run | None:
     return Run(folder) if (folder / FINISHED).is_file() and (folder / PARTS).is_file() else None
 
 
-def items_of_run(run: Run, follow_links: bool = False) -> Items:
+def items_of_run(run: Run, follow_links: bool = False, features: bool = False) -> Items:
     """The items of a run as items of another one; those that people rejected are left out, as are those whose file is gone.
+
+    features: as of `open_source`.
 
     Raises:
         UserError: none of their files can be found.
@@ -71,9 +79,9 @@ def items_of_run(run: Run, follow_links: bool = False) -> Items:
     rejected = int((~kept).sum())
     notes = [f"{rejected} items of {run.folder} are rejected, and left out."] if rejected else []
     by_modality = {m: [of_rows.get(row) for row in rows] for m, of_rows in blobs.items()}
-    return Items(
-        str(run.folder), [paths[row] for row in rows], by_modality, skipped=skipped, notes=notes, pieces=pieces.take(rows)
-    )
+    own = [paths[row] for row in rows]
+    items = Items(str(run.folder), own, by_modality, skipped=skipped, notes=notes, pieces=pieces.take(rows))
+    return features_of(items, run.features[rows].astype(np.float32), []) if features else items
 
 
 def places_behind(source: str | Sequence[str]) -> list[str]:

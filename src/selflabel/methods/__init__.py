@@ -9,6 +9,7 @@ from selflabel.base.errors import UserError, did_you_mean
 from selflabel.contract import Finder, Method
 from selflabel.methods.find.cut import Cut
 from selflabel.methods.find.found import FOUND
+from selflabel.methods.find.maskcontrast import MaskContrast
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
 from selflabel.methods.label.deepcluster import DeepCluster
@@ -101,7 +102,21 @@ FINDERS: dict[str, FinderEntry] = {
         "Simeoni et al., CVPR 2023: background first, then one linear layer that the folder teaches",
         "seconds to learn, then nearly as fast as the encoder",
     ),
+    "maskcontrast": FinderEntry(
+        MaskContrast,
+        "Van Gansbeke et al., ICCV 2021: masks of another finder, described by embeddings that tell them apart",
+        "seconds to learn, then as its masks",
+    ),
 }
+
+
+def make_finder(name: str, options: Any) -> Finder:
+    """A finder with its options, and the other one whose masks it takes, where it takes such."""
+    finder = FINDERS[name].make(options)
+    if isinstance(finder, MaskContrast):
+        other = FINDERS[options.masks].make
+        finder.finder = other(other.options_type())
+    return finder
 
 
 def option_names(name: str) -> tuple[str, ...]:

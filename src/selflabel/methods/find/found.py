@@ -90,7 +90,7 @@ class FOUND(Finder):
 
     # --- learning
 
-    def fit(self, photos: Iterable[Shown]) -> None:
+    def fit(self, photos: Iterable[Shown], generator: torch.Generator) -> None:
         sample, size = list[Taken](), 0
         for shown in photos:
             sample.append(self.taken(shown))
