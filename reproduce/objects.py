@@ -27,9 +27,11 @@ from selflabel.contract import Finder, Region, Shown
 from selflabel.evaluation.localisation import average_precision, corloc, mask_scores
 from selflabel.items import Piece, open_items
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.finding import piece_of, shown_photos, without_padding
-from selflabel.jobs.prepare.photos import Photos, decode_photos, map_layer, photos_of, plan_photos
+from selflabel.jobs.finding import learn, piece_of, shown_photos, size_of
+from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.methods.find.cut import Cut, Options
+from selflabel.methods.find.found import FOUND
+from selflabel.methods.find.found import Options as FoundOptions
 from selflabel.regions.cut import alike, apartness, cut_once
 
 PX = 384  # .556 IoU on 60 photos of ECSSD of even number; 320 px .536, 448 px, which suits transformers, .499
@@ -62,6 +64,7 @@ FINDERS: dict[str, Finder] = {
     "cut": Cut(Options()),
     "cut, tau .3": Cut(Options(tau=0.3)),
     "cut, tau .3, features set to zero": Zeroing(Options(tau=0.3)),
+    "found": FOUND(FoundOptions()),
 }
 
 
@@ -74,19 +77,18 @@ def found_in(folder: Path) -> tuple[Photos, dict[str, list[Objects]], dict[str, 
     items = items.take([row for row, path in enumerate(items.paths) if is_odd(path)])
     photos = decode_photos(items, plan_photos(items, settings, device, callbacks), settings, callbacks)
     encoder = photos.modality.make_encoder().eval()
-    layer = map_layer(encoder, Cut.layers, photos.modality.px, 3)
     objects: dict[str, list[Objects]] = defaultdict(list)
     seconds: dict[str, float] = defaultdict(float)
-    with torch.no_grad():
-        for row, places, square in shown_photos(photos, encoder, layer, device):
-            size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
-            shown = without_padding(places, square, size, layer)
-            for name, finder in FINDERS.items():
-                began = time.process_time()
-                pieces = [(piece_of(r, shown, size, photos.modality.px), r.score) for r in finder.find(shown)]
-                seconds[name] += time.process_time() - began
-                objects[name].append([(p, s) for p, s in pieces if p is not None])
-            print(f"{row + 1} of {len(items)}", end="\r", flush=True)
+    for finder in FINDERS.values():
+        learn(photos, finder, encoder, device, 0, Callbacks())
+    for row, shown in shown_photos(photos, FINDERS["cut"], encoder, device):
+        size = size_of(photos, row)
+        for name, finder in FINDERS.items():
+            began = time.process_time()
+            pieces = [(piece_of(r, shown, size, photos.modality.px), r.score) for r in finder.find(shown)]
+            seconds[name] += time.process_time() - began
+            objects[name].append([(p, s) for p, s in pieces if p is not None])
+        print(f"{row + 1} of {len(items)}", end="\r", flush=True)
     return photos, dict(objects), {name: round(s / len(photos.items), 3) for name, s in seconds.items()}
 
 

@@ -375,6 +375,7 @@ def pages() -> dict[str, list[Callable[[], str]]]:
         "docs/methods/baselines.md": [partial(method_table, list(BASELINES))],
         "docs/methods/selavi.md": [videos_table],
         "docs/methods/cut.md": [objects_table],
+        "docs/methods/found.md": [objects_table],
         "docs/compare.md": [ranking_table],
         "docs/results.md": [estimate_table],
         "docs/decisions/estimated-accuracy.md": [held_table],

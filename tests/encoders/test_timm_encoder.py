@@ -59,6 +59,26 @@ def test_the_keys_are_those_that_the_last_attention_compares_its_queries_with(mo
     assert torch.allclose(keys.flatten(2).transpose(1, 2), patches, atol=1e-5)
 
 
+def test_the_attention_beside_a_map_is_that_of_the_class_token_in_the_last_layer():
+    encoder, x = make_encoder("timm:vit_tiny_patch16_224", 3, 224, fetch=False).eval(), torch.rand(2, 3, 224, 224)
+    attention, weights = last_attention(encoder.trunk.net), []
+    attention.fused_attn = False
+    attention.attn_drop.register_forward_hook(lambda _, args, out: weights.append(out))
+    with torch.no_grad():
+        keys, attended = encoder.attended_map(x, "keys")
+        assert torch.equal(keys, encoder.map(x, "keys"))
+    own = weights[0][:, :, 0, 1:]  # (B, heads, patches)
+    assert attended.shape == (2, 3, 14, 14) and torch.allclose(attended.flatten(2), own, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "swin_tiny_patch4_window7_224", "test_vit_relpos"])
+def test_where_no_plain_class_attention_is_known_there_is_a_map_alone(name):
+    encoder = make_encoder(f"timm:{name}", 3, timm_px(f"timm:{name}"), fetch=False).eval()
+    with torch.no_grad():
+        features, attended = encoder.attended_map(torch.rand(1, 3, encoder.px, encoder.px))
+    assert features.ndim == 4 and attended is None
+
+
 @pytest.mark.parametrize("name", ["crossvit_tiny_240", "pit_ti_224"])
 def test_a_transformer_that_gives_no_patch_tokens_says_so(name):
     encoder = make_encoder(f"timm:{name}", 3, timm_px(f"timm:{name}"), fetch=False).eval()

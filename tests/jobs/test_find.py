@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.settings import make_settings
+from selflabel.base.tensor_files import read_tensors, write_tensors
 from selflabel.cli.find_command import found_lines
 from selflabel.edits import Reject, append
 from selflabel.exports import export
@@ -152,6 +153,43 @@ def test_what_a_stopped_find_leaves_is_no_run_and_the_next_one_works(weights, tm
         find(given, out)
     find(given, out, overwrite=True)
     assert {place.name for place in out.parent.iterdir()} == {"run"}  # no log of edits, since nobody edited
+
+
+def test_what_found_learned_is_in_the_model_file_and_is_what_predict_finds_by(photos, weights, tmp_path):
+    folder, _ = photos
+    given = settings_for(folder, weights, method="found", options={"tau": 0.7, "objects": 0.12})
+    find(given, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    tensors, state = read_tensors(run.file("model.safetensors"), "")
+    assert tensors["finder.weight"].shape == (192,) and run.report["method"] == "found" and "learn" in run.report["seconds"]
+    again = predict(run, str(folder), "cpu")  # one photo alone would teach it something else
+    np.testing.assert_array_equal(again.pieces.boxes, run.pieces.boxes)
+    find(given, tmp_path / "again")
+    np.testing.assert_array_equal(Run.open(tmp_path / "again").pieces.boxes, run.pieces.boxes)
+    write_tensors(run.file("model.safetensors"), tensors | {"finder.weight": torch.full((192,), torch.nan)}, state)
+    with pytest.raises(UserError, match=r"does not fit run.toml \(ValueError: its layer is no row of finite numbers\)"):
+        predict(run, str(folder), "cpu")
+    write_tensors(run.file("model.safetensors"), tensors | {"finder.weight": torch.ones(3)}, state)
+    with pytest.raises(UserError, match="from background is for 3 features, and the encoder gives 192; copy the run"):
+        predict(run, str(folder), "cpu")
+
+
+def test_objects_are_labelled_by_the_embeddings_that_maskcontrast_learned_of_their_masks(photos, weights, tmp_path):
+    options = {"masks": "cut", "steps": 60}
+    find(settings_for(photos[0], weights, method="maskcontrast", options=options), tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.features.shape == (len(run.labels), 32)
+    np.testing.assert_allclose(np.linalg.norm(run.features, axis=1), 1, rtol=1e-3)
+    again = predict(run, str(photos[0]), "cpu")
+    np.testing.assert_allclose(again.features.numpy(), run.features, atol=1e-3)
+    append(run.folder, Reject(items=[0]))
+    given = {"method": "kmeans", "clusters": 2, "encoder": "frozen", "options": {}}
+    label(settings_for(run.folder, None, **given), tmp_path / "labelled")
+    labelled = Run.open(tmp_path / "labelled")
+    assert len(labelled.labels) == len(run.raw_labels) - 1 and labelled.features.shape[1] == 32
+    np.testing.assert_array_equal(labelled.pieces.boxes, run.pieces.boxes[1:])
+    unseen = predict(labelled, str(photos[0]), "cpu")  # objects and their embeddings are found by the run that it was made from
+    assert unseen.labels[1:].tolist() == labelled.labels["label"].to_pylist()
 
 
 @pytest.mark.parametrize(

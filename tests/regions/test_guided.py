@@ -1,8 +1,9 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import zoom
 
-from selflabel.regions.guided import enlarged, guided_filter, refined
+from selflabel.regions.guided import enlarged, filtered_map, grey_of, guided_filter, refined, resized
 
 
 def plain_filter(guide, mask, radius, epsilon):
@@ -54,6 +55,29 @@ def test_pieces_that_touch_no_patch_of_the_object_are_left_out_and_values_stay_i
     noise = np.random.default_rng(0).random((64, 64))
     soft = refined(blocks, noise, 8, 1e-3)
     assert soft.min() >= 0 and soft.max() <= 1 and not (soft[48:, 48:] > 0.5).any() and (soft > 0.5).any()
+
+
+def test_the_fast_filter_is_about_the_filter_itself_and_a_map_of_ones_stays():
+    y, x = np.mgrid[:96, :120]
+    disc = (y - 50) ** 2 + (x - 60) ** 2 < 30**2
+    guide = (np.where(disc, 0.8, 0.2) + 0.02 * np.random.default_rng(0).normal(size=disc.shape)).astype(np.float32)
+    soft = resized(disc[None], (12, 15), "area")[0]
+    slow, fast = guided_filter(guide, enlarged(soft, guide.shape), 8, 1e-3), filtered_map(soft, guide, 1)
+    assert np.abs(slow - fast).mean() < 0.03 and ((fast > 0.5) != disc).mean() < 0.01
+    assert np.allclose(filtered_map(np.ones((12, 15), np.float32), guide, 1), 1, atol=1e-4)
+
+
+def test_maps_are_enlarged_with_each_value_in_the_middle_of_its_patch():
+    small = np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    expected = zoom(small, 8, order=1, mode="nearest", grid_mode=True)
+    np.testing.assert_allclose(enlarged(small, (24, 40)), expected, atol=1e-5)
+
+
+def test_grey_values_are_those_of_the_luma_of_bt_601_and_of_one_channel_themselves():
+    assert np.allclose(grey_of(np.full((2, 2, 3), 51, np.uint8)), 0.2) and np.allclose(
+        grey_of(np.full((2, 2, 1), 51, np.uint8)), 0.2
+    )
+    assert np.allclose(grey_of(np.array([[[255, 0, 0]]], np.uint8)), 0.299)
 
 
 def test_an_object_of_one_patch_is_not_blurred_away():

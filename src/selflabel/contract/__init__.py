@@ -8,7 +8,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
 from selflabel.contract.detector import Detections, Detector, Lessons
-from selflabel.contract.finder import Finder, Region, Shown
+from selflabel.contract.finder import Finder, Region, Shown, shares_inside
 from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
@@ -46,6 +46,7 @@ __all__ = [
     "do_nothing",
     "lowest_loss_head",
     "no_gather",
+    "shares_inside",
     "shuffled_rows",
     "split_batches",
 ]

@@ -70,6 +70,17 @@ class Encoder(nn.Module):
         """The last map with a place for every 16 pixels or fewer, then the coarser ones; the last map where that is all."""
         return [self.map(x)]
 
+    def attended_map(self, x: Tensor, layer: Layer = "map") -> tuple[Tensor, Tensor | None]:
+        """A map, and from the same pass how much the class token attends to each of its places.
+
+        Args:
+            x, layer: as of `map`.
+
+        Returns:
+            ((B, D, h, w), (B, M, h, w) by attention head in the last layer); None for the latter of an encoder without it.
+        """
+        return self.map(x, layer), None
+
     def forward(self, x: Tensor) -> Tensor:
         """The pooled feature (B, dim) of images (B, C, px, px) with values in [0, 1]."""
         return self.neck(self.trunk(self.normalise(x)))

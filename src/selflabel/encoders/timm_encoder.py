@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError
 from selflabel.encoders.base import Encoder, Layer, no_such_layer, side_by_side
 from selflabel.encoders.hub import NoHub, NotOnHub, Progress, hub_file
-from selflabel.encoders.tokens import count_prefix_tokens, is_attention, keys_of, patch_grid, tokens_to_map
+from selflabel.encoders.tokens import class_attention, count_prefix_tokens, is_attention, keys_of, patch_grid, tokens_to_map
 from selflabel.encoders.weights import check_finite, check_shapes, state_for
 
 PREFIX = "timm:"
@@ -55,6 +55,21 @@ class TimmEncoder(Encoder):
         grid = self.grid_of(output, x, "keys")
         keys = keys_of(attention, inputs[-1])[:, -math.prod(grid) :]  # some attend to class tokens too, which come first
         return tokens_to_map(keys, grid)
+
+    def attended_map(self, x: Tensor, layer: Layer = "map") -> tuple[Tensor, Tensor | None]:
+        """See `Encoder.attended_map`: of transformers with a class token whose positions are not rotated."""
+        net = self.trunk.net
+        if getattr(net, "cls_token", None) is None or getattr(net, "rope", None) is not None:
+            return self.map(x, layer), None
+        try:
+            attention = last_attention(net)
+        except UserError:
+            return self.map(x, layer), None
+        with recorded_inputs(attention) as inputs:
+            features = self.map(x, layer)
+        weights = class_attention(attention, inputs[-1]) if inputs else None
+        h, w = features.shape[2:]
+        return features, None if weights is None else weights[..., -h * w :].unflatten(2, (h, w))
 
     def stages(self, x: Tensor, most: int | None = None) -> list[Tensor]:
         """See `Encoder.stages`; the last map alone where no stage is known, or that is fine enough. most: maps, at most."""

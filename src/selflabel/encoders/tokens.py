@@ -51,6 +51,27 @@ def is_attention(module: nn.Module) -> bool:
     return is_joint or isinstance(getattr(module, "k_proj", None), nn.Linear)
 
 
+def class_attention(attention: nn.Module, tokens_BTD: Tensor) -> Tensor | None:
+    """(B, M, T) how much the first token attends to each token, by head; each sums to 1.
+
+    None of a layer that compares them otherwise than by products of plain queries and keys, such as with relative positions.
+
+    Args:
+        attention: a layer for which `is_attention` holds.
+        tokens_BTD: its input.
+    """
+    joint, heads = getattr(attention, "qkv", None), getattr(attention, "num_heads", None)
+    is_plain = type(attention).__name__ == "Attention" and not hasattr(attention, "q_bias")  # timm's, and not BEiT's
+    if not (is_plain and isinstance(joint, nn.Linear) and isinstance(heads, int)):
+        return None
+    rows, bias = joint.in_features, joint.bias
+    query = F.linear(tokens_BTD[:, :1], joint.weight[:rows], None if bias is None else bias[:rows])
+    q, k = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, keys_of(attention, tokens_BTD)))
+    if isinstance(attention.q_norm, nn.Module) and isinstance(attention.k_norm, nn.Module):
+        q, k = attention.q_norm(q), attention.k_norm(k)
+    return (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).softmax(dim=3)[:, :, 0]
+
+
 def keys_of(attention: nn.Module, tokens_BTD: Tensor) -> Tensor:
     """The keys (B, T, D) of an attention layer, all heads side by side, before any norm or rotation.
 

@@ -23,14 +23,14 @@ from selflabel.evaluation.sheet import contact_sheet
 from selflabel.items import Items
 from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.finding import Found, find_objects
+from selflabel.jobs.finding import LEARNED, Found, find_objects, learn
 from selflabel.jobs.labelling import Timer, places_of
 from selflabel.jobs.prepare import Prepared
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan_photos
 from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import run_record
-from selflabel.methods import FINDERS, find_finder
+from selflabel.methods import FINDERS, find_finder, make_finder
 from selflabel.runs.claiming import claimed
 from selflabel.runs.opening import record_source
 from selflabel.runs.origin import config_folder
@@ -75,7 +75,7 @@ def find(settings: Settings, out: Path | None, overwrite: bool = False, callback
     callbacks, device = callbacks or Callbacks(), pick_device(settings.device)
     find_finder(settings.method)  # its error names those that there are
     make = FINDERS[settings.method].make
-    finder = make(make_options(make, settings.method, settings.options))
+    finder = make_finder(settings.method, make_options(make, settings.method, settings.options))
     if out is None:
         return find_into(None, finder, settings, device, callbacks)
     run = Run(Path(out))
@@ -94,6 +94,8 @@ def find_into(run: Run | None, finder: Finder, settings: Settings, device: torch
     photos = decode_photos(pictures, plan_photos(pictures, settings, device, callbacks), settings, callbacks)
     encoder = photos.modality.make_encoder().to(device).eval()
     timer.stop("prepare")
+    learn(photos, finder, encoder, device, settings.seed, callbacks)
+    timer.stop("learn")
     found = find_objects(photos, finder, encoder, device, callbacks)
     timer.stop("find")
     if not len(found.regions.rows):
@@ -108,7 +110,7 @@ def find_into(run: Run | None, finder: Finder, settings: Settings, device: torch
     report["peak_bytes"] = peak_memory(device)
     if run is not None:
         callbacks.on_progress("writing the run", 0, 0)
-        write(run, settings, photos, items, found, encoder, device, report, callbacks)
+        write(run, settings, photos, items, found, encoder, finder, device, report, callbacks)
     return FoundRun(report, items, found)
 
 
@@ -156,6 +158,7 @@ def write(
     items: Items,
     found: Found,
     encoder: nn.Module,
+    finder: Finder,
     device: torch.device,
     report: dict[str, Any],
     callbacks: Callbacks,
@@ -168,7 +171,8 @@ def write(
     if not record_source(run.folder, items, places_of(settings)):
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
     backbone = {f"backbone.image.{k}": v for k, v in encoder.state_dict().items()}
-    write_tensors(run.folder / MODEL, backbone, {"head": 0, "method": {}})
+    learned = {f"{LEARNED}{k}": torch.from_numpy(v) for k, v in finder.state().items()}
+    write_tensors(run.folder / MODEL, backbone | learned, {"head": 0, "method": {}})
     write_objects(run, photos.prepared, items, found, report)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from selflabel.base.rle import encode
-from selflabel.contract import Finder, Region, Regions, Shown
+from selflabel.contract import Finder, Region, Regions, Shown, shares_inside
 from selflabel.decode.letterbox import shown_size
 from selflabel.items import Piece, Pieces
 from selflabel.jobs.callbacks import Callbacks
@@ -25,6 +25,7 @@ from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 
 BLOCK = 16  # photos whose maps are in memory at a time
+LEARNED = "finder."  # in the model file, before the names of what the finder learned
 BLANK = 8  # levels between the darkest and the brightest pixel of a photo that shows nothing
 NOTHING = "nothing was found in it"
 NO_NUMBERS = "its features are no finite numbers"
@@ -67,13 +68,10 @@ def find_objects(photos: Photos, finder: Finder, encoder: nn.Module, device: tor
         UserError: the encoder has no map that the finder can use.
     """
     px, paths = photos.modality.px, photos.items.paths
-    layer = map_layer(encoder, finder.layers, px, photos.modality.channels)
     objects: list[Object] = []
     skipped: list[tuple[str, str]] = []
-    for row, map_Dhw, pixels_Cyx in shown_photos(photos, encoder, layer, device):
-        size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
-        shown = without_padding(map_Dhw, pixels_Cyx, size, layer)
-        reason = why_not(shown, pixels_Cyx, shown_size(size, px))
+    for row, shown in shown_photos(photos, finder.layers, encoder, device):
+        size, reason = size_of(photos, row), why_not(shown)
         regions = [] if reason else finder.find(shown)
         own = [Object(row, piece, r.score, described(r, shown)) for r in regions if (piece := piece_of(r, shown, size, px))]
         objects += own
@@ -83,9 +81,33 @@ def find_objects(photos: Photos, finder: Finder, encoder: nn.Module, device: tor
     return Found(as_regions(objects), skipped)
 
 
-def why_not(shown: Shown, pixels_Cyx: np.ndarray, taken: tuple[int, int]) -> str:
-    """Why nothing can be found in a photo; "" where something might be. taken: (width, height) that it takes of its square."""
-    if int(np.ptp(pixels_Cyx[:, : taken[1], : taken[0]], axis=(1, 2)).max()) <= BLANK:
+def learn(photos: Photos, finder: Finder, encoder: nn.Module, device: torch.device, seed: int, callbacks: Callbacks) -> None:
+    """Let a finder learn from the photos, in random order; see `Finder.fit`.
+
+    Args:
+        photos, finder, encoder, device, callbacks: as of `find_objects`.
+        seed: of the order.
+    """
+
+    class Stream:
+        def __iter__(self) -> Iterator[Shown]:
+            order = torch.randperm(len(photos.items), generator=torch.Generator().manual_seed(seed))
+            for n, (_, shown) in enumerate(shown_photos(photos, finder.layers, encoder, device, order)):
+                callbacks.on_progress("learning from photos", n + 1, 0)
+                if not why_not(shown):
+                    yield shown
+
+    finder.fit(Stream(), torch.Generator().manual_seed(seed))
+
+
+def size_of(photos: Photos, row: int) -> tuple[int, int]:
+    """(width, height) of a photo's upright original."""
+    return int(photos.sizes[row][0]), int(photos.sizes[row][1])
+
+
+def why_not(shown: Shown) -> str:
+    """Why nothing can be found in a photo; "" where something might be."""
+    if int(np.ptp(shown.pixels_HWC, axis=(0, 1)).max()) <= BLANK:
         return NOTHING
     return "" if np.isfinite(shown.places_hwD).all() else NO_NUMBERS
 
@@ -97,26 +119,35 @@ def as_regions(objects: Sequence[Object]) -> Regions:
     return Regions(np.array([o.row for o in objects], np.int64), Pieces.of([o.piece for o in objects], scores), features)
 
 
+@torch.no_grad()
 def shown_photos(
-    photos: Photos, encoder: nn.Module, layer: str, device: torch.device, only: np.ndarray | None = None
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(row, its map (D, h, w), its square (C, px, px) uint8) of photos, from one block of them at a time.
+    photos: Photos, layers: tuple[str, ...], encoder: nn.Module, device: torch.device, rows: torch.Tensor | None = None
+) -> Iterator[tuple[int, Shown]]:
+    """(row, photo without padding), from one block of photos at a time.
 
     Args:
-        photos, encoder, layer, device: as of `find_objects`.
-        only: rows of the photos that are shown, ascending; None for all.
+        photos, encoder, device: as of `find_objects`.
+        layers: maps of the encoder that can be used, the best one first.
+        rows: which ones, in this order; None is all.
+
+    Raises:
+        UserError: as `find_objects`.
     """
+    layer = map_layer(encoder, layers, photos.modality.px, photos.modality.channels)
     data = ResidentData({"image": photos.modality.stored()}, device, Ranks(), 0)
-    chosen = torch.arange(len(photos.items)) if only is None else torch.from_numpy(only)
-    for rows in chosen.split(BLOCK):
-        pixels = data.view("image", rows, "centre", 0).pixels
+    for block in (torch.arange(len(photos.items)) if rows is None else rows).split(BLOCK):
+        pixels = data.view("image", block, "centre", 0).pixels
         with data.autocast():
-            maps = encoder.map(pixels, layer)  # type: ignore[operator]
-        squares = (pixels * 255).round().to(torch.uint8).cpu().numpy()
-        yield from zip(rows.tolist(), maps.float().cpu().numpy(), squares)
+            maps, attention = encoder.attended_map(pixels, layer)  # type: ignore[operator]
+        squares, maps = (pixels * 255).round().to(torch.uint8).cpu().numpy(), maps.float().cpu().numpy()
+        attended = [None] * len(block) if attention is None else attention.float().cpu().numpy()
+        for row, map_Dhw, square, weights in zip(block.tolist(), maps, squares, attended):
+            yield row, without_padding(map_Dhw, square, size_of(photos, row), layer, weights)
 
 
-def without_padding(map_Dhw: np.ndarray, pixels_Cyx: np.ndarray, size: tuple[int, int], layer: str) -> Shown:
+def without_padding(
+    map_Dhw: np.ndarray, pixels_Cyx: np.ndarray, size: tuple[int, int], layer: str, attention_Mhw: np.ndarray | None = None
+) -> Shown:
     """The part of a square and of its map that shows the photo.
 
     A place at the edge counts where at least half of it shows the photo; the pixels are those of the places that count.
@@ -126,6 +157,7 @@ def without_padding(map_Dhw: np.ndarray, pixels_Cyx: np.ndarray, size: tuple[int
         pixels_Cyx: the square.
         size: (width, height) of the upright original.
         layer: which map it is.
+        attention_Mhw: of the square, by head; None where there is none.
     """
     px = pixels_Cyx.shape[1]
     width, height = shown_size(size, px)
@@ -133,7 +165,8 @@ def without_padding(map_Dhw: np.ndarray, pixels_Cyx: np.ndarray, size: tuple[int
     h, w = (max(1, round(side / step)) for side, step in zip((height, width), steps))
     ends = [max(n, round(n * step)) for n, step in zip((h, w), steps)]
     pixels = pixels_Cyx[:, : ends[0], : ends[1]].transpose(1, 2, 0)
-    return Shown(np.ascontiguousarray(map_Dhw[:, :h, :w].transpose(1, 2, 0)), np.ascontiguousarray(pixels), layer)
+    attention = None if attention_Mhw is None else attention_Mhw[:, :h, :w]
+    return Shown(np.ascontiguousarray(map_Dhw[:, :h, :w].transpose(1, 2, 0)), np.ascontiguousarray(pixels), layer, attention)
 
 
 def piece_of(region: Region, shown: Shown, size: tuple[int, int], px: int) -> Piece | None:
@@ -157,9 +190,8 @@ def piece_of(region: Region, shown: Shown, size: tuple[int, int], px: int) -> Pi
 
 
 def described(region: Region, shown: Shown) -> np.ndarray:
-    """(D,) the mean of the features of an object's places, each counted by how much of it is inside."""
-    h, w, _ = shown.places_hwD.shape
-    height, width = region.soft_HW.shape
-    shares = region.soft_HW.reshape(h, height // h, w, width // w).mean(axis=(1, 3)) if height % h == width % w == 0 else None
-    weights = np.ones((h, w)) if shares is None or not shares.any() else shares
-    return np.average(shown.places_hwD.reshape(h * w, -1), axis=0, weights=weights.reshape(-1)).astype(np.float32)
+    """(E,) the object's own features, or the mean of those of its places, each counted by how much of it is inside."""
+    if region.features is not None:
+        return region.features
+    weights, dim = shares_inside(region, shown), shown.places_hwD.shape[2]
+    return np.average(shown.places_hwD.reshape(-1, dim), axis=0, weights=weights.reshape(-1)).astype(np.float32)

@@ -24,8 +24,8 @@ from selflabel.decode.look import MediaInfo
 from selflabel.encoders import FROZEN
 from selflabel.items import Items
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.finding import NO_NUMBERS, shown_photos, without_padding
-from selflabel.jobs.prepare.photos import Photos, map_layer
+from selflabel.jobs.finding import NO_NUMBERS, shown_photos
+from selflabel.jobs.prepare.photos import Photos
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 
 LAYERS = ("stages",)  # of the encoder
@@ -127,8 +127,5 @@ def shown_patches(
     photos: Photos, encoder: nn.Module, device: torch.device, rows: np.ndarray | None = None
 ) -> Iterator[tuple[int, Shown]]:
     """(row, features of its places and its pixels) of photos, a block at a time. rows: ascending; None for all."""
-    px = photos.modality.px
-    layer = map_layer(encoder, LAYERS, px, photos.modality.channels)
-    for row, map_Dhw, pixels_Cyx in shown_photos(photos, encoder, layer, device, rows):
-        size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
-        yield row, without_padding(map_Dhw, pixels_Cyx, size, layer)
+    chosen = None if rows is None else torch.from_numpy(rows)
+    yield from shown_photos(photos, LAYERS, encoder, device, chosen)

@@ -18,21 +18,23 @@ from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
 from selflabel.contract import Finder
 from selflabel.edits import apply_to_unseen, emptied_clusters
+from selflabel.encoders import FROZEN
 from selflabel.items import Items
+from selflabel.items.embeddings import features_of
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.dense_predict import is_of_patches, predict_regions
 from selflabel.jobs.detecting import detect_objects
 from selflabel.jobs.detector_model import read_detector
 from selflabel.jobs.find import objects_of
-from selflabel.jobs.finding import Found, find_objects
+from selflabel.jobs.finding import LEARNED, Found, find_objects
 from selflabel.jobs.localise import localise_unseen
 from selflabel.jobs.model import WRONG, Predicted, check_sizes, load_model, stored_modality
 from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.run_source import open_source, run_at
-from selflabel.methods import DETECTORS, FINDERS, LOCALISERS
+from selflabel.methods import DETECTORS, FINDERS, LOCALISERS, make_finder
 from selflabel.runs.origin import read_origin
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
@@ -89,6 +91,8 @@ def predict(
     if not len(objects):
         raise UserError(f"{items.source}: nothing was found in any of its {len(found_in.items)} photos.")
     if finder_run is not run:
+        if run.settings.get("encoder") == FROZEN:  # the run labelled the features that its finder gave
+            objects = features_of(objects, found.regions.features, [])
         return with_edits(run, load_model(run, device, cache).predict(objects, callbacks), raw)
     assert objects.pieces is not None and objects.pieces.scores is not None
     log_scores = scores_of_classes(objects.pieces.scores, found.regions.labels)
@@ -189,4 +193,6 @@ def read_finder(run: Run, name: str, options: dict[str, Any], device: torch.devi
     modality = stored_modality("image", run.modalities["image"], tensors, device)
     if modality.backbone is None:
         raise ValueError("it holds no encoder")
-    return make(stored_options(make, name, options)), modality
+    finder = make_finder(name, stored_options(make, name, options))
+    finder.load_state({k.removeprefix(LEARNED): v.numpy() for k, v in tensors.items() if k.startswith(LEARNED)})
+    return finder, modality

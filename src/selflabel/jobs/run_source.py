@@ -11,6 +11,7 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.items import Blob, Items, open_items
+from selflabel.items.embeddings import features_of
 from selflabel.items.skipped import Skipped
 from selflabel.runs.missing import Missing
 from selflabel.runs.opening import place_of
@@ -19,12 +20,17 @@ from selflabel.runs.run import FINISHED, Run
 
 
 def open_source(
-    source: Any, follow_links: bool = False, files: str | list[str] | None = None, images: str | None = None
+    source: Any,
+    follow_links: bool = False,
+    files: str | list[str] | None = None,
+    images: str | None = None,
+    features: bool = False,
 ) -> Items:
     """Whatever `open_items` takes, or a finished run whose items are pieces of files, or items that were opened before.
 
     Args:
         source, follow_links, files, images: as in `open_items`.
+        features: whether a run's items are described by the features that the run has of them, and not by their files.
 
     Raises:
         UserError: as of `open_items`; or the files of the run's items cannot be found.
@@ -32,7 +38,7 @@ def open_source(
     if isinstance(source, Items):
         return source
     run = run_at(source)
-    return open_items(source, follow_links, files, images) if run is None else items_of_run(run, follow_links)
+    return open_items(source, follow_links, files, images) if run is None else items_of_run(run, follow_links, features)
 
 
 def run_at(source: Any) -> Run | None:
@@ -44,8 +50,10 @@ def run_at(source: Any) -> Run | None:
     return Run(folder) if (folder / FINISHED).is_file() and (folder / PARTS).is_file() else None
 
 
-def items_of_run(run: Run, follow_links: bool = False) -> Items:
+def items_of_run(run: Run, follow_links: bool = False, features: bool = False) -> Items:
     """The items of a run as items of another one; those that people rejected are left out, as are those whose file is gone.
+
+    features: as of `open_source`.
 
     Raises:
         UserError: none of their files can be found.
@@ -55,11 +63,11 @@ def items_of_run(run: Run, follow_links: bool = False) -> Items:
         raise UserError(f"{run.folder}: all of its items are rejected.")
     rejected = int((~kept).sum())
     notes = [f"{rejected} items of {run.folder} are rejected, and left out."] if rejected else []
-    return replace(items_of_rows(run, np.flatnonzero(kept), follow_links), notes=notes)
+    return replace(items_of_rows(run, np.flatnonzero(kept), follow_links, features), notes=notes)
 
 
-def items_of_rows(run: Run, wanted: np.ndarray, follow_links: bool = False) -> Items:
-    """Some items of a run, by their rows; those whose file is gone are skipped.
+def items_of_rows(run: Run, wanted: np.ndarray, follow_links: bool = False, features: bool = False) -> Items:
+    """Some items of a run, by their rows; those whose file is gone are skipped. features: as of `open_source`.
 
     Raises:
         UserError: none of their files can be found.
@@ -81,7 +89,9 @@ def items_of_rows(run: Run, wanted: np.ndarray, follow_links: bool = False) -> I
     if not rows:
         raise UserError(f"{run.folder}: none of its items can be found; the first, {skipped[0][0]}: {skipped[0][1]}.")
     by_modality = {m: [of_rows.get(row) for row in rows] for m, of_rows in blobs.items()}
-    return Items(str(run.folder), [all_paths[row] for row in rows], by_modality, skipped=skipped, pieces=pieces.take(rows))
+    own = [all_paths[row] for row in rows]
+    items = Items(str(run.folder), own, by_modality, skipped=skipped, pieces=pieces.take(rows))
+    return features_of(items, run.features[rows].astype(np.float32), []) if features else items
 
 
 def places_behind(source: str | Sequence[str]) -> list[str]:

@@ -15,6 +15,8 @@ from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.cut import Cut
 from selflabel.methods.find.dmc import DMC
 from selflabel.methods.find.dsol import DSOL
+from selflabel.methods.find.found import FOUND
+from selflabel.methods.find.maskcontrast import MaskContrast
 from selflabel.methods.find.ssod import SSOD
 from selflabel.methods.label import baselines
 from selflabel.methods.label.cliquecnn import CliqueCNN
@@ -112,6 +114,16 @@ FINDERS: dict[str, FinderEntry] = {
         "Wang et al., CVPR 2022 (TokenCut) and 2023 (MaskCut): boxes and masks of objects",
         "a few photos a second; no training",
     ),
+    "found": FinderEntry(
+        FOUND,
+        "Simeoni et al., CVPR 2023: background first, then one linear layer that the folder teaches",
+        "seconds to learn, then nearly as fast as the encoder",
+    ),
+    "maskcontrast": FinderEntry(
+        MaskContrast,
+        "Van Gansbeke et al., ICCV 2021: masks of another finder, described by embeddings that tell them apart",
+        "seconds to learn, then as its masks",
+    ),
 }
 
 
@@ -139,6 +151,15 @@ DETECTORS: dict[str, DetectorEntry] = {
         "1,500 photos shown, minutes",
     ),
 }
+
+
+def make_finder(name: str, options: Any) -> Finder:
+    """A finder with its options, and the other one whose masks it takes, where it takes such."""
+    finder = FINDERS[name].make(options)
+    if isinstance(finder, MaskContrast):
+        other = FINDERS[options.masks].make
+        finder.finder = other(other.options_type())
+    return finder
 
 
 def option_names(name: str) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def prepare(
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
     """
     callbacks = callbacks or Callbacks()
-    opened = open_source(source, follow_links, files, images)
+    opened = open_source(source, follow_links, files, images, features=encoder == FROZEN)
     opened = fit_pieces(opened, limits, partial(callbacks.on_progress, "looking at the files"), callbacks.say)
     if opened.are_features and opened.blobs and encoder not in ("auto", FROZEN):
         opened = opened.without_features

@@ -21,12 +21,10 @@ from selflabel.contract.finder import Finder, Region, Shown
 from selflabel.methods.option_types import PositiveInt, Share
 from selflabel.regions.boxes import distinct
 from selflabel.regions.cut import cut_objects, threshold_above
-from selflabel.regions.guided import enlarged, refined
+from selflabel.regions.guided import FLAT, enlarged, grey_of, refined
 
 KEYS_TAU = 0.2  # TokenCut, section 4.1; MaskCut has .15
 ALIKE_SHARE = 0.15  # of pairs of places, of maps of convolutional networks, which have no threshold of their own
-FLAT = 1e-3  # variance of grey values in [0, 1] below which a window has no border
-GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
 
 Patches = Annotated[float, Field(ge=0, le=8, allow_inf_nan=False)]
 Cosine = Annotated[float, Field(ge=-1, lt=1, allow_inf_nan=False)]
@@ -72,9 +70,8 @@ class Cut(Finder):
 
     def to_pixels(self, mask_hw: np.ndarray, pixels_HWC: np.ndarray) -> np.ndarray:
         """(H, W) soft mask of an object's patches."""
-        height, width, channels = pixels_HWC.shape
+        height, width, _ = pixels_HWC.shape
         radius = round(self.options.refine * height / mask_hw.shape[0])
         if not radius:
             return enlarged(mask_hw, (height, width))
-        grey = pixels_HWC[..., 0] / 255 if channels == 1 else pixels_HWC @ GREY / 255
-        return refined(mask_hw, grey, radius, FLAT)
+        return refined(mask_hw, grey_of(pixels_HWC), radius, FLAT)
