@@ -69,7 +69,7 @@ def photos(tmp_path_factory):
 
 def settings_for(source, weights, **given):
     common = {"method": "kmeans", "clusters": 3, "encoder": f"frozen:timm:{VIT}", "px": 224, "device": "cpu", "parts": "patches"}
-    return make_settings(**{"source": str(source), "weights": str(weights)} | common | given)
+    return make_settings(source=str(source), weights=weights and str(weights), **common | given)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +158,7 @@ def stop_after(epochs):
     return Callbacks(loop=LoopCallbacks(on_epoch=done.append, should_stop=lambda: len(done) >= epochs))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(photos, weights, tmp_path, monkeypatch):
     given = settings_for(photos[0], weights, method="sela-nn", epochs=3)
     whole = label(given, tmp_path / "whole").labelling
@@ -196,7 +197,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(photos, wei
 )
 def test_what_cannot_be_done_is_one_sentence(photos, weights, given, sentence):
     with pytest.raises(UserError, match=sentence):
-        label(settings_for(photos[0], weights, **given), None)
+        label(settings_for(photos[0], **{"weights": weights} | given), None)
 
 
 def test_sounds_arrays_and_pieces_have_no_patches(labelled, weights, tmp_path):
