@@ -31,6 +31,17 @@ def test_neighbours_equal_the_plain_formula_and_never_name_the_item_itself():
     assert torch.equal(nearest(x, 4).rows, similarity.topk(4, dim=1).indices)
 
 
+def test_neighbours_in_other_groups_equal_the_plain_formula_and_groups_do_not_count_where_too_few_items_are_outside():
+    x, groups = random_scores(60, 5), torch.arange(60) // 12
+    unit = torch.nn.functional.normalize(x - x.mean(0), dim=1)
+    similarity = (unit @ unit.T).masked_fill(groups[:, None] == groups, -9)
+    rows = nearest(x, 4, groups_N=groups).rows
+    assert torch.equal(rows, similarity.topk(4, dim=1).indices) and (groups[rows] != groups[:, None]).all()
+    one = torch.zeros(60, dtype=torch.int64)
+    one[:3] = 1
+    assert torch.equal(nearest(x, 4, groups_N=one).rows, nearest(x, 4).rows)
+
+
 def test_projection_keeps_the_leading_directions():
     x = torch.cat([10 * random_scores(400, 2), random_scores(400, 30, seed=1)], dim=1)
     y, plain = project(x, 2), torch.nn.functional.normalize(x[:, :2] - x[:, :2].mean(dim=0), dim=1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from selflabel.base.rle import Rle, checked_rle, encode, write_counts
+from selflabel.base.rle import Rle, checked_rle, encode, encode_inside, write_counts
 
 masks = arrays.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -24,6 +24,12 @@ def test_a_mask_comes_back_and_is_written_as_coco_writes_it(mask):
     rows, columns = np.nonzero(mask)
     expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else (0, 0, 0, 0)
     assert rle.box == expected
+
+
+@given(masks, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+def test_a_mask_in_its_box_is_written_as_the_whole_mask_is(inside, left, right, above, below):
+    whole = np.pad(inside, ((above, below), (left, right)))
+    assert encode_inside(inside, left, above, whole.shape).counts == encode(whole).counts
 
 
 def test_a_large_mask_has_a_few_hundred_bytes_and_long_runs_come_back():

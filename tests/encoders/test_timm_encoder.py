@@ -129,6 +129,18 @@ def test_the_fine_map_has_a_place_for_every_16_pixels(name, channels):
         assert encoder.map(torch.rand(1, 3, 96, 96), "stride16").shape == (1, channels, 6, 6)
 
 
+@pytest.mark.parametrize(
+    ("name", "dims"), [("tf_efficientnet_lite0", (112, 320)), ("resnet10t", (256, 512)), ("vit_tiny_patch16_224", (192,))]
+)
+def test_stages_are_the_fine_map_and_the_coarser_ones_and_side_by_side_each_keeps_its_mean(name, dims):
+    encoder, x = make_timm(name, 3, 96, None, fetch=False).eval(), torch.rand(1, 3, 96, 96)
+    with torch.no_grad():
+        stages, joined = encoder.stages(x), encoder.map(x, "stages")
+    assert tuple(stage.shape[1] for stage in stages) == dims and joined.shape == (1, sum(dims), 6, 6)
+    for stage, part in zip(stages, joined.split(dims, dim=1)):
+        torch.testing.assert_close(part.mean(dim=(2, 3)), stage.float().mean(dim=(2, 3)), atol=1e-4, rtol=1e-2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "px"), [("vit_small_patch16_224.dino", 224), ("vit_small_patch8_224.dino", 72)])
 def test_dino_is_loaded_from_a_file_of_its_weights_and_gives_keys_at_any_size(name, px, tmp_path):

@@ -54,4 +54,4 @@ def test_the_page_offers_what_boxes_and_windows_can_be_and_nothing_else(photos, 
         "raven",
         "audacity",
     }
-    assert offered(photos) == boxes - {"yolo-detect"} == set(fitting_formats("image", None))
+    assert offered(photos) == boxes - {"yolo-detect", "class-maps"} == set(fitting_formats("image", None))

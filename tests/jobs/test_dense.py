@@ -20,6 +20,7 @@ from selflabel.jobs import dense
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
 from selflabel.jobs.predict import predict
+from selflabel.jobs.score_class_maps import score_class_maps
 from selflabel.runs.run import Run
 from selflabel.training.loop import LoopCallbacks
 
@@ -68,7 +69,7 @@ def photos(tmp_path_factory):
 
 def settings_for(source, weights, **given):
     common = {"method": "kmeans", "clusters": 3, "encoder": f"frozen:timm:{VIT}", "px": 224, "device": "cpu", "parts": "patches"}
-    return make_settings(**{"source": str(source), "weights": str(weights)} | common | given)
+    return make_settings(source=str(source), weights=weights and str(weights), **common | given)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +135,30 @@ def test_what_a_person_merged_or_rejected_is_so_in_the_exported_maps_and_their_p
     assert Image.open(next((tmp_path / "maps" / "maps").iterdir())).getpalette()[:3] == [49, 113, 185]
 
 
+def test_score_compares_the_maps_with_masks_of_classes_and_lists_those_that_cannot_be_used(labelled, photos, tmp_path, here):
+    _, truth = photos
+    (tmp_path / "masks").mkdir()
+    for path, classes in [*truth.items()][:4]:
+        Image.fromarray(classes).save(tmp_path / "masks" / path)
+    Image.new("L", (5, 5)).save(tmp_path / "masks" / "4.png")
+    scores = score_class_maps(Run.open(labelled), str(tmp_path / "masks"))
+    assert scores["miou"] > 0.85 and scores["accuracy"] > scores["one_class"]["accuracy"] and scores["n_photos"] == 4
+    assert scores["n_without_truth"] == 2 and scores["bad"] == [("4.png", "it has 5 x 5 pixels, and its photo 180 x 240")]
+    done = here("score", labelled, "--truth", tmp_path / "masks")
+    assert "pixel accuracy" in done.stdout and "4 of 6 photos have a map" in done.stdout and "4.png: it has" in done.stdout
+    for path in truth:
+        (tmp_path / "masks" / path).unlink(missing_ok=True)
+    with pytest.raises(UserError, match="none of its PNGs is a class map of a photo of"):
+        score_class_maps(Run.open(labelled), str(tmp_path / "masks"))
+
+
 def stop_after(epochs):
     """Callbacks that stop training once so many epochs are done."""
     done = []
     return Callbacks(loop=LoopCallbacks(on_epoch=done.append, should_stop=lambda: len(done) >= epochs))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(photos, weights, tmp_path, monkeypatch):
     given = settings_for(photos[0], weights, method="sela-nn", epochs=3)
     whole = label(given, tmp_path / "whole").labelling
@@ -178,7 +197,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(photos, wei
 )
 def test_what_cannot_be_done_is_one_sentence(photos, weights, given, sentence):
     with pytest.raises(UserError, match=sentence):
-        label(settings_for(photos[0], weights, **given), None)
+        label(settings_for(photos[0], **{"weights": weights} | given), None)
 
 
 def test_sounds_arrays_and_pieces_have_no_patches(labelled, weights, tmp_path):
@@ -209,5 +228,10 @@ def test_a_strangers_model_that_does_not_fit_is_one_sentence(labelled, photos, t
 
 
 def test_on_the_command_line_maps_are_written_beside_the_table(labelled, photos, tmp_path, here):
-    done = here("predict", labelled, photos[0], "--out", tmp_path / "new.csv", "--json")
+    done = here("predict", labelled, photos[0], "--out", tmp_path / "new.csv", "--maps", tmp_path / "maps", "--json")
     assert done.returncode == 0 and len(json.loads(done.stdout)["items"]) == Run.open(labelled).report["n_items"]
+    export(Run.open(labelled), "class-maps", tmp_path / "own")
+    own, new = maps_in(tmp_path / "own"), maps_in(tmp_path / "maps")
+    assert own.keys() == new.keys() and all((own[path] == new[path]).all() for path in own)
+    again = here("predict", labelled, photos[0], "--maps", tmp_path / "maps")
+    assert again.returncode == 2 and "is there already; give a new folder with --maps" in again.stderr

@@ -74,8 +74,10 @@ def degrade(
         UserError: the run has no such modality, its source is gone, or no item of it has a known class.
     """
     model = load_model(run, device)
-    if modality not in model.modalities or model.takes_features:
-        available = "features only" if model.takes_features else " and ".join(model.modalities)
+    of_patches = run.settings.get("parts") is not None
+    if modality not in model.modalities or model.takes_features or of_patches:
+        kinds = "patches of photos" if of_patches else " and ".join(model.modalities)
+        available = "features only" if model.takes_features else kinds
         raise UserError(f"--degrade {modality}: {run.folder} has {available}.")
     prepared = prepare_again(run, model, callbacks or Callbacks(), source)
     own = rows_in_run(run, prepared.items.paths)

@@ -37,6 +37,7 @@ from selflabel.jobs.report import BEST_LABELS, RUN_NEIGHBOURS, describe, make_re
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import write_run
 from selflabel.regions.class_map import ClassRegion, connected_regions, pixel_classes, without_specks
+from selflabel.regions.guided import grey_of
 from selflabel.runs.origin import RECORD
 from selflabel.runs.pieces import PARTS, write_pieces
 from selflabel.runs.run import Run
@@ -45,7 +46,6 @@ from selflabel.training.distributed import Ranks
 from selflabel.training.loop import LoopCallbacks, train
 
 WHAT = "patches are labelled"
-EPSILON = 1e-3  # of the guided filter; its radius is a patch
 LEAST_AREA = 0.003  # of a region, as a share of the photo
 NO_ESTIMATE = "patches were labelled, and the estimate is for whole items"
 WHOLE_ITEMS_ONLY = ("windows", "outliers", "preset", "labels", "views", "modality")  # settings that patches have no use for
@@ -223,8 +223,8 @@ def regions_of(row: int, shown: Shown, size: tuple[int, int], px: int, labeller:
         labeller: of its patches.
     """
     features_hwd, soft_Khw = labeller.features_and_soft(shown)
-    guide_HW = shown.pixels_HWC.mean(axis=2, dtype=np.float32) / 255
-    soft_KHW = pixel_classes(soft_Khw, guide_HW, round(guide_HW.shape[0] / soft_Khw.shape[1]), EPSILON)
+    guide_HW = grey_of(shown.pixels_HWC)
+    soft_KHW = pixel_classes(soft_Khw, guide_HW)
     width, height = (min(side, have) for side, have in zip(shown_size(size, px), guide_HW.shape[::-1]))
     soft_KHW = np.clip(soft_KHW[:, :height, :width], 0, None)
     own_HW = soft_KHW.argmax(axis=0)

@@ -58,8 +58,8 @@ def score_class_maps(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
         except ValueError as error:  # NoMask is one; a damaged mask of the run is another
             bad.append((file.name, str(error)))
     if not n_photos:
-        reason = f"; the first, {bad[0][0]}: {bad[0][1]}" if bad else ", which have the names of its photos"
-        raise UserError(f"{truth}: none of its PNGs is a class map of a photo of {run.folder}{reason}.")
+        reason = f"the first, {bad[0][0]}: {bad[0][1]}" if bad else "name them as its photos"
+        raise UserError(f"{truth}: none of its PNGs is a class map of a photo of {run.folder}; {reason}.")
     one_class = np.zeros_like(table)
     one_class[:, 0] = table.sum(axis=1)
     plain = class_map_scores(one_class)

@@ -15,8 +15,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 from scipy.ndimage import label as label_components
 
-from selflabel.regions.guided import enlarged, guided_filter
+from selflabel.regions.guided import filtered_map
 
+RADIUS = 1.0  # patches, of the filter's windows
 GUIDED_FROM = 0.05  # of a class; one that is less probable in every patch is enlarged only
 
 
@@ -29,20 +30,15 @@ class ClassRegion(NamedTuple):
     inside: np.ndarray
 
 
-def pixel_classes(soft_Khw: np.ndarray, guide_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+def pixel_classes(soft_Khw: np.ndarray, guide_HW: np.ndarray) -> np.ndarray:
     """(K, H, W) float32, the probabilities of patches as those of pixels; they need not sum to one.
 
     Args:
         soft_Khw: probabilities of the patches.
-        guide_HW: grey picture in [0, 1].
-        radius: of the guided filter's windows, in pixels; 0 only enlarges.
-        epsilon: variance of the guide below which a window counts as flat.
+        guide_HW: grey picture in [0, 1]; its sides are multiples of those of the map.
     """
-    soft_KHW = np.stack([enlarged(soft, guide_HW.shape) for soft in soft_Khw])
-    likely = np.flatnonzero(soft_Khw.max(axis=(1, 2)) >= GUIDED_FROM)
-    if radius and len(likely):
-        soft_KHW[likely] = guided_filter(guide_HW, soft_KHW[likely], radius, epsilon)
-    return soft_KHW
+    radii = np.where(soft_Khw.max(axis=(1, 2)) >= GUIDED_FROM, RADIUS, 0)
+    return np.stack([filtered_map(soft, guide_HW, radius) for soft, radius in zip(soft_Khw, radii)])
 
 
 def without_specks(classes_HW: np.ndarray, least: float) -> np.ndarray:

@@ -5,8 +5,8 @@ import { clusterColour } from "./colours.js";
 import { el } from "./dom.js";
 import { clusterTitle } from "./store.js";
 
-const OTHER_ALPHA = 115,
-  OWN_ALPHA = 190;
+const OTHER_ALPHA = 95,
+  OWN_ALPHA = 160;
 
 export class RegionMap {
   // item: as /api/items/ gives it. parts: the regions of its photo. onopen(row): another region is asked for.
