@@ -81,7 +81,7 @@ def localise(
 def localise_into(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> FoundRun:
     """See `localise`; the run folder is this process's own."""
     timer = Timer()
-    prepared, is_solo = prepare_pairs(run, settings, device, ranks, callbacks)
+    prepared, is_solo = prepare_sets(run, settings, device, ranks, callbacks)
     timer.stop("prepare")
     task = make_task(settings, prepared, device)
     make = LOCALISERS[settings.method].make
@@ -197,16 +197,39 @@ def forget_regions(run: Run) -> None:
 # ----------------------------------------------------------------------------------------------------------- the pairs
 
 
-def prepare_pairs(
+def prepare_sets(
     run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
 ) -> tuple[Prepared, np.ndarray | None]:
-    """(the items that have both a picture and a sound, decoded; which of them are solos, None where the user gave none).
+    """(the items of the source and of --solos, decoded; which of them are solos, None where the user gave none).
 
     Raises:
-        UserError: there is none, or the items are pieces of pictures, or the method takes no solos.
+        UserError: as of `prepare_pairs`; or the method takes no solos, or they are of another kind.
+    """
+    if settings.solos is None:
+        return prepare_pairs(run, settings, device, ranks, callbacks), None
+    if not LOCALISERS[settings.method].make.takes_solos:  # type: ignore[attr-defined]
+        raise UserError(f"--solos {settings.solos}: method {settings.method} learns from one set; leave it out, or take dsol.")
+    scenes, solos = (open_source(place, settings.follow_links) for place in (settings.source, settings.solos))
+    for items in (scenes, solos):
+        check_pairs(items, f"--method {settings.method}")
+    return joined_sets(scenes, solos, lambda items: prepare_items(items, run, settings, device, ranks, callbacks))
+
+
+def prepare_pairs(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> Prepared:
+    """The items of the source that have both a picture and a sound, decoded.
+
+    Raises:
+        UserError: there is none, or the items are pieces of pictures.
     """
     items = open_source(settings.source, settings.follow_links)
     check_pairs(items, f"--method {settings.method}")
+    return prepare_items(items, run, settings, device, ranks, callbacks)
+
+
+def prepare_items(
+    items: Items, run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
+) -> Prepared:
+    """See `prepare_pairs`, of items that are opened and checked."""
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
     wanted = replace(
         settings,
@@ -215,20 +238,8 @@ def prepare_pairs(
         frames=settings.frames or 1,
     )
     make = LOCALISERS[settings.method].make
-
-    def prepare(opened: Items) -> Prepared:
-        sound_s = None if "video" in opened.modalities else PICTURE_SOUND_S
-        return with_both(prepare_for(make, wanted, device, callbacks, opened, recorded, ranks, whole=True, sound_s=sound_s))
-
-    if settings.solos is None:
-        return prepare(items), None
-    if not getattr(make, "takes_solos", False):
-        raise UserError(
-            f"--solos {settings.solos}: method {settings.method} learns from one set only; leave it out, or take dsol."
-        )
-    solos = open_source(settings.solos, settings.follow_links)
-    check_pairs(solos, f"--method {settings.method}")
-    return joined_sets(items, solos, prepare)
+    sound_s = None if "video" in items.modalities else PICTURE_SOUND_S
+    return with_both(prepare_for(make, wanted, device, callbacks, items, recorded, ranks, whole=True, sound_s=sound_s))
 
 
 def check_pairs(items: Items, method: str) -> None:
