@@ -23,7 +23,7 @@ Axes: B items of a batch, N items, D features, K classes, h x w places.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +77,14 @@ class Options:
     rounds: PositiveInt = 4
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
+
+
+class Described(NamedTuple):
+    """Of every item, on the CPU: its object vector, and the log-probabilities of the classes by its picture and by its sound."""
+
+    vectors_ND: Tensor
+    pictures_NK: Tensor
+    sounds_NK: Tensor
 
 
 def object_vectors(places_BDhw: Tensor, maps_Bhw: Tensor) -> Tensor:
@@ -266,7 +274,8 @@ class DSOL(Localiser):
     @torch.no_grad()
     def solve_classes(self, data: Data, generator: torch.Generator) -> None:
         """New classes of the solos, the dictionary that follows from them, and fresh heads."""
-        rows, vectors, scores = self.described_solos(data)
+        known, solos = self.described(data), self.is_solo
+        vectors, scores = known.vectors_ND[solos], (known.pictures_NK + known.sounds_NK)[solos]
         k, seed = self.n_classes, int(torch.randint(1 << 30, (1,), generator=generator))
         if self.options.labels == "kmeans":
             labels = kmeans(vectors, k, seed, n_init=N_INIT)[1]
@@ -274,23 +283,22 @@ class DSOL(Localiser):
             labels = transported(vectors, k, seed)
         else:
             labels = sinkhorn(scores, epsilon=1.0).labels.cpu()
-        self.labels_N[rows] = labels.to(self.labels_N)
+        self.labels_N[solos.to(self.labels_N.device)] = labels.to(self.labels_N)
         self.keep_dictionary(vectors, labels)
         for head in (self.picture_classes, self.sound_classes):
             head.reset_parameters()
         self.is_trained = True
 
-    def described_solos(self, data: Data) -> tuple[Tensor, Tensor, Tensor]:
-        """(rows of the solos, their object vectors, their log-probabilities by both heads together), on the CPU."""
-        solos, parts = self.is_solo, []
+    def described(self, data: Data) -> Described:
+        """What the networks of now say of all items, in one pass."""
+        n, k = self.task.n_items, self.n_classes
+        known = Described(torch.zeros(n, self.mean_D.numel()), torch.zeros(n, k), torch.zeros(n, k))
         for rows, features in data.blocks(maps=True):
-            chosen = solos[rows.cpu()]
             places = without_frames(features.maps[self.pictures]).float()
-            vectors = object_vectors(places, self.sounding(features))
-            scores = torch.stack([s.log_softmax(dim=1) for s in self.class_scores(features)]).sum(dim=0)
-            parts.append((rows.cpu()[chosen], vectors.cpu()[chosen], scores.cpu()[chosen]))
-        rows, vectors, scores = (torch.cat(part) for part in zip(*parts))
-        return rows, vectors, scores
+            scores = [s.log_softmax(dim=1) for s in self.class_scores(features)]
+            for column, values in zip(known, (object_vectors(places, self.sounding(features)), *scores)):
+                column[rows.cpu()] = values.float().cpu()
+        return known
 
     def keep_dictionary(self, vectors_ND: Tensor, labels_N: Tensor) -> None:
         """The mean object vector of each class, without the mean of all; 0 of a class without one."""
@@ -304,10 +312,9 @@ class DSOL(Localiser):
     @torch.no_grad()
     def listen(self, data: Data, generator: torch.Generator) -> None:
         """What the head of stage one says of the sound of every item, and the dictionary of the last features."""
-        rows, vectors, _ = self.described_solos(data)
-        self.keep_dictionary(vectors, self.labels_N.cpu()[rows].clamp(min=0))
-        for rows, features in data.blocks(maps=True):
-            self.heard_NK[rows.to(self.heard_NK.device)] = self.class_scores(features)[1].softmax(dim=1).to(self.heard_NK)
+        known, solos = self.described(data), self.is_solo
+        self.keep_dictionary(known.vectors_ND[solos], self.labels_N.cpu()[solos])
+        self.heard_NK.copy_(known.sounds_NK.exp())
 
     def class_maps(self, features: Features) -> Tensor:
         """(B, K, h, w) the map of every class, times the sounding map."""
