@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from selflabel.evaluation.class_maps import mean_iou, pixel_accuracy_of, pixel_counts
 from selflabel.evaluation.heatmaps import (
     SIDE,
     area_under,
@@ -79,14 +78,6 @@ def test_channels_are_matched_to_classes_and_what_sounds_is_scored_apart_from_wh
     assert one.tolist() == [0, 0, 0]  # a map without classes stands for all
     few = match_classes([i[:, :2] for i in ious], pictures, 3)
     assert few[2] == -1 and sounding_ious(ious[0][:1], np.array([2]), few) == 0
-
-
-def test_class_maps_are_scored_after_matching_and_pixels_that_nobody_labelled_do_not_count():
-    truth = np.array([[0, 0, 1, 1], [2, 2, 255, 255]])
-    found = np.array([[3, 3, 0, 0], [0, 1, 2, 2]])
-    counts = pixel_counts(truth, found, 3, 4)
-    assert counts.sum() == 6 and pixel_accuracy_of(counts) == pytest.approx(5 / 6)
-    assert mean_iou(counts) == pytest.approx((1 + 2 / 3 + 1 / 2) / 3)
 
 
 def test_a_map_of_a_square_is_laid_over_the_picture_that_it_shows():
