@@ -39,6 +39,7 @@ from selflabel.runs.opening import record_source
 from selflabel.runs.origin import RECORD
 from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.pieces import PARTS, read_pieces
+from selflabel.runs.report_text import ONE_HEAD
 from selflabel.runs.run import Run
 from selflabel.runs.writing import write_start
 from selflabel.training.data import ResidentData
@@ -110,7 +111,9 @@ def localise_into(run: Run | None, settings: Settings, device: torch.device, ran
         raise UserError(f"{prepared.items.source}: nothing was found in any of its {len(prepared.items)} items.")
     photos = Photos(prepared.items, prepared.first, sizes)
     items = objects_of(photos, found)
-    report = report_of(settings, photos, items, timer.seconds) | trained_report(prepared, history)
+    report = (
+        report_of(settings, photos, items, timer.seconds) | trained_report(prepared, history) | classes_report(settings, found)
+    )
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         callbacks.on_progress("writing the run", 0, 0)
@@ -169,6 +172,22 @@ def open_pairs(model: Model, items: Items, callbacks: Callbacks) -> Pairs:
     data = prepared.dataset(model.device, Ranks(), model.task.seed)
     data.encoders = method.encoders
     return Pairs(method, data, prepared, sizes_of(prepared, model.limits, callbacks))
+
+
+def classes_report(settings: Settings, found: Found) -> dict[str, Any]:
+    """What report.json says of the classes of a method that gives them; {} of any other."""
+    if found.regions.labels is None:
+        return {}
+    sizes = np.bincount(found.regions.labels)
+    n = int((sizes > 0).sum())
+    return {
+        "n_clusters": n,
+        "clusters_found": n,
+        "clusters_requested": settings.clusters,
+        "clusters_chosen_by": "the user" if settings.clusters else "the method's default",
+        "sizes": sizes[sizes > 0].tolist(),
+        "no_estimate": ONE_HEAD,
+    }
 
 
 def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path | None = None) -> tuple[Photos, Found]:
