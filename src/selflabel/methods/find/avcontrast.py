@@ -85,7 +85,7 @@ class AVContrast(Localiser):
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
         self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
-        self.place_head = nn.Sequential(nn.BatchNorm2d(of_pictures), nn.Conv2d(of_pictures, DIM, 1))
+        self.place_head = nn.Conv2d(of_pictures, DIM, 1)
         self.sound_head = nn.Sequential(PooledNorm(of_sounds), nn.Linear(of_sounds, DIM))
 
     def phases(self) -> list[Phase]:

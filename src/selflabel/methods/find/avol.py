@@ -75,7 +75,7 @@ class AVOL(Localiser):
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
         self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
-        places = (nn.BatchNorm2d(of_pictures), nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
+        places = (nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
         sounds = (PooledNorm(of_sounds), nn.Linear(of_sounds, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
         self.place_head, self.sound_head = nn.Sequential(*places), nn.Sequential(*sounds)
         self.scale = nn.Parameter(torch.tensor(1 / math.sqrt(DIM)))
