@@ -118,7 +118,7 @@ def found_lines(report: dict[str, Any], out: Path) -> str:
     """
     skipped = f" ({report['n_skipped']} without an object or skipped, see skipped.csv)" if report["n_skipped"] else ""
     rows = [
-        ("photos", f"{report['n_photos']:,}{skipped}"),
+        ("films" if "video" in report["modalities"] else "photos", f"{report['n_photos']:,}{skipped}"),
         ("objects", f"{report['n_items']:,}, {classes_text(report)}"),
         ("score", f"{report['median_confidence']:.3f} median"),
         ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),

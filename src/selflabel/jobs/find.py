@@ -30,7 +30,7 @@ from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of, plan
 from selflabel.jobs.report import RUN_NEIGHBOURS, piece_of_report
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.save import run_record
-from selflabel.methods import find_finder
+from selflabel.methods import FINDERS, find_finder
 from selflabel.runs.claiming import claimed
 from selflabel.runs.opening import record_source
 from selflabel.runs.origin import config_folder
@@ -73,7 +73,8 @@ def find(settings: Settings, out: Path | None, overwrite: bool = False, callback
         Interrupted: stopped from outside; nothing is written.
     """
     callbacks, device = callbacks or Callbacks(), pick_device(settings.device)
-    make = find_finder(settings.method).make
+    find_finder(settings.method)  # a wrong name is a sentence
+    make = FINDERS[settings.method].make
     finder = make(make_options(make, settings.method, settings.options))
     if out is None:
         return find_into(None, finder, settings, device, callbacks)

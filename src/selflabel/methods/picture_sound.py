@@ -16,6 +16,7 @@ from selflabel.pretexts.correspondence import Correspondence
 
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
 SHOWN, FEWEST, MOST = 160_000, 4, 200  # items shown on a CPU; bounds on the epochs
+STRETCH = "stretch"  # of sounds: pitch and tempo tell one from another, so they stay, as in "Objects that Sound"
 LR, WEIGHT_DECAY = 2e-3, 1e-4
 
 
@@ -146,7 +147,7 @@ def pairs_phase(
     return Phase(
         name=name,
         epochs=epochs,
-        views={m: (preset,), "audio": (task.view_preset("audio"),)},
+        views={m: (preset,), "audio": (task.requested_views("audio") or STRETCH,)},
         recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
         loss=loss,
         batch_size=batch,
