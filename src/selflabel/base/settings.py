@@ -36,7 +36,7 @@ class Settings:
         items: where the source is an array of features, the files that its rows belong to: a list of files, a folder or their
             paths, row i the i-th of them; None has none.
         images: where the source is a COCO file, the folder of its pictures; None looks for them beside it.
-        solos: of `find --method dsol`, a second folder or manifest, of pictures or films in which one thing sounds; None has none.
+        solos: of `find --method dsol`, a second source, of pictures or films in which one thing sounds; None has none.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         clusters: number of clusters K, from 1 to the number of items; None is estimated by sela-nn, without truth, and the
             default of other methods.

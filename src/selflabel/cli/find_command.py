@@ -118,12 +118,18 @@ def found_lines(report: dict[str, Any], out: Path) -> str:
     """
     skipped = f" ({report['n_skipped']} without an object or skipped, see skipped.csv)" if report["n_skipped"] else ""
     rows = [
-        ("photos", f"{report['n_photos']:,}{skipped}"),
-        ("objects", f"{report['n_items']:,}, without classes yet"),
+        ("films" if "video" in report["modalities"] else "photos", f"{report['n_photos']:,}{skipped}"),
+        ("objects", f"{report['n_items']:,}, {classes_text(report)}"),
         ("score", f"{report['median_confidence']:.3f} median"),
         ("seconds", ", ".join(f"{k} {v:.1f}" for k, v in report["seconds"].items())),
         ("run folder", str(out)),
     ]
     lines = "\n".join(f"{name + ':':15} {value}" for name, value in rows)
     folder = shlex.quote(str(out))
-    return f"{lines}\n\nlook at   selflabel browse {folder}\nnext      selflabel label {folder} -k 20   a class for every object"
+    after = "" if report["n_clusters"] > 1 else f"\nnext      selflabel label {folder} -k 20   a class for every object"
+    return f"{lines}\n\nlook at   selflabel browse {folder}{after}"
+
+
+def classes_text(report: dict[str, Any]) -> str:
+    """Whether the objects have classes."""
+    return f"in {report['n_clusters']} classes" if report["n_clusters"] > 1 else "without classes yet"

@@ -182,9 +182,11 @@ def write_objects(run: Run, prepared: Prepared, items: Items, found: Found, repo
     write_labelling(run.folder, labelling)
     tile = tile_reader(items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
-        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile, names={0: CLASS})
+        names = {0: CLASS} if found.regions.labels is None else {}
+        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile, names=names)
         write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))
-    append(run.folder, Name(id=BY_THE_RUN, cluster=0, name=CLASS))
+    if found.regions.labels is None:
+        append(run.folder, Name(id=BY_THE_RUN, cluster=0, name=CLASS))
     write_report(run.folder, report)
 
 

@@ -40,6 +40,7 @@ from selflabel.runs.opening import record_source
 from selflabel.runs.origin import RECORD
 from selflabel.runs.picture_table import write_pictures
 from selflabel.runs.pieces import PARTS, read_pieces
+from selflabel.runs.report_text import ONE_HEAD
 from selflabel.runs.run import Run
 from selflabel.runs.writing import write_start
 from selflabel.training.data import ResidentData
@@ -82,7 +83,7 @@ def localise(
 def localise_into(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> FoundRun:
     """See `localise`; the run folder is this process's own."""
     timer = Timer()
-    prepared, is_solo = prepare_pairs(run, settings, device, ranks, callbacks)
+    prepared, is_solo = prepare_sets(run, settings, device, ranks, callbacks)
     timer.stop("prepare")
     task = make_task(settings, prepared, device)
     make = LOCALISERS[settings.method].make
@@ -111,7 +112,9 @@ def localise_into(run: Run | None, settings: Settings, device: torch.device, ran
         raise UserError(f"{prepared.items.source}: nothing was found in any of its {len(prepared.items)} items.")
     photos = Photos(prepared.items, prepared.first, sizes)
     items = objects_of(photos, found)
-    report = report_of(settings, photos, items, timer.seconds) | trained_report(prepared, history)
+    report = (
+        report_of(settings, photos, items, timer.seconds) | trained_report(prepared, history) | classes_report(settings, found)
+    )
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         callbacks.on_progress("writing the run", 0, 0)
@@ -172,6 +175,22 @@ def open_pairs(model: Model, items: Items, callbacks: Callbacks) -> Pairs:
     return Pairs(method, data, prepared, sizes_of(prepared, model.limits, callbacks))
 
 
+def classes_report(settings: Settings, found: Found) -> dict[str, Any]:
+    """What report.json says of the classes of a method that gives them; {} of any other."""
+    if found.regions.labels is None:
+        return {}
+    sizes = np.bincount(found.regions.labels)
+    n = int((sizes > 0).sum())
+    return {
+        "n_clusters": n,
+        "clusters_found": n,
+        "clusters_requested": settings.clusters,
+        "clusters_chosen_by": "the user" if settings.clusters else "the method's default",
+        "sizes": sizes[sizes > 0].tolist(),
+        "no_estimate": ONE_HEAD,
+    }
+
+
 def localise_unseen(model: Model, items: Items, callbacks: Callbacks, maps: Path | None = None) -> tuple[Photos, Found]:
     """What a finished run's method finds in unseen pairs of picture and sound.
 
@@ -198,16 +217,39 @@ def forget_regions(run: Run) -> None:
 # ----------------------------------------------------------------------------------------------------------- the pairs
 
 
-def prepare_pairs(
+def prepare_sets(
     run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
 ) -> tuple[Prepared, np.ndarray | None]:
-    """(the items that have both a picture and a sound, decoded; which of them are solos, None where the user gave none).
+    """(the items of the source and of --solos, decoded; which of them are solos, None where the user gave none).
 
     Raises:
-        UserError: there is none, or the items are pieces of pictures, or the method takes no solos.
+        UserError: as of `prepare_pairs`; or the method takes no solos, or they are of another kind.
+    """
+    if settings.solos is None:
+        return prepare_pairs(run, settings, device, ranks, callbacks), None
+    if not LOCALISERS[settings.method].make.takes_solos:  # type: ignore[attr-defined]
+        raise UserError(f"--solos {settings.solos}: method {settings.method} learns from one set; leave it out, or take dsol.")
+    scenes, solos = (open_source(place, settings.follow_links) for place in (settings.source, settings.solos))
+    for items in (scenes, solos):
+        check_pairs(items, f"--method {settings.method}")
+    return joined_sets(scenes, solos, lambda items: prepare_items(items, run, settings, device, ranks, callbacks))
+
+
+def prepare_pairs(run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks) -> Prepared:
+    """The items of the source that have both a picture and a sound, decoded.
+
+    Raises:
+        UserError: there is none, or the items are pieces of pictures.
     """
     items = open_source(settings.source, settings.follow_links)
     check_pairs(items, f"--method {settings.method}")
+    return prepare_items(items, run, settings, device, ranks, callbacks)
+
+
+def prepare_items(
+    items: Items, run: Run | None, settings: Settings, device: torch.device, ranks: Ranks, callbacks: Callbacks
+) -> Prepared:
+    """See `prepare_pairs`, of items that are opened and checked."""
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
     wanted = replace(
         settings,
@@ -216,20 +258,8 @@ def prepare_pairs(
         frames=settings.frames or 1,
     )
     make = LOCALISERS[settings.method].make
-
-    def prepare(opened: Items) -> Prepared:
-        sound_s = None if "video" in opened.modalities else PICTURE_SOUND_S
-        return with_both(prepare_for(make, wanted, device, callbacks, opened, recorded, ranks, whole=True, sound_s=sound_s))
-
-    if settings.solos is None:
-        return prepare(items), None
-    if not getattr(make, "takes_solos", False):
-        raise UserError(
-            f"--solos {settings.solos}: method {settings.method} learns from one set only; leave it out, or take dsol."
-        )
-    solos = open_source(settings.solos, settings.follow_links)
-    check_pairs(solos, f"--method {settings.method}")
-    return joined_sets(items, solos, prepare)
+    sound_s = None if "video" in items.modalities else PICTURE_SOUND_S
+    return with_both(prepare_for(make, wanted, device, callbacks, items, recorded, ranks, whole=True, sound_s=sound_s))
 
 
 def check_pairs(items: Items, method: str) -> None:

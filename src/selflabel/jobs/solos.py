@@ -1,4 +1,4 @@
-"""`selflabel find SCENES --solos SOLOS`: two sets that are trained on as one, of which the second has one sounding thing in each item.
+"""`selflabel find SCENES --solos SOLOS`: two sets that are trained on as one; in each item of the second one thing sounds.
 
 Axes: N scenes, M solos.
 """

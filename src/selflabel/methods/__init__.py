@@ -132,9 +132,9 @@ LOCALISERS: dict[str, Entry] = {
     "avcontrast": Entry(
         AVContrast, "Mo & Morgado, ECCV 2022 (EZ-VSL): the same by contrast of best places", "160,000 pairs shown by default"
     ),
-    "dmc": Entry(DMC, "Hu, Nie & Li, CVPR 2019: the same by clusters of places and of sounds", "40,000 pairs shown by default"),
+    "dmc": Entry(DMC, "Hu, Nie & Li, CVPR 2019: the same by clusters of places and of sounds", "160,000 pairs shown by default"),
     "dsol": Entry(
-        DSOL, "Hu et al., NeurIPS 2020: where each class is that sounds, learned from --solos", "50,000 items shown by default"
+        DSOL, "Hu et al., NeurIPS 2020: where each class is that sounds, learned from --solos", "140,000 items shown by default"
     ),
     "ssod": Entry(
         SSOD,

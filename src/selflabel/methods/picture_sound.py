@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
-from selflabel.contract import PRETEXT, Batch, Features, Localiser, Phase, Recipe
+from selflabel.contract import PRETEXT, Batch, Data, Features, Localiser, Phase, Recipe
 from selflabel.pretexts.correspondence import Correspondence
 
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
 SHOWN, FEWEST, MOST = 160_000, 4, 200  # items shown on a CPU; bounds on the epochs
+STRETCH = "stretch"  # of sounds: pitch and tempo tell one from another, so they stay, as in "Objects that Sound"
 LR, WEIGHT_DECAY = 2e-3, 1e-4
 
 
@@ -77,6 +78,31 @@ def maps_of_batch(method: Localiser, batch: Batch) -> Features:
     """The maps of a batch's pictures (B, D, h, w) and sounds, with gradients."""
     views = {m: batch.views[m][0].pixels for m in (method.pictures, "audio")}
     return Features({}, batch.present, {m: method.encoders[m].map(x) for m, x in views.items()})  # type: ignore[operator]
+
+
+def all_but_pictures(method: Localiser) -> tuple[str, ...]:
+    """The names of all parameters but those of the pictures' encoder, which stays as it is."""
+    return tuple(name for name, _ in method.named_parameters() if not name.startswith(f"encoders.{method.pictures}."))
+
+
+@torch.no_grad()
+def picture_maps(method: Localiser, data: Data) -> Tensor:
+    """(N, D, h, w) float16 maps of all pictures, on the CPU, by an encoder that is not trained."""
+    kept: Tensor | None = None
+    for rows, features in data.blocks(maps=True):
+        maps = features.maps[method.pictures].half().cpu()
+        if kept is None:
+            kept = torch.zeros(data.n_items, *maps.shape[1:], dtype=torch.half)
+        kept[rows.cpu()] = maps
+    assert kept is not None
+    return kept
+
+
+def with_kept_maps(method: Localiser, batch: Batch, kept_NDhw: Tensor) -> Features:
+    """As `maps_of_batch`, with the pictures' maps as `picture_maps` gave them; the batch has views of sounds only."""
+    sounds = method.encoders["audio"].map(batch.views["audio"][0].pixels)  # type: ignore[operator]
+    kept = kept_NDhw[batch.rows_BG[:, 0].cpu()].to(sounds.device).float()
+    return Features({}, batch.present, {method.pictures: kept, "audio": sounds})
 
 
 def both_present(method: Localiser, features: Features, n: int) -> Tensor:
@@ -142,7 +168,7 @@ def pairs_phase(
     return Phase(
         name=name,
         epochs=epochs,
-        views={m: (preset,), "audio": (task.view_preset("audio"),)},
+        views={m: (preset,), "audio": (task.requested_views("audio") or STRETCH,)},
         recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
         loss=loss,
         batch_size=batch,

@@ -22,6 +22,18 @@ SLOPE, OFFSET = (
 )  # at first: of the logit "belong together", which falls with the distance; the paper learns it from random
 
 
+class PooledNorm(nn.BatchNorm1d):
+    """Batch norm of maps that were max-pooled (B, D). The highest values of a new network are much the same for all items; what
+    they have in common is taken out, else all items are alike and nothing is learned for long. One item alone is normalised by
+    what was seen before.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(x)
+
+
 class Correspondence(nn.Module):
     """See the module's docstring.
 
@@ -52,4 +64,4 @@ class Correspondence(nn.Module):
 
 
 def projector(dim: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(dim, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
+    return nn.Sequential(PooledNorm(dim), nn.Linear(dim, DIM), nn.ReLU(), nn.Linear(DIM, DIM))

@@ -39,6 +39,7 @@ class Preset:
         blur: probability of a Gaussian blur.
         cutout: share of the side of one square that takes the picture's mean colour.
         side: side of the view, as a share of the usual one.
+        masks: largest stretches of time and of pitch of a sound that are masked, as shares of the usual ones.
     """
 
     area: tuple[float, float] = (1.0, 1.0)
@@ -54,6 +55,7 @@ class Preset:
     blur: float = 0.0
     cutout: float = 0.0
     side: float = 1.0
+    masks: float = 1.0
 
     @property
     def is_identity(self) -> bool:
@@ -74,6 +76,7 @@ PRESETS: dict[str, Preset] = {
     # sounds as spectrograms; words more so: speakers differ in pitch and tempo, not in what they say
     "sound": Preset(shift=0.05, zoom=0.1),
     "spoken": Preset(shift=0.1, zoom=0.2),
+    "stretch": Preset(masks=0.0),  # of sounds: a random stretch of time, and nothing else
     # videos: as photographs, a little weaker
     "video": Preset(area=(0.3, 1.0), aspect=4 / 3, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), jitter_p=0.8, grey=0.2),
     # photographs: SimCLR's family (Chen et al., 2020)

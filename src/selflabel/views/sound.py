@@ -26,7 +26,7 @@ MASKED = (0.15, 0.2)  # largest share of time and of pitch that is masked
 SHORTEST_WINDOW_S = 2.0  # a view of a long sound is no shorter than this
 MAX_STEPS = 160  # steps of a view: longer ones are averaged over time, the same for every view of a set
 DRAWS, MASK_DRAWS = 16, 8
-MOST_SAMPLES = {"cpu": 1 << 19, "cuda": 1 << 26}  # whose spectra are held at a time: what a cache holds; about a gigabyte
+MOST_SAMPLES = {"cpu": 1 << 19, "gpu": 1 << 26}  # whose spectra are held at a time: what a cache holds; about a gigabyte
 
 
 def view_sounds(
@@ -79,7 +79,7 @@ def view_sounds(
     if preset.has_geometry:
         theta = random_geometry(preset, u[:, :DRAWS])
         x = warp(x, theta, (x.shape[-2], x.shape[-1]))
-    return View(mask_bands(x, u[:, DRAWS + 1 :]), theta, span)
+    return View(mask_bands(x, u[:, DRAWS + 1 :], preset.masks) if preset.masks else x, theta, span)
 
 
 def stretch_to_width(x: Tensor, lengths: Tensor | None, samples: int) -> tuple[Tensor, Tensor]:
@@ -133,11 +133,17 @@ def averaged_steps(samples: int, rate: int) -> int:
     return max(1, math.ceil(window_samples(samples, rate) / (HOP_S * rate) / MAX_STEPS))
 
 
-def mask_bands(x: Tensor, u: Tensor) -> Tensor:
-    """Set one random stretch of time and one of pitch to zero (SpecAugment); u: (B, 4 or more) uniform random numbers."""
+def mask_bands(x: Tensor, u: Tensor, strength: float = 1.0) -> Tensor:
+    """Set one random stretch of time and one of pitch to zero (SpecAugment).
+
+    Args:
+        x: (B, 1, bands, steps).
+        u: (B, 4 or more) uniform random numbers.
+        strength: factor on the largest stretches.
+    """
     for axis, most, (share, place) in ((3, MASKED[0], u[:, 0:2].T), (2, MASKED[1], u[:, 2:4].T)):
         n = x.shape[axis]
-        width = share * most * n
+        width = share * (most * strength) * n
         first = place * (n - width)
         index = torch.arange(n, device=x.device)[None]
         masked = (index >= first[:, None]) & (index < (first + width)[:, None])
@@ -157,7 +163,7 @@ def log_mel(x: Tensor, rate: int, mels: int = MELS) -> Tensor:
     Returns:
         (B, 1, mels, steps) in [0, 1]: 1 at the loudest point, 0 at RANGE_DB decibels below it and less; high bands first.
     """
-    most = MOST_SAMPLES.get(x.device.type, MOST_SAMPLES["cuda"])
+    most = MOST_SAMPLES["cpu" if x.device.type == "cpu" else "gpu"]
     if x.numel() > most and len(x) > 1:
         return torch.cat([log_mel(part, rate, mels) for part in x.split(max(1, most // x.shape[1]))])
     fine = mels >= PAPER_BANDS

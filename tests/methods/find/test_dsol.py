@@ -23,7 +23,7 @@ N, K = 5, 3
 def built_dsol(solos=None, **options):
     torch.manual_seed(0)
     method = DSOL(Task(N, K, "photo", 32, 3, kinds={"image": "photo", "audio": "sound"}), DSOL.options_type(**options))
-    method.build(nn.ModuleDict({"image": make_encoder("resnet9-fine", 3, 32), "audio": make_encoder("resnet9-fine", 1, 64)}))
+    method.build(nn.ModuleDict({"image": make_encoder("resnet7-fine", 3, 32), "audio": make_encoder("resnet7-fine", 1, 64)}))
     method.solos = solos
     return method.eval()
 

@@ -115,8 +115,8 @@ def partly_used(info: MediaInfo, used_s: float, are_windows: bool = False, may_b
     which = f"{n:,} {noun}{'s' * (n > 1)}" if len(long) == n else f"{len(long):,} of {n:,} {noun}s"
     length = f"{duration(mean)} long{' on average' * (len(long) > 1)}"
     used, percent = f"{used_s:.3g}", f"{100 * share:.2g}"
-    remedy = f"; --windows {used} labels all of it" if may_be_cut else ""
-    return f"of {which}, {length}, only the middle {used} s ({percent} %) are used{remedy}."
+    text = f"of {which}, {length}, only the middle {used} s ({percent} %) are used; --windows {used} labels all of it."
+    return text if may_be_cut else f"{text.partition(';')[0]}."
 
 
 def duration(seconds: float) -> str:

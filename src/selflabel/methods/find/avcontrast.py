@@ -30,7 +30,7 @@ from selflabel.methods.picture_sound import (
     products,
     without_frames,
 )
-from selflabel.pretexts.correspondence import Correspondence
+from selflabel.pretexts.correspondence import Correspondence, PooledNorm
 
 DIM = 128  # of the common space
 
@@ -71,7 +71,8 @@ class AVContrast(Localiser):
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
         self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
-        self.place_head, self.sound_head = nn.Conv2d(of_pictures, DIM, 1), nn.Linear(of_sounds, DIM)
+        self.place_head = nn.Conv2d(of_pictures, DIM, 1)
+        self.sound_head = nn.Sequential(PooledNorm(of_sounds), nn.Linear(of_sounds, DIM))
 
     def phases(self) -> list[Phase]:
         own: Options = self.options

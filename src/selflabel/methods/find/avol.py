@@ -36,7 +36,7 @@ from selflabel.methods.picture_sound import (
     products,
     without_frames,
 )
-from selflabel.pretexts.correspondence import Correspondence
+from selflabel.pretexts.correspondence import Correspondence, PooledNorm
 
 DIM = 128  # of the common space, as published
 
@@ -75,8 +75,9 @@ class AVOL(Localiser):
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
         self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
-        self.place_head = nn.Sequential(nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
-        self.sound_head = nn.Sequential(nn.Linear(of_sounds, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
+        places = (nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
+        sounds = (PooledNorm(of_sounds), nn.Linear(of_sounds, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
+        self.place_head, self.sound_head = nn.Sequential(*places), nn.Sequential(*sounds)
         self.scale = nn.Parameter(torch.tensor(1 / math.sqrt(DIM)))
         self.shift = nn.Parameter(torch.zeros(()))
 

@@ -1,12 +1,12 @@
 """DMC: deep multimodal clustering (Hu, Nie & Li, "Deep Multimodal Clustering for Unsupervised Audiovisual Learning", CVPR 2019).
 
-Claim: a scene holds several things that sound. The places of a picture and those of its sound's spectrogram are clustered inside the
-network, each by itself, and the centres of both are matched; then each centre of a sound has its places in the picture.
+Claim: a scene holds several things that sound. The places of a picture and those of its sound's spectrogram are clustered inside
+the network, each by itself, and the centres of both are matched; then each centre of a sound has its places in the picture.
 
-Two forms were published (option `form`). "margin", the paper's own: K clusters with a projection each, which both modalities share;
-three rounds in which the places choose clusters by how well they agree with the centres; cluster j of the picture is compared with
-cluster j of the sound. "contrast", the authors' later code: soft k-means in four rounds from places that are evenly apart; every
-centre of the sound is compared with the nearest centre of the picture.
+Two forms were published (option `form`). "margin", the paper's own: K clusters with a projection each, which both modalities
+share; three rounds in which the places choose clusters by how well they agree with the centres; cluster j of the picture is
+compared with cluster j of the sound. "contrast", the authors' later code: soft k-means in four rounds from places that are evenly
+apart; every centre of the sound is compared with the nearest centre of the picture.
 
 What we do otherwise: places of both modalities are brought to one width by a 1x1 convolution; every other sound of a batch is a
 wrong one, where one is published, so that the expected loss is the same with less noise; towers are thinner.
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from selflabel.contract import Batch, Features, Localiser, Phase
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
-from selflabel.methods.picture_sound import both_present, map_dims, maps_of_batch, pairs_phase, without_frames
+from selflabel.methods.picture_sound import both_present, map_dims, maps_of_batch, phases_of_pairs, without_frames
 
 DIM, PROJECTED = 128, 16  # of a place; of a cluster's projection, as published
 SHARED, ROUNDS = 10, 3  # clusters and rounds of the form "margin"
@@ -50,7 +50,7 @@ class Options:
     form: Literal["margin", "contrast"] = "contrast"
     objects: PositiveInt = 3
     sounds: PositiveInt = 1
-    batch: PositiveInt = 64
+    batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
 
 
@@ -84,7 +84,7 @@ def routed(places_BMD: Tensor, projections_KDE: Tensor, rounds: int = ROUNDS) ->
 
 
 def margin_loss(pictures_BKE: Tensor, sounds_BKE: Tensor) -> Tensor:
-    """max(0, K + S(wrong) - S(right)), mean over pictures and their wrong sounds; S is the sum of the cosines of equal clusters."""
+    """max(0, K + S(wrong) - S(right)), mean over pictures and wrong sounds; S is the sum of the cosines of equal clusters."""
     scores = torch.einsum("nke,mke->nm", pictures_BKE, sounds_BKE)
     gaps = F.relu(pictures_BKE.shape[1] + scores - scores.diagonal()[:, None])
     return mean_of_wrong(gaps)
@@ -109,7 +109,7 @@ def soft_kmeans(places_BMD: Tensor, k: int, rounds: int = MEANS_ROUNDS) -> tuple
 
 
 def distances(points: Tensor, others: Tensor) -> Tensor:
-    """(..., P, Q) Euclidean distances of points (..., P, D) and others (..., Q, D); those of equal points have a gradient of 0."""
+    """(..., P, Q) Euclidean distances of points (..., P, D) and others (..., Q, D); those of equal points have no gradient."""
     squares = points.square().sum(-1)[..., :, None] + others.square().sum(-1)[..., None, :] - 2 * points @ others.mT
     return squares.clamp(min=1e-8).sqrt()
 
@@ -146,7 +146,7 @@ class DMC(Localiser):
 
     def phases(self) -> list[Phase]:
         own: Options = self.options
-        return [pairs_phase(self, "clusters", self.loss, own.batch, own.lr_scale)]
+        return phases_of_pairs(self, "clusters", self.loss, None, own.batch, own.lr_scale)
 
     def places(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, M, D) places of the pictures, (B, M', D) places of the sounds), row by row, in full precision."""
@@ -174,9 +174,7 @@ class DMC(Localiser):
         return {"clusters": contrast_loss(nearest_distances(pictures, sounds))}
 
     def heatmaps(self, features: Features) -> Tensor:
-        """How much each place belongs to the picture's cluster that agrees most with the sound, or to any that is nearest to one of
-        the sound's.
-        """
+        """How much each place belongs to the picture's cluster that agrees most with the sound, or is nearest to one of its."""
         pictures, shares, sounds = self.clusters(features)
         if self.options.form == "margin":
             chosen = (pictures * sounds).sum(dim=2).argmax(dim=1, keepdim=True)

@@ -1,27 +1,29 @@
-"""DSOL: discriminative sounding objects (Hu et al., "Discriminative Sounding Objects Localization via Self-supervised Audiovisual
-Matching", NeurIPS 2020).
+"""DSOL: discriminative sounding objects (Hu et al., "Discriminative Sounding Objects Localization via Self-supervised
+Audiovisual Matching", NeurIPS 2020).
 
-Claim: learn what things look like from pictures in which one thing sounds ("solos"); then, in scenes of several things, show where
-each class is, and silence what does not sound.
+Claim: learn what things look like from pictures in which one thing sounds ("solos"); then, in scenes of several things, show
+where each class is, and silence what does not sound.
 
-Stage one, on solos, alternates. Localisation: the cosine of every place with the sound, scaled, through a sigmoid, is the map; its
-maximum says whether picture and sound belong together. Labels: the mean of the places' features under the map, of length 1, is the
-object vector; these are clustered, and two fresh linear heads learn the clusters from picture and sound. The dictionary is the mean
-object vector of each cluster. Stage two, on scenes: the map of class k is w <place, d_k> + b, times the sounding map; the softmax
-over classes of its mean is drawn to what the sound's head says of the mixed sound (Kullback-Leibler divergence), and in a wrong pair
-the maximum of each quarter of the picture is pushed down. Heatmaps: softmax over classes of 3 times these maps.
+Stage one, on solos, alternates. Localisation: the cosine of every place with the sound, scaled, through a sigmoid, is the
+map; its maximum says whether picture and sound belong together. Labels: the mean of the places' features under the map, of
+length 1, is the object vector; these are clustered, and two fresh linear heads learn the clusters from picture and sound. The
+dictionary is the mean object vector of each cluster. Stage two, on scenes: the map of class k is w <place, d_k> + b, times
+the sounding map; the softmax over classes of its mean is drawn to what the sound's head says of the mixed sound (Kullback-
+Leibler divergence), and in a wrong pair the maximum of each quarter of the picture is pushed down. Heatmaps: softmax over
+classes of 3 times these maps.
 
-What we do otherwise: `labels=sela` assigns object vectors to classes of equal size by optimal transport, from the second round on by
-what the heads of picture and sound say together. Places and dictionary are compared by cosine after their common mean is taken
-off, because features that are never negative are alike. Every other sound of a batch is a wrong one. Towers are thinner. A
-pretrained tower of pictures stays as it is, and its maps are computed once.
+What we do otherwise: `labels=sela` assigns object vectors to classes of equal size by optimal transport, from the second
+round on by what the heads of picture and sound say together. Places and dictionary are compared by cosine after their common
+mean is taken off, because features that are never negative are alike. Every other sound of a batch is a wrong one. Towers are
+thinner. A pretrained tower of pictures stays as it is, and its maps are computed once.
 
 Axes: B items of a batch, N items, D features, K classes, h x w places.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,18 +34,21 @@ from torch import Tensor, nn
 from selflabel.assignment.kmeans import kmeans
 from selflabel.assignment.sinkhorn import sinkhorn
 from selflabel.base.schedules import epochs_for_budget, one_cycle
-from selflabel.contract import Batch, Data, Features, Localiser, Phase, Recipe
+from selflabel.contract import Batch, Data, Features, Localiser, Phase, Recipe, do_nothing
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
 from selflabel.methods.picture_sound import (
     LR,
     SCENE,
     WEIGHT_DECAY,
+    all_but_pictures,
     both_present,
     loudest,
     map_dims,
     maps_of_batch,
     own_products,
+    picture_maps,
     products,
+    with_kept_maps,
     without_frames,
 )
 
@@ -53,8 +58,8 @@ SEEN = 0.05  # of the map, from which on a place belongs to the object
 CLASSES, N_INIT = 10, 5  # where the user says none; starts of k-means
 EPSILON, TURNS = 1 / 25, 10  # of transport, and its rounds from the first labels
 LOCATION = 0.5  # weight of the location loss in stage two
-SOLOS_SHOWN, SCENES_SHOWN = 30_000, 20_000  # items shown on a CPU
-FEWEST, MOST = 8, 160  # epochs of a stage
+SOLOS_SHOWN, SCENES_SHOWN = 80_000, 60_000  # items shown on a CPU
+FEWEST, MOST = 8, 200  # epochs of a stage
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -72,6 +77,14 @@ class Options:
     rounds: PositiveInt = 4
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
+
+
+class Described(NamedTuple):
+    """Of every item, on the CPU: its object vector, and the log-probabilities of the classes by its picture and by its sound."""
+
+    vectors_ND: Tensor
+    pictures_NK: Tensor
+    sounds_NK: Tensor
 
 
 def object_vectors(places_BDhw: Tensor, maps_Bhw: Tensor) -> Tensor:
@@ -121,6 +134,10 @@ class DSOL(Localiser):
     options_type = Options
     takes_solos = True
     per_item = ("labels_N", "heard_NK")
+    labels_N: Tensor  # classes of the solos, -1 for scenes
+    heard_NK: Tensor  # what the head of stage one says of every sound
+    dictionary_KD: Tensor
+    mean_D: Tensor  # of the object vectors
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
@@ -169,13 +186,20 @@ class DSOL(Localiser):
             phases.append(self.phase(f"localise {i + 1}", epochs, self.localise, solos))
             phases.append(self.phase(f"classes {i + 1}", epochs, self.classify, solos, self.solve_classes))
         if len(scenes):
-            epochs = lengths[0] if asked else epochs_for_budget(len(scenes), SCENES_SHOWN, FEWEST // 2, MOST // 2, gpu)
+            epochs = lengths[0] if asked else epochs_for_budget(len(scenes), SCENES_SHOWN, FEWEST, MOST, gpu)
             phases.append(self.phase("scenes", epochs, self.scenes_loss, scenes, self.listen))
         return phases
 
-    def phase(self, name, epochs, loss, rows, start=None) -> Phase:
+    def phase(
+        self,
+        name: str,
+        epochs: int,
+        loss: Callable[[Batch], dict[str, Tensor]],
+        rows: Tensor,
+        start: Callable[[Data, torch.Generator], None] = do_nothing,
+    ) -> Phase:
         """A phase on some of the items, (M, 1) rows."""
-        views = {"audio": (self.task.view_preset("audio"),)}
+        views: dict[str, tuple[str, ...]] = {"audio": (self.task.view_preset("audio"),)}
         if not self.is_fixed:
             views = {self.pictures: (self.task.requested_views(self.pictures) or SCENE,), **views}
 
@@ -185,30 +209,29 @@ class DSOL(Localiser):
 
         recipe = Recipe(LR * self.options.lr_scale, one_cycle, "adamw", WEIGHT_DECAY)
         together = (self.pictures, "audio") if self.pictures == "video" else ()
-        hooks = {} if start is None else {"start": start}
-        if self.is_fixed:
-            own = {name for name, _ in self.named_parameters() if not name.startswith(f"encoders.{self.pictures}.")}
-            hooks |= {"learns": tuple(sorted(own)), "precompute": self.keep_maps}
-        return Phase(name, epochs, views, recipe, loss, self.options.batch, draw=draw, together=together, **hooks)
+        learns = all_but_pictures(self) if self.is_fixed else ("",)
+        return Phase(
+            name,
+            epochs,
+            views,
+            recipe,
+            loss,
+            self.options.batch,
+            learns=learns,
+            draw=draw,
+            start=start,
+            precompute=self.keep_maps if self.is_fixed else do_nothing,
+            together=together,
+        )
 
-    @torch.no_grad()
     def keep_maps(self, data: Data) -> None:
         """Run the tower of the pictures over all of them, once."""
-        if self.kept_maps is not None:
-            return
-        for rows, features in data.blocks(maps=True):
-            maps = features.maps[self.pictures].half().cpu()
-            if self.kept_maps is None:
-                self.kept_maps = torch.zeros(self.task.n_items, *maps.shape[1:], dtype=torch.half)
-            self.kept_maps[rows.cpu()] = maps
+        if self.kept_maps is None:
+            self.kept_maps = picture_maps(self, data)
 
     def maps(self, batch: Batch) -> Features:
         """The maps of a batch's pictures (B, D, h, w) and sounds."""
-        if self.kept_maps is None or not self.is_fixed:
-            return maps_of_batch(self, batch)
-        sounds = self.encoders["audio"].map(batch.views["audio"][0].pixels)  # type: ignore[operator]
-        kept = self.kept_maps[batch.rows_BG[:, 0].cpu()].to(sounds.device).float()
-        return Features({}, batch.present, {self.pictures: kept, "audio": sounds})
+        return maps_of_batch(self, batch) if self.kept_maps is None else with_kept_maps(self, batch, self.kept_maps)
 
     # -------------------------------------------------------------------------------------------------------- stage one
 
@@ -251,7 +274,8 @@ class DSOL(Localiser):
     @torch.no_grad()
     def solve_classes(self, data: Data, generator: torch.Generator) -> None:
         """New classes of the solos, the dictionary that follows from them, and fresh heads."""
-        rows, vectors, scores = self.described_solos(data)
+        known, solos = self.described(data), self.is_solo
+        vectors, scores = known.vectors_ND[solos], (known.pictures_NK + known.sounds_NK)[solos]
         k, seed = self.n_classes, int(torch.randint(1 << 30, (1,), generator=generator))
         if self.options.labels == "kmeans":
             labels = kmeans(vectors, k, seed, n_init=N_INIT)[1]
@@ -259,23 +283,22 @@ class DSOL(Localiser):
             labels = transported(vectors, k, seed)
         else:
             labels = sinkhorn(scores, epsilon=1.0).labels.cpu()
-        self.labels_N[rows] = labels.to(self.labels_N)
+        self.labels_N[solos.to(self.labels_N.device)] = labels.to(self.labels_N)
         self.keep_dictionary(vectors, labels)
         for head in (self.picture_classes, self.sound_classes):
             head.reset_parameters()
         self.is_trained = True
 
-    def described_solos(self, data: Data) -> tuple[Tensor, Tensor, Tensor]:
-        """(rows of the solos, their object vectors, their log-probabilities by both heads together), on the CPU."""
-        solos, parts = self.is_solo, []
+    def described(self, data: Data) -> Described:
+        """What the networks of now say of all items, in one pass."""
+        n, k = self.task.n_items, self.n_classes
+        known = Described(torch.zeros(n, self.mean_D.numel()), torch.zeros(n, k), torch.zeros(n, k))
         for rows, features in data.blocks(maps=True):
-            chosen = solos[rows.cpu()]
             places = without_frames(features.maps[self.pictures]).float()
-            vectors = object_vectors(places, self.sounding(features))
-            scores = sum(s.log_softmax(dim=1) for s in self.class_scores(features))
-            parts.append((rows.cpu()[chosen], vectors.cpu()[chosen], scores.cpu()[chosen]))
-        rows, vectors, scores = (torch.cat(part) for part in zip(*parts))
-        return rows, vectors, scores
+            scores = [s.log_softmax(dim=1) for s in self.class_scores(features)]
+            for column, values in zip(known, (object_vectors(places, self.sounding(features)), *scores)):
+                column[rows.cpu()] = values.float().cpu()
+        return known
 
     def keep_dictionary(self, vectors_ND: Tensor, labels_N: Tensor) -> None:
         """The mean object vector of each class, without the mean of all; 0 of a class without one."""
@@ -289,10 +312,9 @@ class DSOL(Localiser):
     @torch.no_grad()
     def listen(self, data: Data, generator: torch.Generator) -> None:
         """What the head of stage one says of the sound of every item, and the dictionary of the last features."""
-        rows, vectors, _ = self.described_solos(data)
-        self.keep_dictionary(vectors, self.labels_N.cpu()[rows].clamp(min=0))
-        for rows, features in data.blocks(maps=True):
-            self.heard_NK[rows.to(self.heard_NK.device)] = self.class_scores(features)[1].softmax(dim=1).to(self.heard_NK)
+        known, solos = self.described(data), self.is_solo
+        self.keep_dictionary(known.vectors_ND[solos], self.labels_N.cpu()[solos])
+        self.heard_NK.copy_(known.sounds_NK.exp())
 
     def class_maps(self, features: Features) -> Tensor:
         """(B, K, h, w) the map of every class, times the sounding map."""
