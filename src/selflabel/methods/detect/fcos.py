@@ -27,7 +27,7 @@ from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import batched_nms, roi_align
 
-from selflabel.base.schedules import one_cycle
+from selflabel.base.schedules import epochs_for_budget, one_cycle
 from selflabel.contract import Batch, Data, Detections, Detector, Phase, Recipe
 from selflabel.methods.option_types import PositiveInt, Share
 from selflabel.views import View, key_of
@@ -38,6 +38,7 @@ LAYER = "stride16"
 WIDTH, CONVS = 128, 2
 ANCHOR = 2  # places: side of the anchor, by which distances are measured and centres are sampled
 PHOTOS_SHOWN = 1500  # in all; of larger sets every photo once
+MOST_EPOCHS = 60
 VIEWS = 4  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head
 BATCH_SIZE = 8
 ENCODED_AT_ONCE = 16  # views
@@ -56,9 +57,9 @@ class Options:
         most: objects of a photo, at most.
     """
 
-    least_score: Share = 0.05
+    least_score: Share = 0.2
     overlap: Share = 0.5
-    most: PositiveInt = 20
+    most: PositiveInt = 10
 
 
 class FCOSDetector(Detector):
@@ -92,7 +93,7 @@ class FCOSDetector(Detector):
         return self.task.n_clusters(default=1)
 
     def phases(self) -> list[Phase]:
-        epochs = self.task.epochs or max(1, round(PHOTOS_SHOWN / max(1, len(self.photos))))
+        epochs = self.task.epochs or epochs_for_budget(max(1, len(self.photos)), PHOTOS_SHOWN, 1, MOST_EPOCHS)
         recipe = Recipe(1e-3, one_cycle, "adamw", 1e-4)
         if self.views:
             return [Phase(NAME, epochs, {}, recipe, self.loss, BATCH_SIZE, draw=self.draw, precompute=self.keep_maps)]
@@ -182,10 +183,11 @@ class FCOSDetector(Detector):
             return self.fixed[0].map(pixels, LAYER)  # type: ignore[operator]
 
     def anchors(self, places: Tensor) -> list[Tensor]:
-        """(P, 4) of each photo, in pixels."""
+        """(P, 4) of each photo, in pixels: around the middles of places, as in the paper; torchvision's are at corners."""
         px = self.task.px
         square = places.new_zeros(1, 1, px, px).expand(len(places), 1, px, px)
-        return self.fcos.anchor_generator(ImageList(square, [(px, px)] * len(places)), [places])
+        half = px / places.shape[-1] / 2
+        return [own + half for own in self.fcos.anchor_generator(ImageList(square, [(px, px)] * len(places)), [places])]
 
 
 class Shown(NamedTuple):

@@ -1,0 +1,173 @@
+"""`selflabel teach`: a detector learns the boxes of a run, with what people changed, and is a run of its own."""
+
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+
+from selflabel.base.errors import Interrupted, UserError
+from selflabel.base.settings import make_settings
+from selflabel.cli.teach_command import taught_lines
+from selflabel.edits import Merge, Move, Name, Reject, append
+from selflabel.exports import export
+from selflabel.items import Piece, Pieces, open_items
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.lessons import material_of
+from selflabel.jobs.predict import predict
+from selflabel.jobs.teach import teach
+from selflabel.regions.boxes import box_ious
+from selflabel.runs.opening import record_source
+from selflabel.runs.run import Run
+from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
+from selflabel.training.loop import LoopCallbacks
+
+SIZE, PX = (96, 72), 96
+COLOURS = {3: "crimson", 5: "royalblue"}  # label of the run that is learned from to colour
+NET = "test_resnet"
+
+
+def draw_photo(file, rng):
+    """A photo of noise with a disc of each colour. Returns their boxes."""
+    noise = rng.normal(150, 6, (SIZE[1], SIZE[0], 3)).clip(0, 255).astype(np.uint8)
+    image, boxes = Image.fromarray(noise), []
+    for place, colour in enumerate(COLOURS.values()):
+        x, y, side = (int(v) for v in (48 * place + rng.integers(2, 10), rng.integers(5, 30), rng.integers(28, 36)))
+        boxes.append((x, y, x + side, y + side))
+        ImageDraw.Draw(image).ellipse(boxes[-1], fill=colour)
+    image.save(file)
+    return boxes
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A small convolutional network with random weights."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    save_file({k: v.contiguous() for k, v in timm.create_model(NET, pretrained=False, num_classes=0).state_dict().items()}, file)
+    return str(file)
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """(run folder as `label` writes it for the boxes of eight photos, path to boxes); labels are 3 and 5."""
+    return labelled_boxes(tmp_path)
+
+
+def labelled_boxes(home, n=8):
+    photos, rng = home / "photos", np.random.default_rng(0)
+    photos.mkdir()
+    truth = {f"{i}.png": draw_photo(photos / f"{i}.png", rng) for i in range(n)}
+    rows = np.repeat(np.arange(n), 2).tolist()
+    items = open_items(str(photos)).take(rows)
+    items = items.with_pieces(Pieces.of([Piece(box=box, size=SIZE) for boxes in truth.values() for box in boxes]))
+    labels, features = np.tile(list(COLOURS), n), np.random.default_rng(0).normal(size=(2 * n, 4)).astype(np.float32)
+    run = home / "boxes"
+    write_start(
+        run, {"settings": {"source": str(photos), "method": "sela-nn"}, "worked_out": {}}, (), (), items.paths, items.pieces
+    )
+    record_source(run, items, str(photos))
+    near, probs = np.zeros((2 * n, 10), np.int64), np.ones((2 * n, 1), np.float32)
+    write_labelling(run, Labelling(items.paths, labels, labels[:, None], probs, features, near, [], None, pieces=items.pieces))
+    write_report(run, {"n_items": 2 * n, "n_clusters": 2})
+    return run, truth
+
+
+def settings_for(run, weights, **given):
+    common = {"method": "fcos", "encoder": f"frozen:timm:{NET}", "px": PX, "device": "cpu"}
+    return make_settings(source=str(run), weights=weights, **common | given)
+
+
+def best_overlaps(table, pieces, truth):
+    """(IoU of the surest detection of each class with its disc, over all photos)."""
+    found = []
+    for path, boxes in truth.items():
+        for box, label in zip(boxes, COLOURS):
+            rows = [i for i, row in enumerate(table) if row["path"] == path and row["label"] == label]
+            best = max(rows, key=lambda i: table[i]["confidence"], default=None)
+            found.append(0.0 if best is None else float(box_ious(pieces.boxes[best : best + 1], np.array([box]))[0, 0]))
+    return np.array(found)
+
+
+@pytest.mark.slow
+def test_a_detector_learns_boxes_and_classes_and_is_a_run_that_predicts_and_exports(labelled, weights, tmp_path):
+    source, truth = labelled
+    append(source, Name(cluster=3, name="cherry"))
+    said, out = [], tmp_path / "detector"
+    taught = teach(settings_for(source, weights, epochs=80), out, callbacks=Callbacks(said.append))
+    run = Run.open(out)
+    table = run.labels.to_pylist()
+    assert best_overlaps(table, run.pieces, truth).mean() > 0.7
+    assert {row["name"] for row in table if row["label"] == 3} == {"cherry"} and {row["label"] for row in table} == {3, 5}
+    assert any("training will take about" in text for text in said) and "16 boxes" in taught_lines(taught.report, out)
+    unseen, rng = tmp_path / "unseen", np.random.default_rng(9)
+    unseen.mkdir()
+    new = {f"{i}.png": draw_photo(unseen / f"{i}.png", rng) for i in range(3)}
+    predicted = predict(run, str(unseen), "cpu")
+    rows = [{"path": p, "label": k, "confidence": c} for p, k, c in zip(predicted.paths, predicted.labels, predicted.confidence)]
+    assert best_overlaps(rows, predicted.pieces, new).mean() > 0.5 and "cherry" in predicted.names
+    coco = json.loads((export(run, "coco", tmp_path / "coco").place / "annotations" / "instances_default.json").read_text())
+    assert len(coco["annotations"]) == len(table) and "cherry" in {c["name"] for c in coco["categories"]}
+    assert (export(run, "yolo-detect", tmp_path / "yolo").place / "data.yaml").exists()
+    again = teach(settings_for(out, None, encoder="auto", epochs=1), None)  # its own detections, by its own encoder
+    assert again.report["n_regions_learned"] == len(table)
+
+
+def test_what_people_moved_merged_and_rejected_counts(labelled):
+    source, _ = labelled
+    append(source, Reject(items=[0, 1]))
+    append(source, Move(items=[2], to=5))
+    material = material_of(Run(source))
+    assert len(material.photos) == 8 and len(material.rows) == 14 and material.rows.min() == 1
+    assert material.labels[:2].tolist() == [5, 5] and material.classes.tolist() == [3, 5]
+    before = material.digest
+    append(source, Merge(clusters=[3, 5], into=5))
+    assert material_of(Run(source)).classes.tolist() == [5] and material_of(Run(source)).digest != before
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_detections_unless_its_run_was_edited(labelled, weights, tmp_path):
+    source, _ = labelled
+    whole = teach(settings_for(source, weights, epochs=6, options={"least_score": 0.0}), tmp_path / "whole")
+    stops = iter([False] * 3)
+    stopping = Callbacks(loop=LoopCallbacks(should_stop=lambda: next(stops, True)))
+    settings, out = settings_for(source, weights, epochs=6, options={"least_score": 0.0}), tmp_path / "cut"
+    with pytest.raises(Interrupted):
+        teach(settings, out, callbacks=stopping)
+    resumed = teach(settings, out, resume=True)
+    np.testing.assert_array_equal(resumed.items.pieces.boxes, whole.items.pieces.boxes)
+    assert teach(settings, out, resume=True).report == json.loads((out / "report.json").read_text())
+    (out / "report.json").unlink()
+    append(source, Reject(items=[0]))
+    with pytest.raises(UserError, match="was begun with other boxes or classes than"):
+        teach(settings, out, resume=True)
+
+
+def test_what_cannot_be_learned_from_is_said_in_a_sentence(labelled, weights, tmp_path, demo_like_run):
+    source, _ = labelled
+    with pytest.raises(UserError, match="holds no encoder that makes maps of photos; name a pretrained one with --encoder"):
+        teach(settings_for(source, None, encoder="auto"), None)
+    with pytest.raises(UserError, match="its items are no boxes in photos; give a run of `selflabel find`"):
+        teach(settings_for(demo_like_run, weights), None)
+    append(source, Reject(items=list(range(2, 16))))
+    with pytest.raises(UserError, match="a detector learns from boxes in 2 photos at least"):
+        teach(settings_for(source, weights), None)
+    append(source, Reject(items=[0, 1]))
+    with pytest.raises(UserError, match="a detector learns from boxes in 2 photos at least"):
+        teach(settings_for(source, weights), None)
+
+
+@pytest.fixture
+def demo_like_run(tmp_path):
+    """A run whose items are whole files."""
+    run = tmp_path / "whole-files"
+    write_start(run, {"settings": {"source": "photos", "method": "sela-nn"}, "worked_out": {}})
+    one = np.ones((1, 1), np.float32)
+    write_labelling(
+        run, Labelling(["a.png"], np.zeros(1, int), np.zeros((1, 1), int), one, one, np.zeros((1, 10), int), [], None)
+    )
+    write_report(run, {"n_items": 1, "n_clusters": 1})
+    return run
