@@ -254,11 +254,23 @@ def packet_seconds(container: Any, stream: Any) -> float:
         n += 1
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None:
-            start, end = time * tick, (time + (packet.duration or 0)) * tick
+            start, end = time * tick, (time + length_in_ticks(packet)) * tick
             first, last = start if first is None else min(first, start), max(last, end)
     if first is not None and last > first:
         return last - first
     return n / float(stream.average_rate or DEFAULT_FPS) if stream.type == "video" else 0.0
+
+
+def length_in_ticks(packet: Any) -> int:
+    """The duration of a packet: negative where the last one of an Ogg file is cut by more than it has, which is given modulo 2^32.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> length_in_ticks(SimpleNamespace(duration=256)), length_in_ticks(SimpleNamespace(duration=2**32 - 64))
+        (256, -64)
+    """
+    length = packet.duration or 0
+    return length - (1 << 32) if length >= 1 << 31 else length
 
 
 def is_blank(picture: np.ndarray) -> bool:
