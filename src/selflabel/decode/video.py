@@ -262,7 +262,7 @@ def packet_seconds(container: Any, stream: Any) -> float:
 
 
 def length_in_ticks(packet: Any) -> int:
-    """The duration of a packet: negative where the last one of an Ogg file is cut by more than it has, which is given modulo 2^32.
+    """The duration of a packet: below 0 where the last one of an Ogg file is cut by more than it has, which is given modulo 2^32.
 
     Example:
         >>> from types import SimpleNamespace

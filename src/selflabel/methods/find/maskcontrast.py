@@ -41,7 +41,7 @@ class Options:
 
     Attributes:
         masks: the finder whose masks are taken, with its own defaults.
-        temperature: of the softmax over masks (published: .5).
+        temperature: of the softmax over masks (published: .5, at which the embeddings are hardly better than the features).
         queue: means of earlier masks to contrast with (published: 128).
         momentum: of the copy that gives the means (published: .999, over far more steps).
         steps: of the optimiser.
@@ -50,7 +50,7 @@ class Options:
     """
 
     masks: Literal["cut", "found"] = "found"
-    temperature: PositiveFloat = 0.5
+    temperature: PositiveFloat = 0.1
     queue: PositiveInt = 128
     momentum: Momentum = 0.99
     steps: PositiveInt = 1000

@@ -40,6 +40,7 @@ from selflabel.methods.picture_sound import (
     products,
     without_frames,
 )
+from selflabel.pretexts.correspondence import PooledNorm
 
 DIM = 128  # of the common space of places and sounds
 CLASSES, N_INIT = 10, 5  # where the user says none; starts of k-means
@@ -96,8 +97,9 @@ class SSOD(Localiser):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         (of_pictures, of_sounds), k = map_dims(self), self.n_classes
-        self.place_head, self.sound_head = nn.Conv2d(of_pictures, DIM, 1), nn.Linear(of_sounds, DIM)
-        self.picture_classes, self.sound_classes = nn.Linear(of_pictures, k), nn.Linear(of_sounds, k)
+        self.place_head = nn.Conv2d(of_pictures, DIM, 1)
+        self.sound_head = nn.Sequential(PooledNorm(of_sounds), nn.Linear(of_sounds, DIM))
+        self.picture_classes, self.sound_classes = nn.Linear(DIM, k), nn.Linear(DIM, k)
         self.register_buffer("labels_N", torch.full((self.task.n_items,), ABSENT))
         self.is_labelled = False
 
@@ -134,23 +136,27 @@ class SSOD(Localiser):
         kept = both_present(self, features, len(batch.rows_BG))
         labels = self.labels_N[batch.rows_BG[:, 0].to(self.labels_N.device)]
         known = kept & (labels >= 0)
-        scores = (self.picture_classes(self.described(features)[0]), self.sound_classes(loudest(features.maps["audio"])))
-        losses = [F.cross_entropy(s.float()[known], labels[known], reduction="sum") / max(1, int(known.sum())) for s in scores]
+        losses = [
+            F.cross_entropy(s[known], labels[known], reduction="sum") / max(1, int(known.sum())) for s in self.scores(features)
+        ]
         return {"contrast": self.contrast_of(features, kept), "label": torch.stack(losses).mean()}
 
     def described(self, features: Features) -> tuple[Tensor, Tensor]:
-        """(B, D) of pictures, by their places that are like the sound, and of sounds."""
-        maps = without_frames(features.maps[self.pictures]).float()
-        cosines = own_products(*self.embedded(features)).detach()
-        return weighted_places(maps, cosines, self.options.tau), loudest(features.maps["audio"]).float()
+        """(B, D) of pictures, by their places that are like the sound, and of sounds, all of length 1."""
+        places, sounds = self.embedded(features)
+        cosines = own_products(places, sounds).detach()
+        return F.normalize(weighted_places(places, cosines, self.options.tau), dim=1), sounds
+
+    def scores(self, features: Features) -> tuple[Tensor, Tensor]:
+        """(B, K) logits of the classes by the picture, and by the sound."""
+        picture, sound = self.described(features)
+        return self.picture_classes(picture / self.options.tau).float(), self.sound_classes(sound / self.options.tau).float()
 
     # ----------------------------------------------------------------------------------------------------------- labels
 
     def log_posterior(self, features: Features) -> Tensor:
         """(B, K) log of the geometric mean of both heads' posteriors, not normalised."""
-        picture, sound = self.described(features)
-        both = [head(x).float().log_softmax(dim=1) for head, x in ((self.picture_classes, picture), (self.sound_classes, sound))]
-        return torch.stack(both).mean(dim=0)
+        return torch.stack([s.log_softmax(dim=1) for s in self.scores(features)]).mean(dim=0)
 
     @torch.no_grad()
     def relabel(self, data: Data, generator: torch.Generator) -> Relabelling:
@@ -158,9 +164,8 @@ class SSOD(Localiser):
         rows, described, scores = [], [], []
         for block, features in data.blocks(maps=True):
             kept = both_present(self, features, len(block)).cpu()
-            parts = [F.normalize(x, dim=1) for x in self.described(features)]
             rows.append(block.cpu()[kept])
-            described.append(F.normalize(torch.cat(parts, dim=1), dim=1).cpu()[kept])
+            described.append(F.normalize(torch.cat(self.described(features), dim=1), dim=1).cpu()[kept])
             scores.append(self.log_posterior(features).cpu()[kept])
         if not self.is_labelled:
             seed = int(torch.randint(1 << 30, (1,), generator=generator))
