@@ -69,7 +69,7 @@ def test_the_whole_way_from_photos_to_a_detector(visit_address, selflabel, home)
 
         assert TUTORIAL.follow([("Every card is a class", look)], done) == len(TUTORIAL.steps)
     good = surest_of(taught.labels.to_pylist(), taught.pieces, fruit["photos"])
-    assert np.mean(good) > 0.7
+    assert np.mean(good) > 0.4  # of three kinds, at an IoU above .6, from nine photos
     typed(selflabel, PREDICT, home)
     with (home / "found.csv").open(newline="") as lines:
         unseen = list(csv.DictReader(lines))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from selflabel.contract import Batch, Lessons, Task
-from selflabel.methods.detect.fcos import FCOSDetector, Options
+from selflabel.methods.detect.fcos import ANCHOR, REACH, FCOSDetector, Options
 from selflabel.views import View
 from tests.reference.detection import fcos_loss
 
@@ -56,7 +56,7 @@ def test_the_loss_is_that_of_the_paper(monkeypatch):
         (x, y, *row)
         for (x, y), row in zip(centres, zip(out["cls_logits"], out["bbox_regression"], [c for (c,) in out["bbox_ctrness"]]))
     ]
-    expected = fcos_loss(places, (LESSONS.boxes_R4[:2] * PX).tolist(), [1, 0], 2, 2 * STRIDE)
+    expected = fcos_loss(places, (LESSONS.boxes_R4[:2] * PX).tolist(), [1, 0], 2, ANCHOR * STRIDE, REACH / ANCHOR)
     assert [losses[k].item() for k in ("classification", "bbox_regression", "bbox_ctrness")] == pytest.approx(expected, rel=1e-4)
 
 

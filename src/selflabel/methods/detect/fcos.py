@@ -36,13 +36,15 @@ from selflabel.views.following import boxes_in_view
 NAME = "training the detector"
 LAYER = "stride16"
 WIDTH, CONVS = 128, 2
-ANCHOR = 2  # places: side of the anchor, by which distances are measured and centres are sampled
+ANCHOR = 4  # places: side of the anchor, in which distances are measured
+REACH = 2.0  # places: how far from the middle of an object, across or down, places learn it
 PHOTOS_SHOWN = 1500  # in all; of larger sets every photo once
 MOST_EPOCHS = 60
 VIEWS = 4  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head
-BATCH_SIZE = 8
+BATCH_SIZE = 4
 ENCODED_AT_ONCE = 16  # views
 KEPT = 0xD37EC7  # mixed into the keys of views whose maps are kept
+SMALL, LARGE_LOSE = 0.01, 0.125  # share of the square up to which a score stays; power of it that is taken off above
 LEAST_VISIBLE = 0.3  # share of a box that a view must show; else it is no object there
 LEAST_SIDE = 2.0  # pixels of a box in a view
 
@@ -52,7 +54,7 @@ class Options:
     """Options of `fcos`.
 
     Attributes:
-        least_score: of an object that is kept.
+        least_score: of an object that is kept, before the score is made smaller for large objects.
         overlap: IoU with an object of higher score from which on one is left out.
         most: objects of a photo, at most.
     """
@@ -84,8 +86,19 @@ class FCOSDetector(Detector):
             head=Float32Head(WIDTH, 1, self.classes, CONVS),
             score_thresh=own.least_score,
             nms_thresh=own.overlap,
+            center_sampling_radius=REACH / ANCHOR,
             detections_per_img=max(100, own.most),
         )
+        self.begin_at_usual_size()
+
+    def begin_at_usual_size(self) -> None:
+        """Let every place begin with a box of the median size of the lessons, or short trainings end with boxes too small."""
+        if self.lessons is not None:
+            boxes_R4 = self.lessons.boxes_R4
+            half = (boxes_R4[:, 2:] - boxes_R4[:, :2]).median(dim=0).values * self.task.px / 2
+            side = self.fcos.anchor_generator.sizes[0][0]
+            with torch.no_grad():
+                self.fcos.head.regression_head.bbox_reg.bias.copy_((half / side).repeat(2))
 
     @property
     def classes(self) -> int:
@@ -173,7 +186,12 @@ class FCOSDetector(Detector):
     def distinct(self, found: dict[str, Tensor], map_1Dhw: Tensor, px: int) -> Detections:
         """What is left of one photo's boxes where an object has one class, as fractions of the square."""
         boxes, scores = found["boxes"], found["scores"]
-        kept = batched_nms(boxes, scores, torch.zeros_like(found["labels"]), self.options.overlap)[: self.options.most]
+        kept = batched_nms(boxes, scores, torch.zeros_like(found["labels"]), self.options.overlap)
+        shares = (boxes[kept, 2:] - boxes[kept, :2]).prod(dim=1) / px**2
+        scores[kept] *= (
+            SMALL / shares.clamp(min=SMALL)
+        ) ** LARGE_LOSE  # more places learn a large object, so its scores are higher
+        kept = kept[scores[kept].argsort(descending=True, stable=True)][: self.options.most]
         features = roi_align(map_1Dhw, [boxes[kept]], 1, map_1Dhw.shape[-1] / px)[:, :, 0, 0]
         return Detections(boxes[kept] / px, scores[kept], found["labels"][kept], features)
 
