@@ -140,9 +140,9 @@ def test_sources_without_pairs_are_a_sentence(tmp_path):
 @every_localiser
 def test_it_learns_which_thing_sounds(method, tmp_path):
     """The highest place of a map lies on what sounds; a localiser that is trained inverted would show the other thing."""
-    write_scenes(tmp_path / "train", 160, seed=1)
+    write_scenes(tmp_path / "train", 240, seed=1)
     boxes = write_scenes(tmp_path / "test", 40, seed=2)
-    localise(settings_for(tmp_path / "train", method, epochs=20, options={"batch": 32}, px=48), tmp_path / "run")
+    localise(settings_for(tmp_path / "train", method, epochs=30, options={"batch": 16}, px=48), tmp_path / "run")
     predicted = predict(Run.open(tmp_path / "run"), str(tmp_path / "test"), "cpu", maps=tmp_path / "maps")
     maps = read_maps(tmp_path / "maps", len(predicted.paths))
     hits, others = 0, 0
@@ -152,7 +152,7 @@ def test_it_learns_which_thing_sounds(method, tmp_path):
         x, y = (x + 0.5) * 120 / heat.shape[1], (y + 0.5) * 120 / heat.shape[0]
         on = [x0 - 3 <= x <= x1 + 3 and y0 - 3 <= y <= y1 + 3 for x0, y0, x1, y1 in boxes[path]]
         hits, others = hits + on[0], others + on[1]
-    assert hits > 0.8 * len(boxes) > others
+    assert hits > 2 * max(others, 0.25 * len(boxes))
 
 
 def first_of(rows):

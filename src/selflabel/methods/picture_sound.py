@@ -17,7 +17,7 @@ from selflabel.pretexts.correspondence import Correspondence
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
 SHOWN, FEWEST, MOST = 160_000, 4, 200  # items shown on a CPU; bounds on the epochs
 STRETCH = "stretch"  # of sounds: pitch and tempo tell one from another, so they stay, as in "Objects that Sound"
-LR, WEIGHT_DECAY = 2e-3, 1e-4
+LR, WEIGHT_DECAY = 1e-3, 1e-4
 
 
 def map_dims(method: Localiser) -> tuple[int, int]:
