@@ -58,6 +58,13 @@ class Options:
     lr: PositiveFloat = 1e-3
 
 
+def in_features(head: nn.Sequential) -> int:
+    """The length of the features that a head takes."""
+    first = head[1]
+    assert isinstance(first, nn.Linear)
+    return int(first.weight.shape[1])
+
+
 class MaskContrast(Finder):
     """The regions of another finder, described by learned embeddings. finder: the other one; `methods.make_finder` sets it."""
 
@@ -96,10 +103,10 @@ class MaskContrast(Finder):
         regions = self.finder.find(shown)
         if not regions or self.head is None:
             return regions
-        dim = shown.places_hwD.shape[2]
-        if dim != self.head[1].weight.shape[1]:
+        dim, expected = shown.places_hwD.shape[2], in_features(self.head)
+        if dim != expected:
             raise UserError(
-                f"the head that describes objects is for {self.head[1].weight.shape[1]} features, and the encoder gives {dim}; "
+                f"the head that describes objects is for {expected} features, and the encoder gives {dim}; "
                 "copy the run folder again, or find the objects again."
             )
         embeddings = embedded(self.head, torch.from_numpy(shown.places_hwD).reshape(-1, dim))
