@@ -137,7 +137,7 @@ def test_sources_without_pairs_are_a_sentence(tmp_path):
 
 
 @pytest.mark.slow
-@every_localiser
+@pytest.mark.parametrize("method", ["avol", "avcontrast"])
 def test_it_learns_which_thing_sounds(method, tmp_path):
     """The highest place of a map lies on what sounds; a localiser that is trained inverted would show the other thing."""
     write_scenes(tmp_path / "train", 240, seed=1)
@@ -152,7 +152,7 @@ def test_it_learns_which_thing_sounds(method, tmp_path):
         x, y = (x + 0.5) * 120 / heat.shape[1], (y + 0.5) * 120 / heat.shape[0]
         on = [x0 - 3 <= x <= x1 + 3 and y0 - 3 <= y <= y1 + 3 for x0, y0, x1, y1 in boxes[path]]
         hits, others = hits + on[0], others + on[1]
-    assert hits > 2 * max(others, 0.25 * len(boxes))
+    assert hits >= 0.4 * len(boxes) and hits > 3 * others  # each thing is a tenth of a picture
 
 
 def first_of(rows):
