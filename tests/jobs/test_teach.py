@@ -16,7 +16,7 @@ from selflabel.edits import Merge, Move, Name, Reject, append
 from selflabel.exports import export
 from selflabel.items import Piece, Pieces, open_items
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.lessons import material_of
+from selflabel.jobs.known_boxes import boxes_of_run
 from selflabel.jobs.predict import predict
 from selflabel.jobs.teach import teach
 from selflabel.regions.boxes import box_ious
@@ -121,12 +121,12 @@ def test_what_people_moved_merged_and_rejected_counts(labelled):
     source, _ = labelled
     append(source, Reject(items=[0, 1]))
     append(source, Move(items=[2], to=5))
-    material = material_of(Run(source))
-    assert len(material.photos) == 8 and len(material.rows) == 14 and material.rows.min() == 1
-    assert material.labels[:2].tolist() == [5, 5] and material.classes.tolist() == [3, 5]
-    before = material.digest
+    run_boxes = boxes_of_run(Run(source))
+    assert len(run_boxes.photos) == 8 and len(run_boxes.rows) == 14 and run_boxes.rows.min() == 1
+    assert run_boxes.labels[:2].tolist() == [5, 5] and run_boxes.classes.tolist() == [3, 5]
+    before = run_boxes.digest
     append(source, Merge(clusters=[3, 5], into=5))
-    assert material_of(Run(source)).classes.tolist() == [5] and material_of(Run(source)).digest != before
+    assert boxes_of_run(Run(source)).classes.tolist() == [5] and boxes_of_run(Run(source)).digest != before
 
 
 @pytest.mark.slow

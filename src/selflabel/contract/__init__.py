@@ -7,7 +7,7 @@ of it: `build` makes the modules of every phase, and buffers may change their sh
 
 from selflabel.contract.batch import Batch, Gather, no_gather
 from selflabel.contract.data import Data, Features
-from selflabel.contract.detector import Detections, Detector, Lessons
+from selflabel.contract.detector import Detections, Detector, KnownBoxes
 from selflabel.contract.finder import Finder, Region, Shown, shares_inside
 from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
@@ -28,7 +28,7 @@ __all__ = [
     "Features",
     "Finder",
     "Gather",
-    "Lessons",
+    "KnownBoxes",
     "Localiser",
     "Method",
     "NoOptions",

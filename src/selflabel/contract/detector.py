@@ -21,7 +21,7 @@ from selflabel.contract.task import Task
 
 
 @dataclass(frozen=True)
-class Lessons:
+class KnownBoxes:
     """What a detector learns from. Boxes are fractions of the square in which a photo is shown (see `decode.letterbox`).
 
     Attributes:
@@ -57,7 +57,7 @@ class Detector(Method):
     Args:
         task: n_items photos, and `clusters` classes.
         options: its own.
-        lessons: what it learns from; None for one that only detects.
+        known_boxes: what it learns from; None for one that only detects.
 
     Attributes:
         progress: called with (name of the step, done, in all) where something before the first step takes long.
@@ -65,9 +65,9 @@ class Detector(Method):
 
     progress: Callable[[str, int, int], None] = staticmethod(do_nothing)
 
-    def __init__(self, task: Task, options: Any, lessons: Lessons | None = None):
+    def __init__(self, task: Task, options: Any, known_boxes: KnownBoxes | None = None):
         super().__init__(task, options)
-        self.lessons = lessons
+        self.known_boxes = known_boxes
 
     @abstractmethod
     def detect(self, pixels: Tensor) -> list[Detections]:

@@ -29,8 +29,8 @@ from selflabel.jobs.detecting import detect_objects
 from selflabel.jobs.detector_model import encoder_in
 from selflabel.jobs.find import objects_of, report_of
 from selflabel.jobs.finding import Found
+from selflabel.jobs.known_boxes import RunBoxes, boxes_of_run, known_boxes_of
 from selflabel.jobs.labelling import Timer, places_of
-from selflabel.jobs.lessons import Material, lessons_of, material_of
 from selflabel.jobs.predict import finder_of
 from selflabel.jobs.prepare import Modality
 from selflabel.jobs.prepare.photos import Photos, decode_photos, plan_photos
@@ -108,24 +108,24 @@ def teach_into(run: Run | None, source: Run, settings: Settings, device: torch.d
     """See `teach`; the run folder is this process's own."""
     timer = Timer()
     callbacks.on_progress("looking at the photos", 0, 0)
-    material = material_of(source, settings.follow_links)
-    modality, encoder = encoder_for(source, material, settings, device, callbacks)
-    photos = decode_photos(material.photos, modality, settings, callbacks)
+    run_boxes = boxes_of_run(source, settings.follow_links)
+    modality, encoder = encoder_for(source, run_boxes, settings, device, callbacks)
+    photos = decode_photos(run_boxes.photos, modality, settings, callbacks)
     timer.stop("prepare")
-    lessons, classes = lessons_of(material, photos), material.classes
+    known_boxes, classes = known_boxes_of(run_boxes, photos), run_boxes.classes
     info = photos.modality.info
     kinds = {"image": info.kind}
     task = Task(len(photos.items), len(classes), info.kind, modality.px, 3, epochs=settings.epochs, seed=settings.seed,
                 gpu=device.type == "cuda", pretrained=True, kinds=kinds)  # fmt: skip
     torch.manual_seed(settings.seed)
     make = DETECTORS[settings.method].make
-    detector = make(task, make_options(make, settings.method, settings.options), lessons)
+    detector = make(task, make_options(make, settings.method, settings.options), known_boxes)
     detector.build(nn.ModuleDict({"image": encoder}))
     detector.progress = callbacks.on_progress
     to_channels_last(detector.to(device))
-    record = run_record(settings, task, photos.prepared, device, Ranks()) | {LEARNED: learned_record(material)}
+    record = run_record(settings, task, photos.prepared, device, Ranks()) | {LEARNED: learned_record(run_boxes)}
     if run is not None:
-        check_begun(run, source, material)
+        check_begun(run, source, run_boxes)
         write_start(run.folder, record, photos.items.skipped)
     data = ResidentData({"image": photos.modality.stored()}, device, Ranks(), settings.seed)
     loop = with_estimate(callbacks.loop, callbacks.say)
@@ -137,24 +137,24 @@ def teach_into(run: Run | None, source: Run, settings: Settings, device: torch.d
     if not len(found.regions.rows):
         raise UserError(f"{source.folder}: the detector finds nothing in its own photos; look at the boxes that it learned from.")
     items = objects_of(photos, found)
-    report = taught_report(settings, photos, items, found, material, timer.seconds)
+    report = taught_report(settings, photos, items, found, run_boxes, timer.seconds)
     report |= {"epochs": len(history), "peak_bytes": peak_memory(device)}
     if run is not None:
         callbacks.on_progress("writing the run", 0, 0)
         record["task"]["n_items"] = len(items)
-        write(run, settings, record, photos, items, found, detector, encoder, material, report, callbacks)
+        write(run, settings, record, photos, items, found, detector, encoder, run_boxes, report, callbacks)
     return Taught(report, items, found, detector)
 
 
-def learned_record(material: Material) -> dict[str, Any]:
+def learned_record(run_boxes: RunBoxes) -> dict[str, Any]:
     """The section of run.toml with what the detector learned from; classes are clusters of that run."""
-    classes = material.classes.tolist()
-    return {"classes": classes, "regions": len(material.rows), "digest": material.digest}
+    classes = run_boxes.classes.tolist()
+    return {"classes": classes, "regions": len(run_boxes.rows), "digest": run_boxes.digest}
 
 
-def check_begun(run: Run, source: Run, material: Material) -> None:
+def check_begun(run: Run, source: Run, run_boxes: RunBoxes) -> None:
     """Raise UserError where an unfinished run was begun with other regions or classes than the run has now."""
-    if (run.folder / "run.toml").exists() and run.recorded.get(LEARNED, {}).get("digest") != material.digest:
+    if (run.folder / "run.toml").exists() and run.recorded.get(LEARNED, {}).get("digest") != run_boxes.digest:
         raise UserError(
             f"{run.folder}: was begun with other boxes or classes than {source.folder} has now; add --overwrite to start again."
         )
@@ -191,7 +191,7 @@ def duration(seconds: float) -> str:
 
 
 def encoder_for(
-    source: Run, material: Material, settings: Settings, device: torch.device, callbacks: Callbacks
+    source: Run, run_boxes: RunBoxes, settings: Settings, device: torch.device, callbacks: Callbacks
 ) -> tuple[Modality, nn.Module]:
     """How photos are shown, and the fixed encoder that makes maps of them: that of the run, unless another was asked for.
 
@@ -201,7 +201,7 @@ def encoder_for(
         UserError: there is none.
     """
     if settings.encoder != "auto" or settings.weights is not None:
-        modality = plan_photos(material.photos, settings, device, callbacks)
+        modality = plan_photos(run_boxes.photos, settings, device, callbacks)
         return modality, modality.make_encoder().to(device).eval()
     for run in (finder_of(source), source):
         if run is not None and (found := encoder_in(run, device)) is not None:
@@ -213,18 +213,18 @@ def encoder_for(
 
 
 def taught_report(
-    settings: Settings, photos: Photos, items: Items, found: Found, material: Material, seconds: dict[str, float]
+    settings: Settings, photos: Photos, items: Items, found: Found, run_boxes: RunBoxes, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """report.json: as of `find`, with classes."""
     assert found.regions.labels is not None
-    sizes = np.bincount(found.regions.labels, minlength=int(material.classes[-1]) + 1)
+    sizes = np.bincount(found.regions.labels, minlength=int(run_boxes.classes[-1]) + 1)
     classes = int((sizes > 0).sum())
     return report_of(settings, photos, items, seconds) | {
         "n_clusters": classes,
         "clusters_found": classes,
         "clusters_chosen_by": f"the run that it learned from, {settings.source}",
         "sizes": sizes.tolist(),
-        "n_regions_learned": len(material.rows),
+        "n_regions_learned": len(run_boxes.rows),
         "no_estimate": "a detector learned its classes from another run",
     }
 
@@ -238,7 +238,7 @@ def write(
     found: Found,
     detector: Detector,
     encoder: nn.Module,
-    material: Material,
+    run_boxes: RunBoxes,
     report: dict[str, Any],
     callbacks: Callbacks,
 ) -> None:
@@ -248,15 +248,15 @@ def write(
         callbacks.say(f"{config_folder()} cannot be written, so commands that show this run's items will need --source.")
     tensors = {f"backbone.image.{k}": v for k, v in encoder.state_dict().items()}
     tensors |= {f"method.{k}": v for k, v in detector.state_dict().items()}
-    write_tensors(run.folder / MODEL, tensors, {"head": 0, "method": {"classes": material.classes.tolist()}})
+    write_tensors(run.folder / MODEL, tensors, {"head": 0, "method": {"classes": run_boxes.classes.tolist()}})
     labelling = labelling_of(items, found)
     write_labelling(run.folder, labelling)
     tile = tile_reader(items, {"image": photos.modality.info})
     if tile is not None:
-        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile, names=material.names)
+        sheet = contact_sheet(labelling.labels, labelling.top_probs[:, 0], tile, names=run_boxes.names)
         write_atomically(run.folder / "clusters.png", lambda p: sheet.save(p))
     in_use = set(labelling.labels.tolist())
-    for label, name in sorted(material.names.items()):
+    for label, name in sorted(run_boxes.names.items()):
         if label in in_use:
             append(run.folder, Name(id=BY_THE_RUN, cluster=label, name=name))
     write_report(run.folder, report)

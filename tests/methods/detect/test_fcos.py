@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from selflabel.contract import Batch, Lessons, Task
+from selflabel.contract import Batch, KnownBoxes, Task
 from selflabel.methods.detect.fcos import ANCHOR, REACH, FCOSDetector, Options
 from selflabel.views import View
 from tests.reference.detection import fcos_loss
@@ -23,16 +23,16 @@ class Blocks(nn.Module):
         return nn.functional.avg_pool2d(x, STRIDE) * self.scale
 
 
-LESSONS = Lessons(
+LESSONS = KnownBoxes(
     torch.tensor([0, 0, 2]),
     torch.tensor([[0.1, 0.1, 0.6, 0.7], [0.5, 0.5, 0.95, 0.9], [0.0, 0.2, 0.5, 0.8]]),
     torch.tensor([1, 0, 1]),
 )
 
 
-def detector(lessons=LESSONS, **options):
+def detector(known_boxes=LESSONS, **options):
     torch.manual_seed(0)
-    made = FCOSDetector(Task(3, 2, "photo", PX, 3, kinds={"image": "photo"}), Options(**options), lessons)
+    made = FCOSDetector(Task(3, 2, "photo", PX, 3, kinds={"image": "photo"}), Options(**options), known_boxes)
     made.build(nn.ModuleDict({"image": Blocks()}))
     with torch.no_grad():
         for p in made.parameters():

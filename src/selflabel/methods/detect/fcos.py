@@ -92,9 +92,9 @@ class FCOSDetector(Detector):
         self.begin_at_usual_size()
 
     def begin_at_usual_size(self) -> None:
-        """Let every place begin with a box of the median size of the lessons, or short trainings end with boxes too small."""
-        if self.lessons is not None:
-            boxes_R4 = self.lessons.boxes_R4
+        """Let every place begin with a box of the median size of the known_boxes, or short trainings end with boxes too small."""
+        if self.known_boxes is not None:
+            boxes_R4 = self.known_boxes.boxes_R4
             half = (boxes_R4[:, 2:] - boxes_R4[:, :2]).median(dim=0).values * self.task.px / 2
             side = self.fcos.anchor_generator.sizes[0][0]
             with torch.no_grad():
@@ -115,7 +115,7 @@ class FCOSDetector(Detector):
     @property
     def photos(self) -> Tensor:
         """(M,) rows of the photos that have regions."""
-        return torch.zeros(0, dtype=torch.int64) if self.lessons is None else self.lessons.photos_R.unique()
+        return torch.zeros(0, dtype=torch.int64) if self.known_boxes is None else self.known_boxes.photos_R.unique()
 
     @property
     def views(self) -> int:
@@ -162,14 +162,14 @@ class FCOSDetector(Detector):
 
     def targets_in(self, view: View, rows_B: Tensor) -> list[dict[str, Tensor]]:
         """The boxes of some photos' regions in pixels of their views, with classes."""
-        assert self.lessons is not None and view.theta is not None
+        assert self.known_boxes is not None and view.theta is not None
         found, px = [], view.pixels.shape[-1]
         for row, theta in zip(rows_B.tolist(), view.theta):
-            first, end = torch.searchsorted(self.lessons.photos_R, torch.tensor([row, row + 1])).tolist()
-            boxes, visible = boxes_in_view(self.lessons.boxes_R4[None, first:end].to(theta), theta[None])
+            first, end = torch.searchsorted(self.known_boxes.photos_R, torch.tensor([row, row + 1])).tolist()
+            boxes, visible = boxes_in_view(self.known_boxes.boxes_R4[None, first:end].to(theta), theta[None])
             boxes = boxes[0] * px
             kept = (visible[0] >= LEAST_VISIBLE) & ((boxes[:, 2:] - boxes[:, :2]) >= LEAST_SIDE).all(dim=1)
-            found.append({"boxes": boxes[kept], "labels": self.lessons.labels_R[first:end].to(boxes.device)[kept]})
+            found.append({"boxes": boxes[kept], "labels": self.known_boxes.labels_R[first:end].to(boxes.device)[kept]})
         return found
 
     # ----------------------------------------------------------------------------------------------------- detection

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Lessons
+from selflabel.contract import KnownBoxes
 from selflabel.decode.letterbox import shown_size
 from selflabel.items import Items
 from selflabel.jobs.prepare.photos import Photos
@@ -23,7 +23,7 @@ LEAST_PHOTOS = 2  # with a region
 
 
 @dataclass(frozen=True)
-class Material:
+class RunBoxes:
     """The photos of a run, and its regions that nobody rejected.
 
     Attributes:
@@ -52,7 +52,7 @@ class Material:
         return hashlib.blake2b(b"|".join(np.ascontiguousarray(part).tobytes() for part in parts), digest_size=8).hexdigest()
 
 
-def material_of(run: Run, follow_links: bool = False) -> Material:
+def boxes_of_run(run: Run, follow_links: bool = False) -> RunBoxes:
     """What a detector can learn from a run, with what people moved, renamed, merged and rejected.
 
     Raises:
@@ -78,7 +78,7 @@ def material_of(run: Run, follow_links: bool = False) -> Material:
         )
     rows = rows[np.argsort([place[paths[row]] for row in rows.tolist()], kind="stable")]
     named = {labels[row]: names[row] for row in rows.tolist() if names[row]}
-    return Material(
+    return RunBoxes(
         replace(items.only(["image"]).whole(), notes=[]),
         np.array([place[paths[row]] for row in rows.tolist()], np.int64),
         pieces.boxes[rows],
@@ -87,22 +87,22 @@ def material_of(run: Run, follow_links: bool = False) -> Material:
     )
 
 
-def lessons_of(material: Material, photos: Photos) -> Lessons:
+def known_boxes_of(run_boxes: RunBoxes, photos: Photos) -> KnownBoxes:
     """The regions of photos that could be decoded, as fractions of the squares in which these are shown.
 
     Raises:
         UserError: too few of them could be.
     """
     place = {path: i for i, path in enumerate(photos.items.paths)}
-    rows = np.array([place.get(material.photos.paths[row], -1) for row in material.rows.tolist()], np.int64)
+    rows = np.array([place.get(run_boxes.photos.paths[row], -1) for row in run_boxes.rows.tolist()], np.int64)
     kept = rows >= 0
     rows = rows[kept]
     if len(np.unique(rows)) < LEAST_PHOTOS:
-        raise UserError(f"{material.photos.source}: fewer than {LEAST_PHOTOS} of its photos with boxes can be read.")
-    boxes = material.boxes[kept] * np.tile(scales(photos), 2)[rows]
-    labels = np.searchsorted(material.classes, material.labels[kept])
+        raise UserError(f"{run_boxes.photos.source}: fewer than {LEAST_PHOTOS} of its photos with boxes can be read.")
+    boxes = run_boxes.boxes[kept] * np.tile(scales(photos), 2)[rows]
+    labels = np.searchsorted(run_boxes.classes, run_boxes.labels[kept])
     order = np.argsort(rows, kind="stable")
-    return Lessons(
+    return KnownBoxes(
         torch.from_numpy(rows[order]), torch.from_numpy(boxes[order]).float().clamp(0, 1), torch.from_numpy(labels[order])
     )
 
