@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reproduce.common import data_folder, write_results
+from reproduce.common import data_folder, read_results, write_results
 from selflabel.base.settings import make_settings
 from selflabel.contract import Features, Phase
 from selflabel.evaluation.retrieval import chance_ndcg, ndcg
@@ -42,6 +42,7 @@ from selflabel.training.loop import LoopCallbacks, train
 TRAIN, TEST = ("train", 2000, 1), ("test", 500, 2)
 BLOCK = 64
 AVE_NET = "correspondence"
+NAME = "sounding_objects"  # of the results, in which other methods keep their rows
 CPU = torch.device("cpu")
 
 
@@ -212,10 +213,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--methods", nargs="*", default=["avol", "avcontrast", AVE_NET])
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--name", default="sounding_objects")
     own = parser.parse_args()
     rows = {m: [pretext(s, own.epochs) if m == AVE_NET else one_method(m, s, own.epochs) for s in own.seeds] for m in own.methods}
-    write_results(own.name, {"data": "animal_scenes: 2,000 scenes of seed 1 to train, 500 of seed 2 to test", "rows": rows})
+    data = "animal_scenes: 2,000 scenes of seed 1 to train, 500 of seed 2 to test"
+    write_results(NAME, {"data": data, "rows": read_results(NAME).get("rows", {}) | rows})
 
 
 if __name__ == "__main__":

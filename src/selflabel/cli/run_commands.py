@@ -63,6 +63,7 @@ def predict(
     Example: selflabel predict runs/photos-sela-nn new-photos/ --out labels.csv
     """
     with live(json) as terminal:
+        from selflabel.base.errors import UserError
         from selflabel.base.files import write_text
         from selflabel.base.settings import check_windows
         from selflabel.jobs.predict import predict as predict_items
@@ -73,7 +74,8 @@ def predict(
 
         opened = open_run(run)
         check_windows(windows, hop)
-        check_maps(opened, maps)
+        if maps is not None and maps.exists():
+            raise UserError(f"{maps}: is there already; give a new folder with --maps.")
         places, cut = one_or_several(source), Windows.of(windows, hop)
         how = (device, cache, terminal.callbacks(), raw, follow_links)
         predicted = predict_items(opened, places, *how, items, images, cut, maps)
@@ -81,13 +83,13 @@ def predict(
         write_text(out, predictions_csv(predicted))
         if predicted.skipped or skipped_file(out).exists():  # an earlier list would be of other items
             write_text(skipped_file(out), skipped_csv(predicted.skipped))
-    if maps is not None and predicted.pieces is not None:
+    if maps is not None and gives_class_maps(opened) and predicted.pieces is not None:
         from selflabel.exports.predicted_maps import write_predicted_maps
 
         write_predicted_maps(opened, maps, predicted.paths, predicted.pieces, predicted.labels, predicted.confidence, raw)
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
-    piece = {"piece": "region"} if opened.report.get("piece") == "region" else piece_of_report(predicted.pieces)
+    piece = {"piece": "region"} if gives_class_maps(opened) else piece_of_report(predicted.pieces)
     given = opened.report | {"piece": ""} | piece  # boxes are labelled by a run of photos, and photos by one of boxes
     if out is not None:
         print(f"{count(len(predicted.paths), given)} labelled: {out}")
@@ -101,14 +103,9 @@ def predict(
         print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
 
 
-def check_maps(run: Run, maps: Path | None) -> None:
-    """Raise UserError where class maps were asked for of a run that gives none, or their folder is there."""
-    from selflabel.base.errors import UserError
-
-    if maps is not None and run.report.get("piece") != "region":
-        raise UserError(f"--maps {maps}: class maps are of runs with --parts patches, and {run.folder} is none; leave it out.")
-    if maps is not None and maps.exists():
-        raise UserError(f"{maps}: is there already; give a new folder with --maps.")
+def gives_class_maps(run: Run) -> bool:
+    """Whether a run labels patches of photos."""
+    return run.report.get("piece") == "region"
 
 
 def skipped_file(out: Path) -> Path:
@@ -131,6 +128,9 @@ def score(
         str | None, typer.Option(help="video, audio or image: corrupt it more and more, and score the labels predicted then.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG to write: histograms of the clusters' purity and entropy.")] = None,
+    swap_sound: Annotated[
+        bool, typer.Option("--swap-sound", help="Whether heatmaps follow the sound: with another one, and with silence.")
+    ] = False,
     source: MovedTo = None,
     device: Device = "auto",
     json: AsJson = False,
@@ -141,6 +141,8 @@ def score(
     """
     if degrade is not None:
         return print_degraded(run, truth, degrade, source, device, json)
+    if swap_sound:
+        return print_swapped(run, source, device, json)
     with live(json):
         from selflabel.jobs.score import plot_purity, score_modalities, score_run
         from selflabel.jobs.score_class_maps import class_map_lines, has_true_maps, score_class_maps
@@ -295,3 +297,14 @@ def print_degraded(folder: Path, truth: str | None, modality: str, source: str |
         terminal.on_progress("writing")
         _, picture = write_degraded(rows, modality, run.folder)
     print(jsonlib.dumps([asdict(r) for r in rows]) if json else f"{degraded_lines(rows, modality)}\nlook at   {picture}")
+
+
+def print_swapped(folder: Path, source: str | None, device: str, json: bool) -> None:
+    """Print how the heatmaps of a run change with the sound."""
+    run = open_run(folder)
+    confirm_source(run, source)
+    with live(json) as terminal:
+        from selflabel.jobs.swap_sound import swap_run, swapped_lines
+
+        found = swap_run(run, source, device, terminal.callbacks())
+    print(jsonlib.dumps(found) if json else swapped_lines(found))

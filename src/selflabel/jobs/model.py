@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
-from selflabel.contract import Features, Method, Task
+from selflabel.contract import Features, Localiser, Method, Task
 from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
@@ -205,7 +205,8 @@ class Model:
                 shown = replace(modality.info, scale=modality.info.scale or found.scale, short_px=found.short_px)
                 if note := scale_note(modality.info.scale, found.scale):
                     callbacks.say(note)
-                if note := partly_used(found, seconds_used(modality.info), are_windows):
+                may_be_cut = not isinstance(self.method, Localiser)
+                if note := partly_used(found, seconds_used(modality.info), are_windows, may_be_cut):
                     callbacks.say(note)
                 formats[m] = storage_format(shown, stored_px(modality.px, shown, frozen), are_windows, modality.whole)
         kept, decoded = decode_items(items, formats, self.cache, self.workers, callbacks, self.limits)

@@ -182,7 +182,9 @@ def find_in(
 def check_no_maps(maps: Path | None) -> None:
     """Raise UserError where heatmaps were asked for and the run has none."""
     if maps is not None:
-        raise UserError(f"--maps {maps}: only a run of a method that learns from sounds, as avol, gives heatmaps; leave it out.")
+        raise UserError(
+            f"--maps {maps}: only runs of patches, and of methods that learn from sounds, as avol, give maps; leave it out."
+        )
 
 
 def read_finder(run: Run, name: str, options: dict[str, Any], device: torch.device) -> tuple[Finder, Modality]:

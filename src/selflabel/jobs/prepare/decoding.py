@@ -100,7 +100,7 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
             sizes = None if store.sizes is None else store.sizes[good]
             decoded[m] = Decoded(store.items, store.lengths[good], index, store.folder, spans, sizes)
         if lacking:
-            callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used.")
+            callbacks.say(f"{lacking} of {len(good)} items have no {m}; what they have is used where that suffices.")
     return items.take(good, list(skipped)), decoded
 
 
