@@ -48,7 +48,8 @@ def is_object(numbers_HW: np.ndarray, is_palette: bool) -> np.ndarray:
     """(H, W) bool, where a mask has an object: above 127 where a grey mask has such levels, elsewhere whatever is not 0.
 
     Example:
-        >>> is_object(np.array([[0, 3]]), False).tolist(), is_object(np.array([[100, 200]]), False).tolist()
+        >>> few, shades = np.array([[0, 3]], np.uint8), np.array([[100, 200]], np.uint8)
+        >>> is_object(few, False).tolist(), is_object(shades, False).tolist()
         ([[False, True]], [[False, True]])
     """
     is_grey = not is_palette and numbers_HW.dtype == np.uint8 and numbers_HW.max(initial=0) > HALF

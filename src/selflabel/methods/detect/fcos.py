@@ -10,6 +10,8 @@ Other than published:
 - narrower (128 channels for 256) and shallower (two convolutions for four), for the same reason, and for CPUs;
 - an object has one class: of boxes that overlap, the one of the highest score is kept, whatever its class.
 
+torchvision's detection is imported where it is used: it loads a compiler, which takes seconds.
+
 Axes: B photos, D features, h x w places, P = h w, R boxes of a photo, K classes.
 """
 
@@ -21,11 +23,6 @@ import torch
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torchvision.models.detection import FCOS
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.fcos import FCOSHead
-from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import batched_nms, roi_align
 
 from selflabel.base.schedules import epochs_for_budget, one_cycle
 from selflabel.contract import Batch, Data, Detections, Detector, Phase, Recipe
@@ -71,6 +68,9 @@ class FCOSDetector(Detector):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         """Build the head around the encoder, which is no part of the detector's own state."""
+        from torchvision.models.detection import FCOS
+        from torchvision.models.detection.anchor_utils import AnchorGenerator
+
         self.fixed = [encoders["image"]]  # in a list, so that torch does not count it as a part of this module
         self.encoders = nn.ModuleDict()
         px, channels = self.task.px, self.task.channels
@@ -83,7 +83,7 @@ class FCOSDetector(Detector):
             self.neck,
             self.classes,
             anchor_generator=AnchorGenerator(((round(ANCHOR * px / places),),), ((1.0,),)),
-            head=Float32Head(WIDTH, 1, self.classes, CONVS),
+            head=float32_head(WIDTH, self.classes),
             score_thresh=own.least_score,
             nms_thresh=own.overlap,
             center_sampling_radius=REACH / ANCHOR,
@@ -185,12 +185,13 @@ class FCOSDetector(Detector):
 
     def distinct(self, found: dict[str, Tensor], map_1Dhw: Tensor, px: int) -> Detections:
         """What is left of one photo's boxes where an object has one class, as fractions of the square."""
+        from torchvision.ops import nms, roi_align
+
         boxes, scores = found["boxes"], found["scores"]
-        kept = batched_nms(boxes, scores, torch.zeros_like(found["labels"]), self.options.overlap)
+        kept = nms(boxes, scores, self.options.overlap)
         shares = (boxes[kept, 2:] - boxes[kept, :2]).prod(dim=1) / px**2
-        scores[kept] *= (
-            SMALL / shares.clamp(min=SMALL)
-        ) ** LARGE_LOSE  # more places learn a large object, so its scores are higher
+        # more places learn a large object, so its scores are higher
+        scores[kept] *= (SMALL / shares.clamp(min=SMALL)) ** LARGE_LOSE
         kept = kept[scores[kept].argsort(descending=True, stable=True)][: self.options.most]
         features = roi_align(map_1Dhw, [boxes[kept]], 1, map_1Dhw.shape[-1] / px)[:, :, 0, 0]
         return Detections(boxes[kept] / px, scores[kept], found["labels"][kept], features)
@@ -202,6 +203,8 @@ class FCOSDetector(Detector):
 
     def anchors(self, places: Tensor) -> list[Tensor]:
         """(P, 4) of each photo, in pixels: around the middles of places, as in the paper; torchvision's are at corners."""
+        from torchvision.models.detection.image_list import ImageList
+
         px = self.task.px
         square = places.new_zeros(1, 1, px, px).expand(len(places), 1, px, px)
         half = px / places.shape[-1] / 2
@@ -223,8 +226,12 @@ class Neck(nn.Sequential):
         self.out_channels = width  # FCOS asks for it
 
 
-class Float32Head(FCOSHead):
+def float32_head(width: int, classes: int) -> nn.Module:
     """The head with outputs in float32, so that losses and boxes are not rounded where the loop computes in bfloat16."""
+    from torchvision.models.detection.fcos import FCOSHead
 
-    def forward(self, x: list[Tensor]) -> dict[str, Any]:
-        return {name: values.float() for name, values in super().forward(x).items()}
+    class Float32Head(FCOSHead):
+        def forward(self, x: list[Tensor]) -> dict[str, Any]:
+            return {name: values.float() for name, values in super().forward(x).items()}
+
+    return Float32Head(width, 1, classes, CONVS)
