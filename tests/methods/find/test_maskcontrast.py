@@ -45,7 +45,7 @@ def test_patches_of_a_mask_are_drawn_together_and_what_differs_inside_masks_is_l
     features = masks()
     fresh = masks(seed=1)
     generator = torch.Generator().manual_seed(0)
-    head = learned(features, Options(steps=60, batch=32, momentum=0.9, lr=0.003), generator)
+    head = learned(features, Options(steps=200, batch=32, momentum=0.9, lr=0.003), generator)
 
     def spread(patches):
         """Mean cosine of two patches of a mask, less that of two masks."""
