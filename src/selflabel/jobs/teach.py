@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from selflabel.assignment.neighbours import nearest
 from selflabel.base.errors import UserError
 from selflabel.base.files import write_atomically
 from selflabel.base.machine import peak_memory
@@ -27,14 +26,13 @@ from selflabel.jobs.build import make_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.detecting import detect_objects
 from selflabel.jobs.detector_model import encoder_in
-from selflabel.jobs.find import objects_of, report_of
+from selflabel.jobs.find import labelling_of, objects_of, report_of
 from selflabel.jobs.finding import Found
 from selflabel.jobs.known_boxes import RunBoxes, boxes_of_run, known_boxes_of
 from selflabel.jobs.labelling import Timer, places_of
 from selflabel.jobs.predict import finder_of
 from selflabel.jobs.prepare import Modality
 from selflabel.jobs.prepare.photos import Photos, decode_photos, plan_photos
-from selflabel.jobs.report import RUN_NEIGHBOURS
 from selflabel.jobs.run_source import places_behind
 from selflabel.jobs.save import run_record
 from selflabel.methods import DETECTORS
@@ -43,7 +41,7 @@ from selflabel.runs.opening import record_source
 from selflabel.runs.origin import config_folder
 from selflabel.runs.pictures import tile_reader
 from selflabel.runs.run import MODEL, Run
-from selflabel.runs.writing import Labelling, write_labelling, write_report, write_start
+from selflabel.runs.writing import write_labelling, write_report, write_start
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks, pick_device
 from selflabel.training.loop import LoopCallbacks, LoopState, train
@@ -260,20 +258,3 @@ def write(
         if label in in_use:
             append(run.folder, Name(id=BY_THE_RUN, cluster=label, name=name))
     write_report(run.folder, report)
-
-
-def labelling_of(items: Items, found: Found) -> Labelling:
-    """The detections as a labelling, their scores as confidence."""
-    assert items.pieces is not None and items.pieces.scores is not None and found.regions.labels is not None
-    labels, features = found.regions.labels, found.regions.features
-    return Labelling(
-        items.paths,
-        labels,
-        labels[:, None],
-        items.pieces.scores[:, None],
-        features,
-        nearest(torch.from_numpy(features), RUN_NEIGHBOURS).rows.numpy(),
-        items.skipped,
-        None,
-        pieces=items.pieces,
-    )
