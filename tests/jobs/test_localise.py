@@ -16,7 +16,7 @@ from selflabel.jobs.label import label
 from selflabel.jobs.localise import localise, open_pairs
 from selflabel.jobs.model import load_model
 from selflabel.jobs.predict import predict
-from selflabel.jobs.swap_sound import heat_with, other_rows, swap_sounds
+from selflabel.jobs.swap_sound import heat_with, other_rows, swap_run, swap_sounds, swapped_lines
 from selflabel.methods import LOCALISERS
 from selflabel.runs.maps import read_maps
 from selflabel.runs.run import Run
@@ -81,6 +81,7 @@ def test_the_same_pictures_with_other_sounds_and_with_silence(found, scenes):
     model = load_model(Run.open(found), "cpu")
     swap = swap_sounds(model, open_items(str(scenes)), Callbacks())
     assert swap["n_items"] == 8 and 0 <= swap["moved"] <= 1 and swap["correlation"] > 0.5
+    assert swap_run(Run.open(found), None, "cpu", Callbacks()) == swap and "8 pictures with another" in swapped_lines(swap)
     assert sorted(other_rows(8, 0).tolist()) == list(range(8)) and (other_rows(8, 0) != torch.arange(8)).all()
     pairs = open_pairs(model, open_items(str(scenes)), Callbacks())
     own, exchanged = (heat_with(pairs, rows) for rows in (torch.arange(8), other_rows(8, 0)))

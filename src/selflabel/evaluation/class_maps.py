@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+
+from selflabel.assignment.alignment import hungarian
 
 NOT_LABELLED = 255  # in true maps: a pixel that does not count
 
@@ -50,7 +51,7 @@ def class_map_scores(table: np.ndarray) -> dict[str, Any]:
         (0.8, 0.625)
     """
     clusters = table[:, :-1]
-    rows, columns = linear_sum_assignment(-clusters)
+    rows, columns = hungarian(clusters)
     right = np.zeros(len(table), np.int64)
     right[rows] = clusters[rows, columns]
     claimed = np.zeros(len(table), np.int64)

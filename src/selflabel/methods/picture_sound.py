@@ -49,6 +49,12 @@ def loudest(maps_BDhw: Tensor) -> Tensor:
     return maps_BDhw.amax(dim=(2, 3))
 
 
+def unit_vectors(place_head: nn.Module, sound_head: nn.Module, features: Features, pictures: str) -> tuple[Tensor, Tensor]:
+    """((B, D, h, w) of the places of the pictures, (B, D) of the sounds) in the common space of two heads, all of length 1."""
+    places = place_head(without_frames(features.maps[pictures]))
+    return F.normalize(places.float(), dim=1), F.normalize(sound_head(loudest(features.maps["audio"])).float(), dim=1)
+
+
 def products(places_BDhw: Tensor, sounds_MD: Tensor) -> Tensor:
     """(B, M, h, w) scalar products of every place with every sound, in full precision: the highest place is chosen by them."""
     with torch.autocast(places_BDhw.device.type, enabled=False):

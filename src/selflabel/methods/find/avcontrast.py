@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch.nn.functional as F
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
@@ -22,12 +21,12 @@ from selflabel.methods.option_types import PositiveFloat, PositiveInt, Share
 from selflabel.methods.picture_sound import (
     both_present,
     contrast,
-    loudest,
     map_dims,
     maps_of_batch,
     own_products,
     phases_of_pairs,
     products,
+    unit_vectors,
     without_frames,
 )
 from selflabel.pretexts.correspondence import Correspondence, PooledNorm
@@ -80,9 +79,7 @@ class AVContrast(Localiser):
 
     def embedded(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, D, h, w) of the places of the pictures, (B, D) of the sounds), all of length 1."""
-        places = self.place_head(without_frames(features.maps[self.pictures]))
-        sounds = self.sound_head(loudest(features.maps["audio"]))
-        return F.normalize(places.float(), dim=1), F.normalize(sounds.float(), dim=1)
+        return unit_vectors(self.place_head, self.sound_head, features, self.pictures)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         features = maps_of_batch(self, batch)

@@ -48,6 +48,7 @@ from selflabel.methods.picture_sound import (
     own_products,
     picture_maps,
     products,
+    unit_vectors,
     with_kept_maps,
     without_frames,
 )
@@ -242,9 +243,7 @@ class DSOL(Localiser):
 
     def embedded(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, D, h, w) of the places of the pictures, (B, D) of the sounds), all of length 1."""
-        places = self.place_head(without_frames(features.maps[self.pictures]))
-        sounds = self.sound_head(loudest(features.maps["audio"]))
-        return F.normalize(places.float(), dim=1), F.normalize(sounds.float(), dim=1)
+        return unit_vectors(self.place_head, self.sound_head, features, self.pictures)
 
     def sounding(self, features: Features) -> Tensor:
         """(B, h, w) in [0, 1], the map of every picture with its own sound."""

@@ -32,13 +32,12 @@ from selflabel.methods.picture_sound import (
     SHOWN,
     both_present,
     contrast,
-    loudest,
     map_dims,
     maps_of_batch,
     own_products,
     pairs_phase,
     products,
-    without_frames,
+    unit_vectors,
 )
 from selflabel.pretexts.correspondence import PooledNorm
 
@@ -117,9 +116,7 @@ class SSOD(Localiser):
 
     def embedded(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, D, h, w) of the places of the pictures, (B, D) of the sounds), all of length 1."""
-        places = self.place_head(without_frames(features.maps[self.pictures]))
-        sounds = self.sound_head(loudest(features.maps["audio"]))
-        return F.normalize(places.float(), dim=1), F.normalize(sounds.float(), dim=1)
+        return unit_vectors(self.place_head, self.sound_head, features, self.pictures)
 
     def contrast_of(self, features: Features, kept: Tensor) -> Tensor:
         """The loss of `avcontrast`, of the items that are kept."""
