@@ -50,7 +50,7 @@ EPOCHS = 90  # of all phases of `dsol` with four rounds; `avol` sees about as ma
 METHODS = {
     "dsol, transport": ("dsol", {"labels": "sela"}),
     "dsol, k-means": ("dsol", {"labels": "kmeans"}),
-    "avol": ("avol-fixed", {}),
+    "avol": ("avol-fixed", {"pretext": "none"}),
 }
 
 

@@ -42,6 +42,10 @@ from selflabel.training.loop import LoopCallbacks, train
 TRAIN, TEST = ("train", 2000, 1), ("test", 500, 2)
 BLOCK = 64
 AVE_NET = "correspondence"
+VARIANTS = {
+    "avol, no pretext": ("avol", {"pretext": "none"}),
+    "dmc, margin": ("dmc", {"form": "margin"}),
+}
 NAME = "sounding_objects"  # of the results, in which other methods keep their rows
 CPU = torch.device("cpu")
 
@@ -181,11 +185,13 @@ def retrieval(pairs: Pairs, scenes: Scenes) -> dict[str, float]:
 
 
 def one_method(name: str, seed: int, epochs: int | None) -> dict[str, Any]:
-    """A method trained and measured."""
+    """A method, or a variant of one, trained and measured."""
+    method, options = VARIANTS.get(name, (name, {}))
     source, unseen = unpacked(*TRAIN), unpacked(*TEST)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        settings = make_settings(source=str(source / "items"), method=name, seed=seed, device="cpu", epochs=epochs)
+        sets = {"source": str(source / "items"), "options": options, "epochs": epochs}
+        settings = make_settings(method=method, seed=seed, device="cpu", **sets)
         callbacks = Callbacks(print, loop=LoopCallbacks(on_epoch=print))
         report = localise(settings, Path(folder) / "run", callbacks=callbacks).report
         seconds = time.perf_counter() - began

@@ -131,6 +131,14 @@ def test_a_run_killed_while_it_wrote_its_regions_goes_on(found, scenes, tmp_path
     assert (tmp_path / "run/labels.csv").read_bytes() == (found / "labels.csv").read_bytes()
 
 
+def test_a_run_of_0_7_which_trained_no_pretext_still_predicts(scenes, tmp_path):
+    localise(settings_for(scenes, options={"pretext": "none"}), tmp_path / "run")
+    before = predict(Run.open(tmp_path / "run"), str(scenes), "cpu").pieces.boxes
+    file = tmp_path / "run" / "run.toml"
+    file.write_text(file.read_text().replace('pretext = "none"', ""))  # the default then, which was not stored
+    assert np.array_equal(predict(Run.open(tmp_path / "run"), str(scenes), "cpu").pieces.boxes, before)
+
+
 def test_sources_without_pairs_are_a_sentence(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     with pytest.raises(UserError, match=r"holds no pairs of picture and sound, from which --method avol learns"):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
-from selflabel.contract import Features, Localiser, Method, Task
+from selflabel.contract import PRETEXT, Features, Localiser, Method, Task
 from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, MediaInfo, inspect_items
@@ -288,9 +288,9 @@ def read_model(run: Run, device: str, cache: str | None) -> Model:
     modalities = {m: stored_modality(m, record, tensors, where) for m, record in run.modalities.items()}
     dims = {m: len(tensors.get(f"method.encoders.{m}.mean", [])) for m in modalities}  # of features
     method.build(nn.ModuleDict({m: modality.make_encoder(dims[m], fetch=False) for m, modality in modalities.items()}))
-    per_item = {f"method.{k}": v for k, v in method.state_dict().items() if k in method.per_item}  # not stored
+    unused = {f"method.{k}": v for k, v in method.state_dict().items() if k in method.per_item or k.startswith(f"{PRETEXT}.")}
     try:
-        restore_method(method, tensors | per_item, state["method"])
+        restore_method(method, unused | tensors, state["method"])  # what only training needs may be missing
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit this version's method {settings.method}; label the source again.") from error
     limits = Limits(settings.item_seconds, settings.item_gb)

@@ -68,9 +68,18 @@ def filtered_map(map_hw: np.ndarray, guide_HW: np.ndarray, patches: float, epsil
     radius, (h, w) = round(patches * FITS), map_hw.shape
     if not radius:
         return enlarged(map_hw, guide_HW.shape)
-    small = resized(guide_HW[None], (FITS * h, FITS * w), "area")[0]
+    small = block_means(guide_HW, (FITS * h, FITS * w))
     slope, offset = resized(np.stack(lines(small, enlarged(map_hw, small.shape), radius, epsilon)), guide_HW.shape, "bilinear")
     return np.clip(slope * guide_HW + offset, 0, 1)
+
+
+def block_means(picture_HW: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(h, w) float32 means over the blocks of a picture whose sides are multiples of these."""
+    if any(side % n for side, n in zip(picture_HW.shape, shape)):
+        return resized(picture_HW[None], shape, "area")[0]
+    picture = torch.from_numpy(np.ascontiguousarray(picture_HW, dtype=np.float32))
+    block = (picture_HW.shape[0] // shape[0], picture_HW.shape[1] // shape[1])
+    return F.avg_pool2d(picture[None], block)[0].numpy()  # four times as fast as mode "area"
 
 
 def enlarged(map_hw: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

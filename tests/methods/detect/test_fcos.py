@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from selflabel.contract import Batch, KnownBoxes, Task
-from selflabel.methods.detect.fcos import ANCHOR, REACH, FCOSDetector, Options
+from selflabel.methods.detect.fcos import ANCHOR, REACH, FCOSDetector, Options, logits_of_any
 from selflabel.views import View
 from tests.reference.detection import fcos_loss
 
@@ -83,3 +83,16 @@ def test_of_boxes_that_overlap_the_surest_is_kept_whatever_its_class():
     assert kept.labels_R.tolist() == [1, 0]
     torch.testing.assert_close(kept.boxes_R4, boxes[[1, 2]] / PX)
     assert kept.features_RD.shape == (2, 3)
+
+
+def test_the_likeliest_class_of_a_place_is_scored_by_the_probability_of_any():
+    logits = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(0)) * 3
+    p, any_class = torch.sigmoid(logits), torch.sigmoid(logits_of_any(logits))
+    likeliest = logits.argmax(dim=2, keepdim=True)
+    assert torch.allclose(any_class.gather(2, likeliest)[..., 0], 1 - (1 - p).prod(dim=2), atol=1e-6)
+    assert (any_class.sum(dim=2) - any_class.amax(dim=2)).abs().max() == 0
+
+
+@pytest.mark.parametrize("logit", [-40.0, -3.0, 0.0, 40.0])
+def test_a_single_class_keeps_its_logits(logit):
+    assert logits_of_any(torch.full((1, 1, 1), logit)).item() == pytest.approx(logit, abs=1e-4)

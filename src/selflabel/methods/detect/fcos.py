@@ -8,7 +8,8 @@ Other than published:
   on the sizes of objects;
 - the encoder stays as it is: what was learned from much more than the user's photos is not lost on some hundred noisy boxes;
 - narrower (128 channels for 256) and shallower (two convolutions for four), for the same reason, and for CPUs;
-- an object has one class: of boxes that overlap, the one of the highest score is kept, whatever its class.
+- an object has one class: of boxes that overlap, the one of the highest score is kept, whatever its class; the score is the
+  probability of any class, because classes that were found without labels are not sure, and an object is one all the same.
 
 torchvision's detection is imported where it is used: it loads a compiler, which takes seconds.
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -178,7 +180,8 @@ class FCOSDetector(Detector):
     def detect(self, pixels: Tensor) -> list[Detections]:
         maps, px = self.map(pixels), pixels.shape[-1]
         places = self.neck(maps)
-        outputs = {name: [values] for name, values in self.fcos.head([places]).items()}
+        outputs = self.fcos.head([places])
+        outputs = {name: [values] for name, values in (outputs | {"cls_logits": logits_of_any(outputs["cls_logits"])}).items()}
         anchors = [[own] for own in self.anchors(places)]
         found = self.fcos.postprocess_detections(outputs, anchors, [(px, px)] * len(pixels))
         return [self.distinct(one, maps[i : i + 1].float(), px) for i, one in enumerate(found)]
@@ -224,6 +227,17 @@ class Neck(nn.Sequential):
     def __init__(self, dim: int, width: int):
         super().__init__(nn.Conv2d(dim, width, 1), nn.GroupNorm(32, width))
         self.out_channels = width  # FCOS asks for it
+
+
+def logits_of_any(logits_BPK: Tensor) -> Tensor:
+    """Logits by which the likeliest class of each place has the probability of any class, and every other one 0.
+
+    The classes of a place are decided by K sigmoids, so that the probability of any is 1 - prod_k (1 - p_k).
+    """
+    of_none = F.softplus(logits_BPK.double()).sum(dim=2, keepdim=True)  # minus the logarithm of its probability
+    of_any = of_none + torch.log(-torch.expm1(-of_none))
+    is_likeliest = torch.zeros_like(logits_BPK, dtype=torch.bool).scatter_(2, logits_BPK.argmax(dim=2, keepdim=True), True)
+    return torch.where(is_likeliest, of_any.to(logits_BPK.dtype), -torch.inf)
 
 
 def float32_head(width: int, classes: int) -> nn.Module:

@@ -40,7 +40,7 @@ class Options:
 
     Attributes:
         tau: temperature of the similarities.
-        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; None trains the method only.
+        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; "none" trains the method only.
         prior: share of an object map in the heatmap: the mean activation of the pictures' network, which needs no sound; the
             paper has .6, with a network that learned ImageNet.
         batch: items of a batch; each picture is compared with the sounds of all of them.
@@ -48,7 +48,7 @@ class Options:
     """
 
     tau: PositiveFloat = 0.1
-    pretext: Literal["correspondence"] | None = None
+    pretext: Literal["correspondence", "none"] = "none"
     prior: Share = 0.0
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
@@ -69,7 +69,7 @@ class AVContrast(Localiser):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
-        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
+        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext != "none" else None
         self.place_head = nn.Conv2d(of_pictures, DIM, 1)
         self.sound_head = nn.Sequential(PooledNorm(of_sounds), nn.Linear(of_sounds, DIM))
 

@@ -6,7 +6,8 @@ product, scaled and shifted, goes through a sigmoid, and the highest place is th
 not normalised, so that background can answer weakly, and a wrong sound has to leave the whole map low.
 
 What we do otherwise: a wrong pair is published as one other sound for each picture. Here every other sound of the batch is one,
-and right and wrong pairs weigh the same, so that the expected loss is the published one with less noise. Towers are thinner.
+and right and wrong pairs weigh the same, so that the expected loss is the published one with less noise. Towers are thinner, and
+begin with those of AVE-Net of the same paper, or the single place gets no gradient that says anything for long.
 Wrong pairs are made of the sounds of right pairs, so nothing about how a sound was cut can tell the two apart; sounds of films
 start when a frame does, too, as the paper demands.
 
@@ -46,12 +47,13 @@ class Options:
     """Options of `avol`.
 
     Attributes:
-        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; None trains the method only.
+        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; "none" trains the method only, which stays at
+            chance for long and ends lower.
         batch: items of a batch; each picture is compared with the sounds of all of them.
         lr_scale: factor on the learning rate.
     """
 
-    pretext: Literal["correspondence"] | None = None
+    pretext: Literal["correspondence", "none"] = "correspondence"
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
 
@@ -74,7 +76,7 @@ class AVOL(Localiser):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
-        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext else None
+        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext != "none" else None
         places = (nn.Conv2d(of_pictures, DIM, 1), nn.ReLU(), nn.Conv2d(DIM, DIM, 1))
         sounds = (PooledNorm(of_sounds), nn.Linear(of_sounds, DIM), nn.ReLU(), nn.Linear(DIM, DIM))
         self.place_head, self.sound_head = nn.Sequential(*places), nn.Sequential(*sounds)

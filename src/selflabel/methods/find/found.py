@@ -150,15 +150,13 @@ def pieces_of(soft_HW: np.ndarray, most: int, min_area: float) -> list[Region]:
     """
     inside = soft_HW > 0.5
     pieces, n = label_components(inside)
-    areas = np.bincount(pieces.reshape(-1), minlength=n + 1)[1:]
-    sums = np.bincount(pieces[inside], weights=soft_HW[inside], minlength=n + 1)[1:]
+    own = np.flatnonzero(inside)
+    numbers = pieces.reshape(-1)[own]
+    areas = np.bincount(numbers, minlength=n + 1)[1:]
+    sums = np.bincount(numbers, weights=soft_HW.reshape(-1)[own], minlength=n + 1)[1:]
     large = [i for i in np.argsort(-sums, kind="stable") if areas[i] >= max(1, min_area * soft_HW.size)][:most]
-    return [
-        Region(
-            np.where((pieces == i + 1) | ~inside, soft_HW, 0).astype(np.float32), float(sums[i] / sums.sum() * sums[i] / areas[i])
-        )
-        for i in large
-    ]
+    softs = [soft_HW if n == 1 else np.where((pieces == i + 1) | ~inside, soft_HW, np.float32(0)) for i in large]
+    return [Region(soft, float(sums[i] / sums.sum() * sums[i] / areas[i])) for soft, i in zip(softs, large)]
 
 
 # ----------------------------------------------------------------------------------------------------- the layer
