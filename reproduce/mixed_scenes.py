@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from torch import Tensor
 from reproduce.common import data_folder, write_results
 from reproduce.lite0 import ENCODER, lite0_weights
 from selflabel.base.settings import make_settings
-from selflabel.contract import Batch, Data, Phase
+from selflabel.contract import Data
 from selflabel.evaluation.heatmaps import SIDE, drawn
 from selflabel.evaluation.metrics import nmi
 from selflabel.items import open_items
@@ -36,10 +35,8 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.model import load_model
 from selflabel.jobs.score_heatmaps import HeatScores, Scenes, is_scene, picture_maps
 from selflabel.methods import LOCALISERS, Entry
-from selflabel.methods.find.avol import AVOL, correspondence_loss
+from selflabel.methods.find.avol import AVOL
 from selflabel.methods.find.dsol import DSOL
-from selflabel.methods.picture_sound import all_but_pictures, both_present, products, with_kept_maps
-from selflabel.methods.picture_sound import picture_maps as maps_of_pictures
 from selflabel.runs.maps import read_maps
 from selflabel.runs.region_truth import read_boxes
 from selflabel.runs.run import Run
@@ -50,29 +47,14 @@ EPOCHS = 90  # of all phases of `dsol` with four rounds; `avol` sees about as ma
 METHODS = {
     "dsol, transport": ("dsol", {"labels": "sela"}),
     "dsol, k-means": ("dsol", {"labels": "kmeans"}),
-    "avol": ("avol-fixed", {"pretext": "none"}),
+    "avol": ("avol-both", {"pretext": "none"}),
 }
 
 
-class FixedAVOL(AVOL):
-    """AVOL-Net with a tower of pictures that is not trained, on solos and scenes alike."""
+class BothSets(AVOL):
+    """AVOL-Net on solos and scenes alike."""
 
     takes_solos = True
-
-    def phases(self) -> list[Phase]:
-        (phase,) = super().phases()
-        views = {"audio": phase.views["audio"]}
-        return [replace(phase, views=views, learns=all_but_pictures(self), precompute=self.keep_maps)]
-
-    def keep_maps(self, data: Data) -> None:
-        self.kept = maps_of_pictures(self, data)
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        features = with_kept_maps(self, batch, self.kept)
-        places, sounds = self.embedded(features)
-        kept = both_present(self, features, len(places))
-        logits = products(places[kept], sounds[kept]) * self.scale + self.shift
-        return {"correspondence": correspondence_loss(logits.amax(dim=(2, 3)))}
 
 
 class Watched(DSOL):
@@ -145,7 +127,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     given = parser.parse_args()
-    LOCALISERS["dsol"], LOCALISERS["avol-fixed"] = Entry(Watched, "", ""), Entry(FixedAVOL, "", "")
+    LOCALISERS["dsol"], LOCALISERS["avol-both"] = Entry(Watched, "", ""), Entry(BothSets, "", "")
     rows = []
     for seed in given.seeds:
         for name in given.methods:

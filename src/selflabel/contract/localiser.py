@@ -25,11 +25,13 @@ class Localiser(Method):
 
     Attributes:
         takes_solos: whether it learns from a second set, of items in which one thing sounds.
+        kept_maps: (N, D, h, w) of the pictures on the CPU, where their tower is not trained and was run once.
         solos: (N,) bool, the items that are of that set; None where there is none. It is set before the phases are asked for.
     """
 
     max_modalities = 2
     takes_solos: ClassVar[bool] = False
+    kept_maps: Tensor | None = None
     solos: Tensor | None = None
 
     @property

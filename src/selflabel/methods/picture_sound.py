@@ -6,6 +6,8 @@ Axes: B items of a batch, D features, h x w places.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -80,8 +82,15 @@ def contrast(highest_BB: Tensor, tau: float) -> Tensor:
     )
 
 
+def is_fixed(method: Localiser) -> bool:
+    """Whether the tower of the pictures is pretrained: then it is not trained, and is run once."""
+    return method.task.pretrained and method.pictures == "image"
+
+
 def maps_of_batch(method: Localiser, batch: Batch) -> Features:
-    """The maps of a batch's pictures (B, D, h, w) and sounds, with gradients."""
+    """The maps of a batch's pictures (B, D, h, w) and sounds, with gradients; those of a fixed tower as they were kept."""
+    if method.kept_maps is not None:
+        return with_kept_maps(method, batch, method.kept_maps)
     views = {m: batch.views[m][0].pixels for m in (method.pictures, "audio")}
     return Features({}, batch.present, {m: method.encoders[m].map(x) for m, x in views.items()})  # type: ignore[operator]
 
@@ -102,6 +111,19 @@ def picture_maps(method: Localiser, data: Data) -> Tensor:
         kept[rows.cpu()] = maps
     assert kept is not None
     return kept
+
+
+def keep_maps(method: Localiser, data: Data) -> None:
+    """Run the fixed tower of the pictures over all of them, once."""
+    if method.kept_maps is None:
+        method.kept_maps = picture_maps(method, data)
+
+
+def fixed_parts(method: Localiser) -> dict[str, Any]:
+    """Settings of a phase by which the tower of the pictures stays as it is, where it is pretrained."""
+    if not is_fixed(method):
+        return {}
+    return {"learns": all_but_pictures(method), "precompute": partial(keep_maps, method)}
 
 
 def with_kept_maps(method: Localiser, batch: Batch, kept_NDhw: Tensor) -> Features:
@@ -170,14 +192,15 @@ def pairs_phase(
 ) -> Phase:
     """A phase that shows a picture and its sound; of a film a frame and the sound around it."""
     task, m = method.task, method.pictures
-    preset = task.requested_views(m) or SCENE
+    pictures = {} if is_fixed(method) else {m: (task.requested_views(m) or SCENE,)}
     return Phase(
         name=name,
         epochs=epochs,
-        views={m: (preset,), "audio": (task.requested_views("audio") or STRETCH,)},
+        views=pictures | {"audio": (task.requested_views("audio") or STRETCH,)},
         recipe=Recipe(LR * lr_scale, one_cycle, "adamw", WEIGHT_DECAY),
         loss=loss,
         batch_size=batch,
         relabel_at=relabel_at,
         together=(m, "audio") if m == "video" else (),
+        **fixed_parts(method),
     )

@@ -40,16 +40,15 @@ from selflabel.methods.picture_sound import (
     LR,
     SCENE,
     WEIGHT_DECAY,
-    all_but_pictures,
     both_present,
+    fixed_parts,
+    is_fixed,
     loudest,
     map_dims,
     maps_of_batch,
     own_products,
-    picture_maps,
     products,
     unit_vectors,
-    with_kept_maps,
     without_frames,
 )
 
@@ -153,12 +152,6 @@ class DSOL(Localiser):
         self.register_buffer("labels_N", torch.full((self.task.n_items,), -1))
         self.register_buffer("heard_NK", torch.full((self.task.n_items, k), 1 / k))
         self.is_trained = False
-        self.kept_maps: Tensor | None = None  # of the pictures, by a tower that is not trained
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the tower of the pictures is pretrained: then it is not trained, and is run once."""
-        return self.task.pretrained and self.pictures == "image"
 
     @property
     def n_classes(self) -> int:
@@ -201,7 +194,7 @@ class DSOL(Localiser):
     ) -> Phase:
         """A phase on some of the items, (M, 1) rows."""
         views: dict[str, tuple[str, ...]] = {"audio": (self.task.view_preset("audio"),)}
-        if not self.is_fixed:
+        if not is_fixed(self):
             views = {self.pictures: (self.task.requested_views(self.pictures) or SCENE,), **views}
 
         def draw(epoch: int, generator: torch.Generator) -> Tensor:
@@ -210,7 +203,6 @@ class DSOL(Localiser):
 
         recipe = Recipe(LR * self.options.lr_scale, one_cycle, "adamw", WEIGHT_DECAY)
         together = (self.pictures, "audio") if self.pictures == "video" else ()
-        learns = all_but_pictures(self) if self.is_fixed else ("",)
         return Phase(
             name,
             epochs,
@@ -218,21 +210,11 @@ class DSOL(Localiser):
             recipe,
             loss,
             self.options.batch,
-            learns=learns,
             draw=draw,
             start=start,
-            precompute=self.keep_maps if self.is_fixed else do_nothing,
             together=together,
+            **fixed_parts(self),
         )
-
-    def keep_maps(self, data: Data) -> None:
-        """Run the tower of the pictures over all of them, once."""
-        if self.kept_maps is None:
-            self.kept_maps = picture_maps(self, data)
-
-    def maps(self, batch: Batch) -> Features:
-        """The maps of a batch's pictures (B, D, h, w) and sounds."""
-        return maps_of_batch(self, batch) if self.kept_maps is None else with_kept_maps(self, batch, self.kept_maps)
 
     # -------------------------------------------------------------------------------------------------------- stage one
 
@@ -251,7 +233,7 @@ class DSOL(Localiser):
 
     def localise(self, batch: Batch) -> dict[str, Tensor]:
         """Localisation on solos."""
-        features = self.maps(batch)
+        features = maps_of_batch(self, batch)
         logits = self.logits(features)
         kept = both_present(self, features, len(logits))
         return {"location": location_loss(logits[kept][:, kept])}
@@ -263,7 +245,7 @@ class DSOL(Localiser):
 
     def classify(self, batch: Batch) -> dict[str, Tensor]:
         """The classes of solos, learned by both heads."""
-        features = self.maps(batch)
+        features = maps_of_batch(self, batch)
         picture, sound = self.class_scores(features)
         labels = self.labels_N[batch.rows_BG[:, 0].to(picture.device)]
         known = both_present(self, features, len(picture)) & (labels >= 0)
@@ -323,7 +305,7 @@ class DSOL(Localiser):
 
     def scenes_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The classes of scenes as they are heard, and where what sounds is."""
-        features = self.maps(batch)
+        features = maps_of_batch(self, batch)
         kept = both_present(self, features, len(batch.rows_BG))
         heard = self.heard_NK[batch.rows_BG[:, 0].to(self.heard_NK.device)]
         logits = self.logits(features)[kept][:, kept]
