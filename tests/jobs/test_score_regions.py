@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -192,6 +193,28 @@ def test_heatmaps_are_scored_by_what_is_heard_and_class_maps_class_by_class(run,
     counts = {"n_pictures": 4, "n_true": 5, "n_without_truth": 0, "not_in_run": [], "bad": [], "notes": []}
     lines = region_lines({"groups": groups, **counts})
     assert "how dark the maps of classes that are not heard are" in lines and "what is where guessed" in lines
+
+
+def test_heatmaps_have_the_same_numbers_by_masks_as_by_boxes_of_the_same_pixels(run, tmp_path):
+    (tmp_path / "masks").mkdir()
+    rows = ["path,x0,y0,x1,y1"]
+    for stem, (x0, y0, x1, y1) in {"a": (0, 0, 40, 50), "b": (50, 0, 90, 40), "none": (60, 40, 80, 80)}.items():
+        mask = np.zeros(SIZE[::-1], np.uint8)
+        mask[y0:y1, x0:x1] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{stem}.png")
+        rows.append(f"{stem}.jpg,{x0},{y0},{x1},{y1}")
+    maps = np.random.default_rng(0).random((4, 1, 10, 10))
+    by_masks = score_regions(with_heatmaps(run, maps), str(tmp_path / "masks"))["groups"]["heatmaps"]
+    by_boxes = score_regions(run, table(tmp_path, "\n".join(rows) + "\n"))["groups"]["heatmaps"]
+    assert by_masks == by_boxes
+    assert "heatmaps" not in score_regions(with_features(run), str(tmp_path / "masks"))["groups"]
+
+
+def with_features(run):
+    """Maps with values that heatmaps do not have."""
+    shutil.rmtree(run.folder / "maps")
+    write_maps(run.folder, (4, 1, 4, 4), MapsInfo.between(np.array([-3.0]), np.array([3.0])), [(0, np.full((4, 1, 4, 4), -2.0))])
+    return run
 
 
 def test_maps_that_are_no_heatmaps_are_refused(run, tmp_path):

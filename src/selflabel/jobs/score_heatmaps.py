@@ -109,6 +109,11 @@ class HeatScores:
         for column, inside in ({"run": regions_SS, "whole": WHOLE > 0} | ellipses).items():
             self.regions[column].add(inside, truth_SS)
 
+    @property
+    def n(self) -> int:
+        """N."""
+        return len(self.maps["run"].ious)
+
     def columns(self) -> Columns:
         """The numbers."""
         maps = {column: overlaps.statistics() for column, overlaps in self.maps.items()}

@@ -5,7 +5,7 @@ Beside every number stand those of the middle of the picture and of all of it. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from selflabel.jobs.found_regions import FoundIn, found_in_pictures
 from selflabel.jobs.score_columns import Columns, Statistics
 from selflabel.jobs.score_heatmaps import HeatScores, Scenes, is_scene, picture_maps
 from selflabel.regions.boxes import box_ious
+from selflabel.runs.maps import HIGHEST, Maps
 from selflabel.runs.mask_file import NoMask, is_object, read_mask
 from selflabel.runs.region_truth import BoxTable, TrueBoxes, has_boxes, mask_files, read_boxes
 from selflabel.runs.run import Run
@@ -67,7 +68,7 @@ def score_regions(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
     found, notes = found_in_pictures(run, raw)
     place = Path(truth)
     if place.is_dir():
-        return score_masks(place, found) | {"notes": notes}
+        return score_masks(run, place, found) | {"notes": notes}
     table = read_boxes(place)
     scores = score_boxes(table, found, has_classes(run))
     heat = score_maps(run, table, found)
@@ -172,43 +173,82 @@ def numbered(own: Sequence[FoundIn], true: Sequence[TrueBoxes], classes: Sequenc
 
 def score_maps(run: Run, table: BoxTable, found: Mapping[str, FoundIn]) -> dict[str, Any]:
     """The numbers of a run's heatmaps, by the boxes of what is heard where the table says it; {} for a run without heatmaps."""
-    maps, rows = run.maps, {path: row for row, path in enumerate(found)}
-    if maps is None or len(maps.bytes) < len(rows):
+    maps = maps_of(run, found)
+    if maps is None:
         return {}
     pictures = [path for path in found if path in table.of and len(table.of[path].those(table.of[path].sounds).boxes)]
     classes = sorted({name for path in pictures for name in table.of[path].classes if name})
     heat, scenes = HeatScores(), Scenes(classes)
     for path in pictures:
         own, true = found[path], table.of[path]
-        channels = picture_maps(maps, rows[path], own.size)
-        regions = np.zeros((SIDE, SIDE), bool)
-        for mask, box in zip(own.masks, own.boxes):
-            regions |= mask_like(mask, box, regions.shape, own.size)
-        heat.add(channels.max(axis=0), regions, drawn(true.those(true.sounds).boxes, own.size))
+        channels = maps[path]
+        heat.add(channels.max(axis=0), regions_in_square(own), drawn(true.those(true.sounds).boxes, own.size))
         if table.says_sounding and is_scene(true):
             scenes.add(channels, true, own.size)
     groups = {HEAT: heat.columns().rows()} if pictures else {}
     return groups | ({MIXED: scenes.rows()} if scenes.sounding else {})
 
 
+class PictureMaps(Mapping[str, np.ndarray]):
+    """Path of a picture to its heatmaps (C, S, S), read one at a time."""
+
+    def __init__(self, maps: Maps, found: Mapping[str, FoundIn]):
+        self.maps, self.found, self.rows = maps, found, {path: row for row, path in enumerate(found)}
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        return picture_maps(self.maps, self.rows[path], self.found[path].size)
+
+    @property
+    def are_shares(self) -> bool:
+        """Whether all values are from 0 to 1, as those of heatmaps are, and not features."""
+        low, scale = self.maps.info.columns()
+        return bool((low >= 0).all() and (low + scale * HIGHEST <= 1 + 1e-6).all())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def maps_of(run: Run, found: Mapping[str, FoundIn]) -> PictureMaps | None:
+    """The heatmaps of a run's pictures; None for a run without."""
+    maps = run.maps
+    return None if maps is None or len(maps.bytes) < len(found) else PictureMaps(maps, found)
+
+
+def regions_in_square(found: FoundIn) -> np.ndarray:
+    """(S, S) bool of all regions of a picture."""
+    regions = np.zeros((SIDE, SIDE), bool)
+    for mask, box in zip(found.masks, found.boxes):
+        regions |= mask_like(mask, box, regions.shape, found.size)
+    return regions
+
+
 # ------------------------------------------------------------------------------------------------------------------ masks
 
 
-def score_masks(folder: Path, found: Mapping[str, FoundIn]) -> dict[str, Any]:
-    """See `score_regions`; one mask is in memory at a time."""
+def score_masks(run: Run, folder: Path, found: Mapping[str, FoundIn]) -> dict[str, Any]:
+    """See `score_regions`; one mask is in memory at a time. Heatmaps are scored where a mask has an object."""
     files, bad = mask_files(folder, found), list[tuple[str, str]]()
     if not files:
         first = next(file.name for file in sorted(folder.rglob("*")) if file.suffix.lower() == ".png")
         raise no_picture(folder, first, found)
     rows: list[list[MaskScores]] = []  # of each picture those of the columns
+    maps, heat = maps_of(run, found), HeatScores()
+    has_heat = maps is not None and maps.are_shares
     for path, file in files.items():
         try:
-            rows.append(scores_of_picture(found[path], true_mask(file, found[path].size)))
+            truth = true_mask(file, found[path].size)
         except NoMask as error:
             bad.append((file.relative_to(folder).as_posix(), str(error)))
+            continue
+        rows.append(scores_of_picture(found[path], truth))
+        if maps is not None and has_heat and truth.any():
+            heat.add(maps[path].max(axis=0), regions_in_square(found[path]), in_square(truth))
     if not rows:
         raise UserError(f"{folder}: none of its masks can be used; the first, {bad[0][0]}: {bad[0][1]}.")
-    run, *centres, whole = (mask_statistics(column) for column in zip(*rows))
+    own, *centres, whole = (mask_statistics(column) for column in zip(*rows))
     n_files = len({file.resolve() for file in files.values()})
     unused = sum(file.suffix.lower() == ".png" for file in folder.rglob("*")) - n_files
     return {
@@ -217,7 +257,7 @@ def score_masks(folder: Path, found: Mapping[str, FoundIn]) -> dict[str, Any]:
         "n_without_truth": len(found) - len(rows),
         "not_in_run": [f"{unused} masks"] if unused else [],
         "bad": bad,
-        "groups": {ALL: Columns(run, centres, whole).rows()},
+        "groups": {ALL: Columns(own, centres, whole).rows()} | ({HEAT: heat.columns().rows()} if heat.n else {}),
     }
 
 
@@ -245,7 +285,20 @@ def mask_like(mask: Any, box: np.ndarray, shape: tuple[int, ...], size: tuple[in
         inside = np.zeros(shape, bool)
         inside[scaled[1] : scaled[3], scaled[0] : scaled[2]] = True
         return inside
-    pixels = mask.decode()
-    if pixels.shape == shape:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+    return resized_mask(mask.decode(), shape)
+
+
+def in_square(mask_HW: np.ndarray) -> np.ndarray:
+    """(S, S) bool of a picture's mask with at least a pixel, also after the smallest objects would be lost."""
+    square = resized_mask(mask_HW, (SIDE, SIDE))
+    if not square.any():
+        y, x = np.argwhere(mask_HW)[0]
+        square[y * SIDE // mask_HW.shape[0], x * SIDE // mask_HW.shape[1]] = True
+    return square
+
+
+def resized_mask(mask_HW: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask at another size (H, W), by the nearest pixel."""
+    if mask_HW.shape == tuple(shape):
+        return mask_HW
+    return np.array(Image.fromarray(mask_HW).resize((shape[1], shape[0]), Image.Resampling.NEAREST))

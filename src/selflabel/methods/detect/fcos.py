@@ -37,8 +37,8 @@ LAYER = "stride16"
 WIDTH, CONVS = 128, 2
 ANCHOR = 4  # places: side of the anchor, in which distances are measured
 REACH = 2.0  # places: how far from the middle of an object, across or down, places learn it
-PHOTOS_SHOWN = 1500  # in all; of larger sets every photo once
-MOST_EPOCHS = 60
+PHOTOS_SHOWN, MOST_EPOCHS = 1500, 8  # in all, of larger sets every photo once; more epochs learn the errors of the boxes
+FEWEST_SHOWN, MOST_OF_FEW = 600, 60  # of small sets, in all; epochs
 VIEWS = 4  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head
 BATCH_SIZE = 4
 ENCODED_AT_ONCE = 16  # views
@@ -108,7 +108,7 @@ class FCOSDetector(Detector):
         return self.task.n_clusters(default=1)
 
     def phases(self) -> list[Phase]:
-        epochs = self.task.epochs or epochs_for_budget(max(1, len(self.photos)), PHOTOS_SHOWN, 1, MOST_EPOCHS)
+        epochs = self.task.epochs or usual_epochs(max(1, len(self.photos)))
         recipe = Recipe(1e-3, one_cycle, "adamw", 1e-4)
         if self.views:
             return [Phase(NAME, epochs, {}, recipe, self.loss, BATCH_SIZE, draw=self.draw, precompute=self.keep_maps)]
@@ -212,6 +212,16 @@ class FCOSDetector(Detector):
         square = places.new_zeros(1, 1, px, px).expand(len(places), 1, px, px)
         half = px / places.shape[-1] / 2
         return [own + half for own in self.fcos.anchor_generator(ImageList(square, [(px, px)] * len(places)), [places])]
+
+
+def usual_epochs(n: int) -> int:
+    """Epochs over n photos.
+
+    Example:
+        >>> [usual_epochs(n) for n in (5, 40, 85, 400, 5000)]
+        [60, 15, 8, 4, 1]
+    """
+    return max(epochs_for_budget(n, PHOTOS_SHOWN, 1, MOST_EPOCHS), epochs_for_budget(n, FEWEST_SHOWN, 1, MOST_OF_FEW))
 
 
 class Shown(NamedTuple):
