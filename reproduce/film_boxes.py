@@ -2,7 +2,7 @@
 
 A film is one picture, the frame whose boxes are known or the one in the middle, and its sound. The tower of the pictures is
 EfficientNet-Lite0 (ImageNet, supervised) at 192 px and stays as it is; sounds are learned from scratch, without labels, from all
-278 films. 61 frames have boxes, in groups of even number. The object map is the mean size of the features of a place, without sound.
+278 films. 61 frames have boxes, in groups of even number. The object map is the mean size of a place's features, without sound.
 
 python -m reproduce.film_boxes [--seeds 0 1 2]
 """
