@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,7 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
+from PIL import Image
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from selflabel.evaluation.metrics import accuracy, nmi
 from selflabel.methods import METHODS
@@ -13,19 +18,19 @@ from selflabel.runs.run import Run
 
 pytestmark = pytest.mark.slow  # every test starts other processes
 
-SCRIPT = Path(__file__).with_name("two_ranks.py")
+SCRIPT, PREPARE = (Path(__file__).with_name(name) for name in ("two_ranks.py", "prepare_on_ranks.py"))
 ROOT = SCRIPT.parents[2]
 
 
-def run_on(ranks, *words):
-    alone = [sys.executable, str(SCRIPT), *words]
+def run_on(ranks, *words, script=SCRIPT):
+    alone = [sys.executable, str(script), *words]
     launch = [
         sys.executable,
         "-m",
         "torch.distributed.run",
         "--standalone",
         f"--nproc-per-node={ranks}",
-        str(SCRIPT),
+        str(script),
         *words,
     ]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -57,3 +62,26 @@ def test_two_ranks_give_one_process_labels_of_pictures(signs, tmp_path):
     runs = one_and_two(x, len(set(truth.tolist())), tmp_path, "sela")["sela"]
     one, two = (run.labels["label"].to_numpy() for run in runs)
     assert len(two) == 151 and nmi(one, two) > 0.4  # batch statistics differ by rank
+
+
+def test_every_item_is_decoded_and_encoded_by_exactly_one_rank(tmp_path):
+    photos, n = tmp_path / "photos", 150
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(photos / f"{i:03d}.png")
+    (photos / "broken.png").write_bytes((photos / "000.png").read_bytes()[:200])
+    torch.manual_seed(0)
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
+    said = {}
+    for ranks in (1, 2):
+        out = tmp_path / f"of{ranks}"
+        out.mkdir()
+        run_on(ranks, str(photos), str(tmp_path / "weights.safetensors"), str(out), script=PREPARE)
+        said[ranks] = [json.loads((out / f"rank{r}.json").read_text()) for r in range(ranks)]
+        assert sum(rank["decoded"] for rank in said[ranks]) == n + 1 and sum(rank["encoded"] for rank in said[ranks]) == n
+        assert all(rank["skipped"] == ["broken.png"] and rank["stores"] == 1 for rank in said[ranks][:1])
+    assert min(rank["decoded"] for rank in said[2]) >= n // 2 and min(rank["encoded"] for rank in said[2]) >= 22
+    one = np.load(tmp_path / "of1/features0.npy")
+    for rank in range(2):
+        np.testing.assert_array_equal(np.load(tmp_path / f"of2/features{rank}.npy"), one)

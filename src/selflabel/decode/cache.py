@@ -92,8 +92,7 @@ def decoded_items(
     """
     how = Decoding(workers, limits, progress, say)
     stamps = stamps_of(blobs)
-    prefix = hashlib.blake2b(f"{VERSION}|{target.stored_name}".encode(), digest_size=6).hexdigest()
-    folder = cache / f"{prefix}-{hashlib.blake2b(stamps.tobytes(), digest_size=10).hexdigest()}"
+    prefix, folder = prefix_of(target), folder_of(stamps, target, cache)
     store, n_decoded = read_store(folder, target), 0
     if store is not None and store.stamps.tobytes() == stamps.tobytes():
         with suppress(OSError):  # of a cache that may only be read
@@ -107,6 +106,21 @@ def decoded_items(
             store, n_decoded = build_store(blobs, stamps, target, folder, prefix, how)
     errors = {row: failure.reason for row, failure in store.failures.items()}
     return DecodedItems(folder, store.items, store.lengths, errors, n_decoded, store.spans_s, store.sizes)
+
+
+def prefix_of(target: DecodedFormat) -> str:
+    """How the names of all stores of a format begin."""
+    return hashlib.blake2b(f"{VERSION}|{target.stored_name}".encode(), digest_size=6).hexdigest()
+
+
+def folder_of(stamps_N: np.ndarray, target: DecodedFormat, cache: Path) -> Path:
+    """Where the store of items with these stamps is, or would be."""
+    return cache / f"{prefix_of(target)}-{hashlib.blake2b(stamps_N.tobytes(), digest_size=10).hexdigest()}"
+
+
+def has_store(blobs: Sequence[Blob | None], target: DecodedFormat, cache: Path) -> bool:
+    """Whether these items were decoded before, all together."""
+    return read_store(folder_of(stamps_of(blobs), target, cache), target) is not None
 
 
 def tried_again(store: Store, blobs: Sequence[Blob | None], target: DecodedFormat, how: Decoding) -> tuple[Store, int]:

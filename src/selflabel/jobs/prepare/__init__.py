@@ -119,12 +119,12 @@ def prepare(
             callbacks.say(note)
     sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
     formats = {m: storage_format(p.info, sides[m], windows is not None, p.whole) for m, p in plans.items()}
-    decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits)
+    decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits, ranks)
     modalities = {}
     for m, d in decoded.items():
         modalities[m] = stored_as(plans[m], d)
         if is_frozen(plans[m].encoder):
-            modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks)
+            modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks, ranks)
     return Prepared(decodable, modalities, cut)
 
 
@@ -158,7 +158,9 @@ def modality_counts(items: Items) -> dict[str, int]:
     return {m: n for m, n in counts.items() if n}
 
 
-def encode(modality: Modality, name: str, seed: int, device: torch.device, folder: Path, callbacks: Callbacks) -> Modality:
+def encode(
+    modality: Modality, name: str, seed: int, device: torch.device, folder: Path, callbacks: Callbacks, ranks: Ranks = Ranks()
+) -> Modality:
     """The modality as features of its fixed backbone."""
     torch.manual_seed(seed)
     backbone = modality.make_encoder().to(device).eval()
@@ -166,6 +168,6 @@ def encode(modality: Modality, name: str, seed: int, device: torch.device, folde
     key = f"{backbone_name(modality.encoder)}|{modality.px}" + (f"|{modality.info.frames}" if modality.info.frames else "")
     network = getattr(backbone, "network", None)
     key += (f"|{network}" if network else "") + (f"|{modality.sides}" if modality.sides else "")
-    features = frozen_features(backbone, data, name, folder, key, callbacks)
+    features = frozen_features(backbone, data, name, folder, key, callbacks, ranks)
     dims = tuple(backbone.dims) if isinstance(backbone, JoinedBackbones) else ()
     return replace(modality, tensor=features, backbone=backbone, index=None, network=network, space_dims=dims)

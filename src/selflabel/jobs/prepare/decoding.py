@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ import torch.nn.functional as F
 
 from selflabel.base.errors import UserError
 from selflabel.base.text import printable
-from selflabel.decode.cache import DecodedItems, decoded_items, usable_cache
+from selflabel.decode.cache import DecodedItems, decoded_items, has_store, usable_cache
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.scale import array_to_uint8
-from selflabel.items import Items
+from selflabel.decode.store import remove
+from selflabel.items import Blob, Items
 from selflabel.jobs.callbacks import Callbacks
+from selflabel.training.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def decode_items(
     workers: int,
     callbacks: Callbacks,
     limits: Limits = DEFAULT_LIMITS,
+    ranks: Ranks = Ranks(),
 ) -> tuple[Items, dict[str, Decoded]]:
-    """Decode all items in all modalities.
+    """Decode all items in all modalities; of several ranks each decodes its share.
 
     Args:
         items: the set.
@@ -59,6 +63,7 @@ def decode_items(
         workers: decoding processes; 0 is one for each core that may be used.
         callbacks: progress, and sentences about items that are skipped.
         limits: of one item.
+        ranks: of this process.
 
     Returns:
         (the items that decode in some modality, modality to its tensor).
@@ -76,8 +81,32 @@ def decode_items(
     for m, target in formats.items():
         step = "decoding" if len(formats) == 1 else f"decoding {m}"
         progress = partial(callbacks.on_progress, step)
-        stores[m] = decoded_items(items.blobs[m], target, folder, workers, progress, limits, callbacks.say)
+        decode = partial(
+            decoded_items, target=target, cache=folder, workers=workers, progress=progress, limits=limits, say=callbacks.say
+        )
+        if ranks.world > 1 and ranks.any(not has_store(items.blobs[m], target, folder)):
+            decode_shares(items.blobs[m], decode, ranks)
+        stores[m] = decode(items.blobs[m])
     return keep_decoded(items, stores, callbacks)
+
+
+def decode_shares(blobs: Sequence[Blob | None], decode: Callable[[Sequence[Blob | None]], DecodedItems], ranks: Ranks) -> None:
+    """Let every rank decode its share of the items, and the first one join them in the cache, where no item is decoded again.
+
+    Where ranks have caches of their own, on several machines, each machine decodes what its ranks did not.
+
+    Args:
+        blobs: (N,) of all items.
+        decode: `decoded_items` with all that is the same for every share.
+        ranks: of this process.
+    """
+    own = decode([blobs[i] for i in range(len(blobs))[ranks.shard(len(blobs))]])
+    ranks.barrier()
+    if ranks.is_first:
+        decode(blobs)
+    ranks.barrier()
+    if own.n_decoded and len(own.lengths) < len(blobs):
+        remove(own.folder)  # a copy of a part
 
 
 def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callbacks) -> tuple[Items, dict[str, Decoded]]:

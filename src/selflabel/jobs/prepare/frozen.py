@@ -15,15 +15,22 @@ from selflabel.decode.room import make_room
 from selflabel.encoders import to_channels_last
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Ranks
 
 ENCODE_BATCH = 64
 
 
 @torch.no_grad()
 def frozen_features(
-    backbone: nn.Module, data: ResidentData, modality: str, folder: Path, name: str, callbacks: Callbacks
+    backbone: nn.Module,
+    data: ResidentData,
+    modality: str,
+    folder: Path,
+    name: str,
+    callbacks: Callbacks,
+    ranks: Ranks = Ranks(),
 ) -> np.ndarray:
-    """(N, D) float32 features of centre views.
+    """(N, D) float32 features of centre views; of several ranks each encodes its share.
 
     Args:
         backbone: in eval mode, on the data's device; its `dim` is D.
@@ -32,22 +39,27 @@ def frozen_features(
         folder: where the features are kept.
         name: of the backbone and how items are shown to it; with its weights the key of the file.
         callbacks: progress.
+        ranks: of this process.
     """
     n = data.n_items
     key = hashlib.blake2b(f"{name}|{state_digest(backbone)}|{n}".encode(), digest_size=10).hexdigest()
     file = folder / f"features-{key}.npy"
     shape = (n, int(backbone.dim))  # type: ignore[arg-type]
     known = read_features(file, shape)
-    if known is not None:
+    if not ranks.any(known is None) and known is not None:
         return known
-    features = np.empty(shape, np.float32)
     to_channels_last(backbone)
-    for rows in torch.arange(n).split(ENCODE_BATCH):
+    blocks = torch.arange(n).split(ENCODE_BATCH)
+    own = blocks[ranks.shard(len(blocks))]
+    encoded = torch.zeros(len(own), ENCODE_BATCH, shape[1])
+    for i, rows in enumerate(own):
         with data.autocast():
-            block = backbone(data.view(modality, rows, "centre", 0).pixels)
-        features[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
-        callbacks.on_progress("encoding", int(rows[-1]) + 1, n)
-    keep_features(file, features, callbacks)
+            encoded[i, : len(rows)] = backbone(data.view(modality, rows, "centre", 0).pixels).float().cpu()
+        callbacks.on_progress("encoding", min(n, (i + 1) * ranks.world * ENCODE_BATCH), n)
+    gathered = ranks.gather_rows(encoded if ranks.world == 1 else encoded.to(data.device), len(blocks))
+    features = gathered.flatten(0, 1)[:n].cpu().numpy()
+    if ranks.is_first:
+        keep_features(file, features, callbacks)
     return features
 
 

@@ -37,9 +37,9 @@ LAYER = "stride16"
 WIDTH, CONVS = 128, 2
 ANCHOR = 4  # places: side of the anchor, in which distances are measured
 REACH = 2.0  # places: how far from the middle of an object, across or down, places learn it
-PHOTOS_SHOWN, MOST_EPOCHS = 1500, 8  # in all, of larger sets every photo once; more epochs learn the errors of the boxes
+PHOTOS_SHOWN, MOST_EPOCHS = 8000, 8  # in all, of larger sets every photo once; more epochs learn the errors of the boxes
 FEWEST_SHOWN, MOST_OF_FEW = 600, 60  # of small sets, in all; epochs
-VIEWS = 4  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head
+VIEWS, MOST_KEPT = 4, 1500  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head; in all
 BATCH_SIZE = 4
 ENCODED_AT_ONCE = 16  # views
 KEPT = 0xD37EC7  # mixed into the keys of views whose maps are kept
@@ -121,8 +121,9 @@ class FCOSDetector(Detector):
 
     @property
     def views(self) -> int:
-        """V, the views of each photo whose maps are kept; 0 where every photo is shown once or there is no room for all."""
-        return min(VIEWS, PHOTOS_SHOWN // max(1, len(self.photos)))
+        """V, the views of each photo whose maps are kept; 0 where there is no room for two of each: then views are always new."""
+        views = min(VIEWS, MOST_KEPT // max(1, len(self.photos)))
+        return views if views > 1 else 0
 
     @property
     def preset(self) -> str:
@@ -218,7 +219,7 @@ def usual_epochs(n: int) -> int:
     """Epochs over n photos.
 
     Example:
-        >>> [usual_epochs(n) for n in (5, 40, 85, 400, 5000)]
+        >>> [usual_epochs(n) for n in (5, 40, 85, 2000, 9000)]
         [60, 15, 8, 4, 1]
     """
     return max(epochs_for_budget(n, PHOTOS_SHOWN, 1, MOST_EPOCHS), epochs_for_budget(n, FEWEST_SHOWN, 1, MOST_OF_FEW))
