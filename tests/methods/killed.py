@@ -1,4 +1,4 @@
-"""Label or localise, and kill this process at a step of the training.
+"""Label or localise, and kill this process at a step of the training. Of two ranks under torchrun the second one is killed, once.
 
 python -m tests.methods.killed SETTINGS_AS_JSON RUN_FOLDER STEP
 """
@@ -20,9 +20,11 @@ if __name__ == "__main__":
     settings, folder, last = json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     steps = []
 
+    dies = os.environ.get("RANK", "1") == "1" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+
     def on_step(*_):
         steps.append(1)
-        if len(steps) == last:
+        if len(steps) == last and dies:
             os.kill(os.getpid(), signal.SIGKILL)
 
     run = localise if settings["method"] in LOCALISERS else label

@@ -20,9 +20,10 @@ pytestmark = pytest.mark.slow  # every test starts other processes
 
 SCRIPT, PREPARE = (Path(__file__).with_name(name) for name in ("two_ranks.py", "prepare_on_ranks.py"))
 ROOT = SCRIPT.parents[2]
+KILLED = ROOT / "tests" / "methods" / "killed.py"
 
 
-def run_on(ranks, *words, script=SCRIPT):
+def run_on(ranks, *words, script=SCRIPT, restarts=0):
     alone = [sys.executable, str(script), *words]
     launch = [
         sys.executable,
@@ -30,6 +31,7 @@ def run_on(ranks, *words, script=SCRIPT):
         "torch.distributed.run",
         "--standalone",
         f"--nproc-per-node={ranks}",
+        f"--max-restarts={restarts}",
         str(script),
         *words,
     ]
@@ -37,6 +39,7 @@ def run_on(ranks, *words, script=SCRIPT):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(alone if ranks == 1 else launch, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
 
 
 def one_and_two(x, clusters, tmp_path, *methods):
@@ -85,3 +88,15 @@ def test_every_item_is_decoded_and_encoded_by_exactly_one_rank(tmp_path):
     one = np.load(tmp_path / "of1/features0.npy")
     for rank in range(2):
         np.testing.assert_array_equal(np.load(tmp_path / f"of2/features{rank}.npy"), one)
+
+
+def test_after_a_rank_was_killed_torchrun_resumes_by_itself_to_the_same_labels(blobs, tmp_path):
+    np.save(tmp_path / "x.npy", blobs(n=151, k=3)[0])
+    settings = {"source": str(tmp_path / "x.npy"), "clusters": 3, "method": "sela", "epochs": 6, "device": "cpu"}
+    said = {}
+    for name, step in (("whole", 10**9), ("killed", 7)):
+        said[name] = run_on(2, json.dumps(settings), str(tmp_path / name), str(step), script=KILLED, restarts=1)
+    assert "exitcode: -9" in said["killed"] and "exitcode" not in said["whole"]
+    assert "another process of torchrun has ended" in said["killed"]
+    for file in ("labels.csv", "features.npy"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()

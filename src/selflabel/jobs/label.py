@@ -30,7 +30,7 @@ from selflabel.jobs.seen import fit_seen
 from selflabel.methods import find_method
 from selflabel.runs.claiming import claimed
 from selflabel.runs.run import Run
-from selflabel.training.distributed import Ranks, join, pick_device
+from selflabel.training.distributed import Ranks, join, losing_no_rank, pick_device, restarts
 from selflabel.training.loop import LoopCallbacks, train
 
 
@@ -47,7 +47,8 @@ def label(
     Args:
         settings: what to label, and how.
         out: the run folder; None writes nothing.
-        resume: continue the run in the folder; start a new one where there is none.
+        resume: continue the run in the folder; start a new one where there is none. Processes that torchrun starts again after
+            one of them died do so, whatever was asked for.
         overwrite: replace the run in the folder.
         callbacks: functions to call on the way.
         data: an array instead of `settings.source`.
@@ -60,8 +61,10 @@ def label(
     make = find_method(settings.method).make
     make_options(make, settings.method, settings.options)  # a wrong one is refused before anything is decoded
     ranks, run = join(device), Run(Path(out)) if out is not None else None
+    if restarts():
+        resume, overwrite = True, False
     lock = claimed(run, settings, resume, overwrite) if run is not None and ranks.is_first else nullcontext()
-    with lock, warnings.catch_warnings():
+    with lock, losing_no_rank(ranks), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "sinkhorn stopped", RuntimeWarning)  # of the reported head the summary says so
         ranks.barrier()
         if run is not None and run.is_finished:

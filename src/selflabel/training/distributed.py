@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -14,6 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from selflabel.base.container import usable_cores
+
+LOST = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")  # in what backends say of a lost rank
+
+
+PATIENCE = timedelta(minutes=30)  # with a rank that comes late to something in common
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,33 @@ def join(device: torch.device) -> Ranks:
 
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        store, rank, world = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))
+        # after a restart the store still has the addresses of the processes before, so each start has keys of its own
+        store = dist.PrefixStore(f"start {restarts()}", store)
+        dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=world)
         if backend == "gloo":
             atexit.register(leave)
     return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def losing_no_rank(ranks: Ranks) -> Iterator[None]:
+    """Raise UserError instead of what a backend says where another rank has ended in the middle of something in common."""
+    from selflabel.base.errors import UserError
+
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks.world == 1 or not any(word in str(error) for word in LOST):
+            raise
+        raise UserError(
+            "another process of torchrun has ended, see its own error; the same command with --resume goes on."
+        ) from error
+
+
+def restarts() -> int:
+    """How often torchrun started the ranks again after one of them died (`--max-restarts`)."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def leave() -> None:
