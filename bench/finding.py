@@ -74,7 +74,7 @@ def main() -> None:
         for name, finder in finders.items():
             began = time.process_time()
             if name == "encoder":
-                for _ in shown_photos(chunk, finder, encoder, device):
+                for _ in shown_photos(chunk, finder.layers, encoder, device):
                     pass
             else:
                 find_objects(chunk, finder, encoder, device, quiet)

@@ -63,7 +63,7 @@ def shown_scenes(folder: Path) -> tuple[list[str], list[Shown]]:
     items, device, quiet = photos_of(open_items(str(folder / "items"))), torch.device("cpu"), Callbacks()
     photos = decode_photos(items, plan_photos(items, settings, device, quiet), settings, quiet)
     encoder = photos.modality.make_encoder().eval()
-    shown = shown_photos(photos, make_finder("maskcontrast", Options()), encoder, device)
+    shown = shown_photos(photos, make_finder("maskcontrast", Options()).layers, encoder, device)
     return photos.items.paths, [s for _, s in shown]
 
 

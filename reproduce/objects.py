@@ -81,7 +81,7 @@ def found_in(folder: Path) -> tuple[Photos, dict[str, list[Objects]], dict[str, 
     seconds: dict[str, float] = defaultdict(float)
     for finder in FINDERS.values():
         learn(photos, finder, encoder, device, 0, Callbacks())
-    for row, shown in shown_photos(photos, FINDERS["cut"], encoder, device):
+    for row, shown in shown_photos(photos, FINDERS["cut"].layers, encoder, device):
         size = size_of(photos, row)
         for name, finder in FINDERS.items():
             began = time.process_time()
