@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -30,11 +31,11 @@ from selflabel.training.loop import train
 from selflabel.training.optimisers import make_optimiser
 
 
-def build(source: str):
-    """(method, data, phase) as `label` makes them."""
-    settings = make_settings(source=source, clusters=10, options={"pretext_epochs": 0})
+def build(source: str | np.ndarray, encoder: str = "scratch", epochs: int | None = None):
+    """(method, data, phase) as `label` makes them. source: a folder, the name of a set, or photos (N, H, W, C)."""
+    settings = make_settings(source="photos", clusters=10, options={"pretext_epochs": 0}, epochs=epochs)
     device = pick_device("auto")
-    prepared = prepare(source, device, max_modalities=2, encoder="scratch")
+    prepared = prepare(source, device, max_modalities=2, encoder=encoder)
     task = make_task(settings, prepared, device)
     method = make_method(find_method("sela-nn").make, "sela-nn", settings.options, task, prepared, device)
     data = prepared.dataset(device, Ranks(), 0)
@@ -42,18 +43,18 @@ def build(source: str):
     return method, data, method.phases()[-1]
 
 
-def whole_loop(source: str) -> float:
+def whole_loop(source: str | np.ndarray, encoder: str = "scratch", epochs: int | None = None) -> float:
     """Items a second of the package's loop, with everything."""
-    method, data, phase = build(source)
+    method, data, phase = build(source, encoder, epochs)
     with tempfile.TemporaryDirectory() as run:
         started = time.perf_counter()
         train(method, data, Path(run), 0)
         return data.n_items * phase.epochs / (time.perf_counter() - started)
 
 
-def bare_loop(source: str) -> float:
+def bare_loop(source: str | np.ndarray, encoder: str = "scratch", epochs: int | None = None) -> float:
     """Items a second of the bare loop."""
-    method, data, phase = build(source)
+    method, data, phase = build(source, encoder, epochs)
     method.train()
     labels = torch.arange(data.n_items, device=data.device) % 10
     optimiser = make_optimiser(phase.recipe, list(method.parameters()))
