@@ -1,6 +1,6 @@
 import numpy as np
 
-from selflabel.regions.background import background, least_attended, most_alike
+from selflabel.regions.background import ALIKE_SHARE, background, least_attended, most_alike, quantiles
 
 
 def field(rng, shape=(8, 10), dim=12, noise=0.1):
@@ -16,7 +16,8 @@ def test_without_attention_the_background_is_what_is_alike_to_the_patch_of_highe
     assert (background(unit, None, None, 0.5) == ~inside).mean() > 0.9
     assert (background(unit, None, 0.5, 0.5) == ~inside).all()
     flat = unit.reshape(-1, unit.shape[2])
-    assert not inside.reshape(-1)[most_alike(flat @ flat.T)]
+    cosines = flat @ flat.T
+    assert not inside.reshape(-1)[most_alike(cosines, quantiles(cosines, [1 - ALIKE_SHARE])[0])]
 
 
 def test_with_attention_it_is_what_is_alike_to_the_least_attended_patch_wherever_most_patches_are():

@@ -181,7 +181,9 @@ def piece_of(region: Region, shown: Shown, size: tuple[int, int], px: int) -> Pi
     """
     width, height = shown_size(size, px)
     missing = [(0, max(0, side - have)) for side, have in zip((height, width), region.soft_HW.shape)]
-    soft = np.pad(region.soft_HW[:height, :width], missing, mode="edge")
+    soft = region.soft_HW[:height, :width]
+    if np.any(missing):
+        soft = np.pad(soft, missing, mode="edge")
     levels = Image.fromarray(np.round(soft * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     mask = np.asarray(levels) > 127
     x0, y0, x1, y1 = box_of(mask)

@@ -8,6 +8,8 @@ Axes: h x w patches, N = h w of them, D features, M attention heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 ALIKE_SHARE = 0.15  # of the pairs of patches that count as alike where a degree is counted
@@ -27,9 +29,9 @@ def background(unit_hwD: np.ndarray, attention_Mhw: np.ndarray | None, threshold
     if attention_Mhw is not None and threshold is not None:
         return ((unit_ND @ unit_ND[least_attended(attention_Mhw)]) > threshold).reshape(shape)
     cosines = unit_ND @ unit_ND.T
-    seed = most_alike(cosines) if attention_Mhw is None else least_attended(attention_Mhw)
-    least = quantile(cosines, 1 - share) if threshold is None else threshold
-    return (cosines[seed] > least).reshape(shape)
+    alike, exceeded = quantiles(cosines, (1 - ALIKE_SHARE, 1 - share))
+    seed = most_alike(cosines, alike) if attention_Mhw is None else least_attended(attention_Mhw)
+    return (cosines[seed] > (exceeded if threshold is None else threshold)).reshape(shape)
 
 
 def least_attended(attention_Mhw: np.ndarray) -> int:
@@ -44,12 +46,12 @@ def least_attended(attention_Mhw: np.ndarray) -> int:
     return int((weights @ attention).argmin())
 
 
-def most_alike(cosines_NN: np.ndarray) -> int:
-    """The patch of highest degree: alike to most others, by the cosine that `ALIKE_SHARE` of all pairs exceed."""
-    return int((cosines_NN > quantile(cosines_NN, 1 - ALIKE_SHARE)).sum(axis=1).argmax())
+def most_alike(cosines_NN: np.ndarray, alike: float) -> int:
+    """The patch of highest degree: alike to most others. alike: cosine above which two are."""
+    return int((cosines_NN > alike).sum(axis=1).argmax())
 
 
-def quantile(cosines_NN: np.ndarray, share: float) -> float:
-    """The value below which this share of all pairs lies, without interpolation."""
-    at = min(cosines_NN.size - 1, int(share * cosines_NN.size))
-    return float(np.partition(cosines_NN.reshape(-1), at)[at])
+def quantiles(cosines_NN: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """The values below which these shares of all pairs lie, without interpolation."""
+    at = [min(cosines_NN.size - 1, int(share * cosines_NN.size)) for share in shares]
+    return [float(value) for value in np.partition(cosines_NN.reshape(-1), at)[at]]
