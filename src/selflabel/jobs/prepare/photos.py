@@ -130,12 +130,12 @@ def map_layer(encoder: nn.Module, layers: tuple[str, ...], px: int, channels: in
     Raises:
         UserError: it has none of them.
     """
-    blank, error = torch.zeros(1, channels, px, px, device=next(encoder.parameters()).device), None
+    blank, reason = torch.zeros(1, channels, px, px, device=next(encoder.parameters()).device), ""
     for layer in layers:
         try:
             with torch.no_grad():
                 encoder.map(blank, layer)  # type: ignore[operator]
             return layer
-        except UserError as e:
-            error = e
-    raise error or UserError("this encoder gives no map of a photo; name another one.")
+        except UserError as error:  # kept as its text: with its traceback it would keep the blocks of the caller alive
+            reason = str(error)
+    raise UserError(reason or "this encoder gives no map of a photo; name another one.")
