@@ -3,7 +3,7 @@
 `registry` has every encoder by its name; `base` says what an encoder is.
 """
 
-from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, to_channels_last
+from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, map_dim, to_channels_last
 from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf import Network, folder_of, read_network
 from selflabel.encoders.joined import JoinedBackbones, JoinedFeatures, names_of_parts
@@ -56,6 +56,7 @@ __all__ = [
     "load_weights",
     "make_clip_encoder",
     "make_encoder",
+    "map_dim",
     "names_of_parts",
     "read_network",
     "timm_px",

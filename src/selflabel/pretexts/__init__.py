@@ -9,24 +9,29 @@ from typing import Literal
 
 from torch import nn
 
-from selflabel.contract import Pretext
+from selflabel.contract import Pretext, SinglePretext, Task
+from selflabel.pretexts.dpc import DPC
 from selflabel.pretexts.moco import MoCo
 from selflabel.pretexts.rotation import Rotation
 from selflabel.pretexts.simclr import SimCLR
 
-PretextName = Literal["simclr", "moco", "rotation"]
-PRETEXTS: dict[str, type[SimCLR] | type[MoCo] | type[Rotation]] = {"simclr": SimCLR, "moco": MoCo, "rotation": Rotation}
+PretextName = Literal["simclr", "moco", "rotation", "dpc"]
+PRETEXTS: dict[str, type[SinglePretext]] = {"simclr": SimCLR, "moco": MoCo, "rotation": Rotation, "dpc": DPC}
 
-__all__ = ["PRETEXTS", "MoCo", "PretextName", "Rotation", "SimCLR", "make_pretext"]
+__all__ = ["DPC", "PRETEXTS", "MoCo", "PretextName", "Rotation", "SimCLR", "make_pretext"]
 
 
-def make_pretext(name: PretextName, encoder: nn.Module, n_items: int, temperature: float = 0.2) -> Pretext:
+def make_pretext(name: str, encoders: nn.ModuleDict, task: Task, temperature: float = 0.2) -> Pretext:
     """A pretext by its name.
 
     Args:
         name: one of PRETEXTS.
-        encoder: the one that will learn; its `dim` is the length of its features.
-        n_items: items of the set.
+        encoders: modality to encoder, of the method.
+        task: of the method.
         temperature: of the contrastive losses.
+
+    Raises:
+        UserError: it does not suit the items.
     """
-    return PRETEXTS[name](encoder, n_items, temperature)
+    make: type = PRETEXTS[name]
+    return make(encoders[task.modality], task.n_items, temperature)

@@ -60,14 +60,14 @@ class Baseline(Method):
         m = self.task.modality
         if self.options.pretext is not None and self.task.from_scratch:
             self.encoders = encoders
-            self.pretext = make_pretext(self.options.pretext, encoders[m], self.task.n_items)
+            self.pretext = make_pretext(self.options.pretext, encoders, self.task)
         else:
             self.encoders = nn.ModuleDict({m: FirstFeatures(self.task.kind)}) if self.task.from_scratch else encoders
 
     def phases(self) -> list[Phase]:
-        m, n = self.task.modality, self.task.n_items
         if self.options.pretext is None or not self.task.from_scratch:
             return []
-        default = epochs_for_budget(n, SHORT_RUN_ITEMS, 20, 120, self.task.gpu)
-        epochs = default if self.task.epochs is None else self.task.epochs
-        return [self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), epochs, n)]
+        default = epochs_for_budget(self.task.n_items, SHORT_RUN_ITEMS, 20, 120, self.task.gpu)
+        if self.task.preset == "paper":
+            default = self.pretext.paper_epochs or default
+        return [self.pretext.phase(self.encoders, self.task, default if self.task.epochs is None else self.task.epochs)]
