@@ -31,3 +31,14 @@ def conv_gru(x, h, update, reset, out):
         proposed = np.tanh(out[0] @ np.concatenate([x[:, y, c], r * h[:, y, c]]) + out[1])
         result[:, y, c] = (1 - u) * h[:, y, c] + u * proposed
     return result
+
+
+def mil_nce(films, bags):
+    """MIL-NCE of films (B, E) and their bags (B, P, E): the film's own bag is in both sums below the line."""
+    n, total = len(films), 0.0
+    for i in range(n):
+        own = sum(math.exp(films[i] @ t) for t in bags[i])
+        row = sum(math.exp(films[i] @ t) for bag in bags for t in bag)
+        column = sum(math.exp(film @ t) for film in films for t in bags[i])
+        total -= math.log(own / (row + column))
+    return total / n

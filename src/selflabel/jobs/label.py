@@ -152,7 +152,7 @@ def prepare_for(
         files=settings.items,
         images=settings.images,
         method=settings.method,
-        max_modalities=make.max_modalities,
+        max_modalities=make.most_modalities(make_options(make, settings.method, settings.options)),
         modality=settings.modality,
         encoder=settings.encoder,
         weights=settings.weights,

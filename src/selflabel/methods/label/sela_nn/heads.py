@@ -111,6 +111,11 @@ class SeLaNNHeads(Method):
             return self.options.pretext_epochs
         return self.plan.pretext_factor * self.default_epochs() if has_pretext(self.task, self.options) else 0
 
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The modalities whose encoders a pretext teaches."""
+        return tuple(self.pretext.views(self.task)) if self.pretext_epochs() else ()
+
     def default_epochs(self) -> int:
         p = self.plan
         return epochs_for_budget(self.task.n_items, p.items_shown, p.min_epochs, p.max_epochs, self.task.gpu)
