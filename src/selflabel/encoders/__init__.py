@@ -28,7 +28,7 @@ from selflabel.encoders.registry import (
     make_encoder,
 )
 from selflabel.encoders.timm_encoder import timm_px
-from selflabel.encoders.weights import load_weights
+from selflabel.encoders.weights import load_weights, weights_file
 
 __all__ = [
     "CLIP_ENCODERS",
@@ -61,5 +61,6 @@ __all__ = [
     "read_network",
     "timm_px",
     "to_channels_last",
+    "weights_file",
     "weights_of",
 ]
