@@ -6,6 +6,7 @@ Axes: B items of a batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -18,6 +19,23 @@ PRETEXT = "pretext"  # name of its phase, and of the attribute under which a met
 PRETEXT_BATCH_SIZE, PRETEXT_LR = 256, 2e-3
 
 
+@dataclass(frozen=True)
+class PaperFilms:
+    """How a paper shows films, and to which network.
+
+    Attributes:
+        encoder: name of the network.
+        px: side of a frame in pixels.
+        frames: of a view.
+        fps: frames a second.
+    """
+
+    encoder: str
+    px: int
+    frames: int
+    fps: float
+
+
 class Pretext(nn.Module, ABC):
     """What encoders learn before there are labels. A method keeps it as its attribute `pretext`.
 
@@ -28,6 +46,7 @@ class Pretext(nn.Module, ABC):
         keeps_recipe: whether it is trained by AdamW at this rate before every method, because its loss compares vectors of any
             length; else a method may train it as it trains itself.
         paper_epochs: as published, for `--preset paper`; None where a method has its own length.
+        paper_films: as published, for `--preset paper`; None where the method's own network is shown films.
     """
 
     projector: nn.Module
@@ -35,6 +54,7 @@ class Pretext(nn.Module, ABC):
     lr: float = PRETEXT_LR
     keeps_recipe: bool = False
     paper_epochs: int | None = None
+    paper_films: PaperFilms | None = None
 
     @abstractmethod
     def views(self, task: Task) -> dict[str, tuple[str, ...]]:

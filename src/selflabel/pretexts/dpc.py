@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Gather, SinglePretext, no_gather
+from selflabel.contract import Gather, PaperFilms, SinglePretext, no_gather
 from selflabel.encoders import map_dim
 from selflabel.encoders.clip import ClipEncoder, Framewise
 
@@ -142,6 +142,7 @@ class DPC(SinglePretext):
     lr = 1e-3  # as published
     keeps_recipe = True
     paper_epochs = 300  # on Kinetics-400
+    paper_films = PaperFilms("resnet18-2d3d", px=128, frames=BLOCKS * BLOCK_FRAMES, fps=10)
 
     def __init__(self, encoder: nn.Module, n_items: int = 0, temperature: float = 0.0):
         super().__init__()

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Batch, Pretext, Task
+from selflabel.contract import Batch, PaperFilms, Pretext, Task
 
 BAG = 4  # windows of an item's sound; of the authors' recipe
 DIM = 512  # of the common space, as published
@@ -66,6 +66,7 @@ class MILNCE(Pretext):
     projector: nn.ModuleDict
     batch_size = 128
     lr = 1e-3  # as published
+    paper_films = PaperFilms("s3dg", px=200, frames=32, fps=10)
     keeps_recipe = True
 
     def __init__(self, encoders: nn.ModuleDict, task: Task):
