@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from selflabel.base.errors import UserError
-from selflabel.encoders import load_weights, make_clip_encoder, make_encoder, to_channels_last
+from selflabel.encoders import load_weights, make_clip_encoder, make_encoder, to_channels_last, weights_file
 
 
 def test_torchvision_weights_fit_the_resnet_of_the_registry(tmp_path):
@@ -47,3 +49,13 @@ def test_weights_that_do_not_fit_or_could_run_code_are_refused(tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             load_weights(encoder, tmp_path / name, "conv4")
+
+
+def test_a_run_folder_gives_the_encoder_whose_shapes_fit(tmp_path):
+    """One network may serve pictures and sounds, which differ in their channels."""
+    picture, sound = make_encoder("conv4", 3, 16), make_encoder("conv4", 1, 16)
+    both = {"image": picture.state_dict(), "audio": sound.state_dict()}
+    save_file({f"method.encoders.{m}.{k}": v for m, s in both.items() for k, v in s.items()}, tmp_path / "model.safetensors")
+    for channels, m in ((3, "image"), (1, "audio")):
+        again = make_encoder("conv4", channels, 16, Path(weights_file(str(tmp_path))))
+        assert all(torch.equal(v, both[m][k]) for k, v in again.state_dict().items())

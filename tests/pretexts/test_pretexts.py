@@ -9,8 +9,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.heads import momentum_update
 from selflabel.jobs.label import label
-from selflabel.pretexts import PRETEXTS, make_pretext
-from selflabel.pretexts.moco import MOMENTUM, info_nce
+from selflabel.pretexts.moco import MOMENTUM, MoCo, info_nce
 from selflabel.pretexts.rotation import quarter_turns
 from selflabel.pretexts.simclr import nt_xent
 from tests.reference import clustering
@@ -42,7 +41,7 @@ def encoder():
 def test_the_copy_follows_slowly_and_the_queue_takes_the_newest_keys():
     torch.manual_seed(0)
     net = encoder()
-    pretext = make_pretext("moco", net, n_items=40)
+    pretext = MoCo(net, n_items=40, temperature=0.2)
     before, old = pretext.slow[0][1].weight.clone(), pretext.queue_QD.clone()
     with torch.no_grad():
         net[1].weight.add_(1.0)
@@ -67,11 +66,11 @@ def test_items_that_are_no_square_pictures_are_refused(shape):
         quarter_turns(torch.rand(shape))
 
 
-@pytest.mark.parametrize("task", PRETEXTS)
-def test_each_runs_before_sela_nn_and_repeats_under_a_seed(task, signs):
+@pytest.mark.parametrize("name", ["simclr", "moco", "rotation"])
+def test_those_of_pictures_run_before_sela_nn_and_repeat_under_a_seed(name, signs):
     x, _ = signs(60)
     settings = make_settings(
-        source="array", clusters=2, epochs=4, options={"pretext_epochs": 2, "pretext": task}, device="cpu", views="photo-weak"
+        source="array", clusters=2, epochs=4, options={"pretext_epochs": 2, "pretext": name}, device="cpu", views="photo-weak"
     )
     a, b = (label(settings, None, data=x)["labelling"] for _ in range(2))
     assert (a.features == b.features).all()

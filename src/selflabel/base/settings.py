@@ -54,7 +54,7 @@ class Settings:
         outliers: share of items that fit no cluster, above 0 and at most 0.5; "auto" finds it; None gives every item a cluster.
         seed: of every random number; the same seed on the same machine gives the same labels.
         px: side of a view in pixels, at least 1; None is by the data; sounds have a size of their own.
-        frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30.
+        frames: frames of a view of a video, at least 1; None is 8, with the preset "paper" 30 or what a pretext's paper has.
         fps: at which a video's frames are shown, in frames a second, above 0; None spreads them evenly.
         rate: samples a second at which sounds are kept, in Hz, up to 1000000; None is their own, 16000 at most.
         windows: length in seconds of the windows that sounds and films are cut into, at least 0.05; every window is an item. None

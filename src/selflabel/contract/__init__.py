@@ -12,7 +12,7 @@ from selflabel.contract.finder import Finder, Region, Shown, shares_inside
 from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
-from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, Pretext
+from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, PaperFilms, Pretext, SinglePretext
 from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
 from selflabel.contract.task import Task
 
@@ -33,6 +33,7 @@ __all__ = [
     "Method",
     "NoOptions",
     "Outcome",
+    "PaperFilms",
     "Phase",
     "Prediction",
     "Pretext",
@@ -41,6 +42,7 @@ __all__ = [
     "Regions",
     "Relabelling",
     "Shown",
+    "SinglePretext",
     "Task",
     "argmax_outcome",
     "do_nothing",

@@ -72,6 +72,11 @@ class Method(nn.Module, ABC):
         """The label turn; None where nothing is relabelled."""
         return None
 
+    @classmethod
+    def most_modalities(cls, options: Any) -> int:
+        """How many modalities it uses with these options, at most."""
+        return cls.max_modalities
+
     def dim(self, modality: str) -> int:
         """The length of a modality's features."""
         return int(self.encoders[modality].dim)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 `registry` has every encoder by its name; `base` says what an encoder is.
 """
 
-from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, to_channels_last
+from selflabel.encoders.base import Encoder, GivenFeatures, accepts_px, feature_dim, map_dim, to_channels_last
 from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf import Network, folder_of, read_network
 from selflabel.encoders.joined import JoinedBackbones, JoinedFeatures, names_of_parts
@@ -28,7 +28,7 @@ from selflabel.encoders.registry import (
     make_encoder,
 )
 from selflabel.encoders.timm_encoder import timm_px
-from selflabel.encoders.weights import load_weights
+from selflabel.encoders.weights import load_weights, weights_file
 
 __all__ = [
     "CLIP_ENCODERS",
@@ -56,9 +56,11 @@ __all__ = [
     "load_weights",
     "make_clip_encoder",
     "make_encoder",
+    "map_dim",
     "names_of_parts",
     "read_network",
     "timm_px",
     "to_channels_last",
+    "weights_file",
     "weights_of",
 ]

@@ -159,6 +159,16 @@ def feature_dim(encoder: nn.Module, *shape: int) -> int:
     return dim
 
 
+def map_dim(encoder: nn.Module, *shape: int) -> int:
+    """D of an encoder's map, measured on one blank input of this shape, such as (C, px, px)."""
+    was_training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        dim = encoder.map(torch.zeros(1, *shape)).shape[1]  # type: ignore[operator]
+    encoder.train(was_training)
+    return int(dim)
+
+
 def accepts_px(encoder: nn.Module, channels: int, px: int) -> bool:
     """Whether images of this side, in pixels, give features of the encoder's own length."""
     try:

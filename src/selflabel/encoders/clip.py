@@ -26,11 +26,12 @@ class ClipEncoder(nn.Module):
         trunk: normalised videos (B, 3, F, px, px) to a map (B, D, F', h, w).
         px: side of the frames in pixels.
         frames: F.
+        mean, std: of the pixels that the trunk expects, for values in [0, 1].
     """
 
-    def __init__(self, trunk: nn.Module, px: int, frames: int):
+    def __init__(self, trunk: nn.Module, px: int, frames: int, mean: float = 0.5, std: float = 0.25):
         super().__init__()
-        self.trunk, self.px = trunk, px
+        self.trunk, self.px, self.mean, self.std = trunk, px, mean, std
         self.dim = feature_dim(self, 3, frames, px, px)
 
     def map(self, x: Tensor, layer: Layer = "map") -> Tensor:
@@ -41,7 +42,7 @@ class ClipEncoder(nn.Module):
         """
         if layer != "map":
             raise no_such_layer(layer, "it has no attention")
-        return self.trunk((x - 0.5) / 0.25)
+        return self.trunk((x - self.mean) / self.std)
 
     def forward(self, x: Tensor) -> Tensor:
         """The pooled feature (B, dim)."""

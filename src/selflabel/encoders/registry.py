@@ -21,6 +21,8 @@ from selflabel.encoders.hf import PREFIX as HF
 from selflabel.encoders.hf_models import make_hf
 from selflabel.encoders.joined import JoinedFeatures
 from selflabel.encoders.resnet import WIDE, make_resnet
+from selflabel.encoders.resnet2d3d import ResNet2D3D
+from selflabel.encoders.s3d import S3DG
 from selflabel.encoders.small import make_conv4, make_resnet7_fine, make_resnet9
 from selflabel.encoders.timm_encoder import PREFIX as TIMM
 from selflabel.encoders.timm_encoder import make_timm
@@ -59,6 +61,17 @@ CLIP_ENCODERS: dict[str, EncoderEntry] = {
         lambda px, frames: ClipEncoder(Clip9(px), px, frames), "ResNet9 with channels shifted in time", "videos on a CPU"
     ),
     "r2plus1d": EncoderEntry(lambda px, frames: ClipEncoder(R2Plus1D(), px, frames), "R(2+1)D-18, as SeLaVi", "videos on a GPU"),
+    "resnet18-2d3d": EncoderEntry(
+        lambda px, frames: ClipEncoder(ResNet2D3D(18), px, frames), "2D3D-ResNet-18, as DPC", "`--set pretext=dpc` on a GPU"
+    ),
+    "resnet34-2d3d": EncoderEntry(
+        lambda px, frames: ClipEncoder(ResNet2D3D(34), px, frames), "2D3D-ResNet-34, as DPC", "the same"
+    ),
+    "s3dg": EncoderEntry(
+        lambda px, frames: ClipEncoder(S3DG(), px, frames, mean=0.0, std=1.0),
+        "S3D-G with a space-to-depth stem, as MIL-NCE",
+        "videos on a GPU, with `--weights`",
+    ),
 }
 
 

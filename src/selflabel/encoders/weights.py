@@ -13,6 +13,7 @@ ENCODER_IN_RUN = re.compile(r"(method\.encoders|backbone)\.\w+\.")  # prefixes o
 CLASSIFIERS = ("fc.", "classifier.", "head.")  # of backbones; an encoder has none
 TRUNK = "trunk.net."  # before the names of a backbone inside an encoder
 State = dict[str, Tensor]
+MODEL = "model.safetensors"  # of a run folder
 
 
 def load_weights(net: nn.Module, file: Path, name: str) -> None:
@@ -111,12 +112,26 @@ def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def encoder_in_run(own: State, state: State) -> State:
-    """The first encoder in a run's model that has all of the network's tensors; the state as it is where there is none."""
-    for prefix in sorted({m[0] for k in state if (m := ENCODER_IN_RUN.match(k))}):
-        inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        if own.keys() <= inner.keys():
-            state = inner
-    return state
+    """The encoder in a run's model that has all of the network's tensors; the state as it is where there is none.
+
+    Of several, as of a picture and a sound that one network serves, it is the one whose shapes fit.
+    """
+    prefixes = sorted({m[0] for k in state if (m := ENCODER_IN_RUN.match(k))})
+    inside = [{k.removeprefix(p): v for k, v in state.items() if k.startswith(p)} for p in prefixes]
+    named = [inner for inner in inside if own.keys() <= inner.keys()]
+    fitting = [inner for inner in named if all(inner[k].shape == v.shape for k, v in own.items())]
+    return next(iter([*fitting, *named]), state)
+
+
+def weights_file(weights: str) -> str:
+    """The file of weights that was named: of a run folder its model.
+
+    Example:
+        >>> weights_file("backbone.safetensors")
+        'backbone.safetensors'
+    """
+    model = Path(weights) / MODEL
+    return str(model) if model.is_file() else weights
 
 
 def with_prefix_of(own: State, state: State) -> State:

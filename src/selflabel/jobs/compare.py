@@ -167,7 +167,8 @@ def fitted_epochs(settings: Settings, folder: Path, seconds: float | None) -> tu
     """
     if (folder / "run.toml").exists():
         return Run(folder).recorded["settings"].get("epochs"), None
-    if settings.epochs is not None or seconds is None or settings.method in BASELINES:
+    trains_nothing = settings.method in BASELINES and not settings.options.get("pretext")
+    if settings.epochs is not None or seconds is None or trains_nothing:
         return settings.epochs, None
     trials: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as place:

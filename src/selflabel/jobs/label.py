@@ -22,12 +22,14 @@ from selflabel.jobs.events import Events
 from selflabel.jobs.labelling import Labelled, Timer, begin
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
+from selflabel.jobs.prepare.choices import SCRATCH
 from selflabel.jobs.prepare.spaces import weigh_spaces
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.report import describe, make_report
 from selflabel.jobs.save import write_run
 from selflabel.jobs.seen import fit_seen
 from selflabel.methods import find_method
+from selflabel.pretexts import JOINT_PRETEXTS, PRETEXTS
 from selflabel.runs.claiming import claimed
 from selflabel.runs.run import Run
 from selflabel.training.distributed import Ranks, join, losing_no_rank, pick_device, restarts
@@ -149,13 +151,14 @@ def prepare_for(
         whole, sound_s: as in `prepare`.
     """
     callbacks.on_progress("looking at the items", 0, 0)
+    settings = as_published(settings)
     return prepare(
         settings.source if data is None else data,
         device,
         files=settings.items,
         images=settings.images,
         method=settings.method,
-        max_modalities=make.max_modalities,
+        max_modalities=make.most_modalities(make_options(make, settings.method, settings.options)),
         modality=settings.modality,
         encoder=settings.encoder,
         weights=settings.weights,
@@ -177,6 +180,17 @@ def prepare_for(
         recorded=recorded,
         ranks=ranks,
     )
+
+
+def as_published(settings: Settings) -> Settings:
+    """With `--preset paper`, films are shown as the pretext's paper shows them, where nothing else is asked for."""
+    pretext = (PRETEXTS | JOINT_PRETEXTS).get(settings.options.get("pretext") or "")
+    films = pretext.paper_films if pretext is not None and settings.preset == "paper" else None
+    if films is None:
+        return settings
+    encoder = f"video={films.encoder}" if settings.encoder in ("auto", SCRATCH) else settings.encoder
+    px, frames, fps = settings.px or films.px, settings.frames or films.frames, settings.fps or films.fps
+    return replace(settings, encoder=encoder, px=px, frames=frames, fps=fps)
 
 
 def trains_a_network(settings: Settings) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from selflabel.base.schedules import epochs_for_budget, one_cycle, scale_epochs
 from selflabel.contract import PRETEXT, Batch, Data, Features, Localiser, Phase, Recipe
+from selflabel.encoders import map_dim
 from selflabel.pretexts.correspondence import Correspondence
 
 SCENE = "scene"  # preset of the views of pictures: crops that keep most of it, since what sounds may be anywhere
@@ -28,17 +29,7 @@ def map_dims(method: Localiser) -> tuple[int, int]:
     pictures = method.encoders[method.pictures]
     frame = (method.task.channels, *((1,) if method.pictures == "video" else ()), pictures.px, pictures.px)
     sounds = method.encoders["audio"]
-    return blank_dim(pictures, frame), blank_dim(sounds, (1, sounds.px, sounds.px))  # type: ignore[arg-type]
-
-
-def blank_dim(encoder: nn.Module, shape: tuple[int, ...]) -> int:
-    """D of an encoder's map of one blank input."""
-    was_training = encoder.training
-    encoder.eval()
-    with torch.no_grad():
-        found = encoder.map(torch.zeros(1, *shape)).shape[1]  # type: ignore[operator]
-    encoder.train(was_training)
-    return int(found)
+    return map_dim(pictures, *frame), map_dim(sounds, 1, sounds.px, sounds.px)  # type: ignore[arg-type]
 
 
 def without_frames(maps: Tensor) -> Tensor:

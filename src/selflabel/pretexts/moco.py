@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selflabel.contract import Gather, Pretext, no_gather
+from selflabel.contract import Gather, SinglePretext, no_gather
 from selflabel.heads import Projector, momentum_update
 
 HIDDEN, PROJECTED = 256, 128  # widths of the projector
@@ -32,7 +32,7 @@ def info_nce(queries_BD: Tensor, keys_BD: Tensor, queue_QD: Tensor, temperature:
     return F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device))
 
 
-class MoCo(Pretext):
+class MoCo(SinglePretext):
     """See the module's docstring."""
 
     queue_QD: Tensor

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Gather, Pretext, no_gather
+from selflabel.contract import Gather, SinglePretext, no_gather
 
 
 def quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,7 +29,7 @@ def quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
     return rotated, torch.arange(4, device=x.device).repeat_interleave(len(x))
 
 
-class Rotation(Pretext):
+class Rotation(SinglePretext):
     """See the module's docstring."""
 
     views_per_item = 1

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selflabel.contract import Gather, Pretext, no_gather
+from selflabel.contract import Gather, SinglePretext, no_gather
 from selflabel.heads import Projector
 
 HIDDEN, PROJECTED = 256, 128  # widths of the projector
@@ -27,7 +27,7 @@ def nt_xent(z_2nD: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(similarity, torch.arange(2 * n, device=z_2nD.device).roll(n))
 
 
-class SimCLR(Pretext):
+class SimCLR(SinglePretext):
     """See the module's docstring."""
 
     def __init__(self, encoder: nn.Module, n_items: int, temperature: float):

@@ -15,7 +15,7 @@ from selflabel.base.settings import value_for_modality
 from selflabel.decode.fitting import fit_pieces
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
-from selflabel.encoders import FROZEN, JoinedBackbones
+from selflabel.encoders import FROZEN, JoinedBackbones, weights_file
 from selflabel.items import Items
 from selflabel.items.grouping import remedy_for_others
 from selflabel.items.table import count_present
@@ -111,7 +111,8 @@ def prepare(
         return Prepared(items, {"image": replace(features, space_dims=items.space_dims)})
     backbones, plans = Backbones(trains, recorded or {}, ranks, callbacks), {}
     for m, info in looked.items():
-        file = value_for_modality(weights or "", m, first) or None
+        named = value_for_modality(weights or "", m, first) or ""
+        file = "+".join(map(weights_file, named.split("+"))) or None
         wish = Wish(requested[m], file, preset, px, frames, fps, rate)
         plans[m] = replace(plan_modality(m, info, wish, backbones, device), whole=whole and m != "audio")
         partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None, sound_s is None)

@@ -117,11 +117,10 @@ class SCAN(Method):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
-        m, n = self.task.modality, self.task.n_items
-        self.heads = LinearHeads(self.dim(m), [self.clusters] * self.options.heads)
+        self.heads = LinearHeads(self.dim(self.task.modality), [self.clusters] * self.options.heads)
         if self.task.from_scratch:
-            self.pretext = make_pretext(self.options.pretext, encoders[m], n, self.options.temperature)
-        self.register_buffer("neighbours_Nk", empty_neighbours(n, self.options.neighbours))
+            self.pretext = make_pretext(self.options.pretext, encoders, self.task, self.options.temperature)
+        self.register_buffer("neighbours_Nk", empty_neighbours(self.task.n_items, self.options.neighbours))
 
     # ------------------------------------------------------------------------------------------------------- phases
 
@@ -148,9 +147,8 @@ class SCAN(Method):
         return scale_epochs([published[name] for name in names], self.task.epochs)
 
     def pretext_phase(self, epochs: int) -> Phase:
-        m = self.task.modality
         scale = self.options.lr_scale * (PAPER_PRETEXT_LR / PRETEXT_LR if self.task.preset == "paper" else 1.0)
-        return self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), epochs, self.task.n_items, scale)
+        return self.pretext.phase(self.encoders, self.task, epochs, scale)
 
     def heads_phase(self, epochs: int) -> Phase:
         return Phase(

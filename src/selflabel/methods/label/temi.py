@@ -116,7 +116,7 @@ class TEMI(Method):
         self.heads = MLPHeads(self.dim(self.task.modality), [self.clusters] * H, hidden=HIDDEN, cosine=True)
         self.teacher = copy.deepcopy(self.heads).requires_grad_(False)
         if self.task.from_scratch:
-            self.pretext = make_pretext(self.options.pretext, encoders[self.task.modality], n)
+            self.pretext = make_pretext(self.options.pretext, encoders, self.task)
         self.register_buffer("share_HK", torch.full((H, self.clusters), 1 / self.clusters))
         self.register_buffer("neighbours_Nk", empty_neighbours(n, self.options.neighbours))
 
@@ -130,7 +130,7 @@ class TEMI(Method):
         return MOMENTUM ** max(1.0, PAPER_STEPS / steps)
 
     def phases(self) -> list[Phase]:
-        m, n, gpu, paper = self.task.modality, self.task.n_items, self.task.gpu, self.task.preset == "paper"
+        n, gpu, paper = self.task.n_items, self.task.gpu, self.task.preset == "paper"
         names = [PRETEXT, PAIRS] if self.task.from_scratch else [PAIRS]
         published = [PAPER_EPOCHS[p] if paper else epochs_for_budget(n, SHORT_RUN_ITEMS[p], 20, 120, gpu) for p in names]
         epochs = dict(zip(names, scale_epochs(published, self.task.epochs)))
@@ -149,8 +149,7 @@ class TEMI(Method):
         )
         if not self.task.from_scratch:
             return [pairs]
-        view, scale = self.task.view_preset(m), self.options.lr_scale
-        return [self.pretext.phase(self.encoders[m], m, view, epochs[PRETEXT], n, scale), pairs]
+        return [self.pretext.phase(self.encoders, self.task, epochs[PRETEXT], self.options.lr_scale), pairs]
 
     def mine_neighbours(self, data: Data, generator: torch.Generator) -> None:
         self.neighbours_Nk = find_neighbours(data.features(self.task.modality), self.neighbours_Nk, data.groups_N)

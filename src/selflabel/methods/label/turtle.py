@@ -143,14 +143,14 @@ class Turtle(Method):
         D, H, K = self.dim(self.task.modality), self.options.heads, self.clusters
         self.heads = Labellings(D, K, H)
         if self.task.from_scratch:
-            self.pretext = make_pretext(self.options.pretext, encoders[self.task.modality], self.task.n_items)
+            self.pretext = make_pretext(self.options.pretext, encoders, self.task)
         self.register_buffer("probe_HDK", torch.zeros(H, D + 1, K))
         self.register_buffer("moments", torch.zeros(2, H, D + 1, K))
         self.register_buffer("mean", torch.zeros(D))
         self.register_buffer("spread", torch.ones(()))
 
     def phases(self) -> list[Phase]:
-        m, n, gpu = self.task.modality, self.task.n_items, self.task.gpu
+        n, gpu = self.task.n_items, self.task.gpu
         names = [PRETEXT, BILEVEL] if self.task.from_scratch else [BILEVEL]
         published = [epochs_for_budget(n, SHORT_RUN_ITEMS[p], 20, MAX_EPOCHS[p], gpu) for p in names]
         if self.task.preset == "paper":
@@ -170,8 +170,7 @@ class Turtle(Method):
         )
         if not self.task.from_scratch:
             return [bilevel]
-        view, scale = self.task.view_preset(m), self.options.lr_scale
-        return [self.pretext.phase(self.encoders[m], m, view, epochs[PRETEXT], n, scale), bilevel]
+        return [self.pretext.phase(self.encoders, self.task, epochs[PRETEXT], self.options.lr_scale), bilevel]
 
     def lr(self) -> float:
         return (1e-3 if self.task.preset == "paper" else 1e-2) * self.options.lr_scale

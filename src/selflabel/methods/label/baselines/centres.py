@@ -25,16 +25,16 @@ class KMeans(Baseline):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         super().build(encoders)
-        self.centres = Centres(self.clusters, self.dim(self.task.modality), self.options.starts)
+        self.centres = Centres(self.clusters, self.width, self.options.starts)
 
     def transform(self, features: Tensor) -> Tensor:
         return F.normalize(features.float(), dim=1) if self.spherical else features.float()
 
     def predict(self, features: Features) -> Prediction:
-        return Prediction(self.centres(self.transform(features.pooled[self.task.modality])))
+        return Prediction(self.centres(self.transform(self.clustered(features))))
 
     def final(self, data: Data, generator: torch.Generator) -> Outcome:
-        x = self.transform(data.features(self.task.modality))
+        x = self.transform(self.all_clustered(data))
         best = self.centres.fit(x, self.task.seed, self.spherical)
         return argmax_outcome(self.centres(x), best, {"mass": "as found"})
 
@@ -54,27 +54,30 @@ class GaussianMixture(Baseline):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         super().build(encoders)
-        shape = (self.clusters, self.dim(self.task.modality))
+        shape = (self.clusters, self.width)
         self.register_buffer("shares_K", torch.full((self.clusters,), 1 / self.clusters))
         self.register_buffer("means_KD", torch.zeros(shape))
         self.register_buffer("variances_KD", torch.ones(shape))
 
     def predict(self, features: Features) -> Prediction:
-        x = features.pooled[self.task.modality].float()
+        return Prediction([self.log_probs(self.clustered(features).float())])
+
+    def log_probs(self, x: Tensor) -> Tensor:
+        """(B, K) of what is clustered (B, D)."""
         scores = [
             share.log() - 0.5 * ((x - mean).square() / variance + variance.log() + math.log(2 * math.pi)).sum(dim=1)
             for share, mean, variance in zip(self.shares_K, self.means_KD, self.variances_KD)
         ]
-        return Prediction([F.log_softmax(torch.stack(scores, dim=1), dim=1)])
+        return F.log_softmax(torch.stack(scores, dim=1), dim=1)
 
     def final(self, data: Data, generator: torch.Generator) -> Outcome:
         from sklearn.mixture import GaussianMixture as Mixture
 
-        x = data.features(self.task.modality)
+        x = self.all_clustered(data)
         rows, K, starts = x.double().cpu().numpy(), self.clusters, self.options.starts if len(x) > 1 else 1
         ridge = max(RIDGE * float(rows.var()), 1e-10)
         x_fit = rows if len(rows) > 1 else rows.repeat(2, axis=0)  # scikit-learn needs two items
         mixture = Mixture(K, covariance_type="diag", n_init=starts, reg_covar=ridge, random_state=self.task.seed).fit(x_fit)
         parameters = (mixture.weights_.clip(1e-12), mixture.means_, mixture.covariances_)
         self.shares_K, self.means_KD, self.variances_KD = (torch.from_numpy(a).float().to(x.device) for a in parameters)
-        return argmax_outcome(self.predict(Features({self.task.modality: x})).log_probs, 0, {"mass": "as found"})
+        return argmax_outcome([self.log_probs(x.float())], 0, {"mass": "as found"})

@@ -13,7 +13,7 @@ from selflabel.assignment.neighbours import nearest
 from selflabel.assignment.spectral import cluster_qr, leading_eigenvectors, neighbour_graph
 from selflabel.methods.label.baselines.voted import Voted
 from selflabel.methods.option_types import PositiveInt
-from selflabel.pretexts import PretextName
+from selflabel.pretexts import AnyPretextName
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -26,7 +26,7 @@ class SpectralOptions:
     """
 
     neighbours: PositiveInt = 10
-    pretext: PretextName | None = None
+    pretext: AnyPretextName | None = None
 
 
 class Spectral(Voted):

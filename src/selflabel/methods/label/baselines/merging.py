@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from selflabel.methods.label.baselines.voted import Voted, check_pairs_fit
-from selflabel.pretexts import PretextName
+from selflabel.pretexts import AnyPretextName
 
 PAIR_BYTES = 16  # distances of all pairs in float32, and of half of them in float64, three times
 
@@ -30,7 +30,7 @@ class MergingOptions:
     """
 
     linkage: Literal["average", "ward"] = "average"
-    pretext: PretextName | None = None
+    pretext: AnyPretextName | None = None
 
 
 class Agglomerative(Voted):

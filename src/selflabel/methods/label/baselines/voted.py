@@ -27,7 +27,7 @@ class Voted(Baseline):
 
     def build(self, encoders: nn.ModuleDict) -> None:
         super().build(encoders)
-        self.register_buffer("features_ND", torch.zeros(1, self.dim(self.task.modality)))
+        self.register_buffer("features_ND", torch.zeros(1, self.width))
         self.register_buffer("labels_N", torch.zeros(1, dtype=torch.int64))
 
     @abstractmethod
@@ -39,17 +39,20 @@ class Voted(Baseline):
         return features.float()
 
     def predict(self, features: Features) -> Prediction:
+        return Prediction([self.votes(self.transform(self.clustered(features))).clamp(min=1e-6).log()])
+
+    def votes(self, x_BD: Tensor) -> Tensor:
+        """(B, K) shares of the nearest labelled items that have each label."""
         shares = []
-        for x in self.transform(features.pooled[self.task.modality]).split(1024):
+        for x in x_BD.split(1024):
             nearest = torch.cdist(x, self.features_ND).topk(min(VOTES, len(self.features_ND)), largest=False).indices
             shares.append(F.one_hot(self.labels_N[nearest], self.clusters).float().mean(dim=1))
-        return Prediction([torch.cat(shares).clamp(min=1e-6).log()])
+        return torch.cat(shares)
 
     def final(self, data: Data, generator: torch.Generator) -> Outcome:
-        features = data.features(self.task.modality)
-        x = self.transform(features)
+        x = self.transform(self.all_clustered(data))
         self.features_ND, self.labels_N = x, self.cluster(x).to(x.device)
-        share = self.predict(Features({self.task.modality: features})).log_probs[0].exp()
+        share = self.votes(x).clamp(min=1e-6)
         rows = (share + F.one_hot(self.labels_N, self.clusters)) / 2  # an item votes for its own label
         return Outcome([self.labels_N], 0, (rows / rows.sum(dim=1, keepdim=True)).half(), {"mass": "as found"})
 

@@ -70,7 +70,7 @@ class FirstLabels(SolvedHeads):
 
     def initial_features(self, data: Data, modality: str) -> Tensor:
         """(N, D): of the encoder where it knows something already, else first features."""
-        pretrained = modality == self.task.modality and (self.pretext_epochs() > 0 or self.task.pretrained)
+        pretrained = modality in self.taught or (modality == self.task.modality and self.task.pretrained)
         layer = "pooled" if pretrained or self.task.kind_of(modality) == "features" else "input"
         return data.features(modality, layer=layer)
 

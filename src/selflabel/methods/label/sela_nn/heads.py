@@ -61,9 +61,9 @@ class SeLaNNHeads(Method):
         widest = max(*self.head_sizes, *FINE_IF_UNKNOWN, numbers.MOST_CLUSTERS if self.on_features else 0)
         max_sizes = self.head_sizes if self.knows_k else [widest] * len(self.head_sizes)
         self.heads = nn.ModuleDict({m: self.make_heads(m, max_sizes) for m in self.task.modalities})
-        n, H, m = self.task.n_items, len(self.head_sizes), self.task.modality
+        n, H = self.task.n_items, len(self.head_sizes)
         if self.pretext_epochs():
-            self.pretext = make_pretext(self.options.pretext or "simclr", encoders[m], n, self.options.temperature)
+            self.pretext = make_pretext(self.options.pretext or "simclr", encoders, self.task, self.options.temperature)
         self.register_buffer("labels_HN", torch.zeros(H, n, dtype=torch.int32))
         self.register_buffer("neighbours_Nk", torch.zeros(n, self.n_neighbours(), dtype=torch.int32))
         if self.on_features:
@@ -110,6 +110,11 @@ class SeLaNNHeads(Method):
         if self.options.pretext_epochs is not None:
             return self.options.pretext_epochs
         return self.plan.pretext_factor * self.default_epochs() if has_pretext(self.task, self.options) else 0
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The modalities whose encoders a pretext teaches."""
+        return tuple(self.pretext.views(self.task)) if self.pretext_epochs() else ()
 
     def default_epochs(self) -> int:
         p = self.plan

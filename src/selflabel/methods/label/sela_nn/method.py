@@ -32,9 +32,10 @@ class SeLaNN(FirstLabels, FinalLabels):
         lengths = scale_epochs([*([pretext] if pretext else []), self.default_epochs()], self.task.epochs)
         phases = [self.label_phase(lengths[-1])]
         if pretext:
-            m, recipe = self.task.modality, phases[0].recipe
-            first = self.pretext.phase(self.encoders[m], m, self.task.view_preset(m), lengths[0], self.task.n_items)
-            phases.insert(0, replace(first, recipe=recipe, batch_size=2 * self.plan.batch_size))
+            first = self.pretext.phase(self.encoders, self.task, lengths[0])
+            if not self.pretext.keeps_recipe:
+                first = replace(first, recipe=phases[0].recipe, batch_size=2 * self.plan.batch_size)
+            phases.insert(0, first)
         return phases
 
     def label_phase(self, epochs: int) -> Phase:

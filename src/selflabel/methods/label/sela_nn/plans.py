@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass as checked
 from selflabel.base.schedules import one_cycle
 from selflabel.contract import Recipe, Task
 from selflabel.methods.option_types import NonNegativeInt, PositiveFloat, PositiveInt, Share
-from selflabel.pretexts import PretextName
+from selflabel.pretexts import AnyPretextName
 
 FEW_ITEMS = 4_000  # below so many items a set of glyphs is small
 FIRST_GAP = 5_000  # items between the first label turns
@@ -43,7 +43,7 @@ class Options:
     epsilon: PositiveFloat = 0.2
     relax: Annotated[tuple[Share, ...], Field(min_length=1)] | None = None
     remine: NonNegativeInt | None = None
-    pretext: PretextName | None = None
+    pretext: AnyPretextName | None = None
     pretext_epochs: NonNegativeInt | None = None
     temperature: PositiveFloat = 0.2
     lr_scale: PositiveFloat = 1.0
