@@ -24,11 +24,13 @@ class Localiser(Method):
     Its encoders are those of `pictures` and of "audio"; it takes their maps (`encoders.Encoder.map`).
 
     Attributes:
+        hears: whether its heatmaps depend on the sound. If not, sounds are for training only, and `features` has no map of them.
         takes_solos: whether it learns from a second set, of items in which one thing sounds.
         solos: (N,) bool, the items that are of that set; None where there is none. It is set before the phases are asked for.
     """
 
     max_modalities = 2
+    hears: ClassVar[bool] = True
     takes_solos: ClassVar[bool] = False
     solos: Tensor | None = None
 
