@@ -2,7 +2,8 @@
 
 The claim: a network that has to tell from one frame how it sounds there learns to see what sounds. Sounds are labelled once, by
 statistics of their texture (`encoders.sound_texture`) and without any network; the picture's network learns the label of the
-sound that belongs to it. It is XDC (Alwassel et al., 2020) in one direction and in one round.
+sound that belongs to it. It is XDC (Alwassel et al., 2020) in one direction and in one round. The paper's numbers were not
+checked against its text.
 
 Labels of the sounds are `labels=`:
 
@@ -56,7 +57,7 @@ from selflabel.contract import (
 from selflabel.encoders.sound_texture import evened_groups
 from selflabel.methods.option_types import PositiveFloat
 
-CLUSTERS, BITS = 30, 30  # as published
+CLUSTERS, BITS = 30, 30
 ROUNDS, EPSILON = 10, 0.05  # of balanced k-means, and its temperature in mean squared distances
 STARTS = 5  # of k-means, the best of which is kept
 SHOWN, FEWEST, MOST, BATCH_SIZE = 30_000, 10, 100, 32  # items shown on a CPU, bounds on the epochs, items of a batch
