@@ -158,7 +158,7 @@ def feature_or_image_encoder(
         return make_hf(name, kind, px, frames, network, fetch)
     if name in WAVE_ENCODERS:
         if kind not in ("sound", "spoken"):
-            raise UserError(f"{name}: takes {'sounds'}, and the items are {kind}s; name another encoder.")
+            raise UserError(f"--encoder {name}: takes sounds, and the items are {kind}s; name another encoder.")
         return WAVE_ENCODERS[name].make(rate)
     if kind == "video":
         return make_clip_encoder(name, px, frames, weights, fetch)
