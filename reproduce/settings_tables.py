@@ -14,7 +14,7 @@ from reproduce.docstrings import attributes
 from reproduce.tables import markdown
 from selflabel.base.settings import SPEED_ONLY, Settings
 from selflabel.cli import app
-from selflabel.encoders import CLIP_ENCODERS, ENCODERS
+from selflabel.encoders import CLIP_ENCODERS, ENCODERS, WAVE_ENCODERS
 from selflabel.methods import BASELINES, DETECTORS, FINDERS, METHODS
 from selflabel.methods.label.sela_nn import plans
 from selflabel.views import PRESETS, Preset
@@ -155,6 +155,7 @@ def encoder_table() -> str:
     rows += [[f"`{name}`", e.description, e.suits] for name, e in (ENCODERS | CLIP_ENCODERS).items()]
     rows += [["`timm:NAME`", "any timm backbone with its pretrained weights, trained further", "photos"]]
     rows += [["`frozen:NAME`", "a fixed backbone: features are computed once", "photos, e.g. `frozen:timm:resnet50`"]]
+    rows += [[f"`frozen:{name}`", e.description, e.suits] for name, e in WAVE_ENCODERS.items()]
     rows += [["`frozen:hf:NAME`", "a fixed model of transformers, or a folder with one; an extra", "photos, films, sounds"]]
     rows += [["`frozen`", "feature input as it is; the default there", "arrays of features"]]
     return markdown(["name", "what it is", "suits"], rows)

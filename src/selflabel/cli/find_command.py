@@ -32,7 +32,9 @@ def find(
     solos: Annotated[
         str | None, typer.Option(help="Of dsol: a second folder, of pictures or films in each of which one thing sounds.")
     ] = None,
-    clusters: Annotated[int | None, typer.Option("-k", "--clusters", help="Classes, of dsol. [default: 10]")] = None,
+    clusters: Annotated[
+        int | None, typer.Option("-k", "--clusters", help="Classes, of dsol. [default: 10; of soundlabels 30]")
+    ] = None,
     encoder: Annotated[str, typer.Option(help=FIND_ENCODER_HELP)] = "auto",
     weights: Annotated[str | None, typer.Option(help="Its pretrained weights, a .safetensors file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write. [default: runs/<source>-<method>]")] = None,

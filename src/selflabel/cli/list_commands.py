@@ -44,7 +44,7 @@ def encoders(
 
     Example: selflabel encoders --save auto dinov2.safetensors
     """
-    from selflabel.encoders import CLIP_ENCODERS, ENCODERS
+    from selflabel.encoders import CLIP_ENCODERS, ENCODERS, WAVE_ENCODERS
 
     if save is not None:
         print(saved(*save))
@@ -56,6 +56,8 @@ def encoders(
     print(f"{'timm:NAME':14} any timm backbone with its pretrained weights, or --weights FILE.safetensors; trained further")
     print(f"{'frozen':14} feature input as it is")
     print(f"{'frozen:NAME':14} a fixed backbone, e.g. frozen:timm:resnet50: features computed once, then labels in seconds")
+    for name, entry in WAVE_ENCODERS.items():
+        print(f"{f'frozen:{name}':14} {entry.description}; {entry.suits}")
     print(f"{'frozen:hf:NAME':14} a fixed model of transformers, or a folder with one: pip install 'selflabel[hf]'")
     print("Image encoders take videos frame by frame, and sounds as spectrograms. A plain name is for the images or videos;")
     print("videos with sound may have two: --encoder video=r2plus1d,audio=resnet18 (--weights and --views likewise)")

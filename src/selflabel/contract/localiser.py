@@ -24,12 +24,14 @@ class Localiser(Method):
     Its encoders are those of `pictures` and of "audio"; it takes their maps (`encoders.Encoder.map`).
 
     Attributes:
+        hears: whether its heatmaps depend on the sound. If not, sounds are for training only, and `features` has no map of them.
         takes_solos: whether it learns from a second set, of items in which one thing sounds.
         kept_maps: (N, D, h, w) of the pictures on the CPU, where their tower is not trained and was run once.
         solos: (N,) bool, the items that are of that set; None where there is none. It is set before the phases are asked for.
     """
 
     max_modalities = 2
+    hears: ClassVar[bool] = True
     takes_solos: ClassVar[bool] = False
     kept_maps: Tensor | None = None
     solos: Tensor | None = None

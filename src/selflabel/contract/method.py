@@ -6,6 +6,7 @@ Axes: N items, B items of a block, K labels, D features.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +33,7 @@ class Method(nn.Module, ABC):
         chooses_k: whether it estimates the number of clusters where the user gave none; others then have a default.
         most_clusters: the default of a method of many clusters, on many items (see `jobs.build.with_clusters`); None for others.
         takes_given_labels: whether it can train on labels that the user gave (`Task.given_labels`).
+        encoders_by_default: modality to the encoder that it takes where the user names none, instead of the one by the items.
         options_type: checked dataclass of its `--set` options.
         per_item: buffers with a row or column for each item: kept in checkpoints, left out of the finished model.
         encoders: modality to encoder.
@@ -41,6 +43,7 @@ class Method(nn.Module, ABC):
     chooses_k: ClassVar[bool] = False
     most_clusters: ClassVar[int | None] = None
     takes_given_labels: ClassVar[bool] = False
+    encoders_by_default: ClassVar[Mapping[str, str]] = {}
     options_type: type = NoOptions
     per_item: tuple[str, ...] = ()
     encoders: nn.ModuleDict

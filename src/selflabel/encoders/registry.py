@@ -1,8 +1,8 @@
 """Every encoder by its name.
 
 Names: those in ENCODERS (images, and sounds as images of one channel) and CLIP_ENCODERS (videos), `timm:NAME` for any timm
-backbone, `frozen` for features as they are given, `frozen:NAME` for a fixed backbone whose features are computed once, and
-`frozen:hf:NAME` for a fixed model of transformers.
+backbone, `frozen` for features as they are given, `frozen:NAME` for a fixed backbone whose features are computed once, those in
+WAVE_ENCODERS (waves of sounds), which are always fixed, and `frozen:hf:NAME` for a fixed model of transformers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from selflabel.encoders.resnet import WIDE, make_resnet
 from selflabel.encoders.resnet2d3d import ResNet2D3D
 from selflabel.encoders.s3d import S3DG
 from selflabel.encoders.small import make_conv4, make_resnet7_fine, make_resnet9
+from selflabel.encoders.sound_texture import SoundTexture
 from selflabel.encoders.timm_encoder import PREFIX as TIMM
 from selflabel.encoders.timm_encoder import make_timm
 from selflabel.encoders.weights import load_weights
@@ -36,12 +37,12 @@ class EncoderEntry:
     """How to make an encoder, and what `selflabel encoders` prints about it.
 
     Args:
-        make: (channels, px) -> encoder; of videos (px, frames) -> encoder.
+        make: (channels, px) -> encoder; of videos (px, frames) -> encoder; of waves (samples a second) -> encoder.
         description: what network it is.
         suits: which data it suits.
     """
 
-    make: Callable[[int, int], nn.Module]
+    make: Callable[..., nn.Module]
     description: str
     suits: str
 
@@ -72,6 +73,10 @@ CLIP_ENCODERS: dict[str, EncoderEntry] = {
         "S3D-G with a space-to-depth stem, as MIL-NCE",
         "videos on a GPU, with `--weights`",
     ),
+}
+
+WAVE_ENCODERS: dict[str, EncoderEntry] = {
+    "texture": EncoderEntry(SoundTexture, "502 statistics of how a sound is; nothing is learned", "noises, and teaching pictures"),
 }
 
 
@@ -106,8 +111,11 @@ def check_encoder(name: str) -> None:
     backbone = name.removeprefix(f"{FROZEN}:")
     if backbone.startswith(HF) and backbone == name:
         raise UserError(f"--encoder {name}: models of transformers are used fixed; write it as frozen:{name}.")
-    if backbone not in names and not backbone.startswith((TIMM, HF)):
-        known = f"{', '.join(names)}, timm:NAME, frozen:NAME, frozen:hf:NAME, auto and scratch"
+    if name in WAVE_ENCODERS:
+        raise UserError(f"--encoder {name}: has nothing that could be trained; write it as frozen:{name}.")
+    if backbone not in (*names, *WAVE_ENCODERS) and not backbone.startswith((TIMM, HF)):
+        fixed = ", ".join(f"{FROZEN}:{name}" for name in WAVE_ENCODERS)
+        known = f"{', '.join(names)}, timm:NAME, frozen:NAME, {fixed}, frozen:hf:NAME, auto and scratch"
         raise UserError(f"--encoder {name}: there is none of that name; there are {known}{did_you_mean(name, names)}")
 
 
@@ -139,6 +147,7 @@ def feature_or_image_encoder(
     weights: Path | None = None,
     fetch: bool = True,
     network: str | None = None,
+    rate: int = 0,
 ) -> nn.Module:
     """The encoder of one modality, whatever is stored of it: features, videos, or images and sounds.
 
@@ -150,15 +159,20 @@ def feature_or_image_encoder(
         feature_dim: length of a feature vector, where kind is "features"; the encoder is not fitted yet.
         network: of a model of transformers, as a run recorded it; its weights are then left random.
         space_dims: of features, the length of a vector in each of several spaces; empty for a single one.
+        rate: of sounds, samples a second.
 
     Raises:
-        UserError: there is no such encoder, or its weights cannot be had.
+        UserError: there is no such encoder, it does not suit the items, or its weights cannot be had.
     """
     if kind == "features":
         return JoinedFeatures(space_dims) if space_dims else GivenFeatures(feature_dim)
     name = name.removeprefix(f"{FROZEN}:")
     if name.startswith(HF):
         return make_hf(name, kind, px, frames, network, fetch)
+    if name in WAVE_ENCODERS:
+        if kind not in ("sound", "spoken"):
+            raise UserError(f"--encoder {name}: takes sounds, and the items are {kind}s; name another encoder.")
+        return WAVE_ENCODERS[name].make(rate)
     if kind == "video":
         return make_clip_encoder(name, px, frames, weights, fetch)
     return make_encoder(name, channels, px, weights, fetch)

@@ -50,8 +50,8 @@ def heat_of(method: Localiser, data: ResidentData, rows: Tensor, sounds: Tensor 
     if method.pictures != "video":
         maps, places = heat_of_view(method, data, rows, heard, None, None)
         return Heat(maps[:, :, None], places[:, :, None], torch.full((len(rows), 1, 2), torch.nan, dtype=torch.float64))
-    frames, around = frame_windows(data, rows)
-    _, around_heard = (frames, around) if sounds is None else frame_windows(data, heard.clamp(min=0))
+    frames, around = frame_windows(data, rows, method.hears)
+    _, around_heard = (frames, around) if sounds is None else frame_windows(data, heard.clamp(min=0), method.hears)
     parts = [heat_of_view(method, data, rows, heard, f, a) for f, a in zip(frames, around_heard)]
     maps, places = (torch.stack(x, dim=2) for x in zip(*parts))
     return Heat(maps, places, torch.stack([f.span_s for f in frames], dim=1))
@@ -67,9 +67,11 @@ def heat_of_view(
         frame, around: of films, the windows that are shown of the pictures and of the sounds; None of pictures.
     """
     pictures = data.view(method.pictures, rows, "centre", 0, frame).pixels
-    sounds = data.view("audio", heard.clamp(min=0), "centre", 0, around).pixels
-    sounds[heard.to(sounds.device) == SILENCE] = 0  # a spectrogram in which nothing is above its floor
-    views = {method.pictures: pictures, "audio": sounds}
+    views = {method.pictures: pictures}
+    if method.hears:
+        sounds = data.view("audio", heard.clamp(min=0), "centre", 0, around).pixels
+        sounds[heard.to(sounds.device) == SILENCE] = 0  # a spectrogram in which nothing is above its floor
+        views["audio"] = sounds
     with data.autocast():
         maps = {m: method.encoders[m].map(x) for m, x in views.items()}  # type: ignore[operator]
         heat = method.heatmaps(Features({}, {}, maps))
@@ -77,11 +79,16 @@ def heat_of_view(
     return heat.float().cpu(), (places[:, :, 0] if places.ndim == 5 else places).float().cpu()
 
 
-def frame_windows(data: ResidentData, rows: Tensor) -> tuple[list[Window], list[Window]]:
-    """Of films, the FRAMES stretches that frames stand for, and the seconds of sound around the middle of each."""
-    common = data.window(("video", "audio"), rows, None, whole=True).span_s
+def frame_windows(data: ResidentData, rows: Tensor, hears: bool) -> tuple[list[Window], list[Window]]:
+    """Of films, the FRAMES stretches that frames stand for, and the seconds of sound around the middle of each.
+
+    Args:
+        data, rows: as in `heat_of`.
+        hears: whether the sound matters; else all seconds of the picture are taken.
+    """
+    common = data.window(("video", "audio") if hears else ("video",), rows, None, whole=True).span_s
     start, length = common[:, :1], common[:, 1:] - common[:, :1]
-    heard_s = data.stored["audio"].window_s
+    heard_s = data.stored["audio"].window_s if hears else 0.0
     assert heard_s is not None
     frames, around = [], []
     for i in range(FRAMES):

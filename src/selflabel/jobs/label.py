@@ -179,6 +179,7 @@ def prepare_for(
         sound_s=sound_s,
         recorded=recorded,
         ranks=ranks,
+        by_default=make.encoders_by_default,
     )
 
 

@@ -5,6 +5,7 @@ The run is one of `find`: its rows are the regions. Beside them are the heatmaps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,12 +165,15 @@ def open_pairs(model: Model, items: Items, callbacks: Callbacks) -> Pairs:
         callbacks: progress.
 
     Raises:
-        UserError: there are no pairs.
+        UserError: there are no pairs, or, where the method needs no sound, no pictures.
     """
     method = model.method
     assert isinstance(method, Localiser)
-    check_pairs(items, "this run's method")
-    prepared = with_both(model.prepare(items, callbacks))
+    check_pairs(items, "this run's method", method.hears)
+    if not method.hears:
+        items = items.only((method.pictures,))
+    prepared = model.prepare(items, callbacks)
+    prepared = with_both(prepared) if method.hears else prepared
     data = prepared.dataset(model.device, Ranks(), model.task.seed)
     data.encoders = method.encoders
     return Pairs(method, data, prepared, sizes_of(prepared, model.limits, callbacks))
@@ -251,24 +255,30 @@ def prepare_items(
 ) -> Prepared:
     """See `prepare_pairs`, of items that are opened and checked."""
     recorded = run.modalities if run is not None and run.file("run.toml").exists() else {}
+    make = LOCALISERS[settings.method].make
     wanted = replace(
         settings,
-        encoder=towers(settings.encoder),
+        encoder=towers(settings.encoder, make.encoders_by_default),
         px=settings.px or (None if is_named(settings.encoder) else TOWER_PX),
         frames=settings.frames or 1,
     )
-    make = LOCALISERS[settings.method].make
     sound_s = None if "video" in items.modalities else PICTURE_SOUND_S
     return with_both(prepare_for(make, wanted, device, callbacks, items, recorded, ranks, whole=True, sound_s=sound_s))
 
 
-def check_pairs(items: Items, method: str) -> None:
-    """Raise UserError where a source has no pairs of picture and sound. method: its name, for people."""
+def check_pairs(items: Items, method: str, hears: bool = True) -> None:
+    """Raise UserError where a source has no pairs of picture and sound.
+
+    Args:
+        items: of the source.
+        method: its name, for people.
+        hears: whether sounds are needed.
+    """
     if items.array is not None:
         raise UserError(f"{items.source}: is an array, and {method} learns from files of pictures and sounds; give these.")
     if items.pieces is not None and items.pieces.has_boxes:
         raise UserError(f"{items.source}: its items are pieces of pictures, and things are found in whole ones; give these.")
-    if "audio" not in items.modalities or not set(PICTURES) & set(items.modalities):
+    if (hears and "audio" not in items.modalities) or not set(PICTURES) & set(items.modalities):
         raise UserError(
             f"{items.source}: holds no pairs of picture and sound, from which {method} learns; give films with sound, "
             "or pictures with a sound of the same name beside each (7.jpg, 7.wav)."
@@ -280,8 +290,12 @@ def is_named(encoder: str) -> bool:
     return any(value_for_modality(encoder, m, m) not in (None, "auto", SCRATCH) for m in PICTURES)
 
 
-def towers(encoder: str) -> str:
+def towers(encoder: str, by_default: Mapping[str, str] | None = None) -> str:
     """`--encoder` with the network of each modality by its name; those that nobody named are trained from scratch.
+
+    Args:
+        encoder: as it was typed.
+        by_default: modality to what stands there instead where nobody named one.
 
     Example:
         >>> towers("auto")
@@ -290,7 +304,8 @@ def towers(encoder: str) -> str:
         'video=timm:resnet18,image=timm:resnet18,audio=resnet7-fine'
     """
     asked = {m: value_for_modality(encoder, m, m if m in PICTURES else "") for m in (*PICTURES, "audio")}
-    return ",".join(f"{m}={TOWER if name in (None, 'auto', SCRATCH) else name}" for m, name in asked.items())
+    standing = dict.fromkeys(asked, TOWER) | dict(by_default or {})
+    return ",".join(f"{m}={standing[m] if name in (None, 'auto', SCRATCH) else name}" for m, name in asked.items())
 
 
 def with_both(prepared: Prepared) -> Prepared:

@@ -27,7 +27,7 @@ from selflabel.items import Items, Pieces
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import Modality, Prepared, stored_as
-from selflabel.jobs.prepare.choices import SOUND_KINDS, seconds_used, storage_format, stored_px
+from selflabel.jobs.prepare.choices import SOUND_KINDS, is_frozen, seconds_used, storage_format, stored_px
 from selflabel.jobs.prepare.decoding import decode_items
 from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
@@ -340,7 +340,7 @@ def stored_modality(name: str, record: dict[str, Any], tensors: dict[str, Tensor
     modality = replace(shown, whole=record.get("whole") is True, **spaces)
     prefix = f"backbone.{name}."
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    if not weights:
+    if not weights and not is_frozen(modality.encoder):
         return modality
     backbone = modality.make_encoder(fetch=False).eval()
     backbone.load_state_dict(weights)

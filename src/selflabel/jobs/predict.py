@@ -34,7 +34,7 @@ from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.run_source import open_source, run_at
-from selflabel.methods import DETECTORS, FINDERS, LOCALISERS, make_finder
+from selflabel.methods import DETECTORS, FINDERS, LOCALISERS, METHODS, make_finder
 from selflabel.runs.origin import read_origin
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
@@ -146,7 +146,13 @@ def finder_of(run: Run) -> Run | None:
 
 def is_finders(run: Run) -> bool:
     """Whether a run is one of `find`, or of `teach`: it finds objects."""
-    return str(run.settings.get("method")) in FINDERS | LOCALISERS | DETECTORS
+    method = str(run.settings.get("method"))
+    return method in FINDERS | LOCALISERS | DETECTORS and (method not in METHODS or is_of_find(run))
+
+
+def is_of_find(run: Run) -> bool:
+    """Whether a run of a method with which both `label` and `find` work is one of `find`."""
+    return "n_photos" in run.report
 
 
 def find_in(

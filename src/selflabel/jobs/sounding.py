@@ -34,6 +34,7 @@ BLOCK = 64  # items whose heatmaps are in memory at a time
 MOST, MIN_AREA = 3, 0.01  # regions of a heatmap, and the share of it that each but the first has at least
 ALSO = 0.5  # highest value from which on a class is found beside the one that is highest
 APART = "its picture and its sound have no seconds in common"
+UNTIMED = "which of its seconds are stored is not known"
 
 
 class Regioner:
@@ -43,12 +44,13 @@ class Regioner:
         prepared: the set.
         sizes: (N, 2) width and height of the upright originals.
         n_channels: of a heatmap.
+        apart: why an item without known seconds has none.
     """
 
-    def __init__(self, prepared: Prepared, sizes: np.ndarray, n_channels: int):
+    def __init__(self, prepared: Prepared, sizes: np.ndarray, n_channels: int, apart: str = APART):
         first = prepared.first
         self.paths, self.px, self.whole, self.sizes = prepared.items.paths, first.px, first.whole, sizes
-        self.n_channels = n_channels
+        self.n_channels, self.apart = n_channels, apart
         self.objects: list[Object] = []
         self.labels: list[int] = []
         self.skipped: list[tuple[str, str]] = []
@@ -60,7 +62,7 @@ class Regioner:
         large_BCFyx, places = large.view(B, C, n_frames, self.px, self.px).numpy(), heat.places.numpy()
         for i, row in enumerate(rows.tolist()):
             if n_frames > 1 and bool(heat.spans_s[i].isnan().any()):
-                self.skipped.append((self.paths[row], APART))
+                self.skipped.append((self.paths[row], self.apart))
                 continue
             before = len(self.objects)
             for f in range(n_frames):
@@ -136,7 +138,7 @@ def find_regions(
         sizes: (N, 2) of the upright originals.
         callbacks: progress.
     """
-    regioner = Regioner(prepared, sizes, len(method.channels))
+    regioner = Regioner(prepared, sizes, len(method.channels), APART if method.hears else UNTIMED)
     blocks = heat_blocks(method, data, regioner, partial(callbacks.on_progress, "finding what sounds"))
     if folder is None:
         for _ in blocks:

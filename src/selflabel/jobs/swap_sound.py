@@ -53,8 +53,9 @@ def swap_run(run: Run, source: str | None, device: str, callbacks: Callbacks) ->
     Raises:
         UserError: the run is of another kind, or its items cannot be found.
     """
-    if run.settings.get("method") not in LOCALISERS:
-        raise UserError(f"{run.folder}: --swap-sound is for runs of methods that learn from sounds: {', '.join(LOCALISERS)}.")
+    hearing = [name for name, entry in LOCALISERS.items() if entry.make.hears]  # type: ignore[attr-defined]
+    if run.settings.get("method") not in hearing:
+        raise UserError(f"{run.folder}: --swap-sound is for runs of methods that learn from sounds: {', '.join(hearing)}.")
     items = open_source(source or run.settings["source"], bool(run.settings.get("follow_links")))
     return swap_sounds(load_model(run, device), items, callbacks)
 

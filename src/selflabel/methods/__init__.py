@@ -26,6 +26,7 @@ from selflabel.methods.label.scan import SCAN
 from selflabel.methods.label.sela import SeLa
 from selflabel.methods.label.sela_nn import SeLaNN
 from selflabel.methods.label.selavi import SeLaVi
+from selflabel.methods.label.soundlabels import SoundLabels
 from selflabel.methods.label.swav import SwAV
 from selflabel.methods.label.temi import TEMI
 from selflabel.methods.label.turtle import Turtle
@@ -75,6 +76,9 @@ METHODS: dict[str, Entry] = {
     "selavi": Entry(SeLaVi, "Asano, Patrick, Rupprecht & Vedaldi, NeurIPS 2020", "200 epochs as published; 40 by default"),
     "xdc": Entry(
         XDC, "Alwassel et al., NeurIPS 2020; with one modality it is deep clustering", "40 epochs, 20 rounds of k-means"
+    ),
+    "soundlabels": Entry(
+        SoundLabels, "Owens et al., ECCV 2016: pictures learn the labels of their sounds", "30,000 items shown by default"
     ),
     "deepcluster": Entry(
         DeepCluster,
@@ -141,6 +145,7 @@ LOCALISERS: dict[str, Entry] = {
         "Afouras, Asano et al., CVPR 2022: what sounds, with classes; `teach` then trains a detector",
         "160,000 pairs shown by default",
     ),
+    "soundlabels": METHODS["soundlabels"],  # both: it labels items, and its class activation maps say where
 }
 
 
@@ -180,7 +185,7 @@ def find_method(name: str) -> Entry:
         UserError: there is none of that name.
     """
     entries = METHODS | BASELINES
-    if name in FINDERS | LOCALISERS:
+    if name not in entries and name in FINDERS | LOCALISERS:
         raise UserError(f"--method {name}: finds objects in photos, and labels nothing; use it with `selflabel find`.")
     if name not in entries:
         known = ", ".join(entries)
@@ -194,9 +199,9 @@ def find_finder(name: str) -> FinderEntry | Entry:
     Raises:
         UserError: there is none of that name.
     """
-    if name in METHODS | BASELINES:
-        raise UserError(f"--method {name}: labels items, and finds no objects; use it with `selflabel label`.")
     entries = FINDERS | LOCALISERS
+    if name not in entries and name in METHODS | BASELINES:
+        raise UserError(f"--method {name}: labels items, and finds no objects; use it with `selflabel label`.")
     if name not in entries:
         raise UserError(
             f"--method {name}: there is none of that name; there are {', '.join(entries)}{did_you_mean(name, entries)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,7 @@ def prepare(
     sound_s: float | None = None,
     recorded: dict[str, dict[str, Any]] | None = None,
     ranks: Ranks = Ranks(),
+    by_default: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Make a source ready to train on.
 
@@ -86,6 +88,7 @@ def prepare(
         trains, recorded, ranks: see `backbones.Backbones`.
         whole: keep pictures whole (see `Modality`).
         sound_s: seconds of a sound that are kept at most; None is `decode.look.LONGEST_SOUND_S`.
+        by_default: modality to the encoder that stands for "auto".
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
@@ -103,6 +106,7 @@ def prepare(
         items, cut = cut_into_windows(items, windows, workers, callbacks, limits)
     first = items.modalities[0]
     requested = {m: value_for_modality(encoder, m, first) or "auto" for m in items.modalities}
+    requested |= {m: name for m, name in (by_default or {}).items() if requested.get(m) == "auto"}
     look = Look(limits, callbacks.on_progress, callbacks.say)
     looked = {m: with_seconds(inspect_items(items, m, look), sound_s) for m in items.modalities}
     if items.are_features:

@@ -8,7 +8,17 @@ from typing import Any
 
 from selflabel.base.errors import UserError
 from selflabel.decode.look import MediaInfo
-from selflabel.encoders import HF, Automatic, Weights, automatic_for, fetch_automatic, is_of, is_pretrained, weights_of
+from selflabel.encoders import (
+    HF,
+    WAVE_ENCODERS,
+    Automatic,
+    Weights,
+    automatic_for,
+    fetch_automatic,
+    is_of,
+    is_pretrained,
+    weights_of,
+)
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare.choices import SCRATCH, backbone_name, is_frozen
 from selflabel.training.distributed import Ranks
@@ -84,6 +94,10 @@ class Backbones:
             raise UserError(
                 f"--weights {file}: models of transformers come with their own; leave it out or name another encoder."
             )
+        if name in WAVE_ENCODERS and file is not None:
+            raise UserError(f"--weights {file}: the encoder {name} has no weights; leave it out or name another encoder.")
+        if name in WAVE_ENCODERS:
+            return None
         if is_frozen(encoder) and before is None and file is None and not is_pretrained(name):
             raise UserError(
                 f"--encoder {encoder}: has no pretrained weights of its own, and a random network describes nothing; add "

@@ -10,7 +10,7 @@ from selflabel.base.errors import UserError
 from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.look import MediaInfo
 from selflabel.decode.video import SPAN_S
-from selflabel.encoders import FROZEN, HF, Network, check_encoder, timm_px
+from selflabel.encoders import FROZEN, HF, WAVE_ENCODERS, Network, check_encoder, timm_px
 from selflabel.views.clip import FRAMES
 from selflabel.views.sound import MELS, PAPER_BANDS
 
@@ -36,6 +36,11 @@ def backbone_name(encoder: str) -> str:
 def is_of_transformers(encoder: str) -> bool:
     """Whether an encoder is a model of transformers, which makes its own input of pixels and waves."""
     return backbone_name(encoder).startswith(HF)
+
+
+def takes_waves(encoder: str) -> bool:
+    """Whether an encoder hears the waves of sounds, and no spectrograms."""
+    return is_of_transformers(encoder) or backbone_name(encoder) in WAVE_ENCODERS
 
 
 def with_frames(

@@ -13,7 +13,7 @@ from torch import nn
 from selflabel.decode.look import MediaInfo
 from selflabel.encoders import JoinedBackbones, feature_or_image_encoder, names_of_parts
 from selflabel.items import Items
-from selflabel.jobs.prepare.choices import SOUND_KINDS, is_of_transformers
+from selflabel.jobs.prepare.choices import SOUND_KINDS, takes_waves
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks
 from selflabel.training.stored import Stored, StoredClips, StoredFeatures, StoredImages, StoredSounds
@@ -78,7 +78,7 @@ class Modality:
         if self.kind == "features":
             return StoredFeatures(**common)
         if self.kind in SOUND_KINDS:
-            return StoredSounds(**common, rate=int(self.info.rate), bands=self.px, as_waves=is_of_transformers(self.encoder))
+            return StoredSounds(**common, rate=int(self.info.rate), bands=self.px, as_waves=takes_waves(self.encoder))
         if self.kind == "video":
             return StoredClips(**common, frames=self.info.frames, consecutive=self.info.rate > 0, rate=self.info.rate)
         return StoredImages(**common, px=self.px)
@@ -103,6 +103,7 @@ class Modality:
             weights=Path(self.weights) if self.weights else None,
             fetch=fetch,
             network=self.network,
+            rate=int(self.info.rate),
         )
 
     def parts(self) -> list[Modality]:

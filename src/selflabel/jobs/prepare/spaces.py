@@ -19,6 +19,7 @@ from selflabel.jobs.prepare.choices import (
     choose_encoder,
     choose_px,
     is_of_transformers,
+    takes_waves,
     with_frames,
     with_rate,
 )
@@ -88,10 +89,10 @@ def plan_part(
 
 def check_weights(weights: str | None, names: Sequence[str]) -> None:
     """Raise UserError where there are more or fewer files of weights than encoders side by side."""
-    if any(is_of_transformers(name) for name in names):
+    if any(takes_waves(name) for name in names):
         raise UserError(
-            f"--encoder {'+'.join(names)}: models of transformers cannot stand side by side with others; label with one, or "
-            "save its features and give two .npy files with + between."
+            f"--encoder {'+'.join(names)}: texture and models of transformers cannot stand side by side with others; label with "
+            "one, or save its features and give two .npy files with + between."
         )
     if weights and weights.count("+") != len(names) - 1:
         raise UserError(
