@@ -21,11 +21,17 @@ class Features:
         pooled: modality to (B, D).
         present: modality to (B,) bool, whether the item has it; a modality that is left out is present in every item of `pooled`.
         maps: modality to (B, D, h, w), for films (B, D, F, h, w); empty unless they were asked for.
+        weights: modality to (B,) in [0, 1], how much it counts beside the item's others; one that is left out counts in full.
     """
 
     pooled: dict[str, Tensor]
     present: dict[str, Tensor] = field(default_factory=dict)
     maps: dict[str, Tensor] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def counts(self, modality: str, is_present_B: Tensor) -> Tensor:
+        """(B,) what a modality's log-posteriors are multiplied with: 0 where an item lacks it, else its weight."""
+        return is_present_B * self.weights[modality] if modality in self.weights else is_present_B
 
     def filled(self, dims: dict[str, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All modalities in `dims` (modality to D), with zeros for those that the block lacks.

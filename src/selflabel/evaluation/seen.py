@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ USUAL, MARGIN = 0.99, 0.1  # share of the run's items within the limit, and how 
 FEWEST = 40  # items; fewer do not show what is usual
 OTHER_SCALE = 3  # factor below the shortest and above the longest row of the sample, beyond which features are of another scale
 BLOCK_ROWS = 1024
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Seen:
         sample: (M, D) float16, rows of unit length.
         limit: distance to the NEAR-th of the sample, above 0, from which on an item is unlike all of them.
         shortest, longest: lengths of rows beyond which an item is unlike them, too, as features of another scale are.
+        median: median distance to the NEAR-th of the sample; None for a run of 0.7.0 or older, which did not store it.
     """
 
     sample: Tensor
     limit: float
     shortest: float = 0.0
     longest: float = math.inf
+    median: float | None = None
 
     @classmethod
     def fit(cls, features_ND: Tensor) -> Seen | None:
@@ -61,14 +65,29 @@ class Seen:
         if middle < -13:
             return None
         limit = float(torch.tensor(usual + MARGIN * (usual - middle)).exp())
-        return cls(sample, limit, float(lengths.min()) / OTHER_SCALE, float(lengths.max()) * OTHER_SCALE)
+        return cls(sample, limit, float(lengths.min()) / OTHER_SCALE, float(lengths.max()) * OTHER_SCALE, math.exp(middle))
 
     def is_unlike(self, features_ND: Tensor) -> Tensor:
         """(N,) bool, whether an item (N, D) is unlike everything in the sample."""
+        return self.distances_of(features_ND) > self.limit
+
+    def distances_of(self, features_ND: Tensor) -> Tensor:
+        """(N,) distance of each item (N, D) to the NEAR-th nearest of the sample; inf for features of another scale."""
         x = features_ND.detach().float().cpu()
         lengths = x.norm(dim=1)
         is_of_scale = (lengths >= self.shortest) & (lengths <= self.longest)
-        return (distances(F.normalize(x, dim=1), self.sample, NEAR) > self.limit) | ~is_of_scale
+        return torch.where(is_of_scale, distances(F.normalize(x, dim=1), self.sample, NEAR), torch.inf)
+
+    def log_tail(self, features_ND: Tensor) -> Tensor:
+        """(N,) float64 logarithm of the share of the run's items that are at least as far from the sample as each item is.
+
+        Logarithms of distances are taken as normal, with the run's median and 99th percentile, so that it is known beyond them.
+        """
+        assert self.median is not None
+        middle, usual = math.log(self.median), NormalDist().inv_cdf(USUAL)
+        spread = max((math.log(self.limit) - middle) / (1 + MARGIN) / usual, TINY)
+        logs = self.distances_of(features_ND).double().clamp(TINY, 1 / TINY).log()
+        return torch.special.log_ndtr((middle - logs) / spread)
 
 
 def distances(x_ND: Tensor, sample_MD: Tensor, near: int) -> Tensor:

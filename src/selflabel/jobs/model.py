@@ -33,6 +33,7 @@ from selflabel.jobs.prepare.prepared import SPACES
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.jobs.run_source import open_source
 from selflabel.jobs.seen import from_tensors, is_unlike
+from selflabel.jobs.trust import modality_weights
 from selflabel.methods import entry_of
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
@@ -227,11 +228,11 @@ class Model:
         return torch.cat(parts)
 
     def log_probs(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
-        """(N, K) of the reported head from features of some modalities, on the CPU."""
-        parts = []
+        """(N, K) of the reported head from features of some modalities, on the CPU; each counts as `jobs.trust` says."""
+        parts, weights = [], modality_weights(self.seen, features, present)
         for rows in torch.arange(len(next(iter(features.values())))).split(BATCH):
-            block = [{m: x[m][rows.to(x[m].device)].to(self.device) for m in features} for x in (features, present)]
-            heads = self.method.predict(Features(*block)).log_probs
+            each = [{m: x[m][rows.to(x[m].device)].to(self.device) for m in x} for x in (features, present, weights)]
+            heads = self.method.predict(Features(pooled=each[0], present=each[1], weights=each[2])).log_probs
             if self.head >= len(heads):
                 raise UserError(f"{MODEL}: says head {self.head}, and there are {len(heads)}; copy the run folder again.")
             parts.append(heads[self.head].float().cpu())

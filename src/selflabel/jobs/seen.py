@@ -72,7 +72,8 @@ def is_unlike(seen: dict[str, Seen], data: ResidentData, pooled: dict[str, Tenso
 def as_tensors(seen: dict[str, Seen]) -> dict[str, Tensor]:
     """As model.safetensors holds it."""
     samples = {f"{PREFIX}{space}.sample": what.sample for space, what in seen.items()}
-    limits = {space: torch.tensor([what.limit, what.shortest, what.longest]) for space, what in seen.items()}
+    numbers = {space: (what.limit, what.shortest, what.longest, what.median) for space, what in seen.items()}
+    limits = {space: torch.tensor([x for x in of if x is not None]) for space, of in numbers.items()}
     return samples | {f"{PREFIX}{space}.limit": limit for space, limit in limits.items()}
 
 
@@ -82,7 +83,7 @@ def from_tensors(tensors: dict[str, Tensor]) -> dict[str, Seen]:
     for name, sample in tensors.items():
         if name.startswith(PREFIX) and name.endswith(".sample"):
             limit = tensors[name.removesuffix("sample") + "limit"]
-            if sample.ndim != 2 or len(sample) < 1 or not bool(torch.isfinite(limit).all()):
+            if sample.ndim != 2 or len(sample) < 1 or not bool(torch.isfinite(limit).all() and (limit[3:] > 0).all()):
                 raise ValueError(f"{name} is no sample of features")
-            seen[name.removeprefix(PREFIX).removesuffix(".sample")] = Seen(sample, *limit.tolist()[:3])
+            seen[name.removeprefix(PREFIX).removesuffix(".sample")] = Seen(sample, *limit.tolist()[:4])
     return seen

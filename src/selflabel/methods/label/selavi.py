@@ -284,7 +284,7 @@ class SeLaVi(Method):
     def predict(self, features: Features) -> Prediction:
         block = Features(*features.filled({m: self.dim(m) for m in self.task.modalities}))
         posteriors = self.branch_log_probs(block, self.branches)
-        logs = [[is_present[:, None] * log for log in heads] for _, is_present, heads in posteriors]
+        logs = [[features.counts(b, is_present)[:, None] * log for log in heads] for b, is_present, heads in posteriors]
         return Prediction([F.log_softmax(torch.stack(each).sum(dim=0), dim=1) for each in zip(*logs)])
 
     # ------------------------------------------------------------------------------------------------------ the end

@@ -177,12 +177,14 @@ class SeLaNNHeads(Method):
             yield Features(*({m: x[rows] for m, x in of.items()} for of in (features.pooled, features.present)))
 
     def joint_log_probs(self, features: Features, heads: Sequence[int] | None = None) -> list[Tensor]:
-        """(B, K) log-posteriors of some heads, None for all: the product of the posteriors of the modalities that an item has."""
+        """(B, K) log-posteriors of some heads, None for all: the product of the posteriors of the modalities that an item has,
+        each to the power of its weight.
+        """
         by_modality = []
         for m, x in features.pooled.items():
             logs = [F.log_softmax(s.float(), dim=1) for s in self.scores(m, x, heads)]
             is_present = features.present.get(m) if len(features.pooled) > 1 else None
-            by_modality.append(logs if is_present is None else [s * is_present[:, None] for s in logs])
+            by_modality.append(logs if is_present is None else [s * features.counts(m, is_present)[:, None] for s in logs])
         if len(by_modality) == 1:
             return by_modality[0]
         return [F.log_softmax(torch.stack(logs).sum(dim=0), dim=1) for logs in zip(*by_modality)]
