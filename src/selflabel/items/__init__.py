@@ -33,6 +33,7 @@ from selflabel.items.endings import (
     reason_not_read,
 )
 from selflabel.items.expand import exists, expand, is_listed
+from selflabel.items.feature_folder import from_feature_folder, is_feature_folder
 from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.manifest import from_manifest
@@ -40,6 +41,7 @@ from selflabel.items.parquet_items import from_parquet
 from selflabel.items.piece import Piece, Pieces
 from selflabel.items.rows import TRUTH_COLUMNS, read_rows
 from selflabel.items.several import from_several, source_text
+from selflabel.items.shards import from_shards
 from selflabel.items.table import Blob, Blobs, Items
 from selflabel.items.tar import from_tars, tar_shards
 from selflabel.items.unread import one_line, skip_notes
@@ -138,6 +140,9 @@ def open_names(names: list[str], follow_links: bool, images: str | None = None) 
         raise UserError(f"{missing}: an embedded set cannot be joined with other sources; label it by itself.")
     if missing is not None:
         raise no_such(missing)
+    if all(ending_of(name) == ".npy" and not Path(name).is_dir() for name in found):
+        check_names(found)
+        return from_shards(source_text(names), list(dict.fromkeys(found)))
     return from_several(found, partial(open_one, follow_links=follow_links, images=images), follow_links)
 
 
@@ -168,7 +173,9 @@ def open_one(name: str, follow_links: bool, images: str | None = None) -> Items:
 
 
 def open_folder(path: Path, follow_links: bool) -> Items:
-    """The items of a folder; one without media may hold tables or tar shards."""
+    """The items of a folder; one without media may hold tables, tar shards or arrays."""
+    if is_feature_folder(path):
+        return from_feature_folder(path)
     try:
         return from_folder(path, follow_links)
     except NoMedia as error:
@@ -177,7 +184,9 @@ def open_folder(path: Path, follow_links: bool) -> Items:
         if tables is None:
             raise
     unread.forget(tables)
-    return open_names([str(path / name) for name in tables], follow_links).noting(unread.skipped, unread.notes)
+    items = open_names([str(path / name) for name in tables], follow_links)
+    items = replace(items, source=str(path)) if items.array_files else items
+    return items.noting(unread.skipped, unread.notes)
 
 
 def from_file(name: str, path: Path, follow_links: bool, images: str | None = None) -> Items:

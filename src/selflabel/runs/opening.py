@@ -16,6 +16,8 @@ from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
 from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.coco import images_folder, may_be_coco, read_coco
 from selflabel.items.expand import exists, expand
+from selflabel.items.feature_folder import is_feature_folder
+from selflabel.items.folder import files_of_tables
 from selflabel.items.parquet_items import holds_media
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.pieces import read_pieces, same_pieces
@@ -109,16 +111,17 @@ def find_source(
         place = moved_to or place_by_name(folder, name, origin)
         source = source_by_name(folder, place, paths, with_sound, follow)
         if record is not None:
-            check_array(record, place)
+            check_array(record, (place,))
         return SameSizes(source, record) if record else source
     places = origin.places if origin else (name,)
     if not any(map(is_there, places)):
         raise lost(places[0])
     if array_lines(record):
-        check_array(record, places[0])
-        return TableSource(places[0], paths)
+        check_array(record, places)
+        return TableSource(places, paths)
     files = [file for place in places for file in expand(place)]
     folders = [] if follow or followed else [Path(file) for file in files if Path(file).is_dir()]
+    folders = [] if any(map(is_feature_folder, folders)) else folders  # its tables name files elsewhere, as a manifest does
     return RecordedSource(record, folders, files)
 
 
@@ -179,13 +182,23 @@ def array_lines(record: Record) -> list[dict[str, Any]]:
     return [line for line in record.lines(ARRAY_ID) if line["modality"] == "array"]
 
 
-def check_array(record: Record, place: str) -> None:
-    """Raise UserError where an array's file has another size than the one that was labelled."""
-    files = filter(None, map(array_file, names_of_spaces(place)))
+def check_array(record: Record, places: Sequence[str]) -> None:
+    """Raise UserError where a file of an array has another size than the one that was labelled."""
+    files = [file for place in places for file in array_files_at(place)]
     for file, line in zip(files, array_lines(record)):
         size, _ = size_and_time(file)
         if size != line["size"]:
             raise UserError(f"{file}: {another_size(size, line['size'])}")
+
+
+def array_files_at(place: str) -> list[str]:
+    """The files of an array by the name of its source: one, several with + between, or those of a pattern or a folder."""
+    known = list(filter(None, map(array_file, names_of_spaces(place))))
+    if known:
+        return known
+    if is_feature_folder(Path(place)):
+        return sorted(map(str, Path(place).glob("part-*.npy")))
+    return [file for name in expand(place) for file in (files_of_tables(Path(name)) if Path(name).is_dir() else [name])]
 
 
 def lost(place: str) -> UserError:

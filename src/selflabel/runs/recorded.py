@@ -67,7 +67,8 @@ def record_lines(items: Items) -> Iterator[list[tuple[Any, ...]]]:
     """The lines of sources.parquet, those of ROWS_PER_GROUP items at a time; before them one for each array."""
     if items.array is not None:
         of_rows = "features" if items.blobs else "array"
-        files = [file for file in map(array_file, names_of_spaces(items.source)) if file]
+        named = items.array_files or filter(None, map(array_file, names_of_spaces(items.source)))
+        files = list(map(os.path.abspath, named))
         if files:
             yield [(ARRAY_ID, of_rows, file, 0, None, "", *size_and_time(file)) for file in files]
     status = lru_cache(16)(size_and_time)  # items of a tar share a file

@@ -40,14 +40,22 @@ def frozen_features(
     known = read_features(file, shape)
     if known is not None:
         return known
-    features = np.empty(shape, np.float32)
+    features = encode_centre_views(backbone, data, modality, callbacks)
+    keep_features(file, features, callbacks)
+    return features
+
+
+@torch.no_grad()
+def encode_centre_views(backbone: nn.Module, data: ResidentData, modality: str, callbacks: Callbacks) -> np.ndarray:
+    """(N, D) float32 features of the centre views of all items. For the arguments see `frozen_features`."""
+    n = data.n_items
+    features = np.empty((n, int(backbone.dim)), np.float32)  # type: ignore[arg-type]
     to_channels_last(backbone)
     for rows in torch.arange(n).split(ENCODE_BATCH):
         with data.autocast():
             block = backbone(data.view(modality, rows, "centre", 0).pixels)
         features[rows[0] : rows[-1] + 1] = block.float().cpu().numpy()
         callbacks.on_progress("encoding", int(rows[-1]) + 1, n)
-    keep_features(file, features, callbacks)
     return features
 
 
