@@ -147,7 +147,9 @@ def check_lengths(folder: Path, rows: Items, tables: Sequence[pa.Table]) -> None
 def read_skipped(folder: Path, number: int) -> list[tuple[str, str]]:
     """(path, reason) of what was left out of a shard."""
     file = shard_file(folder, number, ".skipped.csv")
-    rows = Rows(file, frozenset({"path", "reason"})) if file.is_file() else []
+    if not file.is_file():
+        return []
+    rows = Rows(file, frozenset({"path", "reason"}))
     return [(str(row.get("path") or ""), str(row.get("reason") or "")) for row in rows]
 
 

@@ -19,6 +19,7 @@ from selflabel.items.expand import exists, expand
 from selflabel.items.feature_folder import is_feature_folder
 from selflabel.items.folder import files_of_tables
 from selflabel.items.parquet_items import holds_media
+from selflabel.items.remote import is_remote
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.pieces import read_pieces, same_pieces
 from selflabel.runs.reading import file_in
@@ -119,7 +120,7 @@ def find_source(
     if array_lines(record):
         check_array(record, places)
         return TableSource(places, paths)
-    files = [file for place in places for file in expand(place)]
+    files = [file for place in places for file in ([] if is_remote(place) else expand(place))]
     folders = [] if follow or followed else [Path(file) for file in files if Path(file).is_dir()]
     folders = [] if any(map(is_feature_folder, folders)) else folders  # its tables name files elsewhere, as a manifest does
     return RecordedSource(record, folders, files)
@@ -143,6 +144,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
     """A source whose items are looked up by their paths. Raises UserError where it is not there."""
     if not is_there(place):
         raise lost(place)
+    if is_remote(place):
+        return TableSource(place, paths)
     if Path(place).is_dir() or Path(place).suffix.lower() == LIST_ENDING:
         return FolderSource(Path(place) if Path(place).is_dir() else Path(place).parent, paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
@@ -194,7 +197,7 @@ def check_array(record: Record, places: Sequence[str]) -> None:
 def array_files_at(place: str) -> list[str]:
     """The files of an array by the name of its source: one, several with + between, or those of a pattern or a folder."""
     known = list(filter(None, map(array_file, names_of_spaces(place))))
-    if known:
+    if known or is_remote(place):
         return known
     if is_feature_folder(Path(place)):
         return sorted(map(str, Path(place).glob("part-*.npy")))
@@ -206,7 +209,9 @@ def lost(place: str) -> UserError:
 
 
 def is_there(place: str) -> bool:
-    """Whether a source is there: a file, a folder, or tar shards."""
+    """Whether a source is there: a file, a folder, or tar shards. An address is asked only when it is opened."""
+    if any(map(is_remote, names_of_spaces(place))):
+        return True
     try:
         arrays = all(map(array_file, names_of_spaces(place)))
         return place in EMBEDDED or arrays or bool(tar_shards(place)) or any(map(exists, expand(place)))

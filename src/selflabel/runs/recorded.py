@@ -22,6 +22,7 @@ from selflabel.base.files import open_regular, write_atomically
 from selflabel.items import Blob, Items
 from selflabel.items.beside import names_of_spaces
 from selflabel.items.grouping import modalities_of
+from selflabel.items.remote import is_remote
 from selflabel.runs.missing import Missing
 from selflabel.runs.reading import damaged
 
@@ -260,4 +261,4 @@ def identity(line: dict[str, Any]) -> tuple[Any, ...]:
 def absolute_places(source: str | Sequence[str]) -> list[str]:
     """A source as absolute paths; it may be several files, tar shards with {000..099}, and arrays with + between."""
     names = [source] if isinstance(source, str) else source
-    return ["+".join(map(os.path.abspath, names_of_spaces(name))) for name in names]
+    return ["+".join(one if is_remote(one) else os.path.abspath(one) for one in names_of_spaces(name)) for name in names]  # noqa: PTH100
