@@ -76,7 +76,7 @@ def saved(name: str, place: Path) -> str:
 @app.command()
 def cache(
     folder: Annotated[str | None, typer.Option("--cache", help="The folder. [default: ~/.cache/selflabel]")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded items.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded items, and what was fetched.")] = False,
 ) -> None:
     """Print where decoded items are kept and how large they are, or delete them.
 
@@ -84,10 +84,13 @@ def cache(
     """
     from selflabel.decode.cache import clear as clear_stores
     from selflabel.decode.cache import default_cache, stores
+    from selflabel.decode.room import fetched_bytes
 
     place = Path(folder) if folder else default_cache()
     if clear:
         print(f"{place}: freed {clear_stores(place) / 1e6:,.0f} MB")
     else:
         kept = stores(place)
-        print(f"{place}: {len(kept)} sets, {sum(size for _, size, _ in kept) / 1e6:,.0f} MB")
+        fetched = fetched_bytes(place)
+        more = f", and {fetched / 1e6:,.0f} MB fetched from addresses" if fetched else ""
+        print(f"{place}: {len(kept)} sets, {sum(size for _, size, _ in kept) / 1e6:,.0f} MB{more}")

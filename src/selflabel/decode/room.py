@@ -15,6 +15,7 @@ from pathlib import Path
 from selflabel.base.cache_folder import default_cache
 from selflabel.base.errors import CannotWrite, UserError
 from selflabel.base.files import cannot_write, is_full, lock
+from selflabel.items.remote import FOLDER as FETCHED
 
 DEFAULT_CAP_GB = 50.0
 SPARE_BYTES = 1 << 24  # of the disk that are left free
@@ -161,9 +162,15 @@ def free_bytes(folder: Path) -> float:
 def clear(cache: Path) -> int:
     """Delete every store; returns the bytes freed."""
     everything = stores(cache)
-    for folder in [*(folder for _, _, folder in everything), *cache.glob(f"{BUILDING}*")]:
+    fetched = fetched_bytes(cache)
+    for folder in [*(folder for _, _, folder in everything), *cache.glob(f"{BUILDING}*"), cache / FETCHED]:
         shutil.rmtree(folder, ignore_errors=True)
-    return sum(size for _, size, _ in everything)
+    return sum(size for _, size, _ in everything) + fetched
+
+
+def fetched_bytes(cache: Path) -> int:
+    """Bytes of the files that were fetched from addresses."""
+    return sum(file.lstat().st_size for file in (cache / FETCHED).rglob("*") if file.is_file())
 
 
 # --------------------------------------------------------------------------------------------- stores that are being built

@@ -76,7 +76,9 @@ CLIP_ENCODERS: dict[str, EncoderEntry] = {
 }
 
 WAVE_ENCODERS: dict[str, EncoderEntry] = {
-    "texture": EncoderEntry(SoundTexture, "502 statistics of how a sound is; nothing is learned", "noises, and teaching pictures"),
+    "texture": EncoderEntry(
+        SoundTexture, "502 statistics of how a sound is; nothing is learned", "noises, and teaching pictures"
+    ),
 }
 
 

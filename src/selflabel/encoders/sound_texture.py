@@ -1,9 +1,9 @@
 """Sound texture: 502 numbers that summarise how a sound is, wherever in it one listens. Nothing is learned.
 
 After McDermott & Simoncelli ("Sound texture perception via statistics of the auditory periphery", Neuron 2011) and Owens et al.
-(ECCV 2016), who label sounds by such statistics; the numbers were not checked against their texts. A wave of any loudness passes 32 band-pass filters that are evenly apart in the ear's
-own bands (ERB, Glasberg & Moore, 1990); the envelope of each (Hilbert) is raised to the power .3, as the ear compresses it, and
-kept at 400 values a second. Then
+(ECCV 2016), who label sounds by such statistics; the numbers were not checked against their texts. A wave of any loudness passes
+32 band-pass filters that are evenly apart in the ear's own bands (ERB, Glasberg & Moore, 1990); the envelope of each (Hilbert) is
+raised to the power .3, as the ear compresses it, and kept at 400 values a second. Then
 
     64   mean and standard deviation of the envelope of each band
     320  of each band, how its envelope's variance is spread over 10 filters an octave apart

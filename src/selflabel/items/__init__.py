@@ -33,13 +33,16 @@ from selflabel.items.endings import (
     reason_not_read,
 )
 from selflabel.items.expand import exists, expand, is_listed
+from selflabel.items.feature_folder import from_feature_folder, is_feature_folder
 from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.manifest import from_manifest
 from selflabel.items.parquet_items import from_parquet
 from selflabel.items.piece import Piece, Pieces
+from selflabel.items.remote import fetch, is_remote
 from selflabel.items.rows import TRUTH_COLUMNS, read_rows
 from selflabel.items.several import from_several, source_text
+from selflabel.items.shards import from_shards
 from selflabel.items.table import Blob, Blobs, Items
 from selflabel.items.tar import from_tars, tar_shards
 from selflabel.items.unread import one_line, skip_notes
@@ -123,12 +126,14 @@ def open_names(names: list[str], follow_links: bool, images: str | None = None) 
     """Open one or several sources by their names."""
     if len(names) == 1 and names[0] in EMBEDDED and not exists(names[0]):
         return EMBEDDED[names[0]]()
-    if all(is_tar(name) for name in names):
-        check_names(names)
-        return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
     spaces = names_of_spaces(names[0]) if len(names) == 1 else []
     if len(spaces) > 1:
         return side_by_side(names[0], [open_names([name], follow_links) for name in spaces])
+    if any(map(is_remote, names)):
+        return open_remote(names, follow_links, images)
+    if all(is_tar(name) for name in names):
+        check_names(names)
+        return from_tars(source_text(names), [shard for name in names for shard in tar_shards(name)])
     found = [file for name in names for file in expand(name)]
     if len(found) == 1:
         check_names(found)
@@ -138,7 +143,25 @@ def open_names(names: list[str], follow_links: bool, images: str | None = None) 
         raise UserError(f"{missing}: an embedded set cannot be joined with other sources; label it by itself.")
     if missing is not None:
         raise no_such(missing)
+    if all(ending_of(name) == ".npy" and not Path(name).is_dir() for name in found):
+        check_names(found)
+        return from_shards(source_text(names), list(dict.fromkeys(found)))
     return from_several(found, partial(open_one, follow_links=follow_links, images=images), follow_links)
+
+
+def open_remote(names: list[str], follow_links: bool, images: str | None) -> Items:
+    """Open sources of which some are addresses; errors name these, and not their copies in the cache."""
+    copies = {file: address for name in names if is_remote(name) for file, address in fetch(name).items()}
+    local = [name for name in names if not is_remote(name)]
+    try:
+        items = open_names([*local, *copies], follow_links, images)
+    except UserError as error:
+        text = str(error)
+        for file, address in copies.items():
+            text = text.replace(file, address)
+        raise UserError(text) from error
+    files = items.array_files or (tuple(copies) if items.array is not None else ())
+    return replace(items, source=source_text(names), array_files=files)
 
 
 def check_names(names: list[str]) -> None:
@@ -168,7 +191,9 @@ def open_one(name: str, follow_links: bool, images: str | None = None) -> Items:
 
 
 def open_folder(path: Path, follow_links: bool) -> Items:
-    """The items of a folder; one without media may hold tables or tar shards."""
+    """The items of a folder; one without media may hold tables, tar shards or arrays."""
+    if is_feature_folder(path):
+        return from_feature_folder(path)
     try:
         return from_folder(path, follow_links)
     except NoMedia as error:
@@ -177,7 +202,9 @@ def open_folder(path: Path, follow_links: bool) -> Items:
         if tables is None:
             raise
     unread.forget(tables)
-    return open_names([str(path / name) for name in tables], follow_links).noting(unread.skipped, unread.notes)
+    items = open_names([str(path / name) for name in tables], follow_links)
+    items = replace(items, source=str(path)) if items.array_files else items
+    return items.noting(unread.skipped, unread.notes)
 
 
 def from_file(name: str, path: Path, follow_links: bool, images: str | None = None) -> Items:

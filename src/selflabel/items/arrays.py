@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +19,7 @@ from selflabel.items.endings import ending_of
 from selflabel.items.table import Items
 
 CHANNELS = (1, 3, 4)
+ROWS_CHECKED = 1 << 14  # at a time
 MAX_SHARE = 0.8  # of the free memory that an array may fill
 
 
@@ -50,12 +53,24 @@ def from_array(array: np.ndarray, source: str, truth: list[str] | None = None) -
         return with_finite_pictures(Items(source, paths, array=array, truth=truth, notes=notes))
     with np.errstate(over="ignore"):  # what is too large for float32 counts as infinite
         array = array.astype(np.float32, copy=False)
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    bad = np.flatnonzero(~finite_rows(array))
     if len(bad) == len(array):
         raise UserError(f"{source}: every row has a NaN or an infinite value; mend the features first.")
     good = np.setdiff1d(np.arange(len(array)), bad).tolist()
     table = Items(source, paths, array=array, truth=truth)
     return table.take(good, [(paths[i], "a value is NaN or infinite") for i in bad])
+
+
+def finite_rows(array: np.ndarray) -> np.ndarray:
+    """(N,) whether all values of each row of features are finite as float32; read in blocks, so that a map stays on the disk."""
+    if array.dtype.kind in "bui":
+        return np.ones(len(array), bool)
+    is_finite = np.empty(len(array), bool)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(array), ROWS_CHECKED):
+            block = array[start : start + ROWS_CHECKED].astype(np.float32, copy=False)
+            is_finite[start : start + ROWS_CHECKED] = np.isfinite(block).all(axis=1)
+    return is_finite
 
 
 def row_path(row: int) -> str:
@@ -106,12 +121,25 @@ def from_array_file(path: Path, key: str = "") -> Items:
     Raises:
         UserError: it cannot be loaded without running code, does not hold exactly one array of items, or is too large.
     """
-    try:
-        if ending_of(path.name) == ".npz":
-            return from_npz(path, key)
+    if ending_of(path.name) != ".npz":
+        return from_array(map_array(path), str(path))
+    with array_errors(path):
+        return from_npz(path, key)
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array of an .npy file, memory-mapped. Raises UserError where it cannot be loaded without running code."""
+    with array_errors(path):
         with open_regular(path):  # a named pipe would wait for ever
             pass
-        return from_array(np.load(path, allow_pickle=False, mmap_mode="r"), str(path))
+        return np.load(path, allow_pickle=False, mmap_mode="r")
+
+
+@contextmanager
+def array_errors(path: Path) -> Iterator[None]:
+    """Turn any error of reading an array file into a sentence."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # numpy and zipfile raise any exception on damaged headers

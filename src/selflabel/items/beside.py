@@ -128,7 +128,7 @@ def beside_files(features: Items, place: str | Sequence[str], open_place: Callab
     skipped = [Skipped(files.paths[row_number(path)], reason) for path, reason in features.skipped]
     named, reasons = replace(files, source=features.source).take(own, list(skipped)), missing_by_row(files)
     missing = [(files.paths[row], reasons[row]) for row in own if row in reasons]
-    items = features_of(named, np.asarray(features.array), missing)
+    items = replace(features_of(named, features.array, missing), array_files=features.array_files)
     return replace(items, truth=features.truth or items.truth, space_dims=features.space_dims)
 
 

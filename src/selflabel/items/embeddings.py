@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,14 +56,17 @@ def with_vectors(items: Items, vectors: Sequence[np.ndarray | None], column: str
     return features_of(taken, np.stack([vector for vector in map(vectors.__getitem__, rows) if vector is not None]), missing)
 
 
-def features_of(files: Items, array: np.ndarray, missing: list[tuple[str, str]]) -> Items:
+def missing_notes(missing: list[tuple[str, str]], n: int) -> list[str]:
+    """A sentence on the files, of n, that are not there; none where all are."""
+    if not missing:
+        return []
+    first = f"{missing[0][0]}: {missing[0][1]}"
+    return [f"{len(missing):,} of {n:,} files cannot be shown, and are labelled by their features (the first, {first})"]
+
+
+def features_of(files: Items, array: Any, missing: list[tuple[str, str]]) -> Items:
     """Files as items of features (N, D); those that are not there are named in a sentence."""
-    notes = list(files.notes)
-    if missing:
-        first = f"{missing[0][0]}: {missing[0][1]}"
-        notes.append(
-            f"{len(missing):,} of {len(files):,} files cannot be shown, and are labelled by their features (the first, {first})"
-        )
+    notes = [*files.notes, *missing_notes(missing, len(files))]
     found = {m: blobs for m, blobs in files.blobs.items() if any(blob is not None for blob in blobs)}
     return replace(files, blobs=found, array=array, notes=notes, missing=missing)
 

@@ -11,6 +11,7 @@ from selflabel.base.errors import UserError
 
 MAX_FILES = 1_000_000  # that a range may stand for
 MAX_DIGITS = 18
+SPAN = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def expand(name: str) -> list[str]:
@@ -25,15 +26,22 @@ def expand(name: str) -> list[str]:
         >>> expand("set-{08..11}.tar")
         ['set-08.tar', 'set-09.tar', 'set-10.tar', 'set-11.tar']
     """
-    span = re.search(r"\{(\d+)\.\.(\d+)\}", name)
-    if span:
-        first, last = span.groups()
-        if len(first) > MAX_DIGITS or len(last) > MAX_DIGITS or int(last) - int(first) >= MAX_FILES:
-            raise UserError(f"{name[:200]}: stands for more than {MAX_FILES:,} files; give a shorter range.")
-        return [name.replace(span.group(), f"{i:0{len(first)}d}") for i in range(int(first), int(last) + 1)]
+    if SPAN.search(name):
+        return expand_range(name)
     if glob.has_magic(name) and not exists(name):
         return sorted(glob.glob(name, recursive=True))  # noqa: PTH207
     return [name]
+
+
+def expand_range(name: str) -> list[str]:
+    """The names that a range stands for; the name itself without one. Raises UserError where they are too many."""
+    span = SPAN.search(name)
+    if not span:
+        return [name]
+    first, last = span.groups()
+    if len(first) > MAX_DIGITS or len(last) > MAX_DIGITS or int(last) - int(first) >= MAX_FILES:
+        raise UserError(f"{name[:200]}: stands for more than {MAX_FILES:,} files; give a shorter range.")
+    return [name.replace(span.group(), f"{i:0{len(first)}d}") for i in range(int(first), int(last) + 1)]
 
 
 def is_listed(name: str) -> bool:

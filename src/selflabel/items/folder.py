@@ -141,6 +141,12 @@ def is_stream(folder: str, name: str) -> bool:
     return any(len(head) > after and head[at] == head[after] == SYNC_BYTE for at, after in starts)
 
 
+def files_of_tables(root: Path) -> list[str]:
+    """The tables, shards or arrays that a folder without media is read as, in order; those of the first kind there."""
+    unread = list_folder(root)[1]
+    return [str(root / name) for name in next((sorted(names) for names in unread.tables.values() if names), [])]
+
+
 def path_order(name: str) -> str:
     """Sorts as the parts of the path do: all of a/ comes before a-1.png. No file's name has a zero byte."""
     return os.path.normcase(name).replace(os.sep, "\0")

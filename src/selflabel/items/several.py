@@ -9,12 +9,16 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8
+from selflabel.items.embeddings import missing_notes
 from selflabel.items.endings import ENDINGS, ending_of
 from selflabel.items.folder import FolderFiles, NoMedia, list_folder, path_order
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.piece import joined_pieces
+from selflabel.items.shards import ShardedRows, check_alike
 from selflabel.items.skipped import as_skipped
 from selflabel.items.table import Items, JoinedBlobs
 from selflabel.items.unread import NOT_UTF8, Unread
@@ -29,7 +33,7 @@ def from_several(names: list[str], open_one: Callable[[str], Items], follow_link
         follow_links: whether links to folders are followed.
 
     Raises:
-        UserError: nothing there can be an item, or arrays are among them.
+        UserError: nothing there can be an item, or arrays are among them that cannot be joined.
     """
     names = list(dict.fromkeys(names))
     common = common_folder(names)
@@ -85,22 +89,35 @@ def joined(source: str, parts: Sequence[tuple[str, Items]]) -> Items:
         source: as errors name it.
         parts: what stands before a table's paths, and the table.
     """
-    if any(items.array is not None for _, items in parts):
+    prefixes = [name.replace(os.sep, "/") + "/" if name else "" for name, _ in parts]
+    tables = [items for _, items in parts]
+    has_features = all(items.are_features and not items.space_dims for _, items in parts)
+    if any(items.array is not None for _, items in parts) and not has_features:
         raise UserError(
             f"{source}: arrays cannot be joined with other sources; give one array, or stack them in one file; "
             "two feature spaces of the same items are given as A.npy+B.npy."
         )
+    files = [items.source for _, items in parts] if has_features else []
+    if has_features:
+        check_alike(files, [items.array for _, items in parts])
+    missing = [(prefix + path, reason) for prefix, items in zip(prefixes, tables) for path, reason in items.missing]
+    n = sum(map(len, tables))
+    notes = list(dict.fromkeys(note for items in tables for note in items.notes))
+    if has_features:  # a thousand files do not say the same a thousand times
+        notes = [f"{source}: {len(tables):,} files of features, {n:,} rows, in the order of the files' names"]
+        notes += missing_notes(missing, n)
     modalities = [m for m in ("image", "video", "audio") if any(m in items.blobs for _, items in parts)]
-    prefixes = [name.replace(os.sep, "/") + "/" if name else "" for name, _ in parts]
-    tables = [items for _, items in parts]
     has_truth = any(items.truth is not None for items in tables)
     return Items(
         source,
         [prefix + path for prefix, items in zip(prefixes, tables) for path in items.paths],
         {m: JoinedBlobs([items.blobs.get(m) or [None] * len(items) for items in tables]) for m in modalities},
+        array=ShardedRows([np.asarray(items.array) for items in tables]) if has_features else None,
         truth=[name for items in tables for name in items.truth or [""] * len(items)] if has_truth else None,
         skipped=[as_skipped(entry).below(prefix) for prefix, items in zip(prefixes, tables) for entry in items.skipped],
-        notes=list(dict.fromkeys(note for items in tables for note in items.notes)),
+        notes=notes,
+        missing=missing,
+        array_files=tuple(files),
         pieces=joined_pieces([(len(items), items.pieces) for items in tables]),
         row_names=[name for t in tables for name in t.row_names or [""] * len(t)] if any(t.row_names for t in tables) else (),
     )

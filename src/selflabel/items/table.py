@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -145,7 +145,7 @@ class Items:
         paths: (N,) what people see of the items.
         blobs: modality to (N,) blobs, None where an item lacks the modality; empty for images of an array. Features may have the
             files that they belong to: these are shown and exported, and never decoded for labels.
-        array: (N, H, W[, C]) images of any real type or (N, D) float32 features; None for files.
+        array: (N, H, W[, C]) images of any real type, or (N, D) features, float32 or as `shards.ShardedRows`; None for files.
         truth: (N,) class names where the source carries them. They are used for scores only.
         skipped: (path, reason) of what cannot be an item.
         notes: sentences for the user: what was assumed, and what else the source holds that is not read.
@@ -154,12 +154,13 @@ class Items:
         pieces: (N,) the pieces of files that the items are, which their blobs carry; None where every item is a whole file. Then
             paths are no keys: several items may have the same one.
         row_names: (N,) what the items are called where they are listed, as "row 7 of boxes.csv"; empty where paths tell.
+        array_files: the files of an array that has several.
     """
 
     source: str
     paths: list[str]
     blobs: Mapping[str, Sequence[Blob | None]] = field(default_factory=dict)
-    array: np.ndarray | None = None
+    array: Any = None
     truth: list[str] | None = None
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -167,6 +168,7 @@ class Items:
     space_dims: tuple[int, ...] = ()
     pieces: Pieces | None = None
     row_names: Sequence[str] = ()
+    array_files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -198,7 +200,7 @@ class Items:
             self,
             paths=[self.paths[i] for i in rows],
             blobs={m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
-            array=None if self.array is None else self.array[rows],
+            array=None if self.array is None else take_array(self.array, rows),
             truth=None if self.truth is None else [self.truth[i] for i in rows],
             pieces=None if self.pieces is None else self.pieces.take(rows),
             row_names=[self.row_names[i] for i in rows] if self.row_names else (),
@@ -238,6 +240,11 @@ def count_present(blobs: Sequence[Blob | None]) -> int:
     if isinstance(blobs, JoinedBlobs):
         return sum(map(count_present, blobs.parts))
     return int((blobs.rows >= 0).sum()) if isinstance(blobs, Blobs) else sum(blob is not None for blob in blobs)
+
+
+def take_array(array: Any, rows: list[int]) -> Any:
+    """These rows of an array; rows of several files are not read."""
+    return array[rows] if isinstance(array, np.ndarray) else array.take(rows)
 
 
 def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:

@@ -189,7 +189,7 @@ class Model:
             callbacks.say(f"{cut}.")
         if not self.takes_features:
             return self.decode(items, callbacks, windows is not None)
-        tensor, dim = np.asarray(items.array), self.method.encoders["image"].dim
+        tensor, dim = items.array, self.method.encoders["image"].dim
         own, dims = items.space_dims, self.modalities["image"].space_dims
         if tensor.shape[1] != dim or (own and own != dims):
             given, trained = (" and ".join(map(str, of)) for of in (own or [tensor.shape[1]], dims or [dim]))

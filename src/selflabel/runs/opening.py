@@ -16,7 +16,10 @@ from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
 from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.coco import images_folder, may_be_coco, read_coco
 from selflabel.items.expand import exists, expand
+from selflabel.items.feature_folder import is_feature_folder
+from selflabel.items.folder import files_of_tables
 from selflabel.items.parquet_items import holds_media
+from selflabel.items.remote import is_remote
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.pieces import read_pieces, same_pieces
 from selflabel.runs.reading import file_in
@@ -109,16 +112,17 @@ def find_source(
         place = moved_to or place_by_name(folder, name, origin)
         source = source_by_name(folder, place, paths, with_sound, follow)
         if record is not None:
-            check_array(record, place)
+            check_array(record, (place,))
         return SameSizes(source, record) if record else source
     places = origin.places if origin else (name,)
     if not any(map(is_there, places)):
         raise lost(places[0])
     if array_lines(record):
-        check_array(record, places[0])
-        return TableSource(places[0], paths)
-    files = [file for place in places for file in expand(place)]
+        check_array(record, places)
+        return TableSource(places, paths)
+    files = [file for place in places for file in ([] if is_remote(place) else expand(place))]
     folders = [] if follow or followed else [Path(file) for file in files if Path(file).is_dir()]
+    folders = [] if any(map(is_feature_folder, folders)) else folders  # its tables name files elsewhere, as a manifest does
     return RecordedSource(record, folders, files)
 
 
@@ -140,6 +144,8 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
     """A source whose items are looked up by their paths. Raises UserError where it is not there."""
     if not is_there(place):
         raise lost(place)
+    if is_remote(place):
+        return TableSource(place, paths)
     if Path(place).is_dir() or Path(place).suffix.lower() == LIST_ENDING:
         return FolderSource(Path(place) if Path(place).is_dir() else Path(place).parent, paths, with_sound, follow)
     if Path(place).suffix.lower() in MANIFEST_ENDINGS:
@@ -179,13 +185,23 @@ def array_lines(record: Record) -> list[dict[str, Any]]:
     return [line for line in record.lines(ARRAY_ID) if line["modality"] == "array"]
 
 
-def check_array(record: Record, place: str) -> None:
-    """Raise UserError where an array's file has another size than the one that was labelled."""
-    files = filter(None, map(array_file, names_of_spaces(place)))
+def check_array(record: Record, places: Sequence[str]) -> None:
+    """Raise UserError where a file of an array has another size than the one that was labelled."""
+    files = [file for place in places for file in array_files_at(place)]
     for file, line in zip(files, array_lines(record)):
         size, _ = size_and_time(file)
         if size != line["size"]:
             raise UserError(f"{file}: {another_size(size, line['size'])}")
+
+
+def array_files_at(place: str) -> list[str]:
+    """The files of an array by the name of its source: one, several with + between, or those of a pattern or a folder."""
+    known = list(filter(None, map(array_file, names_of_spaces(place))))
+    if known or is_remote(place):
+        return known
+    if is_feature_folder(Path(place)):
+        return sorted(map(str, Path(place).glob("part-*.npy")))
+    return [file for name in expand(place) for file in (files_of_tables(Path(name)) if Path(name).is_dir() else [name])]
 
 
 def lost(place: str) -> UserError:
@@ -193,7 +209,9 @@ def lost(place: str) -> UserError:
 
 
 def is_there(place: str) -> bool:
-    """Whether a source is there: a file, a folder, or tar shards."""
+    """Whether a source is there: a file, a folder, or tar shards. An address is asked only when it is opened."""
+    if any(map(is_remote, names_of_spaces(place))):
+        return True
     try:
         arrays = all(map(array_file, names_of_spaces(place)))
         return place in EMBEDDED or arrays or bool(tar_shards(place)) or any(map(exists, expand(place)))

@@ -22,6 +22,7 @@ from selflabel.base.files import open_regular, write_atomically
 from selflabel.items import Blob, Items
 from selflabel.items.beside import names_of_spaces
 from selflabel.items.grouping import modalities_of
+from selflabel.items.remote import is_remote
 from selflabel.runs.missing import Missing
 from selflabel.runs.reading import damaged
 
@@ -67,7 +68,8 @@ def record_lines(items: Items) -> Iterator[list[tuple[Any, ...]]]:
     """The lines of sources.parquet, those of ROWS_PER_GROUP items at a time; before them one for each array."""
     if items.array is not None:
         of_rows = "features" if items.blobs else "array"
-        files = [file for file in map(array_file, names_of_spaces(items.source)) if file]
+        named = items.array_files or filter(None, map(array_file, names_of_spaces(items.source)))
+        files = list(map(os.path.abspath, named))
         if files:
             yield [(ARRAY_ID, of_rows, file, 0, None, "", *size_and_time(file)) for file in files]
     status = lru_cache(16)(size_and_time)  # items of a tar share a file
@@ -259,4 +261,4 @@ def identity(line: dict[str, Any]) -> tuple[Any, ...]:
 def absolute_places(source: str | Sequence[str]) -> list[str]:
     """A source as absolute paths; it may be several files, tar shards with {000..099}, and arrays with + between."""
     names = [source] if isinstance(source, str) else source
-    return ["+".join(map(os.path.abspath, names_of_spaces(name))) for name in names]
+    return ["+".join(one if is_remote(one) else os.path.abspath(one) for one in names_of_spaces(name)) for name in names]  # noqa: PTH100

@@ -120,13 +120,13 @@ class ManifestSource(FileSource):
 class TableSource:
     """Arrays, tar shards and embedded sets: opened when the first item is asked for."""
 
-    def __init__(self, name: str, paths: Sequence[str]):
-        self.name, self.paths, self.lock = name, paths, threading.Lock()
+    def __init__(self, name: str | Sequence[str], paths: Sequence[str]):
+        self.names, self.paths, self.lock = [name] if isinstance(name, str) else list(name), paths, threading.Lock()
 
     @cached_property
     def table(self) -> tuple[Items, np.ndarray | None]:
         """The items, and (N,) which of them each of the run's is, -1 for none; None where that is the number in the path."""
-        items = open_items(self.name)
+        items = open_items(self.names)
         in_order = items.array is not None and not items.skipped
         return items, None if in_order else rows_of_repeats(list(self.paths), items.paths)
 
@@ -140,7 +140,7 @@ class TableSource:
         path = self.paths[row]
         i = int(rows[row]) if rows is not None else row_number(path)
         if not 0 <= i < len(items):
-            raise Missing(f"{self.name} does not hold it any more")
+            raise Missing(f"{self.names[0]} does not hold it any more")
         return items, i
 
     def blobs(self, row: int) -> dict[str, Blob]:

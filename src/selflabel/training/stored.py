@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from selflabel.base.machine import free_memory
+from selflabel.items.shards import ShardedRows
 from selflabel.views import PRESETS, Preset, View, Window, bernoulli, view_clips, view_images, view_sounds
 from selflabel.views.clip import FRAMES
 from selflabel.views.sound import MELS, cut_windows, window_samples
@@ -28,7 +29,7 @@ class Stored(ABC):
     """A modality of N items.
 
     Attributes:
-        items: (M, ...) stored tensor, on the device or on the host.
+        items: (M, ...) stored tensor, on the device or on the host; `MappedRows` where features are in several files.
         kind: "glyph", "photo", "video", "sound", "spoken" or "features".
         lengths: (N,) frames or samples before an item repeats, 0 where it lacks the modality; None where all have it.
         index: (N,) place of each item in `items`; None where they are in order.
@@ -37,7 +38,7 @@ class Stored(ABC):
         corrupt: change of the stored items before they are shown.
     """
 
-    items: Tensor
+    items: Any
     kind: str
     lengths: Tensor | None = None
     index: Tensor | None = None
@@ -194,8 +195,27 @@ class StoredFeatures(Stored):
         return View(x.float() * bernoulli(key, rows.to(x.device), x.shape[1], 1 - FEATURE_DROPOUT))
 
 
-def resident(x: Any, device: torch.device) -> Tensor:
+class MappedRows:
+    """Features in several files that do not fit into memory, read by rows; as much of a tensor as `Stored` needs."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, rows: ShardedRows):
+        self.rows, self.shape = rows, rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return torch.from_numpy(self.rows[rows.numpy()])
+
+
+def resident(x: Any, device: torch.device) -> Any:
     """A tensor or array on the device where it fits, else memory-mapped on the host."""
+    if isinstance(x, ShardedRows):
+        if x.nbytes >= RESIDENT_SHARE * free_memory(torch.device("cpu")):
+            return MappedRows(x)
+        x = np.asarray(x)
     if isinstance(x, np.ndarray):
         fits_host = x.nbytes < RESIDENT_SHARE * free_memory(torch.device("cpu"))
         x = torch.from_numpy(np.array(x) if fits_host and isinstance(x, np.memmap) else writeable(x))

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from selflabel.base.errors import UserError
 from selflabel.base.settings import value_for_modality
 from selflabel.decode.fitting import fit_pieces
+from selflabel.decode.formats import DecodedFormat
 from selflabel.decode.limits import DEFAULT_LIMITS, Limits
 from selflabel.decode.look import Look, inspect_items
 from selflabel.encoders import FROZEN, JoinedBackbones, weights_file
@@ -111,7 +111,7 @@ def prepare(
     looked = {m: with_seconds(inspect_items(items, m, look), sound_s) for m in items.modalities}
     if items.are_features:
         choose_encoder(requested[first], looked["image"], preset, device)
-        features = Modality(looked["image"], 0, 0, FROZEN, files=tuple(items.blobs), tensor=np.asarray(items.array))
+        features = Modality(looked["image"], 0, 0, FROZEN, files=tuple(items.blobs), tensor=items.array)
         return Prepared(items, {"image": replace(features, space_dims=items.space_dims)})
     backbones, plans = Backbones(trains, recorded or {}, ranks, callbacks), {}
     for m, info in looked.items():
@@ -122,8 +122,7 @@ def prepare(
         partly = partly_used(plans[m].info, seconds_used(plans[m].info), windows is not None, sound_s is None)
         for note in filter(None, [*plans[m].info.notes, partly]):
             callbacks.say(note)
-    sides = {m: stored_px(p.px, p.info, is_frozen(p.encoder)) for m, p in plans.items()}
-    formats = {m: storage_format(p.info, sides[m], windows is not None, p.whole) for m, p in plans.items()}
+    formats = {m: format_of(plan, windows is not None) for m, plan in plans.items()}
     decodable, decoded = decode_items(items, formats, cache, workers, callbacks, limits, ranks)
     modalities = {}
     for m, d in decoded.items():
@@ -131,6 +130,12 @@ def prepare(
         if is_frozen(plans[m].encoder):
             modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks, ranks)
     return Prepared(decodable, modalities, cut)
+
+
+def format_of(plan: Modality, are_windows: bool = False) -> DecodedFormat:
+    """How the items of a modality are decoded and stored. are_windows: whether they were cut at fixed times."""
+    side = stored_px(plan.px, plan.info, is_frozen(plan.encoder))
+    return storage_format(plan.info, side, are_windows, plan.whole)
 
 
 def stored_as(modality: Modality, decoded: Decoded) -> Modality:

@@ -24,6 +24,14 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.training.distributed import Ranks
 
 
+class NoneDecoded(UserError):
+    """No item can be decoded. skipped: (path, reason) of each."""
+
+    def __init__(self, text: str, skipped: list[tuple[str, str]]):
+        super().__init__(text)
+        self.skipped = skipped
+
+
 @dataclass(frozen=True)
 class Decoded:
     """One modality of the items that could be decoded.
@@ -116,7 +124,8 @@ def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callb
     skipped = [items.skip(i, failure_reason(stores, i)) for i in sorted(set(range(len(items))) - set(good))]
     if not good:
         path, reason = skipped[0][0], skipped[0].text
-        raise UserError(f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}.")
+        text = f"{items.source}: none of its {len(items)} items can be decoded; the first, {path}: {reason}."
+        raise NoneDecoded(text, list(skipped))
     if skipped:
         first = printable(f"{skipped[0][0]}: {skipped[0].text}")
         callbacks.say(f"skipped {len(skipped)} of {len(items)} items; the first, {first}")

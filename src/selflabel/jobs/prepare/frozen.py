@@ -48,19 +48,28 @@ def frozen_features(
     known = read_features(file, shape)
     if not ranks.any(known is None) and known is not None:
         return known
+    features = encode_centre_views(backbone, data, modality, callbacks, ranks)
+    if ranks.is_first:
+        keep_features(file, features, callbacks)
+    return features
+
+
+@torch.no_grad()
+def encode_centre_views(
+    backbone: nn.Module, data: ResidentData, modality: str, callbacks: Callbacks, ranks: Ranks = Ranks()
+) -> np.ndarray:
+    """(N, D) float32 features of the centre views of all items. For the arguments see `frozen_features`."""
     to_channels_last(backbone)
+    n, dim = data.n_items, int(backbone.dim)  # type: ignore[arg-type]
     blocks = torch.arange(n).split(ENCODE_BATCH)
     own = blocks[ranks.shard(len(blocks))]
-    encoded = torch.zeros(len(own), ENCODE_BATCH, shape[1])
+    encoded = torch.zeros(len(own), ENCODE_BATCH, dim)
     for i, rows in enumerate(own):
         with data.autocast():
             encoded[i, : len(rows)] = backbone(data.view(modality, rows, "centre", 0).pixels).float().cpu()
         callbacks.on_progress("encoding", min(n, (i + 1) * ranks.world * ENCODE_BATCH), n)
     gathered = ranks.gather_rows(encoded if ranks.world == 1 else encoded.to(data.device), len(blocks))
-    features = gathered.flatten(0, 1)[:n].cpu().numpy()
-    if ranks.is_first:
-        keep_features(file, features, callbacks)
-    return features
+    return gathered.flatten(0, 1)[:n].cpu().numpy()
 
 
 def read_features(file: Path, shape: tuple[int, int]) -> np.ndarray | None:

@@ -34,7 +34,7 @@ class Modality:
         sha256: of the file of pretrained weights, of several with + between; "" where they are random.
         network: description of a model of transformers (see `encoders.hf.Network`); None of other encoders.
         backbone: the fixed backbone that computed `tensor`, where there is one.
-        tensor: (M, ...) stored items.
+        tensor: (M, ...) stored items; given features may be `items.shards.ShardedRows`.
         lengths, index, spans_s: as in `training.stored.Stored`.
         files: modalities of the files that given features belong to.
         space_dims: lengths of several feature spaces that lie side by side in `tensor`; empty for a single one.
@@ -53,7 +53,7 @@ class Modality:
     sha256: str = ""
     network: str | None = None
     backbone: nn.Module | None = None
-    tensor: np.ndarray | None = None
+    tensor: Any = None
     lengths: np.ndarray | None = None
     index: np.ndarray | None = None
     spans_s: np.ndarray | None = None
