@@ -31,8 +31,8 @@ class Settings:
     modality: "video=r2plus1d,audio=resnet18".
 
     Attributes that change the result:
-        source: a folder, manifest, array, archive, tar shards or embedded set, or a list of these; or arrays of features of the
-            same items with + between.
+        source: a folder, manifest, array, archive, tar shards or embedded set, the address of one, or a list of these; or arrays
+            of features of the same items with + between.
         items: where the source is an array of features, the files that its rows belong to: a list of files, a folder or their
             paths, row i the i-th of them; None has none.
         images: where the source is a COCO file, the folder of its pictures; None looks for them beside it.

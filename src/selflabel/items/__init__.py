@@ -85,9 +85,9 @@ def open_items(
     """Open any SOURCE that the command line takes, or an array.
 
     Args:
-        source: a folder, a manifest, an array file, an archive, tar shards, one file, an embedded set's name, or several of
-            these, or feature spaces of the same items, as a.npy+b.npy; or an array of images (N, H, W[, C]) of any real type or
-            of features (N, D) float.
+        source: a folder, a manifest, an array file, an archive, tar shards, one file, an embedded set's name, an address, or
+            several of these, or feature spaces of the same items, as a.npy+b.npy; or an array of images (N, H, W[, C]) of any
+            real type or of features (N, D) float.
         follow_links: whether links to folders are followed, and links of a manifest out of its folder.
         files: what the rows of features are: a list of files, a folder of them, or their paths, row i the i-th; None has none.
         images: the folder of the pictures of a COCO file; None looks for them beside it.

@@ -24,6 +24,7 @@ from selflabel.base.cache_folder import default_cache
 from selflabel.base.errors import CannotWrite, UserError
 from selflabel.base.files import is_full, write_atomically, write_text
 from selflabel.base.text import printable, shortened
+from selflabel.items.coco import may_be_coco
 from selflabel.items.endings import MANIFEST_ENDINGS, ending_of
 from selflabel.items.expand import expand_range
 from selflabel.items.manifest import unusable_name
@@ -63,7 +64,10 @@ def fetch(address: str) -> dict[str, str]:
     for each in addresses:
         file = fetch_file(each)
         fetched[str(file)] = each
-        fetch_beside(each, file)
+        try:
+            fetch_beside(each, file)
+        except UserError as error:
+            raise UserError(str(error).replace(str(file), each)) from error
     return fetched
 
 
@@ -230,7 +234,8 @@ def check_room(address: str, size: int) -> None:
 
 def fetch_beside(address: str, file: Path) -> None:
     """Fetch the files that a manifest names below its own folder. One that cannot be fetched is missing, as on a disk."""
-    if ending_of(file.name) not in MANIFEST_ENDINGS or (ending_of(file.name) == ".parquet" and holds_media(file)):
+    ending = ending_of(file.name)
+    if ending not in MANIFEST_ENDINGS or (ending == ".parquet" and holds_media(file)) or may_be_coco(file):
         return
     waiting = [name for name in names_beside(address, file) if not (file.parent / name).is_file()]
 

@@ -25,7 +25,7 @@ from selflabel.base.files import remove_leftovers, write_atomically, write_text
 from selflabel.base.settings import Settings, as_toml, value_for_modality
 from selflabel.decode.limits import Limits
 from selflabel.decode.look import Look, inspect_items
-from selflabel.decode.room import building_folder, usable_cache
+from selflabel.decode.room import building_folder, remove_abandoned, usable_cache
 from selflabel.encoders import JoinedBackbones
 from selflabel.items import Blob, Items
 from selflabel.items.feature_folder import PLACE, RECORD, read_record, shard_file, table_schema
@@ -90,6 +90,7 @@ def embed(settings: Settings, out: Path, part: tuple[int, int] = (1, 1), callbac
     callbacks, device = callbacks or Callbacks(), pick_device(settings.device)
     work = plan_embedding(settings, device, callbacks)
     record = begin_folder(out, record_of(work))
+    remove_abandoned(usable_cache(settings.cache, callbacks.say))  # what a killed part decoded
     mine = range(part[0] - 1, record["n_shards"], part[1])
     new = [number for number in mine if not shard_file(out, number, ".done").is_file()]
     for i, number in enumerate(new, 1):
