@@ -88,7 +88,7 @@ class Baseline(Method):
 
         An item has zeros for a modality that it lacks.
         """
-        if len(self.encoders) == 1:
+        if self.options.pretext not in JOINT_PRETEXTS:
             return features.pooled[self.task.modality]
         pooled, present = features.filled({m: self.dim(m) for m in self.encoders})
         return torch.cat([F.normalize(x.float(), dim=1) * present[m][:, None] for m, x in pooled.items()], dim=1)
