@@ -11,9 +11,6 @@ from pathlib import Path
 CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
-RANKS_HERE = "LOCAL_WORLD_SIZE"  # torchrun says by it how many ranks share this machine
-
-
 def usable_cores() -> int:
     """Cores that this process may use, 1 or more: by its affinity (`taskset`), the quota of a container, and the other ranks."""
     return max(1, min([allowed_cores(), *(math.ceil(quota) for quota in container_quotas())]) // ranks_here())
@@ -21,7 +18,7 @@ def usable_cores() -> int:
 
 def ranks_here() -> int:
     """Ranks that share this machine, 1 where torchrun did not start this process."""
-    said = os.environ.get(RANKS_HERE, "1")
+    said = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, int(said)) if said.isascii() and said.isdigit() else 1
 
 
