@@ -9,7 +9,7 @@ Heatmaps: cIoU@.5 and AUC of the class activation maps on the boxes of 61 clips,
 redrawn sets.
 
     SELFLABEL_DATA=... python -m reproduce.soundlabels [--seeds 0 1 2] [--labels kmeans binary sela] [--clusters 7 30]
-        [--parts pixels whole unseen maps] [--epochs N]
+        [--parts pixels sounds whole unseen maps] [--epochs N]
 
 The network is shown a frame a time (`--set frames=1`), as published, and is trained from scratch.
 """
@@ -37,11 +37,12 @@ from selflabel.jobs.model import load_model
 from selflabel.jobs.prepare import prepare
 from selflabel.jobs.score import score_modalities, score_run
 from selflabel.jobs.score_regions import score_regions
+from selflabel.methods.label.soundlabels import SoundClusters
 from selflabel.runs.run import Run
 
 NAME, SET, CPU = "soundlabels", "ucf101_av7", torch.device("cpu")
 CLUSTERS, PIXELS = (7, 30), 16
-PARTS = ("pixels", "whole", "unseen", "maps")
+PARTS = ("pixels", "sounds", "whole", "unseen", "maps")
 FRAME = {"encoder": "video=resnet9", "frames": 1, "method": "soundlabels", "device": "cpu"}
 
 
@@ -60,6 +61,22 @@ def pixel_rows(folder: Path, seeds: list[int]) -> dict[str, Any]:
     table = truth_table(folder)
     actions = [table[path]["label"] for path in prepared.items.paths]
     return {str(k): with_summary(kmeans_rows(x, actions, k, seeds)) for k in CLUSTERS}
+
+
+def sound_rows(folder: Path, labels: str, seeds: list[int]) -> dict[str, Any]:
+    """The clusters of the sounds by themselves, of the clips that have one; nothing is trained."""
+    prepared = prepare(str(folder / "items"), CPU, modality="audio", encoder="frozen:texture")
+    table, x = truth_table(folder), torch.from_numpy(np.array(prepared.first.tensor))
+    actions, found = [table[path]["label"] for path in prepared.items.paths], {}
+    for k in CLUSTERS:
+        rows = []
+        for seed in seeds:
+            began = time.perf_counter()
+            clusters = SoundClusters(k, equal=labels == "sela").fit(x, seed).numpy()
+            scores = {"accuracy": accuracy(actions, clusters), "nmi": nmi(actions, clusters)}
+            rows.append({"seed": seed, **scores, "seconds": round(time.perf_counter() - began, 1)})
+        found[str(k)] = with_summary(rows)
+    return found
 
 
 def whole_set(folder: Path, k: int, labels: str, seed: int, epochs: int | None) -> dict[str, Any]:
@@ -125,6 +142,8 @@ def main() -> None:
         results["k-means of pixels"] = pixel_rows(folder, own.seeds)
         write_results(NAME, results)
     for how in own.labels:
+        if "sounds" in own.parts and how != "binary":  # its clusters are those of k-means
+            add("clusters of the sounds", how, sound_rows(folder, how, own.seeds))
         for k in own.clusters:
             if "whole" in own.parts:
                 add("predicted for the clips it learned from", f"{how}, {k}", rows_of(whole_set, folder, k, how, own))
@@ -136,9 +155,10 @@ def main() -> None:
 
 def rows_of(measure: Any, folder: Path, k: int, how: str, own: argparse.Namespace) -> dict[str, Any]:
     """The rows of all seeds, and their summary."""
-    rows = [measure(folder, k, how, seed, own.epochs) for seed in own.seeds]
-    for row in rows:
-        print(measure.__name__, how, k, row, flush=True)
+    rows = []
+    for seed in own.seeds:
+        rows.append(measure(folder, k, how, seed, own.epochs))
+        print(measure.__name__, how, k, rows[-1], flush=True)
     return with_summary(rows)
 
 
