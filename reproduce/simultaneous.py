@@ -27,7 +27,7 @@ ONE_AFTER_THE_OTHER = {
     "DPC + k-means": "spherical-kmeans pretext=dpc",
 }
 ENTRIES = TOGETHER | ONE_AFTER_THE_OTHER
-# NMI on VGG-Sound, as the table of SeLaVi's paper has it: networks pretrained on HowTo100M (MIL-NCE) and Kinetics-400 (XDC, DPC)
+# NMI on VGG-Sound: SeLaVi's own, and as quoted beside it of networks pretrained on HowTo100M (MIL-NCE), Kinetics-400 (XDC, DPC)
 PUBLISHED = {"SeLaVi": 0.559, "MIL-NCE + k-means": 0.485, "XDC + k-means": 0.167, "DPC + k-means": 0.154}
 DARK, LIGHT = "#1f5fa8", "#b8b8b8"
 
