@@ -3,9 +3,9 @@
 A network gives noise a label, too, and may be sure of it; the product of the modalities' posteriors then believes it. Confidence
 does not show it, but distances do: an item's distance to its nearest neighbours among the run's items, in the modality's own
 features. A modality counts by how many items of the run are as far from their neighbours, as a share of how many of the unseen
-items are. It is 1 where unseen items are like the run's, and small for a single item that is far away, and for all items where
-all are further away than the run's. It is the false discovery rate (Benjamini & Hochberg, 1995; Efron, 2008) of calling the item
-unusual.
+items are; up to `SLACK` times as many are put down to chance. It is 1 where unseen items are like the run's, and small for a
+single item that is far away, and for all items where all are further away than the run's. But for the slack it is the false
+discovery rate (Benjamini & Hochberg, 1995; Efron, 2008) of calling the item unusual.
 
 Axes: N items.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from selflabel.evaluation.seen import Seen
 
+SLACK = 2.0  # how many times as many unseen items as items of the run have to be as far away before it counts as unusual
 SUPPOSED = 20  # items like the run's that are added to the unseen ones: a few files do not show what is usual among them
 
 
@@ -52,17 +53,17 @@ def fits(what: Seen | None, x_ND: Tensor) -> bool:
 
 
 def log_usualness(log_tail_N: Tensor) -> Tensor:
-    """(N,) logarithm, at most 0, of the run's items that are as far away as each item, in shares, over the unseen ones that are.
+    """(N,) logarithm, at most 0, of SLACK times the share of the run's items that are as far away over that of the unseen ones.
 
     Args:
         log_tail_N: (N,) logarithm of the share of the run's items that are at least as far away.
 
     Example:
         >>> [round(x, 2) for x in log_usualness(torch.tensor([0.5, 1e-9]).log()).exp().tolist()]
-        [0.92, 0.0]
+        [1.0, 0.0]
     """
     N = len(log_tail_N)
     ascending = log_tail_N.sort().values
     further_N = torch.searchsorted(ascending, log_tail_N, right=True)  # unseen items that are at least as far away
     share_N = (further_N + SUPPOSED * log_tail_N.exp()) / (N + SUPPOSED)
-    return (log_tail_N - share_N.log()).clamp(max=0)
+    return (math.log(SLACK) + log_tail_N - share_N.log()).clamp(max=0)
