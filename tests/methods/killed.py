@@ -13,7 +13,7 @@ from selflabel.base.settings import make_settings
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import label
 from selflabel.jobs.localise import localise
-from selflabel.methods import METHODS
+from selflabel.methods import BASELINES, METHODS
 from selflabel.training.loop import LoopCallbacks
 
 if __name__ == "__main__":
@@ -27,5 +27,5 @@ if __name__ == "__main__":
         if len(steps) == last and dies:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run = label if settings["method"] in METHODS else localise
+    run = label if settings["method"] in METHODS | BASELINES else localise
     run(make_settings(**settings), folder, callbacks=Callbacks(loop=LoopCallbacks(on_step=on_step)))
