@@ -262,6 +262,9 @@ def titled(content: dict, budget: str, table: str) -> str:
 # ------------------------------------------------------------------------------------------------------ the other pages
 
 
+OF_FILMS = ("selavi", "soundlabels")  # their pages have tables of their own
+
+
 def method_table(names: list[str]) -> str:
     """Some methods on every set of the comparison, with their other settings and first features."""
     listed = [(c, m) for c in [*field(), *read_all("patterns-*.json")] for n in names for m in c["methods"] if m.split()[0] == n]
@@ -358,7 +361,7 @@ def objects_table() -> str:
 
 def pages() -> dict[str, list[Callable[[], str]]]:
     """The tables of each page, in their order."""
-    methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m != "selavi"}
+    methods = {f"docs/methods/{m}.md": [partial(method_table, [m])] for m in METHODS if m not in OF_FILMS}
     return {
         "README.md": [highlights_table],
         "docs/numbers.md": [
