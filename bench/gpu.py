@@ -65,7 +65,7 @@ class Size:
 
 
 FULL = Size(1_281_167, 3_000, 20_000, 64, 3, ("resnet18", "resnet50"), 8_192, 64, 3)
-SMALL = Size(2_000, 20, 96, 32, 1, ("resnet18",), 16, 8, 1)
+SMALL = Size(2_000, 20, 48, 32, 1, ("resnet18",), 4, 4, 1)
 
 
 def synchronised(device: torch.device, work: Callable[[], Any]) -> tuple[float, Any]:
