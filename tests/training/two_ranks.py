@@ -14,6 +14,6 @@ if __name__ == "__main__":
     for method in methods:
         fields = find_method(method).make.options_type.__dataclass_fields__
         options = {name: value for name, value in {"heads": 3, "solves": 6}.items() if name in fields}
-        settings = make_settings(source=source, clusters=int(clusters), method=method, epochs=10, options=options, device="cpu")
+        settings = make_settings(source=source, clusters=int(clusters), method=method, epochs=20, options=options, device="cpu")
         label(settings, Path(out) / method, overwrite=True)
         assert np.load(Path(out) / method / "features.npy", allow_pickle=False).ndim == 2
