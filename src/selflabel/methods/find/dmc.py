@@ -9,8 +9,7 @@ compared with cluster j of the sound. "contrast", the authors' later code: soft 
 apart; every centre of the sound is compared with the nearest centre of the picture.
 
 What we do otherwise: places of both modalities are brought to one width by a 1x1 convolution; every other sound of a batch is a
-wrong one, where one is published, so that the expected loss is the same with less noise; towers are thinner, and begin with
-those of AVE-Net, where the published ones begin with networks that have learned pictures and sounds.
+wrong one, where one is published, so that the expected loss is the same with less noise; towers are thinner.
 
 Axes: B items of a batch, M places, D dimensions of a place, K clusters of a picture, J of a sound, E dimensions of a projection.
 """
@@ -29,7 +28,6 @@ from torch import Tensor, nn
 from selflabel.contract import Batch, Features, Localiser, Phase
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
 from selflabel.methods.picture_sound import both_present, map_dims, maps_of_batch, phases_of_pairs, without_frames
-from selflabel.pretexts.correspondence import Correspondence
 
 DIM, PROJECTED = 128, 16  # of a place; of a cluster's projection, as published
 SHARED, ROUNDS = 10, 3  # clusters and rounds of the form "margin"
@@ -45,8 +43,6 @@ class Options:
         form: "margin" (the paper) or "contrast" (the authors' later code).
         objects: clusters of a picture in the form "contrast": the things in it, and one for the background.
         sounds: clusters of a sound in that form: the things that sound at once.
-        pretext: "correspondence" trains AVE-Net first, for a third of the epochs; "none" trains the method only, which from new
-            towers does not leave chance.
         batch: items of a batch; each picture is compared with the sounds of all of them.
         lr_scale: factor on the learning rate.
     """
@@ -54,7 +50,6 @@ class Options:
     form: Literal["margin", "contrast"] = "contrast"
     objects: PositiveInt = 3
     sounds: PositiveInt = 1
-    pretext: Literal["correspondence", "none"] = "correspondence"
     batch: PositiveInt = 32
     lr_scale: PositiveFloat = 1.0
 
@@ -145,14 +140,13 @@ class DMC(Localiser):
     def build(self, encoders: nn.ModuleDict) -> None:
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
-        self.pretext = Correspondence(of_pictures, of_sounds) if self.options.pretext != "none" else None
         self.place_head, self.sound_head = nn.Conv2d(of_pictures, DIM, 1), nn.Conv2d(of_sounds, DIM, 1)
         if self.options.form == "margin":
             self.projections_KDE = nn.Parameter(torch.randn(SHARED, DIM, PROJECTED) / math.sqrt(DIM))
 
     def phases(self) -> list[Phase]:
         own: Options = self.options
-        return phases_of_pairs(self, "clusters", self.loss, self.pretext, own.batch, own.lr_scale)
+        return phases_of_pairs(self, "clusters", self.loss, None, own.batch, own.lr_scale)
 
     def places(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, M, D) places of the pictures, (B, M', D) places of the sounds), row by row, in full precision."""
