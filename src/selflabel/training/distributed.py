@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from selflabel.base.container import usable_cores
 
-LOST = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")  # in what backends say of a lost rank
-
-
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "ncclRemoteError")  # backends, of a lost rank
 PATIENCE = timedelta(minutes=30)  # with a rank that comes late to something in common
 
 
