@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from selflabel.contract import Features, Task
+from selflabel.contract import Task
 from selflabel.encoders import make_encoder
 from selflabel.evaluation.metrics import nmi
-from selflabel.methods.find.dsol import DSOL, LOCATION, SCALE, SHARPNESS, object_vectors, transported
+from selflabel.methods.find.dsol import DSOL, LOCATION, SCALE, object_vectors, transported
 from tests.methods.find.helpers import batch_of, maps_of
 from tests.reference.localising import (
     cosine,
@@ -72,12 +72,12 @@ def test_stage_two_is_that_of_the_paper_and_maps_are_shown_as_shares_of_classes(
     assert float(losses["classes"]) == pytest.approx(dsol_distribution_loss(expected, heard), rel=1e-3)
     mixed = dsol_location_loss(places, sounds, SCALE, True)
     assert float(losses["location"]) == pytest.approx(LOCATION * mixed, rel=1e-4)
-    shown = method.heatmaps(maps).numpy()
-    np.testing.assert_allclose(shown.sum(axis=1), 1, rtol=1e-5)
-    weights = np.exp(SHARPNESS * expected[1][:, 0, 1])
-    np.testing.assert_allclose(shown[1, :, 0, 1], weights / weights.sum(), rtol=1e-3)
-    silent = method.class_maps(Features({}, {}, maps.maps | {"audio": maps.maps["audio"]})) * 0
-    assert torch.allclose((SHARPNESS * silent).softmax(dim=1), torch.full_like(silent, 1 / K))  # what is silent has no class
+    shown, sounding = method.heatmaps(maps).numpy(), method.sounding(maps).double().numpy()
+    weights = np.exp(expected[1][:, 0, 1] / sounding[1, 0, 1])  # the maps of stage two without the sounding map
+    loudness = 0.5 + 0.5 * sounding[1, 0, 1] / sounding[1].max()
+    np.testing.assert_allclose(shown[1, :, 0, 1], loudness * weights / weights.sum(), rtol=1e-3)
+    total = shown.sum(axis=1)
+    assert total.min() >= 0.5 and np.allclose(total.max(axis=(1, 2)), 1, atol=1e-5)  # 1 at the loudest place
 
 
 def blobs(sizes=(30, 30, 30), spread=0.25, seed=0):

@@ -9,13 +9,14 @@ map; its maximum says whether picture and sound belong together. Labels: the mea
 length 1, is the object vector; these are clustered, and two fresh linear heads learn the clusters from picture and sound. The
 dictionary is the mean object vector of each cluster. Stage two, on scenes: the map of class k is w <place, d_k> + b, times
 the sounding map; the softmax over classes of its mean is drawn to what the sound's head says of the mixed sound (Kullback-
-Leibler divergence), and in a wrong pair the maximum of each quarter of the picture is pushed down. Heatmaps: softmax over
-classes of 3 times these maps.
+Leibler divergence), and in a wrong pair the maximum of each quarter of the picture is pushed down.
 
 What we do otherwise: `labels=sela` assigns object vectors to classes of equal size by optimal transport, from the second
 round on by what the heads of picture and sound say together. Places and dictionary are compared by cosine after their common
-mean is taken off, because features that are never negative are alike. Every other sound of a batch is a wrong one. Towers are
-thinner. A pretrained tower of pictures stays as it is, and its maps are computed once.
+mean is taken off, because features that are never negative are alike. Heatmaps are the softmax over classes of w <place, d_k> +
+b, times a weight from a half to one that grows with the sounding map; the paper shows the softmax over classes of 3 times the
+maps of stage two, in which a rough sounding map hides the shape of things. Every other sound of a batch is a wrong one. Towers
+are thinner. A pretrained tower of pictures stays as it is, and its maps are computed once.
 
 Axes: B items of a batch, N items, D features, K classes, h x w places.
 """
@@ -53,12 +54,12 @@ from selflabel.methods.picture_sound import (
 )
 
 DIM = 128  # of the common space of places and sounds
-SCALE, SHARPNESS = 5.0, 3.0  # of cosines at first; of class maps when they are shown
+SCALE = 5.0  # of cosines at first
 SEEN = 0.05  # of the map, from which on a place belongs to the object
 CLASSES, N_INIT = 10, 5  # where the user says none; starts of k-means
 EPSILON, TURNS = 1 / 25, 10  # of transport, and its rounds from the first labels
 LOCATION = 0.5  # weight of the location loss in stage two
-SOLOS_SHOWN, SCENES_SHOWN = 80_000, 60_000  # items shown on a CPU
+SOLOS_SHOWN, SCENES_SHOWN = 24_000, 12_000  # items shown on a CPU
 FEWEST, MOST = 8, 200  # epochs of a stage
 
 
@@ -297,11 +298,15 @@ class DSOL(Localiser):
         self.keep_dictionary(known.vectors_ND[solos], self.labels_N.cpu()[solos])
         self.heard_NK.copy_(known.sounds_NK.exp())
 
-    def class_maps(self, features: Features) -> Tensor:
-        """(B, K, h, w) the map of every class, times the sounding map."""
+    def class_logits(self, features: Features) -> Tensor:
+        """(B, K, h, w) how much every place is like each class of the dictionary."""
         places = F.normalize(without_frames(features.maps[self.pictures]).float(), dim=1) - self.mean_D[:, None, None]
         cosines = torch.einsum("bdhw,kd->bkhw", F.normalize(places, dim=1), self.dictionary_KD)
-        return (self.class_scale * cosines + self.class_shift) * self.sounding(features)[:, None]
+        return self.class_scale * cosines + self.class_shift
+
+    def class_maps(self, features: Features) -> Tensor:
+        """(B, K, h, w) the map of every class, times the sounding map."""
+        return self.class_logits(features) * self.sounding(features)[:, None]
 
     def scenes_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The classes of scenes as they are heard, and where what sounds is."""
@@ -315,7 +320,10 @@ class DSOL(Localiser):
         }
 
     def heatmaps(self, features: Features) -> Tensor:
-        return (SHARPNESS * self.class_maps(features)).softmax(dim=1)
+        """The share of each class at each place, down to half of it where less sounds than at the picture's loudest place."""
+        sounding = self.sounding(features)[:, None]
+        loudest_place = sounding.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+        return self.class_logits(features).softmax(dim=1) * (0.5 + 0.5 * sounding / loudest_place)
 
     def current_labels(self) -> list[Tensor]:
         return [self.labels_N] if self.is_trained else []
