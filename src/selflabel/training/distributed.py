@@ -52,8 +52,8 @@ class Ranks:
     def gather_batch(self, part: Tensor, n: int, stacked: int = 1) -> Tensor:
         """The rows of a whole batch from every rank's part of it, in order. Every rank computes the loss of the whole batch.
 
-        Gradients go to this rank's rows only. They are scaled so that their average over ranks, weighted by shares of the batch
-        (`average_gradients`), is the gradient of the whole batch's loss.
+        Gradients go to this rank's rows only. They are scaled so that their sum over ranks, weighted by shares of the batch, is
+        the gradient of the whole batch's loss.
 
         Args:
             part: (stacked * B * G, ...) this rank's rows.
@@ -90,21 +90,41 @@ class Ranks:
         torch.distributed.all_gather_object(gathered, value)
         return gathered[0]
 
-    def average_gradients(self, module: nn.Module, weight: float) -> None:
-        """Replace gradients by those of the whole batch: the sum over ranks of each rank's times `weight`, its share."""
-        if self.world == 1:
-            return
-        import torch.distributed as dist
+    def parallel(self, module: nn.Module, share: Share) -> nn.Module:
+        """The module, whose gradients torch's DistributedDataParallel sums over the ranks while they are computed.
 
-        trained = [p for p in module.parameters() if p.requires_grad]
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) * weight for p in trained])
-        dist.all_reduce(flat)
-        for p, grad in zip(trained, flat.split([p.numel() for p in trained])):
-            p.grad = grad.view_as(p)
+        Args:
+            module: its forward is called once for each backward; parameters that no rank's forward uses keep no gradient.
+            share: the weight of this rank's gradients, which is set before each backward.
+        """
+        if self.world == 1 or not any(p.requires_grad for p in module.parameters()):
+            return module
+        # batch statistics are each rank's own until the end of a phase; methods use parts of their networks in a phase
+        wrapped = nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
+        wrapped.register_comm_hook(share, sum_weighted)
+        return wrapped
 
     def barrier(self) -> None:
         if self.world > 1:
             torch.distributed.barrier()
+
+
+@dataclass
+class Share:
+    """This rank's share of a batch, in [0, 1]; shares of all ranks sum to 1."""
+
+    value: float = 1.0
+
+
+def sum_weighted(share, bucket):  # type: ignore[no-untyped-def]  # torch compares annotations with its own classes, not with strings
+    """The sum over ranks of each rank's gradients times its share, as a future; see DistributedDataParallel.register_comm_hook.
+
+    Weights come after the backward pass: a factor on the loss would change how gradients are rounded in bfloat16.
+    """
+    import torch.distributed as dist
+
+    work = dist.all_reduce(bucket.buffer().mul_(share.value), async_op=True)
+    return work.get_future().then(lambda done: done.value()[0])
 
 
 class GatherBatch(torch.autograd.Function):

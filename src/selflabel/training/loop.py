@@ -1,7 +1,7 @@
 """THE TRAINING LOOP, one for every method: draw rows, show views, take steps, solve labels; save, resume, stop.
 
 The loop's state is (phase, epoch, step). All random numbers are keyed by the seed and these, so a run that is cut anywhere and
-resumed continues as if it had not been cut. Under torchrun every batch is split over the ranks, gradients are averaged by each
+resumed continues as if it had not been cut. Under torchrun every batch is split over the ranks, gradients are summed by each
 rank's share, and the label turn uses all items.
 """
 
@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from selflabel.base.errors import Interrupted, UserError
 from selflabel.base.files import write_text
-from selflabel.contract import Method, Phase, Relabelling, shuffled_rows, split_batches
+from selflabel.contract import Batch, Method, Phase, Relabelling, shuffled_rows, split_batches
 from selflabel.evaluation.metrics import mean_pairwise_nmi
 from selflabel.training import checkpoint
 from selflabel.training.batches import make_batch
 from selflabel.training.data import ResidentData
+from selflabel.training.distributed import Share
 from selflabel.training.optimisers import make_optimiser
 from selflabel.views import key_of
 
@@ -116,6 +117,7 @@ class Loop:
 
     optimiser: torch.optim.Optimizer
     parameters: list[nn.Parameter]  # that the current phase trains
+    losses: nn.Module  # of the current phase, by a batch
 
     def __init__(
         self, method: Method, data: ResidentData, run: Path | None, seed: int, callbacks: LoopCallbacks, state: LoopState
@@ -123,11 +125,13 @@ class Loop:
         self.method, self.data, self.run, self.seed, self.callbacks, self.state = method, data, run, seed, callbacks, state
         self.total_epochs = sum(phase.epochs for phase in method.phases())
         self.last_save = time.monotonic()
+        self.share = Share()
 
     def run_phase(self, phase: Phase, saved: Saved | None, is_last: bool) -> None:
         """Run the rest of a phase. saved: the checkpoint that it resumes from."""
         self.parameters = trainable_parameters(self.method, phase)
         self.optimiser = make_optimiser(phase.recipe, self.parameters)
+        self.losses = self.data.ranks.parallel(PhaseLoss(self.method, phase), self.share)
         if saved is not None and any(k.startswith("optimiser.") for k in saved[0]):
             checkpoint.restore_optimiser(self.optimiser, saved[0], saved[1]["optimiser"])
         self.last_save = time.monotonic()
@@ -178,17 +182,16 @@ class Loop:
         """One step on one batch, of which this rank takes its share."""
         state, ranks = self.state, self.data.ranks
         local = rows_BG[ranks.shard(len(rows_BG))]
-        share = len(local) / len(rows_BG)
+        self.share.value = len(local) / len(rows_BG)
         if not len(local):  # more ranks than rows: a step of weight zero, so that no rank waits for another
             local = rows_BG[:1]
         batch = make_batch(self.data, phase, local, progress, key_of(self.seed, state.phase, state.epoch, 4, state.step))
         batch.gather = partial(ranks.gather_batch, n=len(rows_BG))
         with self.data.autocast():
-            losses = phase.loss(batch)
+            losses = self.losses(batch)
         loss = torch.stack([v.float() for v in losses.values()]).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        ranks.average_gradients(self.method, share)
         lr = phase.recipe.lr * phase.recipe.schedule(progress)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -278,6 +281,17 @@ def resume(method: Method, run: Path | None) -> tuple[LoopState, Saved | None]:
 
 
 # --------------------------------------------------------------------------------------------------------- small parts
+
+
+class PhaseLoss(nn.Module):
+    """The loss of a phase as a module, which holds the parameters that it uses."""
+
+    def __init__(self, method: Method, phase: Phase):
+        super().__init__()
+        self.method, self.loss = method, phase.loss
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.loss(batch)
 
 
 def train_mode(method: Method) -> None:
