@@ -44,7 +44,7 @@ BLOCK = 64
 AVE_NET = "correspondence"
 VARIANTS = {
     "avol, no pretext": ("avol", {"pretext": "none"}),
-    "dmc, margin": ("dmc", {"form": "margin"}),
+    "dmc, contrast": ("dmc", {"form": "contrast"}),
 }
 NAME = "sounding_objects"  # of the results, in which other methods keep their rows
 CPU = torch.device("cpu")

@@ -47,7 +47,7 @@ class Options:
         lr_scale: factor on the learning rate.
     """
 
-    form: Literal["margin", "contrast"] = "contrast"
+    form: Literal["margin", "contrast"] = "margin"
     objects: PositiveInt = 3
     sounds: PositiveInt = 1
     batch: PositiveInt = 32

@@ -59,7 +59,7 @@ SEEN = 0.05  # of the map, from which on a place belongs to the object
 CLASSES, N_INIT = 10, 5  # where the user says none; starts of k-means
 EPSILON, TURNS = 1 / 25, 10  # of transport, and its rounds from the first labels
 LOCATION = 0.5  # weight of the location loss in stage two
-SOLOS_SHOWN, SCENES_SHOWN = 24_000, 12_000  # items shown on a CPU
+SOLOS_SHOWN, SCENES_SHOWN = 12_000, 6_000  # items shown on a CPU
 FEWEST, MOST = 8, 200  # epochs of a stage
 
 
