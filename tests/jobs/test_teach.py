@@ -218,10 +218,10 @@ def test_what_cannot_be_learned_from_is_said_in_a_sentence(labelled, weights, tm
     with pytest.raises(UserError, match="its items are no boxes in photos; give a run of `selflabel find`"):
         teach(settings_for(demo_like_run, weights), None)
     append(source, Reject(items=list(range(2, 16))))
-    with pytest.raises(UserError, match="`teach` learns from regions in 2 photos at least"):
+    with pytest.raises(UserError, match="teach learns from regions in 2 photos at least"):
         teach(settings_for(source, weights), None)
     append(source, Reject(items=[0, 1]))
-    with pytest.raises(UserError, match="`teach` learns from regions in 2 photos at least"):
+    with pytest.raises(UserError, match="teach learns from regions in 2 photos at least"):
         teach(settings_for(source, weights), None)
 
 

@@ -78,13 +78,13 @@ def regions_of_run(run: Run, follow_links: bool = False) -> RunRegions:
     firsts = {path: row for row, path in reversed([*enumerate(paths)])}
     items = items_of_rows(run, np.array(sorted(firsts.values())), follow_links)
     if "image" not in items.modalities:
-        raise UserError(f"{run.folder}: its items are no boxes in photos, but in films; `teach` learns from photos.")
+        raise UserError(f"{run.folder}: its items are no boxes in photos, but in films; teach learns from photos.")
     place = {path: i for i, path in enumerate(items.paths)}
     rows = np.array([row for row, path in enumerate(paths) if path in place], np.int64)
     kept = [row for row in rows.tolist() if labels[row] >= 0]
     if len({paths[row] for row in kept}) < LEAST_PHOTOS:
         raise UserError(
-            f"{run.folder}: `teach` learns from regions in {LEAST_PHOTOS} photos at least, and this run has too few that are "
+            f"{run.folder}: teach learns from regions in {LEAST_PHOTOS} photos at least, and this run has too few that are "
             "there and not rejected."
         )
     rows = rows[np.argsort([place[paths[row]] for row in rows.tolist()], kind="stable")]
