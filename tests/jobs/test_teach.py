@@ -164,7 +164,7 @@ def test_a_segmenter_learns_masks_and_is_a_run_that_predicts_exports_and_is_scor
     source, truth = labelled_boxes(tmp_path, as_piece=disc)
     append(source, Name(cluster=3, name="cherry"))
     out = tmp_path / "segmenter"
-    taught = teach(settings_for(source, weights, method="fcn"), out)
+    taught = teach(settings_for(source, weights, method="fcn", epochs=40), out)
     run = Run.open(out)
     table = run.labels.to_pydict()
     assert mean_overlap(table["path"], table["label"], run.pieces, truth) > 0.5

@@ -9,6 +9,7 @@ Axes: M photos, R regions, S x S pixels of the square in which a photo is shown,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from selflabel.jobs.known_regions import RunRegions, decoded_rows, scales
 from selflabel.jobs.prepare.photos import Photos
 
 EVERY = 4  # pixels of the square, across and down, of which the class of one is known
-NO_REGION = -1  # the cluster of pixels that lie in none
+NO_REGION = -1  # the cluster of pixels that lie in none, and such pixels in a map
 LEFT_OVER = 0.01  # share of pixels in no region, not even a rejected one, from which on these are a class
 REJECTED, BESIDE = -2, -3  # in a map: pixels of rejected regions alone, and beside the photo
 
@@ -37,15 +38,22 @@ def known_maps_of(regions: RunRegions, photos: Photos) -> tuple[KnownMaps, np.nd
     rows, classes = decoded_rows(regions, photos), regions.classes
     shown = np.unique(rows[regions.kept])
     shown = shown[shown >= 0]
-    side, factors = -(-photos.modality.px // EVERY), scales(photos)
+    kind = np.int16 if len(classes) < np.iinfo(np.int16).max else np.int32
+    values = np.where(regions.labels < 0, REJECTED, np.searchsorted(classes, regions.labels)).astype(kind)
+    order = np.lexsort((regions.confidences, regions.labels >= 0, rows))  # by photo, and there the surest last
+    ends = np.searchsorted(rows[order], shown, side="right")
+    own = [order[first:end] for first, end in zip(np.searchsorted(rows[order], shown), ends)]
+    side, shares_M2 = -(-photos.modality.px // EVERY), (scales(photos) * photos.sizes)[shown]
+    pieces, fractions = regions.pieces, regions.pieces.fractions
     maps_MSS = np.stack(
-        [clusters_of(regions, np.flatnonzero(rows == row), factors[row] * photos.sizes[row], side) for row in shown]
+        [drawn([*pieces.take(p.tolist()).masks], fractions[p], values[p], shares, side) for p, shares in zip(own, shares_M2)]
     )
     if (maps_MSS == NO_REGION).sum() > LEFT_OVER * (maps_MSS != BESIDE).sum():
         classes = np.append(NO_REGION, classes)
         maps_MSS[maps_MSS == REJECTED] = NO_REGION
-    numbers = np.where(np.isin(maps_MSS, classes), np.searchsorted(classes, maps_MSS), UNKNOWN)
-    return KnownMaps(torch.from_numpy(shown), torch.from_numpy(numbers.astype(np.int16))), classes
+        maps_MSS[maps_MSS != BESIDE] += 1
+    maps_MSS[maps_MSS < 0] = UNKNOWN
+    return KnownMaps(torch.from_numpy(shown), torch.from_numpy(maps_MSS)), classes
 
 
 def without_damaged(regions: RunRegions) -> tuple[RunRegions, list[tuple[str, str]]]:
@@ -61,27 +69,26 @@ def without_damaged(regions: RunRegions) -> tuple[RunRegions, list[tuple[str, st
     return replace(regions, labels=labels, pieces=replace(regions.pieces, masks=masks)), skipped
 
 
-def clusters_of(regions: RunRegions, own: np.ndarray, shares: np.ndarray, side: int) -> np.ndarray:
-    """(S, S) the cluster of each pixel of one photo.
+def drawn(
+    masks: Sequence[Rle | None], fractions_R4: np.ndarray, values_R: np.ndarray, shares: np.ndarray, side: int
+) -> np.ndarray:
+    """(S, S) the value of each pixel of one photo, NO_REGION or BESIDE.
 
     Args:
-        regions: of the run.
-        own: places of the photo's regions among them.
+        masks: of its regions, those on top last; None for all of a box; empty where none has one.
+        fractions_R4: their boxes, as fractions of the photo.
+        values_R: of the regions.
         shares: (2,) of the square's sides that the photo takes, across and down.
         side: S.
     """
     middles = (np.arange(side) + 0.5) / side
     x, y = (middles[middles < share] / share for share in shares.tolist())  # fractions of the photo
-    found = np.full((len(y), len(x)), NO_REGION, np.int64)
-    labels = np.where(regions.labels < 0, REJECTED, regions.labels)
-    for place in own[np.lexsort((regions.confidences[own], regions.labels[own] >= 0))].tolist():
-        x0, y0, x1, y1 = regions.pieces.fractions[place]
-        columns, rows = np.searchsorted(x, [x0, x1]), np.searchsorted(y, [y0, y1])
-        mask = regions.pieces.masks[place] if regions.pieces.masks else None
-        inside = True if mask is None else mask_at(mask, x[slice(*columns)], y[slice(*rows)])
-        found[slice(*rows), slice(*columns)][inside] = labels[place]
-    whole = np.full((side, side), BESIDE, np.int64)
-    whole[: len(y), : len(x)] = found
+    whole = np.full((side, side), BESIDE, values_R.dtype)
+    found = whole[: len(y), : len(x)]
+    found[:] = NO_REGION
+    for (x0, y0, x1, y1), mask, value in zip(fractions_R4, masks or [None] * len(values_R), values_R):
+        columns, rows = slice(*np.searchsorted(x, [x0, x1])), slice(*np.searchsorted(y, [y0, y1]))
+        found[rows, columns][True if mask is None else mask_at(mask, x[columns], y[rows])] = value
     return whole
 
 

@@ -54,12 +54,12 @@ class FCNSegmenter(OnFixedMaps, Segmenter):
         return {"pixels": total / (classes_BSS != UNKNOWN).sum().clamp(min=1)}
 
     def targets_in(self, view: View, rows_B: Tensor) -> Tensor:
-        """(B, S, S) int16 classes in views; what lies beside the photo is unknown."""
+        """(B, S, S) classes in views; what lies beside the photo is unknown."""
         assert self.known is not None and view.theta is not None
         at = torch.searchsorted(self.known.photos_M, rows_B.cpu())
         numbers = self.known.classes_MSS[at][:, None].to(view.theta) - UNKNOWN  # 0 is what a view gets from outside the photo
         moved = masks_in_view(numbers, view.theta, self.known.classes_MSS.shape[1:], "nearest")  # type: ignore[arg-type]
-        return (moved[:, 0] + UNKNOWN).to(torch.int16).cpu()
+        return (moved[:, 0] + UNKNOWN).to(self.known.classes_MSS.dtype).cpu()
 
     @torch.no_grad()
     def segment(self, pixels: Tensor) -> Segmentation:
