@@ -22,8 +22,8 @@ class KnownMaps:
 
     Attributes:
         photos_M: int64 rows of photos, ascending.
-        classes_MSS: int16, of many classes int32: the class of each pixel of the square in which a photo is shown, made smaller; or
-            UNKNOWN.
+        classes_MSS: int16, of many classes int32: the class of each pixel of the square in which a photo is shown, made smaller;
+            or UNKNOWN.
     """
 
     photos_M: Tensor
