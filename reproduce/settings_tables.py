@@ -15,7 +15,7 @@ from reproduce.tables import markdown
 from selflabel.base.settings import SPEED_ONLY, Settings
 from selflabel.cli import app
 from selflabel.encoders import CLIP_ENCODERS, ENCODERS, WAVE_ENCODERS
-from selflabel.methods import BASELINES, DETECTORS, FINDERS, METHODS
+from selflabel.methods import BASELINES, FINDERS, METHODS, TEACHABLE, option_names
 from selflabel.methods.label.sela_nn import plans
 from selflabel.views import PRESETS, Preset
 
@@ -56,7 +56,11 @@ def method_tables() -> str:
     for name, entry in BASELINES.items():
         by_kind.setdefault(entry.make.options_type, []).append(linked(name, "baselines"))
     parts += [f"### {linked(name, name)}\n\n{options_table(entry.make.options_type)}" for name, entry in FINDERS.items()]
-    parts += [f"### {linked(name, name)}\n\n{options_table(entry.make.options_type)}" for name, entry in DETECTORS.items()]
+    parts += [
+        f"### {linked(name, name)}\n\n{options_table(entry.make.options_type)}"
+        for name, entry in TEACHABLE.items()
+        if option_names(name)
+    ]
     return "\n\n".join([*parts, *(f"### {', '.join(names)}\n\n{options_table(kind)}" for kind, names in by_kind.items())])
 
 

@@ -1,4 +1,4 @@
-"""`selflabel teach`: a detector learns the boxes of a run, with what people changed, and is a run of its own."""
+"""`selflabel teach`: a detector or segmenter learns the regions of a run, with what people changed, and is a run of its own."""
 
 import json
 
@@ -10,15 +10,18 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from selflabel.base.errors import Interrupted, UserError
+from selflabel.base.rle import encode
 from selflabel.base.settings import make_settings
 from selflabel.cli.teach_command import taught_lines
 from selflabel.edits import Merge, Move, Name, Reject, append
 from selflabel.exports import export
 from selflabel.items import Piece, Pieces, open_items
 from selflabel.jobs.callbacks import Callbacks
-from selflabel.jobs.known_boxes import boxes_of_run
+from selflabel.jobs.known_regions import regions_of_run
 from selflabel.jobs.predict import predict
+from selflabel.jobs.score_regions import says_where, score_regions
 from selflabel.jobs.teach import teach
+from selflabel.methods import TEACHABLE
 from selflabel.regions.boxes import box_ious
 from selflabel.runs.opening import record_source
 from selflabel.runs.run import Run
@@ -57,13 +60,25 @@ def labelled(tmp_path):
     return labelled_boxes(tmp_path)
 
 
-def labelled_boxes(home, n=8):
+HALVES = [(0, 0, SIZE[0] // 2, SIZE[1]), (SIZE[0] // 2, 0, *SIZE)]
+
+
+def disc(box):
+    """The piece of a photo that a disc in this box is."""
+    picture = Image.new("1", SIZE)
+    ImageDraw.Draw(picture).ellipse(box, fill=1)
+    mask = encode(np.asarray(picture))
+    return Piece(box=tuple(map(float, mask.box)), size=SIZE, mask=mask)
+
+
+def labelled_boxes(home, n=8, as_piece=lambda box: Piece(box=box, size=SIZE), halves=False):
+    """as_piece: the piece in the box of a disc. halves: the regions are the halves of the photos, not the discs."""
     photos, rng = home / "photos", np.random.default_rng(0)
-    photos.mkdir()
+    photos.mkdir(parents=True)
     truth = {f"{i}.png": draw_photo(photos / f"{i}.png", rng) for i in range(n)}
     rows = np.repeat(np.arange(n), 2).tolist()
     items = open_items(str(photos)).take(rows)
-    items = items.with_pieces(Pieces.of([Piece(box=box, size=SIZE) for boxes in truth.values() for box in boxes]))
+    items = items.with_pieces(Pieces.of([as_piece(box) for boxes in truth.values() for box in (HALVES if halves else boxes)]))
     labels, features = np.tile(list(COLOURS), n), np.random.default_rng(0).normal(size=(2 * n, 4)).astype(np.float32)
     run = home / "boxes"
     write_start(
@@ -121,29 +136,78 @@ def test_what_people_moved_merged_and_rejected_counts(labelled):
     source, _ = labelled
     append(source, Reject(items=[0, 1]))
     append(source, Move(items=[2], to=5))
-    run_boxes = boxes_of_run(Run(source))
-    assert len(run_boxes.photos) == 8 and len(run_boxes.rows) == 14 and run_boxes.rows.min() == 1
-    assert run_boxes.labels[:2].tolist() == [5, 5] and run_boxes.classes.tolist() == [3, 5]
-    before = run_boxes.digest
+    regions = regions_of_run(Run(source))
+    assert len(regions.photos) == 8 and regions.kept.tolist() == list(range(2, 16)) and regions.rows[2] == 1
+    assert regions.labels[:4].tolist() == [-1, -1, 5, 5] and regions.classes.tolist() == [3, 5]
+    before = regions.digest(False)
     append(source, Merge(clusters=[3, 5], into=5))
-    assert boxes_of_run(Run(source)).classes.tolist() == [5] and boxes_of_run(Run(source)).digest != before
+    assert regions_of_run(Run(source)).classes.tolist() == [5] and regions_of_run(Run(source)).digest(False) != before
+
+
+def overlap(masks, box):
+    """The IoU of the union of some masks with a disc."""
+    true, found = disc(box).mask.decode(), np.zeros(SIZE[::-1], bool)
+    for mask in masks:
+        found |= mask.decode()
+    return (true & found).sum() / (true | found).sum()
+
+
+def mean_overlap(paths, labels, pieces, truth):
+    """The IoU of what was segmented as a class with its disc, over classes and photos."""
+    pairs = [(path, label, box) for path, boxes in truth.items() for box, label in zip(boxes, COLOURS)]
+    own = lambda path, label: [pieces.masks[i] for i in range(len(paths)) if paths[i] == path and labels[i] == label]  # noqa: E731
+    return np.mean([overlap(own(path, label), box) for path, label, box in pairs])
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_detections_unless_its_run_was_edited(labelled, weights, tmp_path):
-    source, _ = labelled
-    whole = teach(settings_for(source, weights, epochs=6, options={"least_score": 0.0}), tmp_path / "whole")
+def test_a_segmenter_learns_masks_and_is_a_run_that_predicts_exports_and_is_scored(weights, tmp_path):
+    source, truth = labelled_boxes(tmp_path, as_piece=disc)
+    append(source, Name(cluster=3, name="cherry"))
+    out = tmp_path / "segmenter"
+    taught = teach(settings_for(source, weights, method="fcn", epochs=40), out)
+    run = Run.open(out)
+    table = run.labels.to_pydict()
+    assert mean_overlap(table["path"], table["label"], run.pieces, truth) > 0.5
+    assert {n for n, k in zip(table["name"], table["label"]) if k == 3} == {"cherry"} and set(table["label"]) == {3, 5}
+    assert "16 regions" in taught_lines(taught.report, out) and "segmented" in taught_lines(taught.report, out)
+    unseen, rng = tmp_path / "unseen", np.random.default_rng(9)
+    unseen.mkdir()
+    new = {f"{i}.png": draw_photo(unseen / f"{i}.png", rng) for i in range(3)}
+    predicted = predict(run, str(unseen), "cpu")
+    assert mean_overlap(predicted.paths, predicted.labels, predicted.pieces, new) > 0.4 and "cherry" in predicted.names
+    coco = json.loads((export(run, "coco", tmp_path / "coco").place / "annotations" / "instances_default.json").read_text())
+    assert len(coco["annotations"]) == len(table["path"]) and all(a["segmentation"] for a in coco["annotations"])
+    maps = export(run, "class-maps", tmp_path / "maps").place / "maps"
+    assert {*np.unique(np.asarray(Image.open(maps / "0.png")))} == {0, 1, 255}
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for path, boxes in truth.items():
+        Image.fromarray((sum(disc(box).mask.decode() for box in boxes) > 0).astype(np.uint8) * 255).save(masks / path)
+    assert says_where(run, str(masks)) and score_regions(run, str(masks))["n_pictures"] == 8
+
+
+LESSONS = {"fcos": ({"options": {"least_score": 0.0}}, {}), "fcn": ({}, {"halves": True})}  # settings, regions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", TEACHABLE)
+def test_a_killed_training_goes_on_to_the_same_regions_unless_its_run_was_edited(method, weights, tmp_path):
+    given, regions = LESSONS[method]
+    source, _ = labelled_boxes(tmp_path / "source", **regions)
+    settings, out = settings_for(source, weights, method=method, epochs=6, **given), tmp_path / "cut"
+    whole = teach(settings, tmp_path / "whole")
     stops = iter([False] * 3)
     stopping = Callbacks(loop=LoopCallbacks(should_stop=lambda: next(stops, True)))
-    settings, out = settings_for(source, weights, epochs=6, options={"least_score": 0.0}), tmp_path / "cut"
     with pytest.raises(Interrupted):
         teach(settings, out, callbacks=stopping)
     resumed = teach(settings, out, resume=True)
     np.testing.assert_array_equal(resumed.items.pieces.boxes, whole.items.pieces.boxes)
+    assert [*resumed.items.pieces.masks] == [*whole.items.pieces.masks]
+    assert whole.report.get("piece") == ("region" if method == "fcn" else "object")  # halves leave no background
     assert teach(settings, out, resume=True).report == json.loads((out / "report.json").read_text())
     (out / "report.json").unlink()
     append(source, Reject(items=[0]))
-    with pytest.raises(UserError, match="was begun with other boxes or classes than"):
+    with pytest.raises(UserError, match="was begun with other regions or classes than"):
         teach(settings, out, resume=True)
 
 
@@ -154,10 +218,10 @@ def test_what_cannot_be_learned_from_is_said_in_a_sentence(labelled, weights, tm
     with pytest.raises(UserError, match="its items are no boxes in photos; give a run of `selflabel find`"):
         teach(settings_for(demo_like_run, weights), None)
     append(source, Reject(items=list(range(2, 16))))
-    with pytest.raises(UserError, match="a detector learns from boxes in 2 photos at least"):
+    with pytest.raises(UserError, match="teach learns from regions in 2 photos at least"):
         teach(settings_for(source, weights), None)
     append(source, Reject(items=[0, 1]))
-    with pytest.raises(UserError, match="a detector learns from boxes in 2 photos at least"):
+    with pytest.raises(UserError, match="teach learns from regions in 2 photos at least"):
         teach(settings_for(source, weights), None)
 
 

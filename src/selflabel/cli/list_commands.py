@@ -16,7 +16,7 @@ def methods() -> None:
 
     Example: selflabel methods
     """
-    from selflabel.methods import BASELINES, DETECTORS, FINDERS, LOCALISERS, METHODS
+    from selflabel.methods import BASELINES, FINDERS, LOCALISERS, METHODS, TEACHABLE
 
     for name, entry in (METHODS | BASELINES).items():
         modalities = "one modality" if entry.make.max_modalities == 1 else "one modality or several"
@@ -25,8 +25,8 @@ def methods() -> None:
         print(f"{name:16} {finder.paper}\n{'':16} photos, with `selflabel find`; {finder.cost}")
     for name, entry in LOCALISERS.items():
         print(f"{name:16} {entry.paper}\n{'':16} pictures or films with their sounds, with `selflabel find`; {entry.cost}")
-    for name, detector in DETECTORS.items():
-        print(f"{name:16} {detector.paper}\n{'':16} photos, with `selflabel teach`; {detector.cost}")
+    for name, learner in TEACHABLE.items():
+        print(f"{name:16} {learner.paper}\n{'':16} photos, with `selflabel teach`; {learner.cost}")
 
 
 @app.command()

@@ -34,7 +34,7 @@ from selflabel.cli.wording import count, degraded_lines, probe_lines, score_line
 from selflabel.exports import format_names
 
 if TYPE_CHECKING:
-    from selflabel.runs.run import Run
+    pass
 
 
 @app.command()
@@ -50,7 +50,9 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: printed]")] = None,
     maps: Annotated[
         Path | None,
-        typer.Option(help="New folder for class maps of a run of patches, or heatmaps of one that learned from sounds."),
+        typer.Option(
+            help="New folder for class maps, of a run of patches or a segmenter; or heatmaps, of one that learned from sounds."
+        ),
     ] = None,
     raw: Raw = False,
     device: Device = "auto",
@@ -66,10 +68,12 @@ def predict(
         from selflabel.base.errors import UserError
         from selflabel.base.files import write_text
         from selflabel.base.settings import check_windows
+        from selflabel.jobs.predict import gives_class_maps
         from selflabel.jobs.predict import predict as predict_items
         from selflabel.jobs.predictions import predictions_csv, predictions_dict
         from selflabel.jobs.prepare.windows import Windows
         from selflabel.jobs.report import piece_of_report
+        from selflabel.runs.class_maps import has_class_maps
         from selflabel.runs.writing import skipped_csv
 
         opened = open_run(run)
@@ -89,7 +93,7 @@ def predict(
         write_predicted_maps(opened, maps, predicted.paths, predicted.pieces, predicted.labels, predicted.confidence, raw)
     if json:
         return print(jsonlib.dumps(predictions_dict(predicted)))
-    piece = {"piece": "region"} if gives_class_maps(opened) else piece_of_report(predicted.pieces)
+    piece = {"piece": "region"} if has_class_maps(opened) else piece_of_report(predicted.pieces)
     given = opened.report | {"piece": ""} | piece  # boxes are labelled by a run of photos, and photos by one of boxes
     if out is not None:
         print(f"{count(len(predicted.paths), given)} labelled: {out}")
@@ -101,11 +105,6 @@ def predict(
     if predicted.skipped:  # the terminal has said why, by kind of reason
         place = "--out and --json list them" if out is None else f"see {skipped_file(out)}"
         print(f"{len(predicted.skipped):,} skipped, {place}.", file=sys.stderr)
-
-
-def gives_class_maps(run: Run) -> bool:
-    """Whether a run labels patches of photos."""
-    return run.report.get("piece") == "region"
 
 
 def skipped_file(out: Path) -> Path:

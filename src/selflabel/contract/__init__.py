@@ -13,7 +13,9 @@ from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, PaperFilms, Pretext, SinglePretext
+from selflabel.contract.region_learner import RegionLearner
 from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
+from selflabel.contract.segmenter import UNKNOWN, KnownMaps, Segmentation, Segmenter
 from selflabel.contract.task import Task
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "PRETEXT_BATCH_SIZE",
     "PRETEXT_LR",
     "SOUNDING",
+    "UNKNOWN",
     "Batch",
     "Data",
     "Detections",
@@ -29,6 +32,7 @@ __all__ = [
     "Finder",
     "Gather",
     "KnownBoxes",
+    "KnownMaps",
     "Localiser",
     "Method",
     "NoOptions",
@@ -39,8 +43,11 @@ __all__ = [
     "Pretext",
     "Recipe",
     "Region",
+    "RegionLearner",
     "Regions",
     "Relabelling",
+    "Segmentation",
+    "Segmenter",
     "Shown",
     "SinglePretext",
     "Task",

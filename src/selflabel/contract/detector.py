@@ -1,23 +1,17 @@
 """What a detector is: a network that learns boxes with classes from photos in which some regions have them.
 
-Axes: B photos of a batch, R regions, D features.
+Axes: B photos of a batch, M photos with regions, R regions, D features.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from selflabel.contract.data import Data, Features
-from selflabel.contract.method import Method
-from selflabel.contract.phase import do_nothing
-from selflabel.contract.results import Outcome, Prediction
-from selflabel.contract.task import Task
+from selflabel.contract.region_learner import RegionLearner
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,11 @@ class KnownBoxes:
     photos_R: Tensor
     boxes_R4: Tensor
     labels_R: Tensor
+
+    @property
+    def photos_M(self) -> Tensor:
+        """Rows of the photos that have regions, ascending."""
+        return self.photos_R.unique()
 
 
 class Detections(NamedTuple):
@@ -51,30 +50,12 @@ class Detections(NamedTuple):
     features_RD: Tensor
 
 
-class Detector(Method):
-    """The base of every detector. It is trained by the loop, and gives boxes instead of labels of whole items.
+class Detector(RegionLearner):
+    """The base of every detector. It learns from `KnownBoxes`, and gives boxes."""
 
-    Args:
-        task: n_items photos, and `clusters` classes.
-        options: its own.
-        known_boxes: what it learns from; None for one that only detects.
-
-    Attributes:
-        progress: called with (name of the step, done, in all) where something before the first step takes long.
-    """
-
-    progress: Callable[[str, int, int], None] = staticmethod(do_nothing)
-
-    def __init__(self, task: Task, options: Any, known_boxes: KnownBoxes | None = None):
-        super().__init__(task, options)
-        self.known_boxes = known_boxes
+    noun = "detector"
+    known: KnownBoxes | None
 
     @abstractmethod
     def detect(self, pixels: Tensor) -> list[Detections]:
         """The objects of photos, in eval mode. pixels: (B, C, px, px), whole frames in squares, values in [0, 1]."""
-
-    def predict(self, features: Features) -> Prediction:
-        raise TypeError("a detector gives boxes; see `detect`")
-
-    def final(self, data: Data, generator: torch.Generator) -> Outcome:
-        raise TypeError("a detector gives boxes; see `detect`")

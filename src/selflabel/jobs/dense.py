@@ -190,7 +190,8 @@ def find_regions(photos: Photos, labeller: PatchLabeller, callbacks: Callbacks) 
     for done, (row, shown) in enumerate(shown_patches(photos, labeller.encoder, labeller.device), 1):
         if np.isfinite(shown.places_hwD).all():
             size = (int(photos.sizes[row][0]), int(photos.sizes[row][1]))
-            regions += regions_of(row, shown, size, photos.modality.px, labeller)
+            features_hwd, soft_Khw = labeller.features_and_soft(shown)
+            regions += regions_of(row, soft_Khw, features_hwd, shown.pixels_HWC, size, photos.modality.px)
         else:
             skipped.append((photos.items.paths[row], NO_NUMBERS))
         callbacks.on_progress("drawing class maps", done, len(photos.items))
@@ -212,22 +213,33 @@ def as_labelling(items: Items, regions: list[DenseRegion]) -> Labelling:
     return Labelling(items.paths, labels, *best, features_Rd, neighbours, items.skipped, None, pieces=items.pieces)
 
 
-def regions_of(row: int, shown: Shown, size: tuple[int, int], px: int, labeller: PatchLabeller) -> Iterator[DenseRegion]:
+def regions_of(
+    row: int,
+    soft_Khw: np.ndarray,
+    features_hwd: np.ndarray,
+    pixels_HWC: np.ndarray,
+    size: tuple[int, int],
+    px: int,
+    labels_K: np.ndarray | None = None,
+) -> Iterator[DenseRegion]:
     """The regions of one photo.
 
     Args:
         row: of the photo.
-        shown: it, without padding.
+        soft_Khw: probabilities of its patches.
+        features_hwd: features of them.
+        pixels_HWC: it, without padding; its sides are multiples of those of the map.
         size: (width, height) of the upright original.
         px: side of the square in which it was shown.
-        labeller: of its patches.
+        labels_K: of each class; no region is made of one below 0. None: the number of the class.
     """
-    features_hwd, soft_Khw = labeller.features_and_soft(shown)
-    guide_HW = grey_of(shown.pixels_HWC)
+    guide_HW = grey_of(pixels_HWC)
     soft_KHW = pixel_classes(soft_Khw, guide_HW)
     width, height = (min(side, have) for side, have in zip(shown_size(size, px), guide_HW.shape[::-1]))
     soft_KHW = np.clip(soft_KHW[:, :height, :width], 0, None)
     own_HW = soft_KHW.argmax(axis=0)
+    if labels_K is not None:
+        own_HW = labels_K[own_HW]
     for region in connected_regions(without_specks(own_HW, LEAST_AREA * own_HW.size)):
         core = region.inside & (own_HW[region.rows, region.columns] == region.label)  # without the specks that it took in
         probabilities = soft_KHW[:, region.rows, region.columns][:, core].mean(axis=1)

@@ -14,7 +14,7 @@ from selflabel.contract import Detections, Detector
 from selflabel.items import Piece
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.finding import BLOCK, NOTHING, Found, Object, as_regions
-from selflabel.jobs.known_boxes import scales
+from selflabel.jobs.known_regions import scales
 from selflabel.jobs.prepare.photos import Photos
 from selflabel.training.data import ResidentData
 from selflabel.training.distributed import Ranks

@@ -24,8 +24,6 @@ from selflabel.items.embeddings import features_of
 from selflabel.jobs.build import stored_options
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.dense_predict import is_of_patches, predict_regions
-from selflabel.jobs.detecting import detect_objects
-from selflabel.jobs.detector_model import read_detector
 from selflabel.jobs.find import objects_of
 from selflabel.jobs.finding import LEARNED, Found, find_objects
 from selflabel.jobs.localise import localise_unseen
@@ -34,7 +32,9 @@ from selflabel.jobs.prepare.photos import Photos, decode_photos, photos_of
 from selflabel.jobs.prepare.prepared import Modality
 from selflabel.jobs.prepare.windows import Windows
 from selflabel.jobs.run_source import open_source, run_at
-from selflabel.methods import DETECTORS, FINDERS, LOCALISERS, METHODS, make_finder
+from selflabel.jobs.taught_model import read_learner, regions_by
+from selflabel.methods import FINDERS, LOCALISERS, METHODS, SEGMENTERS, TEACHABLE, make_finder
+from selflabel.runs.class_maps import has_class_maps
 from selflabel.runs.origin import read_origin
 from selflabel.runs.reading import damaged, outliers_in
 from selflabel.runs.run import MODEL, Run
@@ -147,7 +147,7 @@ def finder_of(run: Run) -> Run | None:
 def is_finders(run: Run) -> bool:
     """Whether a run is one of `find`, or of `teach`: it finds objects."""
     method = str(run.settings.get("method"))
-    return method in FINDERS | LOCALISERS | DETECTORS and (method not in METHODS or is_of_find(run))
+    return method in FINDERS | LOCALISERS | TEACHABLE and (method not in METHODS or is_of_find(run))
 
 
 def is_of_find(run: Run) -> bool:
@@ -158,19 +158,20 @@ def is_of_find(run: Run) -> bool:
 def find_in(
     run: Run, items: Items, device: str, cache: str | None, callbacks: Callbacks, maps: Path | None = None
 ) -> tuple[Photos, Found]:
-    """(the photos or films of these items, what the finder or detector of a run finds in them).
+    """(the photos or films of these items, what the finder, detector or segmenter of a run finds in them).
 
     Raises:
         UserError: the run's model cannot be read, or there are no photos, or no sounds where the run learned from them.
     """
     if run.settings.get("method") in LOCALISERS:
         return localise_unseen(load_model(run, device, cache), items, callbacks, maps)
-    check_no_maps(maps)
+    if not gives_class_maps(run):
+        check_no_maps(maps)
     photos, where = photos_of(items), pick_device(device)
     settings = make_settings(**(run.settings | {"device": device, "cache": cache}))
     try:
-        if settings.method in DETECTORS:
-            detector, modality, classes = read_detector(run, where)
+        if settings.method in TEACHABLE:
+            learner, modality, classes = read_learner(run, where)
         else:
             finder, modality = read_finder(run, settings.method, settings.options, where)
     except torch.OutOfMemoryError:
@@ -179,17 +180,23 @@ def find_in(
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise damaged(run.file(MODEL), f"does not fit run.toml ({reason})") from error
     shown = decode_photos(photos, replace(modality, backbone=None), settings, callbacks)
-    if settings.method in DETECTORS:
-        return shown, detect_objects(shown, detector, classes, where, callbacks)
+    if settings.method in TEACHABLE:
+        return shown, regions_by(learner, shown, classes, where, callbacks)
     assert modality.backbone is not None
     return shown, find_objects(shown, finder, modality.backbone, where, callbacks)
+
+
+def gives_class_maps(run: Run) -> bool:
+    """Whether what a run finds in unseen photos can be written as class maps: regions with masks and classes."""
+    return has_class_maps(run) or run.settings.get("method") in SEGMENTERS
 
 
 def check_no_maps(maps: Path | None) -> None:
     """Raise UserError where heatmaps were asked for and the run has none."""
     if maps is not None:
         raise UserError(
-            f"--maps {maps}: only runs of patches, and of methods that learn from sounds, as avol, give maps; leave it out."
+            f"--maps {maps}: only runs of patches, of segmenters, and of methods that learn from sounds, as avol, give maps; "
+            "leave it out."
         )
 
 

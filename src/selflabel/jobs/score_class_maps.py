@@ -13,8 +13,7 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.evaluation.class_maps import class_map_scores, pixel_table
-from selflabel.jobs.dense_predict import is_of_patches
-from selflabel.runs.class_maps import class_map_of
+from selflabel.runs.class_maps import class_map_of, has_class_maps
 from selflabel.runs.mask_file import NoMask, read_mask
 from selflabel.runs.run import Run
 
@@ -22,15 +21,15 @@ MOST_CLASSES = 255  # a pixel of 255 is not labelled
 
 
 def has_true_maps(run: Run, truth: str | None) -> bool:
-    """Whether a truth is a folder of class maps, and a run one of patches."""
-    return truth not in (None, "folders") and Path(str(truth)).is_dir() and is_of_patches(run)
+    """Whether a truth is a folder of class maps, and a run has such."""
+    return truth not in (None, "folders") and Path(str(truth)).is_dir() and has_class_maps(run)
 
 
 def score_class_maps(run: Run, truth: str, raw: bool = False) -> dict[str, Any]:
     """How well the class maps of a run fit those that people drew.
 
     Args:
-        run: finished, of patches.
+        run: finished, with class maps.
         truth: a folder with a PNG for each photo, named as it is: 0 and up are classes, 255 is not labelled.
         raw: ignore edits.
 

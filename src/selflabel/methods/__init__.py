@@ -1,5 +1,5 @@
 """ONE PAPER PER FILE. METHODS lists them. BASELINES, which train nothing, FINDERS, which localise in one picture at a time,
-LOCALISERS, which learn where what sounds is, and DETECTORS, which learn from what these found, stand beside it.
+LOCALISERS, which learn where what sounds is, and DETECTORS and SEGMENTERS, which learn a run's regions, stand beside it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from selflabel.base.errors import UserError, did_you_mean
-from selflabel.contract import Detector, Finder, Method
+from selflabel.contract import Finder, Method, RegionLearner
+from selflabel.methods.detect.fcn import FCNSegmenter
 from selflabel.methods.detect.fcos import FCOSDetector
 from selflabel.methods.find.avcontrast import AVContrast
 from selflabel.methods.find.avol import AVOL
@@ -58,10 +59,10 @@ class FinderEntry:
 
 
 @dataclass(frozen=True)
-class DetectorEntry:
-    """A line of `selflabel methods` on a detector; attributes as of `Entry`."""
+class LearnerEntry:
+    """A line of `selflabel methods` on a detector or segmenter; attributes as of `Entry`."""
 
-    make: type[Detector]
+    make: type[RegionLearner]
     paper: str
     cost: str
 
@@ -149,13 +150,25 @@ LOCALISERS: dict[str, Entry] = {
 }
 
 
-DETECTORS: dict[str, DetectorEntry] = {
-    "fcos": DetectorEntry(
+DETECTORS: dict[str, LearnerEntry] = {
+    "fcos": LearnerEntry(
         FCOSDetector,
-        "Tian et al., ICCV 2019, by torchvision, on the fixed encoder of the run that it learns from",
+        "Tian et al., ICCV 2019, by torchvision, on the fixed encoder of the run that it learns from: boxes",
         "1,500 photos shown, minutes",
     ),
 }
+
+
+SEGMENTERS: dict[str, LearnerEntry] = {
+    "fcn": LearnerEntry(
+        FCNSegmenter,
+        "Long, Shelhamer & Darrell, CVPR 2015, by torchvision, on the fixed encoder of the run: masks",
+        "8 passes over a thousand photos, minutes",
+    ),
+}
+
+
+TEACHABLE = DETECTORS | SEGMENTERS
 
 
 def make_finder(name: str, options: Any) -> Finder:
@@ -168,8 +181,9 @@ def make_finder(name: str, options: Any) -> Finder:
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """The names of the options of a method, finder or detector. Raises UserError where there is no such method."""
-    make: Any = (FINDERS | DETECTORS)[name].make if name in FINDERS | DETECTORS else entry_of(name).make
+    """The names of the options of a method, finder, detector or segmenter. Raises UserError where there is no such method."""
+    others: dict[str, Any] = FINDERS | TEACHABLE
+    make: Any = others[name].make if name in others else entry_of(name).make
     return tuple(make.options_type.__dataclass_fields__)
 
 
@@ -207,3 +221,16 @@ def find_finder(name: str) -> FinderEntry | Entry:
             f"--method {name}: there is none of that name; there are {', '.join(entries)}{did_you_mean(name, entries)}"
         )
     return entries[name]
+
+
+def find_learner(name: str) -> LearnerEntry:
+    """The detector or segmenter of that name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in TEACHABLE:
+        raise UserError(
+            f"--method {name}: there is none of that name; there are {', '.join(TEACHABLE)}{did_you_mean(name, TEACHABLE)}"
+        )
+    return TEACHABLE[name]

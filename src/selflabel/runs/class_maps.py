@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from selflabel.items import Piece
+from selflabel.runs.run import Run
 
 NO_CLASS, NO_CLASS_OF_MANY = 255, 65535
+
+
+def has_class_maps(run: Run) -> bool:
+    """Whether the regions of a run are class maps of its photos: of patches, or of a segmenter that learned such."""
+    return run.report.get("piece") == "region"
 
 
 def class_map_of(pieces: Sequence[Piece], values: Sequence[int], confidences: Sequence[float], n_classes: int) -> np.ndarray:

@@ -18,7 +18,7 @@ Axes: B photos, D features, h x w places, P = h w, R boxes of a photo, K classes
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,23 +26,16 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from selflabel.base.schedules import epochs_for_budget, one_cycle
-from selflabel.contract import Batch, Data, Detections, Detector, Phase, Recipe
+from selflabel.base.schedules import one_cycle
+from selflabel.contract import Batch, Detections, Detector, Phase, Recipe
+from selflabel.methods.fixed_maps import OnFixedMaps
 from selflabel.methods.option_types import PositiveInt, Share
-from selflabel.views import View, key_of
+from selflabel.views import View
 from selflabel.views.following import boxes_in_view
 
-NAME = "training the detector"
-LAYER = "stride16"
 WIDTH, CONVS = 128, 2
 ANCHOR = 4  # places: side of the anchor, in which distances are measured
 REACH = 2.0  # places: how far from the middle of an object, across or down, places learn it
-PHOTOS_SHOWN, MOST_EPOCHS = 8000, 8  # in all, of larger sets every photo once; more epochs learn the errors of the boxes
-FEWEST_SHOWN, MOST_OF_FEW = 600, 60  # of small sets, in all; epochs
-VIEWS, MOST_KEPT = 4, 1500  # of each photo, whose maps are computed once: a fixed encoder takes longer than the head; in all
-BATCH_SIZE = 4
-ENCODED_AT_ONCE = 16  # views
-KEPT = 0xD37EC7  # mixed into the keys of views whose maps are kept
 SMALL, LARGE_LOSE = 0.01, 0.125  # share of the square up to which a score stays; power of it that is taken off above
 LEAST_VISIBLE = 0.3  # share of a box that a view must show; else it is no object there
 LEAST_SIDE = 2.0  # pixels of a box in a view
@@ -63,28 +56,25 @@ class Options:
     most: PositiveInt = 10
 
 
-class FCOSDetector(Detector):
+class FCOSDetector(OnFixedMaps, Detector):
     """FCOS on one map of a fixed encoder."""
 
     options_type = Options
+    layer = "stride16"
+    shown = ((8000, 8), (600, 60))  # more epochs learn the errors of the boxes
 
     def build(self, encoders: nn.ModuleDict) -> None:
-        """Build the head around the encoder, which is no part of the detector's own state."""
+        """Build the head around the encoder."""
         from torchvision.models.detection import FCOS
         from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-        self.fixed = [encoders["image"]]  # in a list, so that torch does not count it as a part of this module
-        self.encoders = nn.ModuleDict()
-        px, channels = self.task.px, self.task.channels
-        with torch.no_grad():
-            blank = torch.zeros(1, channels, px, px, device=next(encoders["image"].parameters()).device)
-            _, dim, places, _ = encoders["image"].map(blank, LAYER).shape  # type: ignore[operator]
+        dim, places = self.take_encoder(encoders)
         self.neck = Neck(dim, WIDTH)
         own: Options = self.options
         self.fcos = FCOS(
             self.neck,
             self.classes,
-            anchor_generator=AnchorGenerator(((round(ANCHOR * px / places),),), ((1.0,),)),
+            anchor_generator=AnchorGenerator(((round(ANCHOR * self.task.px / places),),), ((1.0,),)),
             head=float32_head(WIDTH, self.classes),
             score_thresh=own.least_score,
             nms_thresh=own.overlap,
@@ -94,85 +84,35 @@ class FCOSDetector(Detector):
         self.begin_at_usual_size()
 
     def begin_at_usual_size(self) -> None:
-        """Let every place begin with a box of the median size of the known_boxes, or short trainings end with boxes too small."""
-        if self.known_boxes is not None:
-            boxes_R4 = self.known_boxes.boxes_R4
+        """Let every place begin with a box of the median size of the known ones, or short trainings end with boxes too small."""
+        if self.known is not None:
+            boxes_R4 = self.known.boxes_R4
             half = (boxes_R4[:, 2:] - boxes_R4[:, :2]).median(dim=0).values * self.task.px / 2
             side = self.fcos.anchor_generator.sizes[0][0]
             with torch.no_grad():
                 self.fcos.head.regression_head.bbox_reg.bias.copy_((half / side).repeat(2))
 
-    @property
-    def classes(self) -> int:
-        """K."""
-        return self.task.n_clusters(default=1)
-
     def phases(self) -> list[Phase]:
-        epochs = self.task.epochs or usual_epochs(max(1, len(self.photos)))
-        recipe = Recipe(1e-3, one_cycle, "adamw", 1e-4)
-        if self.views:
-            return [Phase(NAME, epochs, {}, recipe, self.loss, BATCH_SIZE, draw=self.draw, precompute=self.keep_maps)]
-        return [Phase(NAME, epochs, {"image": (self.preset,)}, recipe, self.loss, BATCH_SIZE, draw=self.draw)]
-
-    @property
-    def photos(self) -> Tensor:
-        """(M,) rows of the photos that have regions."""
-        return torch.zeros(0, dtype=torch.int64) if self.known_boxes is None else self.known_boxes.photos_R.unique()
-
-    @property
-    def views(self) -> int:
-        """V, the views of each photo whose maps are kept; 0 where there is no room for two of each: then views are always new."""
-        views = min(VIEWS, MOST_KEPT // max(1, len(self.photos)))
-        return views if views > 1 else 0
-
-    @property
-    def preset(self) -> str:
-        """How random views are drawn: crops and mirroring, of photos without change of colour."""
-        return self.task.view_preset("image", "-weak")
-
-    def draw(self, epoch: int, generator: torch.Generator) -> Tensor:
-        """The photos that have regions, in random order; where maps are kept, the place of a random one of each photo's."""
-        order = torch.randperm(len(self.photos), generator=generator)
-        if self.views:
-            return (order * self.views + torch.randint(self.views, (len(order),), generator=generator))[:, None]
-        return self.photos[order][:, None]
+        return [self.phase(Recipe(1e-3, one_cycle, "adamw", 1e-4), self.loss)]
 
     # ------------------------------------------------------------------------------------------------------ training
 
-    def keep_maps(self, data: Data) -> None:
-        """Compute the maps of V views of every photo, V after V, with the targets in them."""
-        self.kept: list[Shown] = []
-        for rows in self.photos.split(ENCODED_AT_ONCE // self.views or 1):
-            keys = [key_of(self.task.seed, KEPT, v) for v in range(self.views)]
-            shown = [data.view("image", rows, self.preset, key) for key in keys]  # type: ignore[attr-defined]
-            with data.autocast():  # type: ignore[attr-defined]
-                maps = [self.map(view.pixels).half().cpu() for view in shown]
-            targets = [self.targets_in(view, rows) for view in shown]
-            self.kept += [Shown(maps[v][i], targets[v][i]) for i in range(len(rows)) for v in range(self.views)]
-            self.progress("encoding photos", len(self.kept), len(self.photos) * self.views)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Focal loss of classes, GIoU loss of boxes, cross-entropy of centreness, each by the number of places in objects."""
-        if self.views:
-            kept = [self.kept[place] for place in batch.rows_BG[:, 0].tolist()]
-            maps = torch.stack([one.map_Dhw.float() for one in kept]).to(batch.rows_BG.device)
-            targets = [one.target for one in kept]
-        else:
-            (view,) = batch.views["image"]
-            maps, targets = self.map(view.pixels), self.targets_in(view, batch.rows_BG[:, 0])
+        maps, targets = self.maps_and_targets(batch)
         places = self.neck(maps)
         return self.fcos.compute_loss(targets, self.fcos.head([places]), self.anchors(places), [places[0, 0].numel()])
 
     def targets_in(self, view: View, rows_B: Tensor) -> list[dict[str, Tensor]]:
         """The boxes of some photos' regions in pixels of their views, with classes."""
-        assert self.known_boxes is not None and view.theta is not None
+        assert self.known is not None and view.theta is not None
         found, px = [], view.pixels.shape[-1]
         for row, theta in zip(rows_B.tolist(), view.theta):
-            first, end = torch.searchsorted(self.known_boxes.photos_R, torch.tensor([row, row + 1])).tolist()
-            boxes, visible = boxes_in_view(self.known_boxes.boxes_R4[None, first:end].to(theta), theta[None])
+            first, end = torch.searchsorted(self.known.photos_R, torch.tensor([row, row + 1])).tolist()
+            boxes, visible = boxes_in_view(self.known.boxes_R4[None, first:end].to(theta), theta[None])
             boxes = boxes[0] * px
             kept = (visible[0] >= LEAST_VISIBLE) & ((boxes[:, 2:] - boxes[:, :2]) >= LEAST_SIDE).all(dim=1)
-            found.append({"boxes": boxes[kept], "labels": self.known_boxes.labels_R[first:end].to(boxes.device)[kept]})
+            found.append({"boxes": boxes[kept], "labels": self.known.labels_R[first:end].to(boxes.device)[kept]})
         return found
 
     # ----------------------------------------------------------------------------------------------------- detection
@@ -200,11 +140,6 @@ class FCOSDetector(Detector):
         features = roi_align(map_1Dhw, [boxes[kept]], 1, map_1Dhw.shape[-1] / px)[:, :, 0, 0]
         return Detections(boxes[kept] / px, scores[kept], found["labels"][kept], features)
 
-    def map(self, pixels: Tensor) -> Tensor:
-        """(B, D, h, w) of the encoder, which learns nothing."""
-        with torch.no_grad():
-            return self.fixed[0].map(pixels, LAYER)  # type: ignore[operator]
-
     def anchors(self, places: Tensor) -> list[Tensor]:
         """(P, 4) of each photo, in pixels: around the middles of places, as in the paper; torchvision's are at corners."""
         from torchvision.models.detection.image_list import ImageList
@@ -213,23 +148,6 @@ class FCOSDetector(Detector):
         square = places.new_zeros(1, 1, px, px).expand(len(places), 1, px, px)
         half = px / places.shape[-1] / 2
         return [own + half for own in self.fcos.anchor_generator(ImageList(square, [(px, px)] * len(places)), [places])]
-
-
-def usual_epochs(n: int) -> int:
-    """Epochs over n photos.
-
-    Example:
-        >>> [usual_epochs(n) for n in (5, 40, 85, 2000, 9000)]
-        [60, 15, 8, 4, 1]
-    """
-    return max(epochs_for_budget(n, PHOTOS_SHOWN, 1, MOST_EPOCHS), epochs_for_budget(n, FEWEST_SHOWN, 1, MOST_OF_FEW))
-
-
-class Shown(NamedTuple):
-    """A view whose map was computed. map_Dhw: half precision. target: boxes in pixels of the view, and their labels."""
-
-    map_Dhw: Tensor
-    target: dict[str, Tensor]
 
 
 class Neck(nn.Sequential):

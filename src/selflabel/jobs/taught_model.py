@@ -1,4 +1,4 @@
-"""The encoder of a run that makes maps of photos, and the detector of a run of `teach`, read from their folders.
+"""The encoder of a run that makes maps of photos, and the detector or segmenter of a run of `teach`, read from their folders.
 
 Nothing is trained or fetched, and the model file runs no code.
 """
@@ -13,11 +13,17 @@ from torch import nn
 
 from selflabel.base.settings import make_settings
 from selflabel.base.tensor_files import read_tensors
-from selflabel.contract import Detector, Task
+from selflabel.contract import Detector, RegionLearner, Segmenter, Task
 from selflabel.jobs.build import stored_options
+from selflabel.jobs.callbacks import Callbacks
+from selflabel.jobs.detecting import detect_objects
+from selflabel.jobs.finding import Found
+from selflabel.jobs.known_maps import NO_REGION
 from selflabel.jobs.model import WRONG, check_sizes, stored_modality
 from selflabel.jobs.prepare import Modality
-from selflabel.methods import DETECTORS
+from selflabel.jobs.prepare.photos import Photos
+from selflabel.jobs.segmenting import segment_photos
+from selflabel.methods import TEACHABLE
 from selflabel.runs.reading import damaged
 from selflabel.runs.run import MODEL, Run
 
@@ -52,21 +58,30 @@ def encoder_in(run: Run, device: torch.device) -> tuple[Modality, nn.Module] | N
         raise damaged(run.file(MODEL), f"does not fit run.toml ({reason})") from error
 
 
-def read_detector(run: Run, device: torch.device) -> tuple[Detector, Modality, np.ndarray]:
-    """(the detector of a finished run with its encoder in eval mode, how photos are shown to it, its classes).
+def read_learner(run: Run, device: torch.device) -> tuple[RegionLearner, Modality, np.ndarray]:
+    """(the detector or segmenter of a finished run with its encoder in eval mode, how photos are shown to it, its classes).
 
     What does not fit is any exception; see `jobs.predict.find_in`.
     """
-    tensors, state = read_tensors(run.file(MODEL), "copy the run folder again, or teach the detector again")
+    tensors, state = read_tensors(run.file(MODEL), "copy the run folder again, or teach again")
     check_sizes(run)
     settings = make_settings(**run.settings)
+    make = TEACHABLE[settings.method].make
     classes = np.array(state["method"]["classes"], np.int64)
     modality = stored_modality("image", run.modalities["image"], tensors, device)
-    if modality.backbone is None or not len(classes) or (classes < 0).any() or (np.diff(classes) <= 0).any():
-        raise ValueError("it holds no detector")
+    least = NO_REGION if issubclass(make, Segmenter) else 0
+    if modality.backbone is None or not (classes >= 0).any() or (classes < least).any() or (np.diff(classes) <= 0).any():
+        raise ValueError(f"it holds no {make.noun}")
     task = Task(1, len(classes), modality.info.kind, modality.px, 3, pretrained=True, kinds={"image": modality.info.kind})
-    make = DETECTORS[settings.method].make
-    detector = make(task, stored_options(make, settings.method, settings.options))
-    detector.build(nn.ModuleDict({"image": modality.backbone}))
-    detector.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
-    return detector.to(device).eval(), replace(modality, backbone=None), classes
+    learner = make(task, stored_options(make, settings.method, settings.options))
+    learner.build(nn.ModuleDict({"image": modality.backbone}))
+    learner.load_state_dict({k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")})
+    return learner.to(device).eval(), replace(modality, backbone=None), classes
+
+
+def regions_by(learner: RegionLearner, photos: Photos, classes: np.ndarray, device: torch.device, callbacks: Callbacks) -> Found:
+    """The regions of photos by a detector or segmenter in eval mode. classes: the cluster of each of its classes."""
+    if isinstance(learner, Segmenter):
+        return segment_photos(photos, learner, classes, device, callbacks)
+    assert isinstance(learner, Detector)
+    return detect_objects(photos, learner, classes, device, callbacks)
