@@ -25,10 +25,10 @@ from selflabel.base.errors import CannotWrite, UserError
 from selflabel.base.files import is_full, write_atomically, write_text
 from selflabel.base.text import printable, shortened
 from selflabel.items.coco import may_be_coco
+from selflabel.items.column_items import holds_media
 from selflabel.items.endings import MANIFEST_ENDINGS, ending_of
 from selflabel.items.expand import expand_range
 from selflabel.items.manifest import unusable_name
-from selflabel.items.parquet_items import holds_media
 from selflabel.items.rows import PATH_COLUMNS, Rows
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.")
@@ -235,7 +235,7 @@ def check_room(address: str, size: int) -> None:
 def fetch_beside(address: str, file: Path) -> None:
     """Fetch the files that a manifest names below its own folder. One that cannot be fetched is missing, as on a disk."""
     ending = ending_of(file.name)
-    if ending not in MANIFEST_ENDINGS or (ending == ".parquet" and holds_media(file)) or may_be_coco(file):
+    if ending not in MANIFEST_ENDINGS or holds_media(file) or may_be_coco(file):
         return
     waiting = [name for name in names_beside(address, file) if not (file.parent / name).is_file()]
 
