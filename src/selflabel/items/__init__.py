@@ -76,8 +76,8 @@ __all__ = [
 
 Source = str | os.PathLike | np.ndarray | Sequence[str | os.PathLike]
 REMEDY = (
-    "give a folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards "
-    "or a .zip"
+    "give a folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet/.arrow manifest, an .npy/.npz array, "
+    ".tar shards or a .zip"
 )
 
 
