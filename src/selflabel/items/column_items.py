@@ -88,8 +88,7 @@ def from_column_table(file: Path, follow_links: bool = False) -> Items:
         check_count(file, table.n_rows)
         return from_cells(file, table, columns, follow_links)
     except READ_ERRORS as error:
-        reason = shortened(printable(str(error)), 200)
-        raise UserError(f"{file}: cannot be read as a {file.suffix.lower()} table ({reason}).") from error
+        raise unreadable(file, error) from error
 
 
 def holds_media(file: Path) -> bool:
@@ -98,6 +97,23 @@ def holds_media(file: Path) -> bool:
         return file.suffix.lower() in COLUMN_ENDINGS and bool(media_columns(file, open_table(file)))
     except READ_ERRORS:
         return False
+
+
+def names_of_cells(file: Path) -> list[str]:
+    """The files that the cells without bytes of a table of media name. Raises UserError where it cannot be read."""
+    try:
+        table = open_table(file)
+        columns = [column for column in media_columns(file, table) if column.names]
+        pairs = [(table.filled(column.leaf), column_texts(table, column.names)) for column in columns]
+    except READ_ERRORS as error:
+        raise unreadable(file, error) from error
+    return [name for filled, names in pairs for row, name in enumerate(names) if name and not filled[row]]
+
+
+def unreadable(file: Path, error: BaseException) -> UserError:
+    """The error of a table that pyarrow cannot read."""
+    reason = shortened(printable(str(error)), 200)
+    return UserError(f"{file}: cannot be read as a {file.suffix.lower()} table ({reason}).")
 
 
 def media_columns(file: Path, table: Table) -> list[Column]:
