@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from selflabel.base.errors import UserError
-from selflabel.items import open_items, parquet_cells
+from selflabel.items import open_items, table_cells
 from tests.items.pictures import png
 
 CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -81,15 +81,15 @@ def test_cells_are_read_in_other_processes_and_a_group_is_decoded_once(tmp_path,
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(type(blobs[0]).read, blobs[:3]) == [b"\x89PNG" + c for c in cells[:3]]
     steps = []
-    plain = parquet_cells.CellReader.step
-    monkeypatch.setattr(parquet_cells, "MAX_STEP", 8)
-    monkeypatch.setattr(parquet_cells.CellReader, "step", lambda self: (steps.append(1), plain(self)))
-    parquet_cells.cell_reader.cache_clear()
+    plain = table_cells.CellReader.step
+    monkeypatch.setattr(table_cells, "MAX_STEP", 8)
+    monkeypatch.setattr(table_cells.CellReader, "step", lambda self: (steps.append(1), plain(self)))
+    table_cells.cell_reader.cache_clear()
     for blob in blobs + blobs[::-1]:
         blob.read()
     assert len(steps) == 8
-    monkeypatch.setattr(parquet_cells, "KEPT_BYTES", 20_000)
-    parquet_cells.cell_reader.cache_clear()
+    monkeypatch.setattr(table_cells, "KEPT_BYTES", 20_000)
+    table_cells.cell_reader.cache_clear()
     for i in (40, 3, 63, 0):
         assert blobs[i].read()[4:] == cells[i]
 

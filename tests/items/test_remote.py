@@ -6,15 +6,18 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from selflabel import Run, label
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.decode.cache import clear, default_cache
-from selflabel.items import open_items
+from selflabel.items import open_items, remote
 from selflabel.items.remote import names_beside
 from tests.items.pictures import png
+from tests.items.test_parquet_items import CELL
+from tests.items.test_saved_dataset import save, write_arrow
 
 pytest.importorskip("aiohttp")
 ROWS = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float16)
@@ -115,6 +118,33 @@ def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "aiohttp", None)
     with pytest.raises(UserError, match=r"pip install 'selflabel\[remote\]'"):
         open_items("https://127.0.0.1:1/x.npy")
+
+
+def test_a_google_address_goes_to_gcsfs_and_without_it_the_command_that_installs_it_is_named(monkeypatch):
+    from fsspec.registry import known_implementations
+
+    assert all(known_implementations[name]["class"].startswith("gcsfs.") for name in ("gs", "gcs"))
+    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    for source in ("gs://bucket/x.npy", "gs://bucket/features/*.npy", "GCS://bucket/"):
+        with pytest.raises(UserError, match=r"is read by a package of its own; pip install gcsfs\.$"):
+            open_items(source)
+
+
+def test_cells_of_a_table_elsewhere_name_no_file_of_this_machine_and_a_saved_dataset_is_fetched_as_one(site, monkeypatch):
+    folder, address = site
+    (folder / "0.png").write_bytes(png(5))
+    cells = [{"bytes": None, "path": "0.png"}, {"bytes": png(1), "path": None}]
+    write_arrow(folder / "data-0.arrow", pa.table({"image": pa.array(cells, CELL)}))
+    write_arrow(folder / "cache-1.arrow", pa.table({"image": pa.array(cells, CELL)}))
+    assert [blob.read() for blob in open_items(f"{address}/data-0.arrow").blobs["image"]] == [png(5), png(1)]
+    save(folder, "data-0.arrow")
+    files = [f"{address}/{name}" for name in ("cache-1.arrow", "data-0.arrow", "dataset_info.json", "state.json")]
+    monkeypatch.setattr(remote, "matches", lambda place: files if place.endswith("/") else [place])  # as a store lists them
+    assert len(open_items(f"{address}/")) == 2
+    evil = pa.array([{"bytes": None, "path": f"{folder}/0.png"}, cells[1]], CELL)
+    write_arrow(folder / "evil.arrow", pa.table({"image": evil}))
+    with pytest.raises(UserError, match=r"evil\.arrow: names a file of this machine"):
+        open_items(f"{address}/evil.arrow")
 
 
 @pytest.mark.slow

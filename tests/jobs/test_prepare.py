@@ -1,8 +1,12 @@
 """From a source to tensors: what is chosen for which items, what is skipped, and what is kept."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.io import wavfile
@@ -14,7 +18,7 @@ from selflabel.encoders import make_encoder
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.prepare import prepare
 from selflabel.jobs.prepare.choices import choose_encoder, choose_px, storage_format, stored_px, with_frames
-from selflabel.jobs.prepare.decoding import array_digest, square_images
+from selflabel.jobs.prepare.decoding import array_digest, bounds_of_shares, square_images
 from selflabel.training.distributed import Ranks
 from tests.films import tone, write_film
 
@@ -149,3 +153,20 @@ def test_damaged_features_are_computed_anew_and_those_that_cannot_be_kept_are_us
     monkeypatch.setattr(files, "FULL_WORDS", ("Is a directory",))
     again = prepare(x, CPU, **given, callbacks=Callbacks(lines.append)).first.tensor
     assert np.array_equal(again, first) and "not kept for the next run" in lines[-1] and "disk is full" in lines[-1]
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 6))
+def test_ranks_share_all_items_and_read_whole_files_where_these_are_even_enough(sizes, world):
+    files = [f"{i}.tar" for i, size in enumerate(sizes) for _ in range(size)]
+    bounds = bounds_of_shares(files, world)
+    assert bounds == sorted(bounds) and bounds[0] == 0 and bounds[-1] == len(files) and len(bounds) == world + 1
+    shares = [end - start for start, end in pairwise(bounds)]
+    is_even = max(shares) - min(shares) <= 1
+    assert is_even or (min(shares) > 0 and all(files[b - 1] != files[b] for b in bounds[1:-1]))
+    assert max(shares) <= 1.25 * len(files) / world or is_even
+
+
+def test_a_tar_is_read_by_one_rank_where_there_are_enough():
+    assert bounds_of_shares(["a"] * 90 + ["b"] * 110 + ["c"] * 100 + ["d"] * 105, 2) == [0, 200, 405]
+    assert bounds_of_shares(["a"] * 100 + ["b"] * 300, 2) == [0, 200, 400]
+    assert bounds_of_shares([str(i) for i in range(10)], 4) == [0, 2, 5, 7, 10]

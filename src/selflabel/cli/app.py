@@ -23,9 +23,9 @@ app = typer.Typer(
 )
 
 SOURCE_HELP = (
-    "A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, a COCO .json, an .npy/.npz array, .tar "
-    "shards, a .zip, digits or mnist5k, or an https:// or s3:// address of one; or several files or folders; or features of the "
-    "same items as A.npy+B.npy."
+    "A folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet/.arrow manifest, a COCO .json, an .npy/.npz array, "
+    ".tar shards, a .zip, digits or mnist5k, or an https://, s3:// or gs:// address of one; or several files or folders; or "
+    "features of the same items as A.npy+B.npy."
 )
 Source = Annotated[list[str], typer.Argument(help=SOURCE_HELP)]
 LabelSource = Annotated[list[str] | None, typer.Argument(help=f"{SOURCE_HELP} Left out, it is that of --config.")]

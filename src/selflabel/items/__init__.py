@@ -20,10 +20,12 @@ from selflabel.base.text import as_utf8, is_utf8
 from selflabel.items.arrays import array_key, from_array, from_array_file
 from selflabel.items.beside import beside_files, names_of_spaces, side_by_side
 from selflabel.items.coco import from_coco, may_be_coco, read_coco
+from selflabel.items.column_items import from_column_table
 from selflabel.items.embedded import EMBEDDED, mnist5k
 from selflabel.items.endings import (
     ARCHIVE_ENDINGS,
     ARRAY_ENDINGS,
+    COLUMN_ENDINGS,
     ENDINGS,
     KINDS,
     MANIFEST_ENDINGS,
@@ -37,10 +39,10 @@ from selflabel.items.feature_folder import from_feature_folder, is_feature_folde
 from selflabel.items.folder import NoMedia, from_folder
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.manifest import from_manifest
-from selflabel.items.parquet_items import from_parquet
 from selflabel.items.piece import Piece, Pieces
 from selflabel.items.remote import fetch, is_remote
 from selflabel.items.rows import TRUTH_COLUMNS, read_rows
+from selflabel.items.saved_dataset import dataset_files, is_saved_dataset
 from selflabel.items.several import from_several, source_text
 from selflabel.items.shards import from_shards
 from selflabel.items.table import Blob, Blobs, Items
@@ -74,8 +76,8 @@ __all__ = [
 
 Source = str | os.PathLike | np.ndarray | Sequence[str | os.PathLike]
 REMEDY = (
-    "give a folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet manifest, an .npy/.npz array, .tar shards "
-    "or a .zip"
+    "give a folder of images, videos or sounds, a .csv/.tsv/.jsonl/.json/.parquet/.arrow manifest, an .npy/.npz array, "
+    ".tar shards or a .zip"
 )
 
 
@@ -191,9 +193,11 @@ def open_one(name: str, follow_links: bool, images: str | None = None) -> Items:
 
 
 def open_folder(path: Path, follow_links: bool) -> Items:
-    """The items of a folder; one without media may hold tables, tar shards or arrays."""
+    """The items of a folder: a saved dataset, or media; one without media may hold tables, tar shards or arrays."""
     if is_feature_folder(path):
         return from_feature_folder(path)
+    if is_saved_dataset(path):
+        return open_tables(path, dataset_files(path), follow_links)
     try:
         return from_folder(path, follow_links)
     except NoMedia as error:
@@ -202,16 +206,20 @@ def open_folder(path: Path, follow_links: bool) -> Items:
         if tables is None:
             raise
     unread.forget(tables)
-    items = open_names([str(path / name) for name in tables], follow_links)
-    items = replace(items, source=str(path)) if items.array_files else items
-    return items.noting(unread.skipped, unread.notes)
+    return open_tables(path, tables, follow_links).noting(unread.skipped, unread.notes)
+
+
+def open_tables(folder: Path, names: list[str], follow_links: bool) -> Items:
+    """The items of the tables, shards or arrays of a folder."""
+    items = open_names([str(folder / name) for name in names], follow_links)
+    return replace(items, source=str(folder)) if items.array_files else items
 
 
 def from_file(name: str, path: Path, follow_links: bool, images: str | None = None) -> Items:
     """The items of one file: a manifest, a COCO file, an array, an archive, or the only item."""
     ending = ending_of(path.name)
-    if ending == ".parquet":
-        return from_parquet(path, follow_links)
+    if ending in COLUMN_ENDINGS:
+        return from_column_table(path, follow_links)
     document = read_coco(path) if may_be_coco(path) else None
     if document is not None:
         return from_coco(path, document, images, follow_links)

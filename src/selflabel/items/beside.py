@@ -15,12 +15,12 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.items.arrays import array_key, row_number, row_path
+from selflabel.items.column_items import holds_media
 from selflabel.items.embeddings import features_of
 from selflabel.items.endings import ARRAY_ENDINGS, MANIFEST_ENDINGS, MODALITIES, ending_of
 from selflabel.items.expand import exists
 from selflabel.items.given_pieces import read_pieces_of_rows
 from selflabel.items.manifest import class_name, manifest_item, path_columns, truth_column_of
-from selflabel.items.parquet_items import holds_media
 from selflabel.items.piece import Pieces
 from selflabel.items.rows import Row, Rows, encoding_of
 from selflabel.items.skipped import Skipped, as_skipped
@@ -161,7 +161,7 @@ def short_name(place: str | Sequence[str]) -> str:
 def is_list(place: str) -> bool:
     """Whether a name is that of a list of files, whose lines are rows whether their files are there or not."""
     ending = ending_of(Path(place).name)
-    is_table = ending in MANIFEST_ENDINGS and not (ending == ".parquet" and holds_media(Path(place)))
+    is_table = ending in MANIFEST_ENDINGS and not holds_media(Path(place))
     return exists(place) and (ending == LIST_ENDING or is_table)
 
 

@@ -27,7 +27,8 @@ KINDS = {"video": VIDEO_ENDINGS, "image": IMAGE_ENDINGS, "audio": SOUND_ENDINGS}
 ENDINGS = {ending: kind for kind, endings in KINDS.items() for ending in endings}
 MODALITIES = ("image", "video", "audio")  # in the order of an item's modalities
 
-MANIFEST_ENDINGS = {".csv", ".tsv", ".jsonl", ".json", ".parquet"}
+COLUMN_ENDINGS = frozenset({".parquet", ".arrow"})  # tables that are stored by columns, whose cells may be pictures
+MANIFEST_ENDINGS = {".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow"}
 ARRAY_ENDINGS = {".npy", ".npz"}
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ARCHIVE_ENDINGS = {".tar", ".zip", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".cbz", ".cbr"}

@@ -12,6 +12,7 @@ from selflabel.base.text import is_utf8, printable
 from selflabel.items.endings import ENDINGS, TRANSPORT_STREAMS, ending_of
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.own_folders import own_folder
+from selflabel.items.saved_dataset import dataset_files, is_saved_dataset
 from selflabel.items.table import Blob, Items
 from selflabel.items.unread import NOT_UTF8, Unread, is_hidden
 
@@ -142,7 +143,11 @@ def is_stream(folder: str, name: str) -> bool:
 
 
 def files_of_tables(root: Path) -> list[str]:
-    """The tables, shards or arrays that a folder without media is read as, in order; those of the first kind there."""
+    """The tables, shards or arrays that a folder is read as, in order: those of a saved dataset, or else, of a folder without
+    media, those of the first kind there.
+    """
+    if is_saved_dataset(root):
+        return [str(root / name) for name in dataset_files(root)]
     unread = list_folder(root)[1]
     return [str(root / name) for name in next((sorted(names) for names in unread.tables.values() if names), [])]
 

@@ -2,7 +2,7 @@
 
 `inside` begins with its kind: "zip:METHOD:SIZE" is a member of a .zip, whose header is at `offset` and whose `length`
 compressed bytes become SIZE; "unpacked" is a span of a compressed tar after it was unpacked; "cell:COLUMN:ROW" is a cell of a
-.parquet table.
+.parquet or .arrow table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 import zlib
 
 from selflabel.base.files import open_regular
-from selflabel.items.parquet_cells import read_cell
+from selflabel.items.table_cells import read_cell
 from selflabel.items.unpacked import unpacked_tar
 
 MAX_BYTES = 1 << 30  # of one item in an archive, unpacked

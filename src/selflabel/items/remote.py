@@ -25,14 +25,16 @@ from selflabel.base.errors import CannotWrite, UserError
 from selflabel.base.files import is_full, write_atomically, write_text
 from selflabel.base.text import printable, shortened
 from selflabel.items.coco import may_be_coco
+from selflabel.items.column_items import holds_media, names_of_cells
 from selflabel.items.endings import MANIFEST_ENDINGS, ending_of
 from selflabel.items.expand import expand_range
 from selflabel.items.manifest import unusable_name
-from selflabel.items.parquet_items import holds_media
 from selflabel.items.rows import PATH_COLUMNS, Rows
+from selflabel.items.saved_dataset import INFO, STATE, dataset_files
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.")
 WEB = ("http", "https")
+GOOGLE = ("gs", "gcs")
 FOLDER = "remote"  # in the cache; never deleted to make room, for what is in it may be in use
 STAMP = ("size", "ETag", "LastModified", "mtime", "updated", "md5Hash")  # of a file there, as its server gives them
 CONNECT_S, SILENT_S = 20, 60  # without an answer, after which a server is given up
@@ -68,7 +70,19 @@ def fetch(address: str) -> dict[str, str]:
             fetch_beside(each, file)
         except UserError as error:
             raise UserError(str(error).replace(str(file), each)) from error
-    return fetched
+    return of_saved_dataset(address, fetched)
+
+
+def of_saved_dataset(address: str, fetched: dict[str, str]) -> dict[str, str]:
+    """The files that are tables, where an address is a folder of `datasets.save_to_disk`; else all that was fetched."""
+    folder = Path(next(iter(fetched))).parent
+    if not (address.endswith("/") and {str(folder / name) for name in (STATE, INFO)} <= fetched.keys()):
+        return fetched
+    try:
+        files = [str(folder / name) for name in dataset_files(folder)]
+    except UserError as error:
+        raise UserError(str(error).replace(str(folder), address.rstrip("/"))) from error
+    return {file: fetched[file] for file in files if file in fetched}
 
 
 # ------------------------------------------------------------------------------------------------------- one address
@@ -84,6 +98,8 @@ def file_system(address: str) -> Any:
     except ImportError as error:
         if protocol in (*WEB, "s3", "s3a"):
             raise UserError(f"{address}: is read with an extra; pip install 'selflabel[remote]'.") from error
+        if protocol in GOOGLE:
+            raise UserError(f"{address}: is read by a package of its own; pip install gcsfs.") from error
         raise UserError(f"{address}: is read by a package that is missing ({error}); install it.") from error
     except ValueError as error:
         raise UserError(f"{address}: addresses that begin so are not known; give https://, s3:// or gs://.") from error
@@ -235,7 +251,7 @@ def check_room(address: str, size: int) -> None:
 def fetch_beside(address: str, file: Path) -> None:
     """Fetch the files that a manifest names below its own folder. One that cannot be fetched is missing, as on a disk."""
     ending = ending_of(file.name)
-    if ending not in MANIFEST_ENDINGS or (ending == ".parquet" and holds_media(file)) or may_be_coco(file):
+    if ending not in MANIFEST_ENDINGS or may_be_coco(file):
         return
     waiting = [name for name in names_beside(address, file) if not (file.parent / name).is_file()]
 
@@ -267,6 +283,8 @@ def names_beside(address: str, file: Path) -> list[str]:
 
 
 def paths_in(file: Path) -> Iterable[str]:
-    """Every path in a manifest."""
+    """Every path in a manifest, or in the cells without bytes of a table of pictures."""
+    if holds_media(file):
+        return names_of_cells(file)
     rows = Rows(file, frozenset(PATH_COLUMNS))
     return (str(cell) for row in rows for cell in row.values() if cell)

@@ -1,4 +1,4 @@
-"""The rows of a .csv, .tsv, .jsonl, .json or .parquet table, read one by one, with only the columns that mean something here.
+"""The rows of a .csv, .tsv, .jsonl, .json, .parquet or .arrow table, one by one, with only the columns that mean something here.
 
 Tables come from spreadsheets, too: semicolons or tabs, Excel's first line `sep=;`, UTF-16, Latin-1. What a table says of
 itself is not believed: cells are cut, and rows are counted while they are read.
@@ -18,6 +18,7 @@ from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
 from selflabel.base.text import printable, shortened
+from selflabel.items.column_tables import open_table, schema_of
 from selflabel.items.endings import KINDS
 from selflabel.items.piece import PIECE_COLUMNS
 from selflabel.items.vector_cells import VECTOR_COLUMNS, is_list, vector_of, vectors_of
@@ -33,6 +34,7 @@ MAX_LINE = 1 << 26  # bytes of a line of a .jsonl
 MAX_JSON = 1 << 29  # bytes of a .json, which is read whole
 LEFT_FREE = 1 << 28  # bytes of memory below which reading ends
 BYTES_PER_ROW = 300  # of memory that an item of a table takes
+BYTES_PER_NUMBER = 4  # of features, as float32
 ROWS_PER_CHECK = 1 << 16
 DELIMITERS = ",;\t|"
 HEAD = 1 << 16  # bytes by which an encoding is guessed
@@ -101,6 +103,16 @@ def check_count(file: Path, n: int) -> None:
         room = "" if n > MAX_ROWS else f", which need {n * BYTES_PER_ROW / 1e9:,.1f} GB of memory"
         what = f"more than {MAX_ROWS:,} rows" if n > MAX_ROWS else f"{n:,} rows"
         raise UserError(f"{file}: has {what}{room}; split it into several tables.")
+
+
+def check_numbers(file: Path, column: str, n: int) -> None:
+    """Raise UserError where the n numbers of a column of features do not fit into memory twice, which reading them takes."""
+    free = free_host_memory()
+    if n * BYTES_PER_NUMBER > free / 2:
+        raise UserError(
+            f"{file}: its column {column!r} takes {n * BYTES_PER_NUMBER / 1e9:,.1f} GB of memory, more than half of the "
+            f"{free / 1e9:,.1f} GB that are free; save the features as .npy files, which are read where they lie."
+        )
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -246,15 +258,14 @@ def cut(value: Any) -> Any:
     return value[:MAX_CELL] if isinstance(value, str) else value
 
 
-# ---------------------------------------------------------------------------------------------------------- .parquet
+# ---------------------------------------------------------------------------------------------------------- .parquet and .arrow
 
 
-def read_parquet(table: Rows) -> Iterator[Row]:
-    """Rows of a .parquet. Texts stay in their dictionaries: a million equal ones are one, however long."""
+def read_columns(table: Rows) -> Iterator[Row]:
+    """Rows of a .parquet or .arrow. Texts stay in their dictionaries: a million equal ones are one, however long."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    schema = pq.read_schema(table.file)
+    schema = schema_of(table.file)
     table.header = list(schema.names)
     names = [name for name in schema.names if name in table.columns and is_read(name, schema.field(name).type)]
     texts = [
@@ -262,14 +273,14 @@ def read_parquet(table: Rows) -> Iterator[Row]:
         for name in names
         if (pa.types.is_string(schema.field(name).type) or pa.types.is_large_string(schema.field(name).type))
     ]
-    with pq.ParquetFile(table.file, read_dictionary=texts, pre_buffer=False, buffer_size=1 << 20) as file:
-        check_count(table.file, file.metadata.num_rows)
-        for batch in file.iter_batches(4096, columns=names, use_threads=False):
-            columns = [
-                vectors_of(column) if name in VECTOR_COLUMNS else python_values(column)
-                for name, column in zip(batch.schema.names, batch.columns)
-            ]
-            yield from (dict(zip(batch.schema.names, cells)) for cells in zip(*columns))
+    file = open_table(table.file, texts)
+    check_count(table.file, file.n_rows)
+    for name in VECTOR_COLUMNS:
+        if name in names:
+            check_numbers(table.file, name, file.count_numbers(name))
+    for columns in file.batches(names):
+        values = [vectors_of(cells) if name in VECTOR_COLUMNS else python_values(cells) for name, cells in zip(names, columns)]
+        yield from (dict(zip(names, row)) for row in zip(*values))
 
 
 def is_read(name: str, kind: Any) -> bool:
@@ -287,4 +298,4 @@ def python_values(column: Any) -> list[Any]:
     return [None if i is None else texts[i] for i in column.indices.to_pylist()]
 
 
-READERS = {".jsonl": read_json_lines, ".json": read_json, ".parquet": read_parquet}
+READERS = {".jsonl": read_json_lines, ".json": read_json, ".parquet": read_columns, ".arrow": read_columns}

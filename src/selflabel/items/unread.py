@@ -28,14 +28,14 @@ class Unread:
         skipped: (path, reason) of what could have been an item, or cannot be looked into.
         others: ending to number of the files that are no media.
         passed: kind ("hidden or system folder", ...) to the names that were passed over.
-        tables: the .parquet, .tar and .npy files among them, which are read where there is nothing else.
+        tables: the .parquet, .tar, .npy and .arrow files among them, which are read where there is nothing else.
     """
 
     def __init__(self) -> None:
         self.skipped: list[tuple[str, str]] = []
         self.others: Counter[str] = Counter()
         self.passed: dict[str, list[str]] = {}
-        self.tables: dict[str, list[str]] = {".parquet": [], ".tar": [], ".npy": []}
+        self.tables: dict[str, list[str]] = {".parquet": [], ".tar": [], ".npy": [], ".arrow": []}
 
     def skip(self, name: str, reason: str) -> None:
         """List what cannot be read."""

@@ -15,10 +15,10 @@ from selflabel.base.errors import UserError
 from selflabel.items import EMBEDDED, MANIFEST_ENDINGS, Items, tar_shards
 from selflabel.items.beside import LIST_ENDING, names_of_spaces
 from selflabel.items.coco import images_folder, may_be_coco, read_coco
+from selflabel.items.column_items import holds_media
 from selflabel.items.expand import exists, expand
 from selflabel.items.feature_folder import is_feature_folder
 from selflabel.items.folder import files_of_tables
-from selflabel.items.parquet_items import holds_media
 from selflabel.items.remote import is_remote
 from selflabel.runs.origin import RECORD, Origin, read_origin, sign
 from selflabel.runs.pieces import read_pieces, same_pieces
@@ -153,7 +153,7 @@ def source_by_name(folder: Path, place: str, paths: Sequence[str], with_sound: b
         document = read_coco(Path(place)) if may_be_coco(Path(place)) else None
         if document is not None:
             return FolderSource(Path(place).parent if is_of_the_run else beside_coco(place, document), paths, False, follow)
-        if not is_of_the_run and Path(place).suffix.lower() == ".parquet" and holds_media(Path(place)):
+        if not is_of_the_run and holds_media(Path(place)):
             return TableSource(place, paths)
         return ManifestSource(Path(place), paths, with_absolute=not is_of_the_run)
     return TableSource(place, paths)

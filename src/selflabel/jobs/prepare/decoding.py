@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from selflabel.decode.store import remove
 from selflabel.items import Blob, Items
 from selflabel.jobs.callbacks import Callbacks
 from selflabel.training.distributed import Ranks
+
+UNEVEN = 1.25  # times its even share that a rank may decode, so that files are read by one rank only
 
 
 class NoneDecoded(UserError):
@@ -99,7 +103,8 @@ def decode_items(
 
 
 def decode_shares(blobs: Sequence[Blob | None], decode: Callable[[Sequence[Blob | None]], DecodedItems], ranks: Ranks) -> None:
-    """Let every rank decode its share of the items, and the first one join them in the cache, where no item is decoded again.
+    """Let every rank decode its share of the items, whole files where that can be, and the first one join them in the cache,
+    where no item is decoded again.
 
     Where ranks have caches of their own, on several machines, each machine decodes what its ranks did not.
 
@@ -108,13 +113,45 @@ def decode_shares(blobs: Sequence[Blob | None], decode: Callable[[Sequence[Blob 
         decode: `decoded_items` with all that is the same for every share.
         ranks: of this process.
     """
-    own = decode([blobs[i] for i in range(len(blobs))[ranks.shard(len(blobs))]])
+    bounds = bounds_of_shares([blob.file if blob is not None else "" for blob in blobs], ranks.world)
+    own = decode([blobs[i] for i in range(bounds[ranks.rank], bounds[ranks.rank + 1])])
     ranks.barrier()
     if ranks.is_first:
         decode(blobs)
     ranks.barrier()
     if own.n_decoded and len(own.lengths) < len(blobs):
         remove(own.folder)  # a copy of a part
+
+
+def bounds_of_shares(files: Sequence[str], world: int) -> list[int]:
+    """Where the items are divided among ranks: rank r decodes those from bounds[r] to bounds[r + 1].
+
+    A tar or a table is read by one rank where that leaves every rank some items, and none many more than the others; else the
+    shares differ by one item at most.
+
+    Args:
+        files: (N,) in which file each item lies.
+        world: number of ranks.
+
+    Returns:
+        (world + 1,) ascending from 0 to N.
+
+    Example:
+        >>> bounds_of_shares(["a.tar"] * 4 + ["b.tar"] * 5, 2), bounds_of_shares(["a.tar"] * 7, 2)
+        ([0, 4, 9], [0, 3, 7])
+    """
+    n = len(files)
+    even = [rank * n // world for rank in range(world + 1)]
+    starts = [0, *(i for i in range(1, n) if files[i] != files[i - 1]), n]
+    whole = [nearest(starts, place) for place in even]
+    sizes = [end - start for start, end in pairwise(whole)]
+    return whole if min(sizes) > 0 and max(sizes) <= UNEVEN * n / world else even
+
+
+def nearest(places: Sequence[int], value: int) -> int:
+    """The nearest of ascending places; of two as near the lower one."""
+    after = bisect_left(places, value)
+    return min(places[max(0, after - 1) : after + 1], key=lambda place: abs(place - value))
 
 
 def keep_decoded(items: Items, stores: dict[str, DecodedItems], callbacks: Callbacks) -> tuple[Items, dict[str, Decoded]]:

@@ -1,7 +1,7 @@
-"""One cell of a .parquet table, as Hugging Face's `datasets` keeps pictures: read in place, a few rows at a time.
+"""One cell of a .parquet or .arrow table, as Hugging Face's `datasets` keeps pictures: read in place, a few rows at a time.
 
-A cell lies in a row group that is decoded from its beginning. Cells are mostly asked for in their order, so the reader goes on
-from where it was, and keeps the latest cells.
+A cell of a .parquet lies in a row group that is decoded from its beginning. Cells are mostly asked for in their order, so the
+reader goes on from where it was, and keeps the latest cells. An .arrow file is mapped, and its cells are where they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from itertools import accumulate
 from typing import Any
 
 from selflabel.base.files import open_regular
+from selflabel.items.arrow_tables import ArrowCells
+from selflabel.items.column_tables import READ_ERRORS, leaf_of
 
 KEPT_BYTES = 64 << 20  # of the cells that were read last
 READ_BYTES = 8 << 20  # aimed at for one step
@@ -27,7 +29,7 @@ def read_cell(file: str, column: str, row: int) -> bytes:
     """The bytes of a cell; none for an empty one.
 
     Args:
-        file: a .parquet table.
+        file: a .parquet or .arrow table.
         column: path of a binary column, as "image" or "image.bytes".
         row: of the whole table.
 
@@ -41,24 +43,18 @@ def read_cell(file: str, column: str, row: int) -> bytes:
         return cell_reader(file, status.st_size, status.st_mtime_ns, column, os.getpid()).cell(row)
     except OSError:
         raise
-    except (
-        ValueError,
-        LookupError,
-        ArithmeticError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # pyarrow's errors are of these kinds, too
+    except READ_ERRORS as error:
         raise OSError(f"{file}: row {row:,} of the column {column} cannot be read ({error})") from error
 
 
 @lru_cache(READERS)
-def cell_reader(file: str, size: int, time_ns: int, column: str, process: int) -> CellReader:
+def cell_reader(file: str, size: int, time_ns: int, column: str, process: int) -> CellReader | ArrowCells:
     """The reader of a column; another size, time or process has another one."""
-    return CellReader(file, column)
+    return ArrowCells(file, column) if file.lower().endswith(".arrow") else CellReader(file, column)
 
 
 class CellReader:
-    """Reads cells of one binary column."""
+    """Reads cells of one binary column of a .parquet table."""
 
     def __init__(self, file: str, column: str):
         import pyarrow.parquet as pq
@@ -95,9 +91,7 @@ class CellReader:
         batch = next(self.steps, None)
         if batch is None:
             raise IndexError("the row group ends before it")
-        cells = batch.column(0)
-        for name in self.column.split(".")[1:]:
-            cells = cells.field(name)
+        cells = leaf_of(batch.column(0), self.column)
         self.kept.append((self.next_row, cells))
         self.next_row += len(batch)
         while len(self.kept) > 1 and sum(cells.nbytes for _, cells in self.kept) > KEPT_BYTES:

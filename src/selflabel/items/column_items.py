@@ -1,4 +1,4 @@
-"""Items of a .parquet table that holds the pictures, films or sounds themselves, as Hugging Face's `datasets` writes it.
+"""Items of a .parquet or .arrow table that holds the pictures, films or sounds, as Hugging Face's `datasets` writes it.
 
 A column is binary, or has the fields `bytes` and `path`; its cells are read in place. Where a cell has no bytes, its path names a
 file. A table without such a column is a manifest.
@@ -10,23 +10,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
-from selflabel.base.text import as_utf8, is_utf8
+from selflabel.base.text import as_utf8, is_utf8, printable, shortened
+from selflabel.items.arrow_tables import ArrowTable
+from selflabel.items.column_tables import READ_ERRORS, ParquetTable, open_table, schema_of
 from selflabel.items.embeddings import read_vectors, vector_column, with_vectors
-from selflabel.items.endings import ENDINGS, KINDS, MODALITIES, ending_of
+from selflabel.items.endings import COLUMN_ENDINGS, ENDINGS, KINDS, MODALITIES, ending_of
 from selflabel.items.given_pieces import read_pieces_of_rows
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import class_name, from_manifest, manifest_file
-from selflabel.items.parquet_cells import read_cell
 from selflabel.items.piece import PIECE_COLUMNS, Pieces
 from selflabel.items.rows import TRUTH_COLUMNS, Rows, check_count, cut
 from selflabel.items.skipped import Skipped
 from selflabel.items.table import Blob, Blobs, Items, JoinedBlobs
+from selflabel.items.table_cells import read_cell
 
 SIGNATURES = (
     (0, b"\x89PNG", ".png"), (0, b"\xff\xd8\xff", ".jpg"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"), (8, b"WEBP", ".webp"),
@@ -36,6 +37,7 @@ SIGNATURES = (
 )  # fmt: skip
 NO_CELL = "the cell is empty"
 SNIFFED_ROWS = 8  # at the beginning of a column, that show what it holds
+Table = ParquetTable | ArrowTable
 
 
 @dataclass(frozen=True)
@@ -70,43 +72,56 @@ class CellFiles(Sequence[Blob]):
         return Blob(self.file, inside=f"cell:{self.leaf}:{int(row)}")
 
 
-def from_parquet(file: Path, follow_links: bool = False) -> Items:
-    """The items of a .parquet table: of its cells, or of the files that it names.
+def from_column_table(file: Path, follow_links: bool = False) -> Items:
+    """The items of a .parquet or .arrow table: of its cells, or of the files that it names.
 
     Raises:
         UserError: it cannot be read, or has neither.
     """
-    import pyarrow.parquet as pq
-
     try:
         with open_regular(file):  # a named pipe would wait for ever
             pass
-        table = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-        columns = media_columns(file, table.schema_arrow)
-        if not columns or not table.metadata.num_rows:
+        table = open_table(file)
+        columns = media_columns(file, table)
+        if not columns or not table.n_rows:
             return from_manifest(file, follow_links)
-        check_count(file, table.metadata.num_rows)
+        check_count(file, table.n_rows)
         return from_cells(file, table, columns, follow_links)
-    except (OSError, ValueError, LookupError, RuntimeError, TypeError) as error:
-        raise UserError(f"{file}: cannot be read as a .parquet table ({str(error)[:200]}).") from error
+    except READ_ERRORS as error:
+        raise unreadable(file, error) from error
 
 
 def holds_media(file: Path) -> bool:
-    """Whether a .parquet table holds the bytes of its items; False where it cannot be read."""
-    import pyarrow.parquet as pq
-
+    """Whether a file is a .parquet or .arrow table with the bytes of its items; False where it cannot be read."""
     try:
-        return bool(media_columns(file, pq.read_schema(file)))
-    except (OSError, ValueError, LookupError, RuntimeError, TypeError):
+        return file.suffix.lower() in COLUMN_ENDINGS and bool(media_columns(file, open_table(file)))
+    except READ_ERRORS:
         return False
 
 
-def media_columns(file: Path, schema: Any) -> list[Column]:
+def names_of_cells(file: Path) -> list[str]:
+    """The files that the cells without bytes of a table of media name. Raises UserError where it cannot be read."""
+    try:
+        table = open_table(file)
+        columns = [column for column in media_columns(file, table) if column.names]
+        pairs = [(table.filled(column.leaf), column_texts(table, column.names)) for column in columns]
+    except READ_ERRORS as error:
+        raise unreadable(file, error) from error
+    return [name for filled, names in pairs for row, name in enumerate(names) if name and not filled[row]]
+
+
+def unreadable(file: Path, error: BaseException) -> UserError:
+    """The error of a table that pyarrow cannot read."""
+    reason = shortened(printable(str(error)), 200)
+    return UserError(f"{file}: cannot be read as a {file.suffix.lower()} table ({reason}).")
+
+
+def media_columns(file: Path, table: Table) -> list[Column]:
     """The columns that hold bytes of media; of equal kinds the first is the one that is used."""
     import pyarrow as pa
 
     columns = []
-    for field in schema:
+    for field in table.schema:
         names = ""
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
             leaf, kind = f"{field.name}.bytes", field.type.field("bytes").type
@@ -116,7 +131,7 @@ def media_columns(file: Path, schema: Any) -> list[Column]:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)) or "." in field.name or not is_utf8(leaf):
             continue
-        ending = first_ending(file, leaf)
+        ending = first_ending(file, leaf) or (first_named_ending(table, names) if names else "")
         if ending or names:
             media = field.name if field.name in KINDS else ENDINGS.get(ending, "image")
             columns.append(Column(field.name, leaf, names, ending, media))
@@ -136,16 +151,23 @@ def first_ending(file: Path, leaf: str) -> str:
     return ""
 
 
-def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool) -> Items:
+def first_named_ending(table: Table, names: str) -> str:
+    """The ending of the first file name in a column; "" where the first rows have none."""
+    batch = next(table.batches([names]), None)
+    texts = batch[0][:SNIFFED_ROWS].to_pylist() if batch else []
+    return next((ending_of(text) for text in texts if text), "")
+
+
+def from_cells(file: Path, table: Table, columns: list[Column], follow_links: bool) -> Items:
     """The items of a table with columns of media."""
     used = {kind: next(c for c in columns if c.kind == kind) for kind in KINDS if any(c.kind == kind for c in columns)}
-    n = table.metadata.num_rows
+    n = table.n_rows
     blobs: dict[str, Blobs] = {}
     has = np.zeros(n, bool)
     first = next(iter(used.values()))
     names = column_texts(table, first.names) if first.names else []
     for kind, column in used.items():
-        filled = filled_rows(table, column.leaf)
+        filled = table.filled(column.leaf)
         files = names if column is first else (column_texts(table, column.names) if column.names else [])
         blobs[kind] = cells_or_files(file, column, filled, files, follow_links)
         has |= blobs[kind].rows >= 0
@@ -175,20 +197,13 @@ def from_cells(file: Path, table: Any, columns: list[Column], follow_links: bool
 def with_pieces_of_rows(items: Items, file: Path) -> tuple[Items, list[int]]:
     """(the rows of a table as the pieces that its columns name, without those that are none; which rows these are)."""
     rows = Rows(file, frozenset(PIECE_COLUMNS))
-    pieces, bad, reader = read_pieces_of_rows(file, column_names(file), rows)
+    pieces, bad, reader = read_pieces_of_rows(file, schema_of(file).names, rows)
     kept = [row for row in range(len(items)) if row not in bad]
     skipped = [Skipped(items.paths[row], reason, pieces[row], reader.row_name(row + 1)) for row, reason in bad.items()]
     taken = items.take(kept, list(skipped))
     if not any(piece is not None for piece in pieces):
         return taken, kept
     return taken.with_pieces(Pieces.of([pieces[row] for row in kept]), [reader.row_name(row + 1) for row in kept]), kept
-
-
-def column_names(file: Path) -> list[str]:
-    """The names of the columns of a .parquet table."""
-    import pyarrow.parquet as pq
-
-    return list(pq.read_schema(file).names)
 
 
 def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[str], follow_links: bool) -> Blobs:
@@ -205,33 +220,9 @@ def cells_or_files(file: Path, column: Column, filled: np.ndarray, names: list[s
     return Blobs(JoinedBlobs([cells, others]), rows)  # type: ignore[arg-type]
 
 
-def filled_rows(table: Any, leaf: str) -> np.ndarray:
-    """(N,) whether a cell of a column has bytes."""
-    metadata, filled = table.metadata, []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunk = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == leaf)
-        nulls = chunk.statistics.null_count if chunk.statistics is not None and chunk.statistics.has_null_count else None
-        if nulls in (0, group.num_rows):
-            filled.append(np.full(group.num_rows, nulls == 0))
-            continue
-        for batch in table.iter_batches(64, row_groups=[number], columns=[leaf], use_threads=False):
-            filled.append(~np.asarray(leaf_of(batch, leaf).is_null()))
-    return np.concatenate(filled) if filled else np.zeros(0, bool)
-
-
-def leaf_of(batch: Any, leaf: str) -> Any:
-    """The cells of a column, or of a field of it."""
-    column = batch.column(0)
-    for name in leaf.split(".")[1:]:
-        column = column.field(name)
-    return column
-
-
-def column_texts(table: Any, leaf: str) -> list[str]:
+def column_texts(table: Table, leaf: str) -> list[str]:
     """The texts of a column, "" for an empty cell."""
-    batches = table.iter_batches(4096, columns=[leaf], use_threads=False)
-    return [as_utf8(str(cut(value) or "")) for batch in batches for value in leaf_of(batch, leaf).to_pylist()]
+    return [as_utf8(str(cut(value) or "")) for [cells] in table.batches([leaf]) for value in cells.to_pylist()]
 
 
 def cell_paths(column: Column, names: list[str], n: int) -> list[str]:
@@ -242,17 +233,17 @@ def cell_paths(column: Column, names: list[str], n: int) -> list[str]:
     return [f"{row:06d}{ending}" for row in range(n)]
 
 
-def cell_truth(table: Any) -> list[str] | None:
+def cell_truth(table: Table) -> list[str] | None:
     """The class of every row, by the names that `datasets` stores for its numbers; None without a column of classes."""
     import pyarrow as pa
 
-    schema = table.schema_arrow
+    schema = table.schema
     known = (c for c in TRUTH_COLUMNS if c in schema.names and not pa.types.is_nested(schema.field(c).type))
     column = next((c for c in known if not pa.types.is_binary(schema.field(c).type)), None)
     if column is None:
         return None
     names = class_names(schema.metadata or {}, column)
-    values = [v for batch in table.iter_batches(4096, columns=[column], use_threads=False) for v in batch.column(0).to_pylist()]
+    values = [value for [cells] in table.batches([column]) for value in cells.to_pylist()]
     if not names:
         return [class_name(cut(v)) for v in values]
     return [names[v] if isinstance(v, int) and 0 <= v < len(names) else "" for v in values]
