@@ -13,7 +13,15 @@ from selflabel.contract.localiser import SOUNDING, Localiser
 from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, PaperFilms, Pretext, SinglePretext
-from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
+from selflabel.contract.results import (
+    LinearSolve,
+    Outcome,
+    Prediction,
+    Regions,
+    Relabelling,
+    argmax_outcome,
+    lowest_loss_head,
+)
 from selflabel.contract.task import Task
 
 __all__ = [
@@ -29,6 +37,7 @@ __all__ = [
     "Finder",
     "Gather",
     "KnownBoxes",
+    "LinearSolve",
     "Localiser",
     "Method",
     "NoOptions",

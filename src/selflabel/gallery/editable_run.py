@@ -5,6 +5,7 @@ N items, K clusters. A LabelState never changes once it is built, so that reques
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,8 +122,10 @@ class EditableRun:
     def __init__(self, run: Run, truth: Path | None = None):
         check_files(run.folder)
         self.folder, self.settings = run.folder, run.settings
-        self.paths: Paths = run.paths
-        self.raw_labels, self.confidence, self.outliers = read_labels(run)
+        table = run.raw_labels
+        self.paths = Paths(table["path"].combine_chunks())
+        self.raw_labels, self.confidence, self.outliers = read_labels(table)
+        del table
         self.top_labels, self.top_probs = read_top_labels(run, len(self.raw_labels))
         self.neighbours = run.neighbours
         self.features = run.features
@@ -288,9 +291,8 @@ def log_length(folder: Path) -> int:
         return 0
 
 
-def read_labels(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_labels(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N,) labels, int32, (N,) confidences in [0, 1], float32, and (N,) bool, whether an item fits no cluster."""
-    table = run.raw_labels
     labels, confidence = table["label"].to_numpy().astype(np.int32), table["confidence"].to_numpy().astype(np.float32).clip(0, 1)
     outliers = outliers_in(table)
     return labels, confidence, np.zeros(len(labels), bool) if outliers is None else outliers
@@ -302,14 +304,29 @@ def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
     table = read_table(file, ["labels", "probabilities"], rows=n)
     if not all(is_list_of_numbers(column.type) for column in table.columns):
         raise damaged(file, "holds no best labels")
-    labels, probs = (table[c].combine_chunks().flatten().to_numpy(zero_copy_only=False) for c in table.column_names)
-    if (
-        len(labels) != len(probs)
-        or len(labels) % max(1, n)
-        or (labels.size and not 0 <= labels.min() <= labels.max() <= MAX_LABEL)
-    ):
+    labels, probs = numbers_of(table["labels"], np.int32, MAX_LABEL), numbers_of(table["probabilities"], np.float16, math.inf)
+    if labels is None or probs is None or len(labels) != len(probs) or len(labels) % max(1, n):
         raise damaged(file, "does not have as many labels for each item, or has impossible ones")
-    return labels.reshape(n, -1).astype(np.int32), probs.reshape(n, -1).astype(np.float16)
+    return labels.reshape(n, -1), probs.reshape(n, -1)
+
+
+def numbers_of(column: pa.ChunkedArray, kind: Any, most: float) -> np.ndarray | None:
+    """The numbers of all lists of a column, one after the other, converted a chunk at a time.
+
+    Args:
+        column: of lists of numbers.
+        kind: that they are converted to.
+        most: the largest that there may be; None is returned where one is larger, or less than 0. Infinite allows any.
+    """
+    parts = [chunk.flatten() for chunk in column.chunks]
+    numbers, start = np.empty(sum(map(len, parts)), kind), 0
+    for part in parts:
+        values = part.to_numpy(zero_copy_only=False)
+        if values.size and most < math.inf and not 0 <= values.min() <= values.max() <= most:
+            return None
+        numbers[start : start + len(values)] = values
+        start += len(values)
+    return numbers
 
 
 def is_list_of_numbers(kind: pa.DataType) -> bool:

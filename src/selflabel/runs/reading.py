@@ -116,8 +116,7 @@ def read_table(file: Path, columns: list[str] | None = None, rows: int | None = 
                 columns = [*columns, optional]
             check_room(file, table.metadata, columns, LEAST_ROOM + MAX_GROWTH * size)
             texts = sorted({"path"}.intersection(columns or table.schema_arrow.names))
-            read = pq.ParquetFile(f, read_dictionary=texts).read(columns)
-            return with_plain_paths(file, read, LEAST_ROOM + MAX_GROWTH * size)
+            return read_groups(file, pq.ParquetFile(f, read_dictionary=texts), columns, LEAST_ROOM + MAX_GROWTH * size)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(file, f"cannot be read as a table ({error})") from error
 
@@ -132,6 +131,17 @@ def check_room(file: Path, metadata: Any, columns: list[str] | None, most: int) 
                 n_bytes += column.total_uncompressed_size
                 if n_bytes > most or column.num_values > MAX_VALUES_A_ROW * group.num_rows:
                     raise damaged(file, "says that it holds more than any run does")
+
+
+def read_groups(file: Path, table: Any, columns: list[str] | None, most: int) -> pa.Table:
+    """A table with its paths as texts, read a row group at a time: their dictionaries would take as much memory again."""
+    import pyarrow as pa
+
+    groups, left = [], most
+    for number in range(table.num_row_groups):
+        groups.append(with_plain_paths(file, table.read_row_group(number, columns), left))
+        left -= groups[-1]["path"].nbytes if "path" in groups[-1].column_names else 0
+    return pa.concat_tables(groups) if groups else table.read(columns)
 
 
 def with_plain_paths(file: Path, table: pa.Table, most: int) -> pa.Table:
