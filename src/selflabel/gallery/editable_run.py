@@ -37,14 +37,15 @@ from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
 from selflabel.gallery.edit_requests import check_request, fit_edit, fit_split
 from selflabel.gallery.truth import read_truth_classes
-from selflabel.runs.reading import MAX_LABEL, damaged, outliers_in, read_table
-from selflabel.runs.run import Paths, Run
+from selflabel.runs.reading import MAX_LABEL, damaged, outliers_in, read_labels_table, read_table, rows_of_table
+from selflabel.runs.run import LazyPaths, Paths, Run
 
 if TYPE_CHECKING:  # takes long to import
     import pyarrow as pa
 
 OUTLIER = -2  # what the page gets as the label of an item that fits no cluster; that of a rejected one is -1
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
+READ_AT_ONCE = 1_000_000  # items up to which all is read when the page is opened; of more, paths and best labels when needed
 REQUIRED_FILES = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
 
@@ -122,23 +123,40 @@ class EditableRun:
     def __init__(self, run: Run, truth: Path | None = None):
         check_files(run.folder)
         self.folder, self.settings = run.folder, run.settings
-        table = run.raw_labels
-        self.paths = Paths(table["path"].combine_chunks())
-        self.raw_labels, self.confidence, self.outliers = read_labels(table)
-        del table
-        self.top_labels, self.top_probs = read_top_labels(run, len(self.raw_labels))
+        self.run, self.lock, self.top_lock = run, threading.Lock(), threading.Lock()
+        self.paths, (self.raw_labels, self.confidence, self.outliers) = read_items(run)
+        if len(self.raw_labels) <= READ_AT_ONCE:
+            self.read_top()
         self.neighbours = run.neighbours
         self.features = run.features
         self.classes, self.truth = read_truth_classes(run, self.paths, truth)
         self.log = LogReader(run.folder)
         self.without_edits = unedited_labels(self.raw_labels, outliers=self.outliers)
-        self.lock = threading.Lock()
         self.cached_states: list[LabelState] = []
 
     def __len__(self) -> int:
         return len(self.raw_labels)
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    def read_top(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `read_top_labels`; read once."""
+        with self.top_lock:
+            return self.top
+
+    @cached_property
+    def top(self) -> tuple[np.ndarray, np.ndarray]:
+        return read_top_labels(self.run, len(self))
+
+    @property
+    def top_labels(self) -> np.ndarray:
+        """(N, <= 5) int32 best labels."""
+        return self.read_top()[0]
+
+    @property
+    def top_probs(self) -> np.ndarray:
+        """(N, <= 5) float16 probabilities of the best labels."""
+        return self.read_top()[1]
 
     @property
     def state(self) -> LabelState:
@@ -289,6 +307,15 @@ def log_length(folder: Path) -> int:
         return (folder / LOG).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def read_items(run: Run) -> tuple[Paths, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The paths of the items, of very many ones not read yet, and what `read_labels` gives."""
+    file = run.file("labels.parquet")
+    if (n := rows_of_table(file)) <= READ_AT_ONCE:
+        table = run.raw_labels
+        return Paths(table["path"].combine_chunks()), read_labels(table)
+    return LazyPaths(n, lambda: run.raw_labels["path"].combine_chunks()), read_labels(read_labels_table(file, with_paths=False))
 
 
 def read_labels(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
