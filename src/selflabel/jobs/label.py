@@ -128,12 +128,12 @@ def label_into(
     timer.stop("label")
     timer.seconds["train"] = max(timer.seconds["train"], sum(line["seconds"] for line in history))  # epochs before a resume count
     report = make_report(settings.method, method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
+    if run is not None and sampled is not None and ranks.is_first:
+        with torch.no_grad():
+            labelling, counted = label_all_rows(run, method, prepared, outcome, timer, callbacks)
+        report |= counted | {"seconds": {step: round(s, 2) for step, s in timer.seconds.items()}}
+    report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
-        if sampled is not None:
-            with torch.no_grad():
-                labelling, counted = label_all_rows(run, method, prepared, outcome, timer, callbacks)
-            report |= counted | {"seconds": {step: round(s, 2) for step, s in timer.seconds.items()}}
-        report["peak_bytes"] = peak_memory(device)
         callbacks.on_progress("writing the run", 0, 0)
         write_run(run, method, prepared, labelling, report, seen, has_tables=sampled is not None)
     ranks.barrier()
