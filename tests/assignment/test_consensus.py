@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import scipy.linalg
 import torch
 import torch.nn.functional as F
 
+from selflabel.assignment import consensus
 from selflabel.assignment.consensus import consensus_directions
 from selflabel.assignment.spectral import cluster_qr
 
@@ -20,7 +22,9 @@ def dense_agreement(labellings, rows):
     return sum(s @ s.T for s in shares).numpy()
 
 
-def test_directions_are_the_leading_eigenvectors_of_the_walk_by_agreement():
+@pytest.mark.parametrize("many_labels", [False, True])
+def test_directions_are_the_leading_eigenvectors_of_the_walk_by_agreement(many_labels, monkeypatch):
+    monkeypatch.setattr(consensus, "is_large", lambda L, count: many_labels)
     labellings, rows = random_labellings()
     agreement = dense_agreement(labellings, rows)
     degree = agreement.sum(axis=1)

@@ -15,7 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+import torch
 from torch import Tensor
+
+from selflabel.assignment.spectral import SPARE_DIRECTIONS, bag_product, filtered_directions, is_large
 
 SMALLEST_EIGENVALUE = 1e-9  # of agreements: those below have no direction
 
@@ -35,13 +38,34 @@ def consensus_directions(labellings: Sequence[Tensor], neighbours_Nk: Tensor, co
     degree_N = factor_NL @ np.asarray(factor_NL.sum(axis=0)).ravel()
     scale_N = 1 / np.sqrt(degree_N)
     walk_NL = sp.diags(scale_N) @ factor_NL
-    agreement_LL = (walk_NL.T @ walk_NL).toarray().astype(np.float64)
-    L = len(agreement_LL)
-    values, vectors = scipy.linalg.eigh(agreement_LL, subset_by_index=[max(0, L - count), L - 1])
-    is_direction = values > SMALLEST_EIGENVALUE
-    turn = (vectors * np.where(is_direction, 1 / np.sqrt(np.maximum(values, SMALLEST_EIGENVALUE)), 0))[:, ::-1]
+    L = walk_NL.shape[1]
+    turn = filtered_turn(walk_NL, count) if is_large(L, count) else exact_turn(walk_NL, count)
     directions = scale_N[:, None] * (walk_NL @ turn)
     return np.pad(directions, ((0, 0), (0, count - directions.shape[1]))).astype(np.float32)
+
+
+def exact_turn(walk_NL: sp.csr_matrix, count: int) -> np.ndarray:
+    """(L, count) what makes of the factor the leading eigenvectors of its product with itself; fewer columns where L is less."""
+    # thousands of labels: a copy of this matrix is a gigabyte, and LAPACK works in place only on columns that lie together
+    agreement_LL = (walk_NL.T @ walk_NL).toarray(order="F").astype(np.float64, copy=False)
+    L = len(agreement_LL)
+    values, vectors = scipy.linalg.eigh(agreement_LL, subset_by_index=[max(0, L - count), L - 1], overwrite_a=True)
+    return (vectors * inverse_roots(values))[:, ::-1]
+
+
+def filtered_turn(walk_NL: sp.csr_matrix, count: int) -> np.ndarray:
+    """Nearly what `exact_turn` gives, in time linear in L: of twelve thousand labels all eigenvectors would take ten minutes."""
+    to_items, to_labels = bag_product(walk_NL), bag_product(walk_NL.T.tocsr())
+    width = min(walk_NL.shape[1], count + SPARE_DIRECTIONS)
+    start = torch.from_numpy(np.random.default_rng(0).standard_normal((walk_NL.shape[1], width), np.float32))
+    vectors = filtered_directions(lambda x: to_labels(to_items(x)), start, count)
+    values = np.concatenate([np.square(walk_NL @ part).sum(axis=0) for part in np.array_split(vectors, -(-count // 64), axis=1)])
+    return vectors * inverse_roots(values)
+
+
+def inverse_roots(values: np.ndarray) -> np.ndarray:
+    """1 / sqrt of eigenvalues; 0 of those that have no direction."""
+    return np.where(values > SMALLEST_EIGENVALUE, 1 / np.sqrt(np.maximum(values, SMALLEST_EIGENVALUE)), 0)
 
 
 def label_shares(labels_N: Tensor, neighbours_Nk: Tensor) -> sp.csr_matrix:

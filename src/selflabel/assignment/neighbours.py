@@ -77,15 +77,29 @@ def nearest(
 
 def project(features_ND: Tensor, max_dims: int) -> Tensor:
     """Rows centred, projected to at most `max_dims` principal directions and scaled to unit length: (N, min(D, max_dims))."""
-    mean = blockwise_mean(features_ND)
-    D = features_ND.shape[1]
-    if max_dims < D:
+    projection = Projection.fit(features_ND, max_dims)
+    return torch.cat([projection(block) for block in features_ND.split(CHUNK_ROWS)])
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The centre (D,) of features, and principal directions (D, d) or their own axes."""
+
+    mean: Tensor
+    basis: Tensor
+
+    @classmethod
+    def fit(cls, features_ND: Tensor, max_dims: int) -> Projection:
+        """The projection of features to at most `max_dims` principal directions."""
+        mean, D = blockwise_mean(features_ND), features_ND.shape[1]
+        if max_dims >= D:
+            return cls(mean, torch.eye(D, device=features_ND.device))
         sample = features_ND[drawn_rows(len(features_ND), BASIS_ROWS)].float() - mean
-        basis = leading_directions(sample, max_dims)
-    else:
-        basis = torch.eye(D, device=features_ND.device)
-    parts = [F.normalize((block.float() - mean) @ basis, dim=1) for block in features_ND.split(CHUNK_ROWS)]
-    return torch.cat(parts)
+        return cls(mean, leading_directions(sample, max_dims))
+
+    def __call__(self, features_BD: Tensor) -> Tensor:
+        """(B, d) rows of unit length."""
+        return F.normalize((features_BD.float() - self.mean) @ self.basis, dim=1)
 
 
 def leading_directions(sample: Tensor, count: int, n_iter: int = 4) -> Tensor:

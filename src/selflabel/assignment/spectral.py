@@ -103,7 +103,7 @@ def spectral_directions(graph: sp.csr_matrix, count: int, seed: int = 0, n_iter:
     width = min(N, count + SPARE_DIRECTIONS)
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((N, width), np.float32))
     if is_large(N, width):
-        directions = filtered_directions(matrix.tocsr(), x, count)
+        directions = filtered_directions(bag_product(matrix.tocsr()), x, count)
         directions *= scale_N[:, None]
         return directions
     walk = as_torch(matrix)
@@ -120,17 +120,17 @@ def is_large(N: int, K: int) -> bool:
     return N > LARGE_GRAPH and N * K > LARGE_DIRECTIONS
 
 
-def filtered_directions(matrix: sp.csr_matrix, x_NW: Tensor, count: int) -> np.ndarray:
+def filtered_directions(product: Callable[[Tensor], Tensor], x_NW: Tensor, count: int) -> np.ndarray:
     """The leading eigenvectors (N, count) of a symmetric matrix with eigenvalues in [-1, 1], by Chebyshev-filtered iteration.
 
     Args:
-        matrix: (N, N).
+        product: of the matrix with (N, n) columns.
         x_NW: the random start, which is overwritten; the result is its first columns.
         count: eigenvectors, at most W.
 
     Source: Zhou, Saad, Tiago & Chelikowsky, Self-consistent-field calculations using Chebyshev-filtered subspace iteration, 2006.
     """
-    product, cut = bag_product(matrix), FIRST_CUT
+    cut = FIRST_CUT
     for _ in range(ROUNDS):
         for columns in x_NW.split(BLOCK_COLUMNS, dim=1):
             columns.copy_(chebyshev(product, columns.contiguous(), cut))

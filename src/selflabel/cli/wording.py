@@ -14,6 +14,7 @@ from selflabel.runs.report_text import (
     other_number_text,
     sizes_text,
     target_text,
+    trained_text,
 )
 
 PRETRAINED = "frozen:timm:vit_small_patch14_dinov2.lvd142m"  # what `auto` takes; encoders.pretrained takes long to import
@@ -31,10 +32,11 @@ def report_lines(report: dict[str, Any], out: Path) -> str:
     signs = report["signs"]
     compared = report["estimated_accuracy"] or not (report.get("no_estimate", ONE_HEAD) == ONE_HEAD or report["collapsed"])
     skipped = f" ({report['n_skipped']} skipped, see skipped.csv)" if report["n_skipped"] else ""
-    numbers = numbers_text(report)
+    numbers, trained = numbers_text(report), trained_text(report)
     rows = [
         ("items", f"{count(report['n_items'], report)}{skipped}"),
         *([("windows", report["windows"])] if report.get("windows") else []),
+        *([("trained on", trained)] if trained else []),
         ("clusters found", found_text(report)),
         *([("other numbers", numbers)] if numbers else []),
         ("sizes", sizes_text(report)),

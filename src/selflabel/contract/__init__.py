@@ -14,7 +14,15 @@ from selflabel.contract.method import Method, NoOptions
 from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, split_batches
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, PaperFilms, Pretext, SinglePretext
 from selflabel.contract.region_learner import RegionLearner
-from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
+from selflabel.contract.results import (
+    LinearSolve,
+    Outcome,
+    Prediction,
+    Regions,
+    Relabelling,
+    argmax_outcome,
+    lowest_loss_head,
+)
 from selflabel.contract.segmenter import UNKNOWN, KnownMaps, Segmentation, Segmenter
 from selflabel.contract.task import Task
 
@@ -33,6 +41,7 @@ __all__ = [
     "Gather",
     "KnownBoxes",
     "KnownMaps",
+    "LinearSolve",
     "Localiser",
     "Method",
     "NoOptions",

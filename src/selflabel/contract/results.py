@@ -58,6 +58,30 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class LinearSolve:
+    """How the reported labels were solved from the scores of a linear head, so that those of more items can be solved likewise.
+
+    Attributes:
+        weight, bias: (K, D) and (K,) of the head, on the encoder's features.
+        shares: (K,) target shares of the labels.
+        relax: 0 holds the masses fixed, 1 leaves them free (see `assignment.sinkhorn`).
+        epsilon: temperature of the transport.
+        temperature: of the probabilities, softmax((scores + potentials) / temperature).
+        potentials: (K,) of the solution.
+        mass: name of the shares, as in `assignment.mass.Mass`.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    shares: Tensor
+    relax: float
+    epsilon: float
+    temperature: float
+    potentials: Tensor
+    mass: str = "uniform"
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The finished labelling: labels of the items, regions in them, or both.
 
@@ -68,6 +92,7 @@ class Outcome:
         notes: further entries of report.json. "n_clusters", of a method that looked for the number of clusters, is
             {"found": number, "candidates": [[number, merit], ...] best first}; the report calls it `number_of_clusters`.
         regions: parts of the items; None where the method labels whole items only.
+        solve: how the labels of more items are solved; None where they are the most probable ones.
     """
 
     labels: list[Tensor]
@@ -75,6 +100,7 @@ class Outcome:
     probabilities: Tensor
     notes: dict[str, Any] = field(default_factory=dict)
     regions: Regions | None = None
+    solve: LinearSolve | None = None
 
 
 def argmax_outcome(log_probs: list[Tensor], head: int, notes: dict[str, Any]) -> Outcome:

@@ -5,6 +5,7 @@ N items, K clusters. A LabelState never changes once it is built, so that reques
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,14 +37,15 @@ from selflabel.edits import make_split as split_by_features
 from selflabel.evaluation.typical import neighbour_agreement, rows_by_label, typicality
 from selflabel.gallery.edit_requests import check_request, fit_edit, fit_split
 from selflabel.gallery.truth import read_truth_classes
-from selflabel.runs.reading import MAX_LABEL, damaged, outliers_in, read_table
-from selflabel.runs.run import Paths, Run
+from selflabel.runs.reading import MAX_LABEL, damaged, outliers_in, read_labels_table, read_table, rows_of_table
+from selflabel.runs.run import LazyPaths, Paths, Run
 
 if TYPE_CHECKING:  # takes long to import
     import pyarrow as pa
 
 OUTLIER = -2  # what the page gets as the label of an item that fits no cluster; that of a rejected one is -1
 CACHED_STATES = 12  # undo goes back this many steps without recomputing
+READ_AT_ONCE = 1_000_000  # items up to which all is read when the page is opened; of more, paths and best labels when needed
 REQUIRED_FILES = ("labels.parquet", "top.parquet", "neighbours.npy", "features.npy")
 
 
@@ -121,21 +123,40 @@ class EditableRun:
     def __init__(self, run: Run, truth: Path | None = None):
         check_files(run.folder)
         self.folder, self.settings = run.folder, run.settings
-        self.paths: Paths = run.paths
-        self.raw_labels, self.confidence, self.outliers = read_labels(run)
-        self.top_labels, self.top_probs = read_top_labels(run, len(self.raw_labels))
+        self.run, self.lock, self.top_lock = run, threading.Lock(), threading.Lock()
+        self.paths, (self.raw_labels, self.confidence, self.outliers) = read_items(run)
+        if len(self.raw_labels) <= READ_AT_ONCE:
+            self.read_top()
         self.neighbours = run.neighbours
         self.features = run.features
         self.classes, self.truth = read_truth_classes(run, self.paths, truth)
         self.log = LogReader(run.folder)
         self.without_edits = unedited_labels(self.raw_labels, outliers=self.outliers)
-        self.lock = threading.Lock()
         self.cached_states: list[LabelState] = []
 
     def __len__(self) -> int:
         return len(self.raw_labels)
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    def read_top(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `read_top_labels`; read once."""
+        with self.top_lock:
+            return self.top
+
+    @cached_property
+    def top(self) -> tuple[np.ndarray, np.ndarray]:
+        return read_top_labels(self.run, len(self))
+
+    @property
+    def top_labels(self) -> np.ndarray:
+        """(N, <= 5) int32 best labels."""
+        return self.read_top()[0]
+
+    @property
+    def top_probs(self) -> np.ndarray:
+        """(N, <= 5) float16 probabilities of the best labels."""
+        return self.read_top()[1]
 
     @property
     def state(self) -> LabelState:
@@ -288,9 +309,17 @@ def log_length(folder: Path) -> int:
         return 0
 
 
-def read_labels(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_items(run: Run) -> tuple[Paths, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The paths of the items, of very many ones not read yet, and what `read_labels` gives."""
+    file = run.file("labels.parquet")
+    if (n := rows_of_table(file)) <= READ_AT_ONCE:
+        table = run.raw_labels
+        return Paths(table["path"].combine_chunks()), read_labels(table)
+    return LazyPaths(n, lambda: run.raw_labels["path"].combine_chunks()), read_labels(read_labels_table(file, with_paths=False))
+
+
+def read_labels(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N,) labels, int32, (N,) confidences in [0, 1], float32, and (N,) bool, whether an item fits no cluster."""
-    table = run.raw_labels
     labels, confidence = table["label"].to_numpy().astype(np.int32), table["confidence"].to_numpy().astype(np.float32).clip(0, 1)
     outliers = outliers_in(table)
     return labels, confidence, np.zeros(len(labels), bool) if outliers is None else outliers
@@ -302,14 +331,29 @@ def read_top_labels(run: Run, n: int) -> tuple[np.ndarray, np.ndarray]:
     table = read_table(file, ["labels", "probabilities"], rows=n)
     if not all(is_list_of_numbers(column.type) for column in table.columns):
         raise damaged(file, "holds no best labels")
-    labels, probs = (table[c].combine_chunks().flatten().to_numpy(zero_copy_only=False) for c in table.column_names)
-    if (
-        len(labels) != len(probs)
-        or len(labels) % max(1, n)
-        or (labels.size and not 0 <= labels.min() <= labels.max() <= MAX_LABEL)
-    ):
+    labels, probs = numbers_of(table["labels"], np.int32, MAX_LABEL), numbers_of(table["probabilities"], np.float16, math.inf)
+    if labels is None or probs is None or len(labels) != len(probs) or len(labels) % max(1, n):
         raise damaged(file, "does not have as many labels for each item, or has impossible ones")
-    return labels.reshape(n, -1).astype(np.int32), probs.reshape(n, -1).astype(np.float16)
+    return labels.reshape(n, -1), probs.reshape(n, -1)
+
+
+def numbers_of(column: pa.ChunkedArray, kind: Any, most: float) -> np.ndarray | None:
+    """The numbers of all lists of a column, one after the other, converted a chunk at a time.
+
+    Args:
+        column: of lists of numbers.
+        kind: that they are converted to.
+        most: the largest that there may be; None is returned where one is larger, or less than 0. Infinite allows any.
+    """
+    parts = [chunk.flatten() for chunk in column.chunks]
+    numbers, start = np.empty(sum(map(len, parts)), kind), 0
+    for part in parts:
+        values = part.to_numpy(zero_copy_only=False)
+        if values.size and most < math.inf and not 0 <= values.min() <= values.max() <= most:
+            return None
+        numbers[start : start + len(values)] = values
+        start += len(values)
+    return numbers
 
 
 def is_list_of_numbers(kind: pa.DataType) -> bool:

@@ -48,6 +48,7 @@ from selflabel.runs.report_text import (
     found_text,
     numbers_text,
     other_number_text,
+    trained_text,
     why_no_estimate,
 )
 from selflabel.runs.run import Run
@@ -176,6 +177,7 @@ def found(report: dict[str, Any]) -> dict[str, Any]:
     """What the report says about the labels: the estimated accuracy or why there is none, and lines for people."""
     estimate = estimate_of(report)
     rows = [
+        ("trained on", trained_text(report)),
         ("est. accuracy", estimate_text(report)),
         ("clusters", found_text(report)),
         ("other numbers", numbers_text(report)),

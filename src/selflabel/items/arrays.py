@@ -16,6 +16,7 @@ from selflabel.base.files import open_regular
 from selflabel.base.memory import free_host_memory
 from selflabel.base.text import printable, shortened
 from selflabel.items.endings import ending_of
+from selflabel.items.row_paths import row_path
 from selflabel.items.table import Items
 
 CHANNELS = (1, 3, 4)
@@ -71,17 +72,6 @@ def finite_rows(array: np.ndarray) -> np.ndarray:
             block = array[start : start + ROWS_CHECKED].astype(np.float32, copy=False)
             is_finite[start : start + ROWS_CHECKED] = np.isfinite(block).all(axis=1)
     return is_finite
-
-
-def row_path(row: int) -> str:
-    """The path of a row that has no name of its own."""
-    return f"row:{row:06d}"
-
-
-def row_number(path: str) -> int:
-    """The row of an array that a path such as "row:000012" names; -1 where it names none."""
-    number = path.removeprefix("row:")
-    return int(number) if number.isdecimal() and len(number) < 19 else -1
 
 
 def with_finite_pictures(items: Items) -> Items:

@@ -14,7 +14,7 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
-from selflabel.items.arrays import array_key, row_number, row_path
+from selflabel.items.arrays import array_key
 from selflabel.items.column_items import holds_media
 from selflabel.items.embeddings import features_of
 from selflabel.items.endings import ARRAY_ENDINGS, MANIFEST_ENDINGS, MODALITIES, ending_of
@@ -22,6 +22,7 @@ from selflabel.items.expand import exists
 from selflabel.items.given_pieces import read_pieces_of_rows
 from selflabel.items.manifest import class_name, manifest_item, path_columns, truth_column_of
 from selflabel.items.piece import Pieces
+from selflabel.items.row_paths import row_number, row_path
 from selflabel.items.rows import Row, Rows, encoding_of
 from selflabel.items.skipped import Skipped, as_skipped
 from selflabel.items.table import Blob, Items

@@ -187,11 +187,11 @@ def from_cells(file: Path, table: Table, columns: list[Column], follow_links: bo
         cells = read_vectors(file, vectors)
         unfound = dict.fromkeys(np.flatnonzero(~has).tolist(), NO_CELL)
         return with_vectors(items, [cells[row] for row in kept], vectors, unfound)
-    paths = items.paths
+    known = items.paths
     rows, empty = np.flatnonzero(has).tolist(), np.flatnonzero(~has).tolist()
     if not rows:
         raise UserError(f"{file}: every cell of the column {first.name!r} is empty.")
-    return items.take(rows, [(paths[i], NO_CELL) for i in empty])
+    return items.take(rows, [(known[i], NO_CELL) for i in empty])
 
 
 def with_pieces_of_rows(items: Items, file: Path) -> tuple[Items, list[int]]:

@@ -18,10 +18,10 @@ import numpy as np
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.settings import read_toml
-from selflabel.items.arrays import row_number
 from selflabel.items.embeddings import features_of
 from selflabel.items.endings import MODALITIES
 from selflabel.items.expand import MAX_FILES
+from selflabel.items.row_paths import row_number
 from selflabel.items.rows import Rows
 from selflabel.items.shards import from_shards
 from selflabel.items.table import Blob, Blobs, Items, JoinedBlobs

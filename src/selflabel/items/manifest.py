@@ -12,13 +12,13 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.base.text import as_utf8, is_utf8, printable, shortened
-from selflabel.items.arrays import row_path
 from selflabel.items.embeddings import vector_column, with_vectors
 from selflabel.items.endings import ENDINGS, MODALITIES, ending_of
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.given_pieces import PieceReader
 from selflabel.items.grouping import modalities_of
 from selflabel.items.piece import Piece, Pieces
+from selflabel.items.row_paths import row_path
 from selflabel.items.rows import KNOWN, PATH_COLUMNS, TRUTH_COLUMNS, Rows
 from selflabel.items.skipped import Skipped, as_skipped
 from selflabel.items.table import Blob, Items

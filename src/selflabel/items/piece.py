@@ -110,7 +110,7 @@ class Pieces(Sequence[Piece | None]):
         """Whether an item is a mask."""
         return len(self.masks) > 0
 
-    def take(self, rows: Sequence[int]) -> Pieces:
+    def take(self, rows: Sequence[int] | np.ndarray) -> Pieces:
         """Those of some items, in this order."""
         at = np.asarray(rows, np.int64)
         masks = known_masks([self.masks[i] for i in at.tolist()] if self.masks else ())

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from selflabel.base.errors import UserError
-from selflabel.items.arrays import finite_rows, map_array, row_path
+from selflabel.items.arrays import finite_rows, map_array
+from selflabel.items.row_paths import RowPaths, row_path
 from selflabel.items.table import Items
 
 FEATURE_BLOCK = 1 << 16  # rows that are converted at a time
@@ -111,10 +112,9 @@ def from_shards(source: str, files: Sequence[str]) -> Items:
         good.append(np.flatnonzero(is_finite) + start)
         reason = f"a value is NaN or infinite in {Path(file).name}"
         skipped += [(row_path(row), reason) for row in (np.flatnonzero(~is_finite) + start).tolist()]
-    paths = [row_path(row) for row in range(len(rows))]
     notes = [f"{source}: {len(files):,} files of features, {len(rows):,} rows, in the order of the files' names"]
-    table = Items(source, paths, array=rows, notes=notes, array_files=tuple(files))
-    return table.take(np.concatenate(good).tolist(), skipped) if skipped else table
+    table = Items(source, RowPaths(range(len(rows))), array=rows, notes=notes, array_files=tuple(files))
+    return table.take(np.concatenate(good), skipped) if skipped else table
 
 
 def check_shards(files: Sequence[str], parts: Sequence[np.ndarray]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from selflabel.base.files import open_regular
 from selflabel.items.inside import read_inside
 from selflabel.items.piece import Piece, Pieces
+from selflabel.items.row_paths import RowPaths
 from selflabel.items.skipped import Skipped
 
 
@@ -131,7 +132,7 @@ class Blobs(Sequence[Blob | None]):
         files = self.files
         return (files[row] if row >= 0 else None for row in self.rows.tolist())
 
-    def take(self, items: Sequence[int]) -> Blobs:
+    def take(self, items: Sequence[int] | np.ndarray) -> Blobs:
         """The blobs of these items, in this order."""
         return Blobs(self.files, self.rows[np.asarray(items, np.int64)])
 
@@ -158,7 +159,7 @@ class Items:
     """
 
     source: str
-    paths: list[str]
+    paths: Sequence[str]
     blobs: Mapping[str, Sequence[Blob | None]] = field(default_factory=dict)
     array: Any = None
     truth: list[str] | None = None
@@ -192,13 +193,13 @@ class Items:
         """The files of features, as items that are labelled by their files."""
         return replace(self, array=None, space_dims=(), missing=[])
 
-    def take(self, rows: list[int], skipped: list[tuple[str, str]] | None = None) -> Items:
+    def take(self, rows: Sequence[int] | np.ndarray, skipped: list[tuple[str, str]] | None = None) -> Items:
         """The table with these rows only, in this order; `skipped` is added to what was skipped before."""
         if np.array_equal(rows, np.arange(len(self))) and not skipped:
             return self
         return replace(
             self,
-            paths=[self.paths[i] for i in rows],
+            paths=take_paths(self.paths, rows),
             blobs={m: take_blobs(blobs, rows) for m, blobs in self.blobs.items()},
             array=None if self.array is None else take_array(self.array, rows),
             truth=None if self.truth is None else [self.truth[i] for i in rows],
@@ -242,12 +243,17 @@ def count_present(blobs: Sequence[Blob | None]) -> int:
     return int((blobs.rows >= 0).sum()) if isinstance(blobs, Blobs) else sum(blob is not None for blob in blobs)
 
 
-def take_array(array: Any, rows: list[int]) -> Any:
+def take_paths(paths: Sequence[str], rows: Sequence[int] | np.ndarray) -> Sequence[str]:
+    """These of the paths; those of rows without names are not made."""
+    return paths.take(rows) if isinstance(paths, RowPaths) else [paths[i] for i in rows]
+
+
+def take_array(array: Any, rows: Sequence[int] | np.ndarray) -> Any:
     """These rows of an array; rows of several files are not read."""
     return array[rows] if isinstance(array, np.ndarray) else array.take(rows)
 
 
-def take_blobs(blobs: Sequence[Blob | None], rows: list[int]) -> Sequence[Blob | None]:
+def take_blobs(blobs: Sequence[Blob | None], rows: Sequence[int] | np.ndarray) -> Sequence[Blob | None]:
     if isinstance(blobs, PieceBlobs):
         return PieceBlobs(take_blobs(blobs.blobs, rows), blobs.pieces.take(rows))
     return blobs.take(rows) if isinstance(blobs, Blobs) else [blobs[i] for i in rows]

@@ -7,7 +7,7 @@ Axes: N windows, M events.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +61,7 @@ class Events:
         return replace(outcome, labels=labels, probabilities=of_windows(outcome.probabilities))
 
 
-def same_events(paths: list[str], shown_s: np.ndarray) -> np.ndarray:
+def same_events(paths: Sequence[str], shown_s: np.ndarray) -> np.ndarray:
     """(N,) int64: rows, in the order of time, that show the same stretch of a file have the same number.
 
     Args:

@@ -20,6 +20,7 @@ from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.dense import label_patches
 from selflabel.jobs.events import Events
 from selflabel.jobs.labelling import Labelled, Timer, begin
+from selflabel.jobs.large import label_all_rows, rows_of_sample, sample_text
 from selflabel.jobs.outliers import find_outliers, for_all_items, only_rows, typicality_before
 from selflabel.jobs.prepare import Prepared, prepare
 from selflabel.jobs.prepare.choices import SCRATCH
@@ -94,10 +95,13 @@ def label_into(
     typicality = typicality_before(prepared, settings.outliers)
     kept = None if typicality is None else typicality.typical_rows
     events = Events.of(prepared, callbacks.say) if typicality is None else None
-    trained_on = only_rows(prepared, kept if events is None else events.rows)
+    begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
+    sampled = rows_of_sample(prepared, settings, begun) if run is not None else None
+    trained_on = only_rows(prepared, events.rows if events is not None else kept if sampled is None else sampled)
+    if sampled is not None and ranks.is_first:
+        callbacks.say(sample_text(len(prepared.items), len(sampled)))
     timer.stop("prepare")
     callbacks.on_progress("preparing the method", 0, 0)
-    begun = run.recorded.get("task") if run is not None and (run.folder / "run.toml").exists() else None
     task = with_clusters(make_task(settings, trained_on, device), make, begun)
     method = make_method(make, settings.method, settings.options, task, trained_on, device)
     dataset = trained_on.dataset(device, ranks, settings.seed)
@@ -112,11 +116,11 @@ def label_into(
     with torch.no_grad():
         outcome = method.final(dataset, torch.Generator().manual_seed(settings.seed))
         callbacks.on_progress("describing the labels", 0, 0)
-        if trained_on is not prepared:
+        if trained_on is not prepared and sampled is None:
             dataset = prepared.dataset(device, ranks, settings.seed)
             dataset.encoders = method.encoders
             outcome = for_all_items(outcome, method, dataset, kept) if events is None else events.label_windows(outcome)
-        labelling, signs = describe(method, dataset, prepared.items, outcome, task)
+        labelling, signs = describe(method, dataset, (prepared if sampled is None else trained_on).items, outcome, task)
         outliers = find_outliers(outcome, typicality, torch.from_numpy(labelling.features), settings.outliers)
         labelling = replace(labelling, outliers=outliers)
         fits = np.ones(len(labelling.labels), bool) if outliers is None else ~outliers
@@ -124,10 +128,14 @@ def label_into(
     timer.stop("label")
     timer.seconds["train"] = max(timer.seconds["train"], sum(line["seconds"] for line in history))  # epochs before a resume count
     report = make_report(settings.method, method, settings.clusters, prepared, labelling, outcome, signs, history, timer.seconds)
+    if run is not None and sampled is not None and ranks.is_first:
+        with torch.no_grad():
+            labelling, counted = label_all_rows(run, method, prepared, outcome, timer, callbacks)
+        report |= counted | {"seconds": {step: round(s, 2) for step, s in timer.seconds.items()}}
     report["peak_bytes"] = peak_memory(device)
     if run is not None and ranks.is_first:
         callbacks.on_progress("writing the run", 0, 0)
-        write_run(run, method, prepared, labelling, report, seen)
+        write_run(run, method, prepared, labelling, report, seen, has_tables=sampled is not None)
     ranks.barrier()
     return Labelled(report, labelling, method, prepared, seen)
 

@@ -5,6 +5,7 @@ Nothing is trained or fetched, and the model file runs no code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -67,7 +68,7 @@ class Predicted:
         pieces: (N,) the pieces of files that the items are; None for whole files.
     """
 
-    paths: list[str]
+    paths: Sequence[str]
     log_probs: Tensor
     features: Tensor
     skipped: list[tuple[str, str]]
@@ -311,7 +312,8 @@ def check_sizes(run: Run) -> None:
         raise damaged(file, f"lacks the section {min(missing)}")
     task, sections = recorded["task"], recorded["worked_out"].values()
     n, table = task.get("n_items"), run.raw_labels
-    least = len(table) if outliers_in(table) is None else 1  # outliers may not have been trained on
+    is_sample = outliers_in(table) is not None or run.report.get("n_trained_on") == n  # outliers may not have been trained on
+    least = 1 if is_sample else len(table)
     least, most = (1, MOST_SAMPLED) if recorded["settings"].get("parts") == "patches" else (least, len(table))
     if not isinstance(n, int) or not least <= n <= most:
         raise damaged(file, "says another number of items than labels.parquet has")

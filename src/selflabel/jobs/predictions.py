@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ def predictions_dict(predicted: Predicted) -> dict[str, Any]:
 
     What an item's piece does not have is null.
     """
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Sequence[Any]] = {
         "path": predicted.paths,
         **{name: [None if v != v else v for v in column.tolist()] for name, column in piece_columns(predicted).items()},
         "label": predicted.labels.tolist(),

@@ -65,11 +65,19 @@ def write_run(
     report: dict[str, Any],
     seen: dict[str, Seen],
     others: dict[str, Tensor] | None = None,
+    has_tables: bool = False,
 ) -> None:
-    """Write the finished run: the model, the labelling, the contact sheet and, last, the report. others: tensors of the model."""
+    """Write the finished run: the model, the labelling, the contact sheet and, last, the report.
+
+    Args:
+        run, method, prepared, labelling, report, seen: what is written.
+        others: tensors of the model.
+        has_tables: the labelling was written before.
+    """
     backbones = {m: modality.backbone for m, modality in prepared.modalities.items() if modality.backbone is not None}
     save_model(run, method, backbones, report["head"], seen, others)
-    write_labelling(run.folder, labelling)
+    if not has_tables:
+        write_labelling(run.folder, labelling)
     tile = tile_reader(prepared.items, {m: modality.info for m, modality in prepared.modalities.items()})
     if tile is not None:
         sheet = contact_sheet(labelling.fitting_labels, labelling.top_probs[:, 0], tile)

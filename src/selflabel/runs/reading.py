@@ -116,8 +116,7 @@ def read_table(file: Path, columns: list[str] | None = None, rows: int | None = 
                 columns = [*columns, optional]
             check_room(file, table.metadata, columns, LEAST_ROOM + MAX_GROWTH * size)
             texts = sorted({"path"}.intersection(columns or table.schema_arrow.names))
-            read = pq.ParquetFile(f, read_dictionary=texts).read(columns)
-            return with_plain_paths(file, read, LEAST_ROOM + MAX_GROWTH * size)
+            return read_groups(file, pq.ParquetFile(f, read_dictionary=texts), columns, LEAST_ROOM + MAX_GROWTH * size)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(file, f"cannot be read as a table ({error})") from error
 
@@ -134,6 +133,17 @@ def check_room(file: Path, metadata: Any, columns: list[str] | None, most: int) 
                     raise damaged(file, "says that it holds more than any run does")
 
 
+def read_groups(file: Path, table: Any, columns: list[str] | None, most: int) -> pa.Table:
+    """A table with its paths as texts, read a row group at a time: their dictionaries would take as much memory again."""
+    import pyarrow as pa
+
+    groups, left = [], most
+    for number in range(table.num_row_groups):
+        groups.append(with_plain_paths(file, table.read_row_group(number, columns), left))
+        left -= groups[-1]["path"].nbytes if "path" in groups[-1].column_names else 0
+    return pa.concat_tables(groups) if groups else table.read(columns)
+
+
 def with_plain_paths(file: Path, table: pa.Table, most: int) -> pa.Table:
     """A table whose paths were read as a dictionary, which may say one long text for every row, with paths as texts."""
     import pyarrow as pa
@@ -148,19 +158,28 @@ def with_plain_paths(file: Path, table: pa.Table, most: int) -> pa.Table:
     return table.set_column(table.schema.get_field_index("path"), "path", column.cast(column.type.value_type))
 
 
-def read_labels_table(file: Path) -> pa.Table:
-    """labels.parquet, with labels in 0 to MAX_LABEL. Raises UserError."""
+def read_labels_table(file: Path, with_paths: bool = True) -> pa.Table:
+    """labels.parquet, with labels in 0 to MAX_LABEL.
+
+    Args:
+        file: of the run folder.
+        with_paths: whether its column path is read, which takes longest.
+
+    Raises:
+        UserError: it is damaged.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = read_table(file, list(LABELS_COLUMNS), optional=OUTLIER)
+    table = read_table(file, [c for c in LABELS_COLUMNS if with_paths or c != "path"], optional=OUTLIER)
     if not len(table):
         raise damaged(file, "has no rows")
     try:
         table.validate(full=True)  # a text may be no UTF-8
     except pa.ArrowInvalid as error:
         raise damaged(file, f"cannot be read as a table ({error})") from error
-    for name, is_right in (("path", pa.types.is_string), ("label", pa.types.is_integer), ("confidence", pa.types.is_floating)):
+    kinds = (("path", pa.types.is_string), ("label", pa.types.is_integer), ("confidence", pa.types.is_floating))
+    for name, is_right in kinds if with_paths else kinds[1:]:
         if name not in table.column_names or not is_right(table[name].type) or table[name].null_count:
             raise damaged(file, f"its column {name} is missing or of the wrong type")
     if OUTLIER in table.column_names and (not pa.types.is_boolean(table[OUTLIER].type) or table[OUTLIER].null_count):
@@ -171,6 +190,18 @@ def read_labels_table(file: Path) -> pa.Table:
     if not (lowest >= 0 and highest <= MAX_LABEL):
         raise damaged(file, f"has labels from {lowest} to {highest}, outside 0 to {MAX_LABEL:,}")
     return table
+
+
+def rows_of_table(file: Path) -> int:
+    """How many rows a parquet table of a run says that it has. Raises UserError where it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_regular(file, follow=False) as f, pq.ParquetFile(f) as table:
+            return int(table.metadata.num_rows)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(file, f"cannot be read as a table ({error})") from error
 
 
 def outliers_in(table: pa.Table) -> np.ndarray | None:

@@ -40,6 +40,19 @@ def why_no_estimate(report: dict[str, Any]) -> str:
     return str(report.get("no_estimate") or ONE_HEAD)
 
 
+def trained_text(report: dict[str, Any]) -> str:
+    """What the method was trained on, where that was a sample; "" where it was all items.
+
+    Example:
+        >>> trained_text({"n_trained_on": 30_000, "n_items": 10_000_000})
+        'a sample of 30,000 of 10,000,000 rows, by which all rows got labels'
+    """
+    trained, n = report.get("n_trained_on"), report.get("n_items")
+    if not is_number(trained) or not is_number(n):
+        return ""
+    return f"a sample of {trained:,} of {n:,} rows, by which all rows got labels"
+
+
 def found_text(report: dict[str, Any]) -> str:
     """How many labels are in use, of how many, and who chose that number.
 

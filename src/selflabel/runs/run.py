@@ -9,7 +9,8 @@ reading.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +63,30 @@ class Paths(Sequence):
 
     def __arrow_array__(self, type=None):
         return self.column
+
+
+class LazyPaths(Paths):
+    """Paths by row that are read when the first one is asked for.
+
+    Args:
+        n: how many.
+        read: reads them.
+    """
+
+    def __init__(self, n: int, read: Callable[[], pa.Array]):
+        self.n, self.read, self.lock = n, read, threading.Lock()
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def column(self) -> pa.Array:  # type: ignore[override]
+        with self.lock:
+            return self.read_once
+
+    @cached_property
+    def read_once(self) -> pa.Array:
+        return self.read()
 
 
 @dataclass(frozen=True)

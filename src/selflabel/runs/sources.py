@@ -15,11 +15,11 @@ import numpy as np
 
 from selflabel.base.errors import UserError
 from selflabel.items import KINDS, Blob, Items, open_items, read_rows
-from selflabel.items.arrays import row_number
 from selflabel.items.endings import ENDINGS
 from selflabel.items.files import OutsideFolder, file_below
 from selflabel.items.grouping import modalities_of
 from selflabel.items.manifest import kind_of_column, path_columns
+from selflabel.items.row_paths import row_number
 from selflabel.runs.missing import Missing
 
 

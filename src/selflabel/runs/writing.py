@@ -17,7 +17,7 @@ from selflabel.items.piece import short_number
 from selflabel.items.skipped import as_skipped
 from selflabel.runs.pieces import write_pieces
 from selflabel.runs.run import FINISHED, csv_text
-from selflabel.runs.tables import list_column, with_nulls, write_array, write_table
+from selflabel.runs.tables import list_column, with_nulls, write_array, write_groups, write_lines, write_table
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Labelling:
         pieces: (N,) the pieces of files that the items are; None for whole files.
     """
 
-    paths: list[str]
+    paths: Sequence[str]
     labels: np.ndarray
     top_labels: np.ndarray
     top_probs: np.ndarray
@@ -99,31 +99,54 @@ def write_start(
 
 def write_labelling(folder: Path, labelling: Labelling) -> None:
     """Write everything but the report, which marks the end."""
-    import pyarrow as pa
-
-    n = len(labelling.paths)
-    ids = np.arange(n, dtype=np.int64)
-    confidence = labelling.top_probs[:, 0].astype(np.float32)
-    piece = {} if labelling.pieces is None else labelling.pieces.columns()
-    numbers = {name: with_nulls(column) for name, column in piece.items()}
-    labels = labelling.labels.astype(np.int32)
-    columns = {"id": ids, "path": labelling.paths, **numbers, "label": labels, "confidence": confidence}
-    texts = [piece_cells(column) for column in piece.values()]
-    cells = [range(n), labelling.paths, *texts, labelling.labels.tolist(), [f"{c:.4f}" for c in confidence]]
-    if labelling.outliers is not None:
-        columns["outlier"] = labelling.outliers
-        cells.append(labelling.outliers.astype(int).tolist())
-    write_text(folder / "labels.csv", csv_text(list(columns), zip(*cells)))
-    write_table(folder / "labels.parquet", columns)
-    top, probs = list_column(labelling.top_labels, pa.int32()), list_column(labelling.top_probs, pa.float32())
-    write_table(folder / "top.parquet", {"id": ids, **numbers, "labels": top, "probabilities": probs})
-    if labelling.labels_by_modality:
-        by_modality = {m: labels.astype(np.int32) for m, labels in labelling.labels_by_modality.items()}
-        write_table(folder / "modalities.parquet", {"id": ids} | by_modality)
+    write_labels(folder, labelling)
     write_array(folder / "features.npy", labelling.features.astype(np.float16))
     write_array(folder / "neighbours.npy", labelling.neighbours.astype(np.int32))
-    if labelling.truth is not None:
-        write_text(folder / "truth.csv", csv_text(["path", *piece, "label"], zip(labelling.paths, *texts, labelling.truth)))
+
+
+def write_labels(folder: Path, labelling: Labelling) -> None:
+    """Write the tables of the labels, some rows at a time: those of ten million items as Python objects would take 10 GB."""
+    import pyarrow as pa
+
+    n, piece = len(labelling.paths), {} if labelling.pieces is None else labelling.pieces.columns()
+    paths, labels, probs, outliers = labelling.paths, labelling.labels, labelling.top_probs, labelling.outliers
+
+    def numbers(rows: slice) -> tuple[dict[str, Any], dict[str, Any]]:
+        ids = np.arange(rows.start, rows.stop, dtype=np.int64)
+        return {"id": ids}, {name: with_nulls(column[rows]) for name, column in piece.items()}
+
+    def columns(rows: slice) -> dict[str, Any]:
+        ids, places = numbers(rows)
+        own = labels[rows].astype(np.int32), probs[rows, 0].astype(np.float32)
+        table = ids | {"path": pa.array(list(paths[rows]), pa.string())} | places | dict(zip(("label", "confidence"), own))
+        return table if outliers is None else table | {"outlier": outliers[rows]}
+
+    def top(rows: slice) -> dict[str, Any]:
+        ids, places = numbers(rows)
+        best = list_column(labelling.top_labels[rows], pa.int32()), list_column(probs[rows], pa.float32())
+        return ids | places | dict(zip(("labels", "probabilities"), best))
+
+    def cells(rows: slice) -> list[Any]:
+        texts = [piece_cells(column[rows]) for column in piece.values()]
+        confidence = [f"{c:.4f}" for c in probs[rows, 0].astype(np.float32)]
+        line = [range(rows.start, rows.stop), paths[rows], *texts, labels[rows].tolist(), confidence]
+        return line if outliers is None else [*line, outliers[rows].astype(int).tolist()]
+
+    names = ["id", "path", *piece, "label", "confidence", *([] if outliers is None else ["outlier"])]
+    write_lines(folder / "labels.csv", names, n, cells)
+    write_groups(folder / "labels.parquet", n, columns)
+    write_groups(folder / "top.parquet", n, top)
+    if labelling.labels_by_modality:
+        by_modality = {m: labels.astype(np.int32) for m, labels in labelling.labels_by_modality.items()}
+        write_table(folder / "modalities.parquet", {"id": np.arange(n, dtype=np.int64)} | by_modality)
+    truth = labelling.truth
+    if truth is not None:
+        write_lines(
+            folder / "truth.csv",
+            ["path", *piece, "label"],
+            n,
+            lambda rows: [paths[rows], *(piece_cells(column[rows]) for column in piece.values()), truth[rows]],
+        )
 
 
 def skipped_csv(skipped: Sequence[tuple[str, str]]) -> str:

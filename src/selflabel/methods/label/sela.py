@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from selflabel.assignment import Assignment, LinearScores, plan, sinkhorn
 from selflabel.assignment.mass import Mass, resolve_mass
 from selflabel.base.schedules import scale_epochs, solve_times
-from selflabel.contract import Batch, Data, Features, Method, Outcome, Phase, Prediction, Recipe, Relabelling
+from selflabel.contract import Batch, Data, Features, LinearSolve, Method, Outcome, Phase, Prediction, Recipe, Relabelling
 from selflabel.evaluation.metrics import consensus_head
 from selflabel.heads import LinearHeads
 from selflabel.methods.option_types import PositiveFloat, PositiveInt
@@ -259,7 +259,15 @@ class SeLa(Method):
         labels = [a.labels for a in solutions]
         head = consensus_head(labels)
         rows = plan(self.scores(features, head), solutions[head]).half()
-        return Outcome(labels, head, rows, self.mass().notes(solutions[head]))
+        solve = self.linear_solve(features, head, solutions[head]) if self.task.kind == "features" else None
+        return Outcome(labels, head, rows, self.mass().notes(solutions[head]), solve=solve)
+
+    def linear_solve(self, features: Tensor, head: int, solution: Assignment) -> LinearSolve:
+        """How more items get labels by the reported head."""
+        scores, mass, epsilon = self.scores(features, head), self.mass(), 1 / self.lamb
+        weight, bias = (x.detach().clone() for x in self.heads.weight_and_bias(head))
+        shares = mass.shares(scores, epsilon, self.task.seed)
+        return LinearSolve(weight, bias, shares, mass.relax, epsilon, epsilon, solution.potentials, mass.name)
 
     def current_labels(self) -> list[Tensor]:
         return [row.long() for row in self.labels_HN]

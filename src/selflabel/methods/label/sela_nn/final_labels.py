@@ -14,7 +14,7 @@ from selflabel.assignment.mass import Mass
 from selflabel.assignment.merit import best_head, mutual_information, neighbour_joint, score_head
 from selflabel.assignment.neighbours import concatenate_modalities, nearest, random_walk_ends
 from selflabel.base.sampling import drawn_rows
-from selflabel.contract import Data, Features, Outcome
+from selflabel.contract import Data, Features, LinearSolve, Outcome
 from selflabel.methods.label.sela_nn import candidates, numbers, small
 from selflabel.methods.label.sela_nn.dense import dense_labellings
 from selflabel.methods.label.sela_nn.posteriors import in_blocks, towards_labels
@@ -60,12 +60,32 @@ class FinalLabels(SolvedHeads):
                 self.fit_head(head, features, labels[head])
         if not is_solved:
             rows = in_blocks(towards_labels, self.smooth(posteriors[head]), labels[head])
-            return Outcome(labels, head, rows, {"mass": "as found"} | notes)
+            found = marginals.empirical_shares(labels[head].cpu(), self.clusters)
+            return Outcome(labels, head, rows, {"mass": "as found"} | notes, solve=self.linear_solve(head, found, FINAL_RELAX))
         log_p = self.log_smooth(posteriors[head])
         potentials = solutions[head].potentials.to(log_p)
         rows = in_blocks(lambda block: torch.softmax(block + potentials, dim=1).half(), log_p)
         mass = Mass(self.task.mass if self.task.mass in marginals.TITLES else "uniform", relax[head])
-        return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes)
+        linear = self.linear_solve(head, self.shares(log_p, head), relax[head], solutions[head].potentials)
+        return Outcome(labels, head, rows, mass.notes(solutions[head]) | notes, solve=linear)
+
+    def linear_solve(self, head: int, shares_K: Tensor, relax: float, potentials_K: Tensor | None = None) -> LinearSolve | None:
+        """How more items get labels by a head on given features; None where items have several modalities, or learned features.
+
+        They have no neighbours that their posteriors could be averaged with.
+
+        Args:
+            head: the reported one.
+            shares_K: target shares.
+            relax: of the masses.
+            potentials_K: to start from; None is zeros.
+        """
+        if not self.on_features or len(self.heads) > 1:
+            return None
+        weight, bias = (x.detach().clone() for x in self.heads[self.task.modality].weight_and_bias(head))  # type: ignore[operator]
+        start = torch.zeros(len(bias), dtype=torch.float64) if potentials_K is None else potentials_K
+        name = self.task.mass if self.task.mass in marginals.TITLES else "uniform"
+        return LinearSolve(weight, bias, shares_K, relax, self.options.epsilon, 1.0, start, name)
 
     def judge_labellings(self, features: Features, labels: list[Tensor]) -> tuple[int, bool]:
         """Choose among the heads' labels, those that heads started from, what all of them agree on, and cuts of dense items.

@@ -35,14 +35,17 @@ class SolvedHeads(SeLaNNHeads):
 
     def solve(self, log_p: Tensor, head: int, relax: float, rounding: str = "argmax") -> Assignment:
         """Labels of one head by transport, from its last potentials. rounding: as in `sinkhorn`."""
-        k = self.head_sizes[head]
-        mass, start = self.mass_HK[head, :k], self.potentials_HK[head, :k]
+        start, epsilon = self.potentials_HK[head, : self.head_sizes[head]], self.options.epsilon
+        solution = sinkhorn(log_p, epsilon, self.shares(log_p, head), relax, TOLERANCE, MAX_SOLVER_ITERATIONS, start, rounding)
+        self.potentials_HK[head, : len(start)] = solution.potentials.to(start)
+        return solution
+
+    def shares(self, log_p: Tensor, head: int) -> Tensor:
+        """(K,) target shares of a head's labels: those that were asked for, or the head's own."""
+        mass = self.mass_HK[head, : self.head_sizes[head]]
         if self.task.mass in marginals.TITLES:
             mass = marginals.target_shares(self.task.mass, log_p, self.options.epsilon, self.task.seed)
-        shares, epsilon = mass / mass.sum(), self.options.epsilon
-        solution = sinkhorn(log_p, epsilon, shares, relax, TOLERANCE, MAX_SOLVER_ITERATIONS, start, rounding)
-        self.potentials_HK[head, :k] = solution.potentials.to(start)
-        return solution
+        return mass / mass.sum()
 
     def judge_heads(self) -> None:
         """The merit of every head of K labels, by the present neighbours."""
