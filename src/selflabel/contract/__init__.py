@@ -15,6 +15,7 @@ from selflabel.contract.phase import Phase, Recipe, do_nothing, shuffled_rows, s
 from selflabel.contract.pretext import PRETEXT, PRETEXT_BATCH_SIZE, PRETEXT_LR, PaperFilms, Pretext, SinglePretext
 from selflabel.contract.results import Outcome, Prediction, Regions, Relabelling, argmax_outcome, lowest_loss_head
 from selflabel.contract.task import Task
+from selflabel.contract.texts import Texts
 
 __all__ = [
     "PRETEXT",
@@ -44,6 +45,7 @@ __all__ = [
     "Shown",
     "SinglePretext",
     "Task",
+    "Texts",
     "argmax_outcome",
     "do_nothing",
     "lowest_loss_head",

@@ -27,6 +27,7 @@ KINDS = {"video": VIDEO_ENDINGS, "image": IMAGE_ENDINGS, "audio": SOUND_ENDINGS}
 ENDINGS = {ending: kind for kind, endings in KINDS.items() for ending in endings}
 MODALITIES = ("image", "video", "audio")  # in the order of an item's modalities
 
+CAPTION_ENDINGS = (".vtt", ".srt")  # of what is said in a film, with times
 MANIFEST_ENDINGS = {".csv", ".tsv", ".jsonl", ".json", ".parquet"}
 ARRAY_ENDINGS = {".npy", ".npz"}
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

@@ -29,7 +29,7 @@ from selflabel.items.endings import MANIFEST_ENDINGS, ending_of
 from selflabel.items.expand import expand_range
 from selflabel.items.manifest import unusable_name
 from selflabel.items.parquet_items import holds_media
-from selflabel.items.rows import PATH_COLUMNS, Rows
+from selflabel.items.rows import CAPTIONS, PATH_COLUMNS, Rows
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.")
 WEB = ("http", "https")
@@ -268,5 +268,5 @@ def names_beside(address: str, file: Path) -> list[str]:
 
 def paths_in(file: Path) -> Iterable[str]:
     """Every path in a manifest."""
-    rows = Rows(file, frozenset(PATH_COLUMNS))
+    rows = Rows(file, frozenset({*PATH_COLUMNS, CAPTIONS}))
     return (str(cell) for row in rows for cell in row.values() if cell)
