@@ -9,9 +9,11 @@ import pytest
 from selflabel.base.errors import UserError
 from selflabel.base.settings import make_settings
 from selflabel.encoders import make_clip_encoder
+from selflabel.jobs.callbacks import Callbacks
 from selflabel.jobs.label import as_published, label
 from selflabel.jobs.predict import predict
 from selflabel.runs.run import Run
+from selflabel.training.loop import Interrupted, LoopCallbacks
 from tests.films import bars, write_film, write_set
 from tests.hf_text import save_text_model
 
@@ -107,7 +109,7 @@ def with_captions(tmp_path_factory):
     return folder, f"hf:{model}"
 
 
-def test_films_learn_from_what_is_said_in_them_and_a_killed_run_resumes_to_the_same_labels(with_captions, tmp_path, fork_server):
+def test_films_learn_from_what_is_said_in_them_and_a_stopped_run_ends_with_the_same_labels(with_captions, tmp_path):
     films, text = with_captions
     options = {"pretext": "milnce", "text": text}
     report, settings = labelled(films, tmp_path / "whole", None, options=options)
@@ -115,9 +117,10 @@ def test_films_learn_from_what_is_said_in_them_and_a_killed_run_resumes_to_the_s
     lines = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
     assert lines[0]["phase"] == "pretext" and lines[0]["loss"] > np.log(2)
     assert '007.vtt,"captions: does not begin with WEBVTT' in (tmp_path / "whole/skipped.csv").read_text()
-    given = {k: getattr(settings, k) for k in ("source", "clusters", "method", "epochs", "px", "encoder", "device", "options")}
-    killed = fork_server.run(json.dumps(given), tmp_path / "cut", 2, module="tests.methods.killed")
-    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "cut" / "report.json").exists()
+    done = []
+    stopping = Callbacks(loop=LoopCallbacks(on_epoch=done.append, should_stop=lambda: len(done) == 1))
+    with pytest.raises(Interrupted):
+        label(settings, tmp_path / "cut", callbacks=stopping)
     label(settings, tmp_path / "cut", resume=True)
     whole, cut = Run.open(tmp_path / "whole"), Run.open(tmp_path / "cut")
     assert np.array_equal(whole.features, cut.features)

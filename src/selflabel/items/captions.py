@@ -1,8 +1,8 @@
 """What is said in films, as sentences with times: a WebVTT (.vtt) or SubRip (.srt) file for each.
 
 Speech recognisers write both. The file is named in a manifest's column `captions`, or lies beside the film under the same name.
-Both formats are blocks of lines between empty lines: a line of times, `00:01.000 --> 00:02.500`, with the text below it. A file of
-which any block is something else is refused as a whole: half of what is said would fit the wrong seconds.
+Both formats are blocks of lines between empty lines: a line of times, `00:01.000 --> 00:02.500`, with the text below it. A file
+of which any block is something else is refused as a whole: half of what is said would fit the wrong seconds.
 
 https://www.w3.org/TR/webvtt1/, section 4; SubRip has no specification.
 """
