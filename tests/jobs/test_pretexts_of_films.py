@@ -126,6 +126,10 @@ def test_films_learn_from_what_is_said_in_them_and_a_stopped_run_ends_with_the_s
     assert np.array_equal(whole.features, cut.features)
     assert (tmp_path / "whole/labels.csv").read_bytes() == (tmp_path / "cut/labels.csv").read_bytes()
     assert predict(whole, str(films), "cpu").labels.tolist() == whole.labels["label"].to_pylist()
+    record = tmp_path / "cut" / "run.toml"
+    record.write_text(record.read_text().replace("text_dim = 16", f"text_dim = {10**12}"))
+    with pytest.raises(UserError, match="says text_dim = 1000000000000, which no run has"):
+        predict(Run.open(tmp_path / "cut"), str(films), "cpu")
 
 
 def test_captions_that_are_missing_or_that_nothing_learns_from_are_refused(films, with_captions):
