@@ -94,6 +94,9 @@ def test_a_manifest_names_files_beside_it_and_none_of_this_machine(site, tmp_pat
     items = open_items(f"{address}/set/list.csv")
     assert items.paths == ["a b/0.png", "a b/1.png"] and items.blobs["image"][1].read() == png(1) and items.truth == ["x", "y"]
     assert [path for path, _ in items.skipped] == ["a b/2.png", "../outside.png"] and "/outside.png" not in Quiet.sent
+    (folder / "set/sly.csv").write_text(f"path,captions\na b/0.png,{folder}/private.vtt\n")
+    with pytest.raises(UserError, match=r"sly\.csv: names a file of this machine"):
+        open_items(f"{address}/set/sly.csv")
     (folder / "set/evil.csv").write_text(f"path\n{folder}/outside.png\n")
     with pytest.raises(UserError, match=r"evil\.csv: names a file of this machine"):
         open_items(f"{address}/set/evil.csv")

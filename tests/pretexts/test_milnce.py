@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from selflabel.base.errors import UserError
-from selflabel.contract import Batch, Task
+from selflabel.contract import Batch, Task, Texts
 from selflabel.pretexts import make_pretext
 from selflabel.pretexts.milnce import BAG, FLOOR, mil_nce
 from selflabel.views import View
@@ -78,3 +80,33 @@ def test_items_of_one_modality_and_fixed_encoders_are_refused():
         make_pretext("milnce", encoders(image=5), task(image="photo"))
     with pytest.raises(UserError, match="name none as frozen"):
         make_pretext("milnce", encoders(video=5, audio=7), task(video="features", audio="sound"))
+
+
+def test_candidates_that_a_bag_lacks_are_in_no_sum():
+    films, bags = drawn(4, 3), drawn(4, 3, 3, seed=1)
+    is_there = torch.tensor([[True, False, True], [True, True, True], [False, True, False], [True, False, False]])
+    of_length = [bag[there].double().numpy() for bag, there in zip(bags, is_there, strict=True)]
+    assert float(mil_nce(films, bags, is_there)) == pytest.approx(pretexts.mil_nce(films.double().numpy(), of_length), rel=1e-5)
+
+
+def test_with_an_encoder_of_text_only_the_films_network_learns_from_the_sentences_near_each_view():
+    both, with_text = encoders(video=5, audio=7), replace(task(video="video", audio="sound"), text_dim=3)
+    pretext = make_pretext("milnce", both, with_text)
+    times, clock, files = torch.zeros(8, 2).double(), torch.zeros(6, 2).double(), torch.tensor([0, 0, 0, 1, 1, -1])
+    sentences = Texts(drawn(8, 3), times, torch.tensor([0, 7, 8]), files, clock)
+    phase = pretext.phase(both, with_text, 3)
+    phase.precompute(SimpleNamespace(texts=sentences))
+    assert phase.views == {"video": ("video",)} and phase.learns == ("encoders.video.", "pretext.projector")
+    shown = View(drawn(6, 3, 2, 4, 4), span=torch.zeros(6, 2))
+    batch = Batch(torch.arange(6)[:, None], {"video": [shown]}, 0.0, {"video": torch.tensor([True] * 3 + [False] + [True] * 2)})
+    both["video"](shown.pixels)  # draws its weights
+    bags, is_there = pretext.bags_of_text(batch, "video")
+    assert is_there.sum(dim=1).tolist() == [5, 5, 5, 1, 1, 0]
+    torch.manual_seed(1)
+    loss = phase.loss(batch)["pretext"]
+    torch.manual_seed(1)
+    bags, is_there = pretext.bags_of_text(batch, "video")
+    films, kept = pretext.projector["video"](both["video"](shown.pixels)), [0, 1, 2, 4]
+    assert torch.allclose(loss, mil_nce(films[kept], bags[kept], is_there[kept]))
+    loss.backward()
+    assert pretext.projector["text"].weight.grad.abs().sum() > 0 and next(both["video"].parameters()).grad is not None

@@ -25,6 +25,7 @@ from selflabel.contract.results import (
 )
 from selflabel.contract.segmenter import UNKNOWN, KnownMaps, Segmentation, Segmenter
 from selflabel.contract.task import Task
+from selflabel.contract.texts import Texts
 
 __all__ = [
     "PRETEXT",
@@ -60,6 +61,7 @@ __all__ = [
     "Shown",
     "SinglePretext",
     "Task",
+    "Texts",
     "argmax_outcome",
     "do_nothing",
     "lowest_loss_head",

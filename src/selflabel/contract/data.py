@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from selflabel.contract.texts import Texts
+
 
 @dataclass(frozen=True)
 class Features:
@@ -51,6 +53,7 @@ class Data(Protocol):
     n_items: int
     present: dict[str, Tensor]  # modality to (N,) bool: which items have it
     groups_N: Tensor | None  # (N,) what an item is a piece of: its neighbours are sought in other groups; None where it is whole
+    texts: Texts | None  # what is said in the items; None where no text encoder was named
 
     def features(
         self,

@@ -30,6 +30,7 @@ class Task:
         given_labels: (N,) int64 fixed labels to train on, or None.
         pretrained: whether the encoder of the first modality is pretrained.
         kinds: modality ("image", "video" or "audio") to its kind: "glyph", "photo", "video", "sound", "spoken" or "features".
+        text_dim: length of the features of what is said in the items; 0 where no text encoder was named.
     """
 
     n_items: int
@@ -46,6 +47,7 @@ class Task:
     given_labels: Tensor | None = None
     pretrained: bool = False
     kinds: dict[str, str] = field(default_factory=dict)
+    text_dim: int = 0
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ ENDINGS = {ending: kind for kind, endings in KINDS.items() for ending in endings
 MODALITIES = ("image", "video", "audio")  # in the order of an item's modalities
 
 COLUMN_ENDINGS = frozenset({".parquet", ".arrow"})  # tables that are stored by columns, whose cells may be pictures
+CAPTION_ENDINGS = (".vtt", ".srt")  # of what is said in a film, with times
 MANIFEST_ENDINGS = {".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow"}
 ARRAY_ENDINGS = {".npy", ".npz"}
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

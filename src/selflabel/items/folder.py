@@ -9,12 +9,12 @@ from pathlib import Path
 from selflabel.base.errors import UserError
 from selflabel.base.files import open_regular
 from selflabel.base.text import is_utf8, printable
-from selflabel.items.endings import ENDINGS, TRANSPORT_STREAMS, ending_of
+from selflabel.items.endings import CAPTION_ENDINGS, ENDINGS, TRANSPORT_STREAMS, ending_of
 from selflabel.items.grouping import group_by_stem
 from selflabel.items.own_folders import own_folder
 from selflabel.items.saved_dataset import dataset_files, is_saved_dataset
 from selflabel.items.table import Blob, Items
-from selflabel.items.unread import NOT_UTF8, Unread, is_hidden
+from selflabel.items.unread import NOT_UTF8, Unread, is_hidden, is_hidden_file
 
 SYNC_BYTE = 0x47  # begins every packet of a transport stream
 PACKET_BYTES = (188, 192)  # without and with the time code of 4 bytes before it
@@ -67,12 +67,20 @@ def list_folder(root: Path, follow_links: bool = False) -> tuple[list[str], Unre
             chosen = set(media)
             for name in files:
                 if name not in chosen:
-                    unread.add_other(prefix + name)
+                    add_unread(prefix + name, unread)
         if is_utf8(prefix + "".join(media)):
             names += [prefix + name for name in media]
         else:
             add_utf8(prefix, media, names, unread)
     return sorted(names, key=path_order), unread
+
+
+def add_unread(name: str, unread: Unread) -> None:
+    """List or count a file of a folder that is no medium."""
+    if ending_of(name) in CAPTION_ENDINGS and not is_hidden_file(name):
+        unread.pass_over("file of captions, read with --set text only", name)
+    else:
+        unread.add_other(name)
 
 
 def add_utf8(prefix: str, media: list[str], names: list[str], unread: Unread) -> None:

@@ -19,7 +19,7 @@ from selflabel.items.given_pieces import PieceReader
 from selflabel.items.grouping import modalities_of
 from selflabel.items.piece import Piece, Pieces
 from selflabel.items.row_paths import row_path
-from selflabel.items.rows import KNOWN, PATH_COLUMNS, TRUTH_COLUMNS, Rows
+from selflabel.items.rows import CAPTIONS, KNOWN, PATH_COLUMNS, TRUTH_COLUMNS, Rows
 from selflabel.items.skipped import Skipped, as_skipped
 from selflabel.items.table import Blob, Items
 from selflabel.items.unread import NOT_UTF8
@@ -36,7 +36,8 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
     Args:
         file: a table with a column `path`, or columns `image`, `video`, `audio`; `truth`, `label` or `class` is the truth. Where
             it has a column of features (`vector_cells.VECTOR_COLUMNS`), its rows are labelled by them; where it has columns of
-            time spans or boxes (`piece.PIECE_COLUMNS`), its rows are these pieces of the files.
+            time spans or boxes (`piece.PIECE_COLUMNS`), its rows are these pieces of the files. A column `captions` names a file
+            with what is said in each.
         follow_links: whether links may lead out of the manifest's folder.
 
     Raises:
@@ -58,7 +59,8 @@ def from_manifest(file: Path, follow_links: bool = False) -> Items:
         notes.append(f"{file}: its column 'label' is what a run found, and is not taken for truth")
     some = {m: blobs for m, blobs in builder.table.items() if any(blob is not None for blob in blobs)}
     truth = builder.truth if truth_column else None
-    items = Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes)
+    captions = builder.captions if any(builder.captions) else ()
+    items = Items(str(file), builder.paths, some, truth=truth, skipped=builder.skipped, notes=notes, captions=captions)
     if any(piece is not None for piece in builder.pieces):
         items = items.with_pieces(Pieces.of(builder.pieces), builder.row_names)
     return with_vectors(items, builder.vectors, vectors, builder.unfound) if vectors else items
@@ -102,6 +104,7 @@ class ManifestItems:
         self.unfound: dict[int, str] = {}
         self.paths: list[str] = []
         self.truth: list[str] = []
+        self.captions: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.table: dict[str, list[Blob | None]] = {m: [] for m in MODALITIES}
 
@@ -129,8 +132,19 @@ class ManifestItems:
         self.vectors.append(row.get(self.vector_column))
         self.paths.append(path or row_path(len(self.paths)))
         self.truth.append(class_name(row.get(truth_column or "")))
+        self.captions.append(self.captions_of(row, row_name))
         for m, column in self.table.items():
             column.append(blobs.get(m))
+
+    def captions_of(self, row: Mapping[str, Any], row_name: str) -> str:
+        """The file with an item's captions; "" without one. One that cannot be used is listed, and the item is kept."""
+        name = str(row.get(CAPTIONS) or "")
+        if not name.strip():
+            return ""
+        reason, place = self.find(name)
+        if reason:
+            self.skipped.append(Skipped(as_utf8(shortened(name, 80)), f"captions: {reason}", None, row_name))
+        return "" if reason else str(place)
 
 
 def class_name(value: Any) -> str:

@@ -29,7 +29,7 @@ from selflabel.items.column_items import holds_media, names_of_cells
 from selflabel.items.endings import MANIFEST_ENDINGS, ending_of
 from selflabel.items.expand import expand_range
 from selflabel.items.manifest import unusable_name
-from selflabel.items.rows import PATH_COLUMNS, Rows
+from selflabel.items.rows import CAPTIONS, PATH_COLUMNS, Rows
 from selflabel.items.saved_dataset import INFO, STATE, dataset_files
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.")
@@ -286,5 +286,5 @@ def paths_in(file: Path) -> Iterable[str]:
     """Every path in a manifest, or in the cells without bytes of a table of pictures."""
     if holds_media(file):
         return names_of_cells(file)
-    rows = Rows(file, frozenset(PATH_COLUMNS))
+    rows = Rows(file, frozenset({*PATH_COLUMNS, CAPTIONS}))
     return (str(cell) for row in rows for cell in row.values() if cell)

@@ -25,7 +25,8 @@ from selflabel.items.vector_cells import VECTOR_COLUMNS, is_list, vector_of, vec
 
 PATH_COLUMNS = ("path", *KINDS)
 TRUTH_COLUMNS = ("truth", "label", "class")
-KNOWN = frozenset({*PATH_COLUMNS, *TRUTH_COLUMNS, *PIECE_COLUMNS, "group", "confidence"})  # columns that are read
+CAPTIONS = "captions"  # names a file with what is said
+KNOWN = frozenset({*PATH_COLUMNS, *TRUTH_COLUMNS, *PIECE_COLUMNS, CAPTIONS, "group", "confidence"})  # columns that are read
 
 MAX_ROWS = 20_000_000
 MAX_CELL = 8192  # characters that are kept of a cell; no path is as long

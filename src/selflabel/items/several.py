@@ -120,4 +120,5 @@ def joined(source: str, parts: Sequence[tuple[str, Items]]) -> Items:
         array_files=tuple(files),
         pieces=joined_pieces([(len(items), items.pieces) for items in tables]),
         row_names=[name for t in tables for name in t.row_names or [""] * len(t)] if any(t.row_names for t in tables) else (),
+        captions=[name for t in tables for name in t.captions or [""] * len(t)] if any(t.captions for t in tables) else (),
     )

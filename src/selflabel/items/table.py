@@ -156,6 +156,7 @@ class Items:
             paths are no keys: several items may have the same one.
         row_names: (N,) what the items are called where they are listed, as "row 7 of boxes.csv"; empty where paths tell.
         array_files: the files of an array that has several.
+        captions: (N,) the files with what is said in the items, that a manifest names, "" for none; empty where it names none.
     """
 
     source: str
@@ -170,6 +171,7 @@ class Items:
     pieces: Pieces | None = None
     row_names: Sequence[str] = ()
     array_files: tuple[str, ...] = ()
+    captions: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -205,6 +207,7 @@ class Items:
             truth=None if self.truth is None else [self.truth[i] for i in rows],
             pieces=None if self.pieces is None else self.pieces.take(rows),
             row_names=[self.row_names[i] for i in rows] if self.row_names else (),
+            captions=[self.captions[i] for i in rows] if self.captions else (),
             skipped=[*self.skipped, *(skipped or [])],
         )
 

@@ -57,6 +57,7 @@ def make_task(settings: Settings, prepared: Prepared, device: torch.device) -> T
         given_labels=labels,
         pretrained=bool(first.weights) or first.encoder.startswith("timm:"),
         kinds={m: modality.kind for m, modality in prepared.modalities.items()},
+        text_dim=0 if prepared.texts is None else prepared.texts.dim,
     )
 
 

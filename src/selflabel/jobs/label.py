@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from selflabel.base.errors import UserError
 from selflabel.base.machine import peak_memory
 from selflabel.base.settings import Settings
 from selflabel.contract import Method
@@ -188,7 +189,16 @@ def prepare_for(
         recorded=recorded,
         ranks=ranks,
         by_default=make.encoders_by_default,
+        text=text_encoder(settings),
     )
+
+
+def text_encoder(settings: Settings) -> str | None:
+    """The encoder of captions that was asked for. Raises UserError where nothing would learn from them."""
+    text, pretext = settings.options.get("text"), settings.options.get("pretext")
+    if text is not None and pretext not in JOINT_PRETEXTS:
+        raise UserError(f"--set text={text}: captions are for pretext=milnce; add --set pretext=milnce, or leave it out.")
+    return text
 
 
 def as_published(settings: Settings) -> Settings:

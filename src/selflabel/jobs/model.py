@@ -47,6 +47,7 @@ from selflabel.views.clip import FRAMES
 BATCH = 256
 MOST_VALUES = 1 << 24  # of an item: channels, pixels and frames that run.toml can say
 MAX_HEADS = 10_000
+MOST_TEXT_DIM = 1 << 16  # entries of a sentence's feature that run.toml can say
 MOST_SAMPLED = 1_000_000  # patches that run.toml can say labels were learned on
 WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError, RuntimeError)
 BARELY = 1 / 16  # of the run's range: unseen pictures that use no more are black
@@ -320,6 +321,9 @@ def check_sizes(run: Run) -> None:
     clusters = task.get("clusters", 1)
     if not isinstance(clusters, int) or not 0 <= clusters <= run.file(MODEL).stat().st_size:  # each has a weight at least
         raise damaged(file, f"says clusters = {clusters}, which no run has")
+    text_dim = task.get("text_dim", 0)
+    if not isinstance(text_dim, int) or not 0 <= text_dim <= MOST_TEXT_DIM:
+        raise damaged(file, f"says text_dim = {text_dim}, which no run has")
     for part in sections:
         if sum(part.get("space_dims", [])) > run.file(MODEL).stat().st_size or max(part.get("sides", [0])) > part.get("px", 0):
             raise damaged(file, "says sizes of feature spaces that no run has")

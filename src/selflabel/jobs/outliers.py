@@ -63,7 +63,8 @@ def only_rows(prepared: Prepared, rows: np.ndarray | None) -> Prepared:
     if rows is None or len(rows) == len(prepared.items):
         return prepared
     modalities = {m: only_rows_of(modality, rows) for m, modality in prepared.modalities.items()}
-    return replace(prepared, items=prepared.items.take(rows.tolist()), modalities=modalities)
+    texts = None if prepared.texts is None else prepared.texts.take(rows)
+    return replace(prepared, items=prepared.items.take(rows.tolist()), modalities=modalities, texts=texts)
 
 
 def only_rows_of(modality: Modality, rows: np.ndarray) -> Modality:

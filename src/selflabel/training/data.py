@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from selflabel.base.blocks import filled
 from selflabel.base.errors import UserError
-from selflabel.contract import Features
+from selflabel.contract import Features, Texts
 from selflabel.training.distributed import Ranks, fast_bfloat16
 from selflabel.training.stored import Stored
 from selflabel.views import Preset, View, Window, draw_windows, fit_first_features, key_of
@@ -36,7 +36,7 @@ class ResidentData:
         present: modality to (N,) bool on the device, which items have it.
         lacking: modalities that some items lack.
         encoders: modality to encoder; set by whoever trains.
-        groups_N: as in `contract.Data`; set by whoever knows.
+        groups_N, texts: as in `contract.Data`; set by whoever knows.
     """
 
     def __init__(self, stored: dict[str, Stored], device: torch.device, ranks: Ranks, seed: int):
@@ -47,6 +47,7 @@ class ResidentData:
         self.lacking = {m for m, is_present in self.present.items() if not bool(is_present.all())}
         self.encoders: nn.ModuleDict | None = None
         self.groups_N: Tensor | None = None
+        self.texts: Texts | None = None
 
     def with_stored(self, modality: str, stored: Stored) -> ResidentData:
         """The same data set with one modality stored otherwise, for example corrupted."""

@@ -109,6 +109,15 @@ class Stored(ABC):
         shares = (span_s.cpu() - own[:, :1]) / (own[:, 1:] - own[:, :1]) * real
         return torch.where(shares.isnan().any(dim=1, keepdim=True), torch.cat([torch.zeros_like(real), real], dim=1), shares)
 
+    def clock(self) -> Tensor:
+        """(N, 2) float64 on the host: the second of its file at which a stored item starts, and its length; NaN if not known."""
+        if self.spans_s is None:
+            return torch.full((self.n_items, 2), torch.nan, dtype=torch.float64)
+        rows = torch.arange(self.n_items)
+        own = self.known_spans(rows)
+        clock = torch.cat([own[:, :1], (own[:, 1:] - own[:, :1]) / self.real_shares(rows)], dim=1)
+        return torch.where(clock.isfinite().all(dim=1, keepdim=True), clock, torch.nan)
+
     def moved(self, device: torch.device) -> Stored:
         """The modality with its tensor on the device where it fits, else memory-mapped on the host."""
         lengths = None if self.lengths is None else self.lengths.to(device)

@@ -35,6 +35,7 @@ from selflabel.jobs.prepare.decoding import Decoded, decode_items
 from selflabel.jobs.prepare.frozen import frozen_features
 from selflabel.jobs.prepare.prepared import Modality, Prepared
 from selflabel.jobs.prepare.spaces import Wish, plan_modality
+from selflabel.jobs.prepare.texts import read_texts
 from selflabel.jobs.prepare.windows import Windows, cut_into_windows, partly_used
 from selflabel.jobs.run_source import open_source
 from selflabel.training.distributed import Ranks
@@ -71,6 +72,7 @@ def prepare(
     recorded: dict[str, dict[str, Any]] | None = None,
     ranks: Ranks = Ranks(),
     by_default: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> Prepared:
     """Make a source ready to train on.
 
@@ -89,6 +91,7 @@ def prepare(
         whole: keep pictures whole (see `Modality`).
         sound_s: seconds of a sound that are kept at most; None is `decode.look.LONGEST_SOUND_S`.
         by_default: modality to the encoder that stands for "auto".
+        text: encoder of what is said in the items (see `texts.read_texts`); None leaves it out.
 
     Raises:
         UserError: nothing can be opened or decoded, or a setting does not suit the items.
@@ -129,7 +132,11 @@ def prepare(
         modalities[m] = stored_as(plans[m], d)
         if is_frozen(plans[m].encoder):
             modalities[m] = encode(modalities[m], m, seed, device, d.folder, callbacks, ranks)
-    return Prepared(decodable, modalities, cut)
+    texts = None
+    if text is not None:
+        main = next(iter(modalities))
+        decodable, texts = read_texts(text, decodable, modalities[main], decoded[main].folder, device, callbacks, ranks)
+    return Prepared(decodable, modalities, cut, texts)
 
 
 def format_of(plan: Modality, are_windows: bool = False) -> DecodedFormat:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from selflabel.contract import Texts
 from selflabel.decode.look import MediaInfo
 from selflabel.encoders import JoinedBackbones, feature_or_image_encoder, names_of_parts
 from selflabel.items import Items
@@ -122,11 +123,13 @@ class Prepared:
         items: those that could be decoded.
         modalities: "image", "video" or "audio" to what is stored of it; the first one is the main one.
         cut: how many windows the files were cut into, for people; "" where they were not.
+        texts: what is said in the items; None where no text encoder was named.
     """
 
     items: Items
     modalities: dict[str, Modality]
     cut: str = ""
+    texts: Texts | None = None
 
     @property
     def first(self) -> Modality:
@@ -135,4 +138,6 @@ class Prepared:
 
     def dataset(self, device: torch.device, ranks: Ranks, seed: int) -> ResidentData:
         """The set as methods see it."""
-        return ResidentData({m: modality.stored() for m, modality in self.modalities.items()}, device, ranks, seed)
+        data = ResidentData({m: modality.stored() for m, modality in self.modalities.items()}, device, ranks, seed)
+        data.texts = self.texts
+        return data

@@ -30,10 +30,12 @@ class Options:
     Attributes:
         starts: starts of k-means or of the mixture, of which the best is reported.
         pretext: what an encoder learns first; None uses first features. Given or pretrained features are used as they are.
+        text: encoder of captions for pretext=milnce, as hf:FOLDER; None takes the sound.
     """
 
     starts: PositiveInt = 5
     pretext: AnyPretextName | None = None
+    text: str | None = None
 
 
 class FirstFeatures(nn.Module):
@@ -58,7 +60,7 @@ class Baseline(Method):
 
     @classmethod
     def most_modalities(cls, options: Any) -> int:
-        return 2 if options.pretext in JOINT_PRETEXTS else 1
+        return 2 if options.pretext in JOINT_PRETEXTS and options.text is None else 1
 
     def __init__(self, task, options: Options):
         super().__init__(task, options)

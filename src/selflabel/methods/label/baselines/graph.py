@@ -23,10 +23,12 @@ class SpectralOptions:
     Attributes:
         neighbours: of each item in the graph, by cosine.
         pretext: what an encoder learns first; None uses first features. Given or pretrained features are used as they are.
+        text: encoder of captions for pretext=milnce, as hf:FOLDER; None takes the sound.
     """
 
     neighbours: PositiveInt = 10
     pretext: AnyPretextName | None = None
+    text: str | None = None
 
 
 class Spectral(Voted):

@@ -27,10 +27,12 @@ class MergingOptions:
         linkage: which clusters are nearest: those of the smallest mean distance ("average"), or whose merge adds least to the
             squared distances from the means ("ward").
         pretext: what an encoder learns first; None uses first features. Given or pretrained features are used as they are.
+        text: encoder of captions for pretext=milnce, as hf:FOLDER; None takes the sound.
     """
 
     linkage: Literal["average", "ward"] = "average"
     pretext: AnyPretextName | None = None
+    text: str | None = None
 
 
 class Agglomerative(Voted):

@@ -31,6 +31,7 @@ class Options:
         relax: relaxation of the masses of each head in turn, 0 (fixed) to 1 (free); None is by the kind of data.
         remine: label turns between two searches for neighbours; 0 searches at the end only; None is by the kind of data.
         pretext: what an encoder learns first; None is SimCLR for photos from scratch on a GPU, and else nothing.
+        text: encoder of captions for pretext=milnce, as hf:FOLDER; None takes the sound.
         pretext_epochs: length of the pretext, in epochs; 0 leaves it out; None follows from the number of items.
         temperature: temperature of the pretext, above 0.
         lr_scale: factor on the learning rates.
@@ -44,6 +45,7 @@ class Options:
     relax: Annotated[tuple[Share, ...], Field(min_length=1)] | None = None
     remine: NonNegativeInt | None = None
     pretext: AnyPretextName | None = None
+    text: str | None = None
     pretext_epochs: NonNegativeInt | None = None
     temperature: PositiveFloat = 0.2
     lr_scale: PositiveFloat = 1.0
