@@ -13,7 +13,7 @@ from typing import Any
 
 from selflabel.base.environment import adapt
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 _PUBLIC = {
     "Labelled": "selflabel.jobs.label",

@@ -80,7 +80,7 @@ def test_epochs_scales_all_phases_with_at_least_one_each(method, signs):
 @every_method
 def test_a_run_killed_at_any_step_resumes_to_the_same_labels(method, signs, tmp_path, fork_server):
     """The process kills itself with SIGKILL at the given step, so that no test has to be quicker than it."""
-    x, _ = signs(400)
+    x, _ = signs(200)
     np.save(tmp_path / "x.npy", x)
     settings = {"source": str(tmp_path / "x.npy"), "clusters": 2, "method": method, "epochs": 12, "device": "cpu"}
     steps = []
