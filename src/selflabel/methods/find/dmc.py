@@ -8,10 +8,8 @@ share; three rounds in which the places choose clusters by how well they agree w
 compared with cluster j of the sound. "contrast", the authors' later code: soft k-means in four rounds from places that are evenly
 apart; every centre of the sound is compared with the nearest centre of the picture.
 
-What we do otherwise: places of both modalities are brought to one width by a 1x1 convolution, and to mean 0 and one spread by
-batch norm: else those of pictures and of sounds begin a constant apart, and what is compared hardly depends on what they show.
-Every other sound of a batch is a wrong one, where one is published, so that the expected loss is the same with less noise. Towers
-are thinner.
+What we do otherwise: places of both modalities are brought to one width by a 1x1 convolution; every other sound of a batch is a
+wrong one, where one is published, so that the expected loss is the same with less noise; towers are thinner.
 
 Axes: B items of a batch, M places, D dimensions of a place, K clusters of a picture, J of a sound, E dimensions of a projection.
 """
@@ -35,7 +33,6 @@ DIM, PROJECTED = 128, 16  # of a place; of a cluster's projection, as published
 SHARED, ROUNDS = 10, 3  # clusters and rounds of the form "margin"
 STEEPNESS = 10.0  # of the lengths of places
 MEANS_ROUNDS, STIFFNESS, APART = 4, 30.0, 5.0  # of "contrast": rounds of k-means, of its assignments; distance of wrong pairs
-SPREAD = APART / math.sqrt(2 * DIM)  # of a feature of the places: two that have nothing in common are APART apart
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -144,7 +141,6 @@ class DMC(Localiser):
         self.encoders = encoders
         of_pictures, of_sounds = map_dims(self)
         self.place_head, self.sound_head = nn.Conv2d(of_pictures, DIM, 1), nn.Conv2d(of_sounds, DIM, 1)
-        self.place_norm, self.sound_norm = (nn.BatchNorm2d(DIM, affine=False) for _ in range(2))
         if self.options.form == "margin":
             self.projections_KDE = nn.Parameter(torch.randn(SHARED, DIM, PROJECTED) / math.sqrt(DIM))
 
@@ -154,9 +150,9 @@ class DMC(Localiser):
 
     def places(self, features: Features) -> tuple[Tensor, Tensor]:
         """((B, M, D) places of the pictures, (B, M', D) places of the sounds), row by row, in full precision."""
-        pictures = self.place_norm(self.place_head(without_frames(features.maps[self.pictures])).float())
-        sounds = self.sound_norm(self.sound_head(features.maps["audio"]).float())
-        return pictures.flatten(2).mT * SPREAD, sounds.flatten(2).mT * SPREAD
+        pictures = self.place_head(without_frames(features.maps[self.pictures]))
+        sounds = self.sound_head(features.maps["audio"])
+        return pictures.flatten(2).mT.float(), sounds.flatten(2).mT.float()
 
     def clusters(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
         """(centres of the pictures, shares (B, M, K) of their places, centres of the sounds)."""
