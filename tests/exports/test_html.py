@@ -151,7 +151,7 @@ def test_a_browser_opens_it_from_disk(edited, tmp_path, chromium, width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.title().startswith("<img src=x") and not wrong
     page.click("text=Previous")
-    assert page.inner_text("h1") == NAMES[1]
+    page.wait_for_function("name => document.querySelector('h1')?.innerText === name", arg=NAMES[1])
     page.click("text=All clusters")
-    assert page.locator(".card").count() == 3
+    page.wait_for_function("document.querySelectorAll('.card').length === 3")
     context.close()
