@@ -1,5 +1,6 @@
 """Folders of `datasets.save_to_disk`, and other .arrow files."""
 
+import gc
 import json
 import random
 
@@ -43,11 +44,12 @@ def test_what_datasets_saved_is_read_in_place_with_its_classes(tmp_path):
     whole = datasets.Dataset.from_dict(rows, features=kinds)
     whole.save_to_disk(str(tmp_path / "one"), num_shards=2)
     write_arrow(tmp_path / "one/cache-0a1b.arrow", pictures())  # as `map` leaves it there
+    gc.collect()  # tables of earlier tests, which would be freed in between
     before = pa.total_allocated_bytes()
     items = open_items(tmp_path / "one")
     assert items.truth == ["cat", "dog", "dog"] * 3 and items.paths[5] == "data-00001-of-00002.arrow/000000.png"
     assert [items.blobs["image"][i].read() for i in (8, 0, 5)] == [png(8), png(0), png(5)]
-    assert pa.total_allocated_bytes() == before
+    assert pa.total_allocated_bytes() <= before
     datasets.DatasetDict(test=whole.select([2]), train=whole).save_to_disk(str(tmp_path / "both"))
     both = open_items(tmp_path / "both")
     assert len(both) == 10 and both.paths[0] == "test/data-00000-of-00001.arrow/000000.png" and both.truth[0] == "dog"
